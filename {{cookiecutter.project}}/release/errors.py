@@ -1,0 +1,23 @@
+"""Why a release did not happen. Every message says what, which value, and what to do now.
+
+ReleaseError            exit code 1: something is missing or broken
+├── GitError            a Git command failed; the message is Git's own
+├── Refused             exit code 3: the state of the branches does not allow it
+└── StageFailed         exit code 4: a stage, most often the gate, said no
+"""
+
+
+class ReleaseError(Exception):
+    exit_code = 1
+
+
+class GitError(ReleaseError):
+    pass
+
+
+class Refused(ReleaseError):
+    exit_code = 3
+
+
+class StageFailed(ReleaseError):
+    exit_code = 4

@@ -1,0 +1,54 @@
+"""Git, as commands in one working tree."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from release.errors import GitError
+
+
+class Git:
+    """Runs Git in the working tree at `root`; a command that fails raises GitError."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def here(cls) -> "Git":
+        """Git in the working tree that holds the current directory."""
+        return cls(Path(cls(Path.cwd()).run("rev-parse", "--show-toplevel")))
+
+    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+        """What the command printed, without its last newline."""
+        return self._run(*arguments, environment=environment).decode().removesuffix("\n")
+
+    def lines(self, *arguments: str) -> list[str]:
+        return self.run(*arguments).splitlines()
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Whether the command ended with 0; for questions such as `merge-base --is-ancestor`."""
+        return self._process(*arguments).returncode == 0
+
+    def commit(self, revision: str) -> str | None:
+        """The full hash of the commit that `revision` names, None where it names none."""
+        found = self._process("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        return found.stdout.decode().strip() or None
+
+    def read(self, revision: str, path: str) -> bytes | None:
+        """The bytes of `path` at `revision`, None where it is not there."""
+        found = self._process("cat-file", "blob", f"{revision}:{path}")
+        return found.stdout if found.returncode == 0 else None
+
+    def _run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
+        process = self._process(*arguments, environment=environment)
+        if process.returncode:
+            words = process.stderr.decode(errors="replace").strip()
+            raise GitError(f"git {' '.join(arguments)}: {words or f'exit {process.returncode}'}")
+        return process.stdout
+
+    def _process(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["git", *arguments], cwd=self.root, env=environment, capture_output=True, check=False
+        )

@@ -1,0 +1,1 @@
+"""Model to one answer. Imports no other room and none of their libraries."""
