@@ -29,6 +29,11 @@ class Git:
         """Whether the command ended with 0; for questions such as `merge-base --is-ancestor`."""
         return self._process(*arguments).returncode == 0
 
+    def branch(self) -> str | None:
+        """The branch checked out; None on a detached HEAD, and outside of any repository."""
+        found = self._process("symbolic-ref", "--quiet", "--short", "HEAD")
+        return found.stdout.decode().strip() or None
+
     def commit(self, revision: str) -> str | None:
         """The full hash of the commit that `revision` names, None where it names none."""
         found = self._process("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")

@@ -1,0 +1,141 @@
+"""`mlops`: the door to the rooms, and the only place where they meet.
+
+Exit codes: 0 done; 1 something is missing or broken; 2 wrong usage; 3 refused, the state does not
+allow it; 4 a stage or gate said no. After any but 0, nothing is half-done.
+"""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from release import promotion
+from release import status as environment_status
+from release.errors import ReleaseError
+from release.git import Git
+from serving.errors import InputError, ServingError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train, check and release models on the branches dev, staging and prod.",
+)
+
+console = Console(highlight=False, soft_wrap=True)
+
+Environment = Annotated[str, typer.Argument(help="The environment: staging or prod.")]
+
+
+def main() -> None:
+    try:
+        app()
+    except ReleaseError as error:
+        print(f"mlops: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except ServingError as error:
+        print(f"mlops: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def repro(
+    stages: Annotated[list[str] | None, typer.Argument(help="Stages; all by default.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Run also what is up to date.")
+    ] = False,
+) -> None:
+    """Run what is not up to date, from a dvc.lock that tells the truth."""
+    from release import repro
+
+    repro.repro(Git.here().root, stages or [], force=force)
+
+
+@app.command()
+def check() -> None:
+    """Refuse a branch whose records are not true, and say how to mend it."""
+    from release import check
+
+    console.print(check.check(Git.here().root), markup=False)
+
+
+@app.command()
+def promote(environment: Environment) -> None:
+    """Make ENVIRONMENT what the branch upstream of it is, if its gates let it pass."""
+    promoted = promotion.promote(Git.here(), environment, say)
+    if promoted.made is None:
+        say(f"{environment} already holds all of {promoted.source}: nothing to promote")
+        return
+    made = (
+        f"made anew: {', '.join(promoted.made)}" if promoted.made else "nothing had to be made anew"
+    )
+    say(f"{environment} is now {promoted.commit[:7]}; {made}")
+
+
+@app.command()
+def status() -> None:
+    """Show what each environment holds."""
+    table = Table(
+        "Environment", "Commit", "Model", "Accuracy", "% False positives", "Gate", "Since"
+    )
+    for each in environment_status.of_every_environment(Git.here()):
+        table.add_row(
+            each.environment,
+            each.commit or "-",
+            each.model[:7] if each.model else "-",
+            "-" if each.accuracy is None else f"{each.accuracy:.4f}",
+            "-" if each.false_positive_percent is None else f"{each.false_positive_percent:.2f}",
+            {True: "passed", False: "failed", None: "-"}[each.gate_passed],
+            each.when or "-",
+        )
+    console.print(table)
+
+
+@app.command()
+def predict(
+    row: Annotated[
+        str | None,
+        typer.Argument(help="The row as a JSON object; the bundle's example by default."),
+    ] = None,
+    environment: Annotated[
+        str, typer.Option(help="The branch, tag or commit whose bundle answers.")
+    ] = "prod",
+) -> None:
+    """Answer for one row with the model that an environment deployed."""
+    from release import bundle
+    from serving.predictor import Predictor
+    from serving.rows import columns_of
+
+    predictor = Predictor(bundle.fetch(Git.here(), environment))
+    asked = predictor.schema.example() if row is None else parsed(row)
+    predictions = predictor.predict(columns_of([asked], predictor.schema))
+    probabilities = predictions.probabilities[0].tolist()
+    answer = {
+        "row": asked,
+        predictor.schema.target: predictions.labels[0],
+        "probability": dict(zip(predictor.schema.classes, probabilities, strict=True)),
+    }
+    print(json.dumps(answer, indent=1, ensure_ascii=False))
+
+
+def parsed(row: str) -> dict[str, object]:
+    try:
+        content = json.loads(row)
+    except json.JSONDecodeError as error:
+        raise InputError(f"the row is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(
+            f"the row should be a JSON object, a value for each column, not {content!r}"
+        )
+    return content
+
+
+def say(line: str) -> None:
+    console.print(line, markup=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Why a stage stopped. Every message says what, which value, and what to do now; exit code 1.
+
+PipelineError
+├── ParameterError      params.yaml or a file of environments/ is not as it must be
+├── DataError           the raw table is not as params.yaml describes it
+├── ExportError         the estimator cannot become an ONNX model
+├── ParityError         the ONNX model answers something else than the estimator
+├── GateFailed          a metric is outside the bounds of the environment
+└── SmokeTestFailed     the bundle did not answer as it should
+"""
+
+import sys
+from collections.abc import Callable
+
+
+class PipelineError(Exception):
+    pass
+
+
+class ParameterError(PipelineError):
+    pass
+
+
+class DataError(PipelineError):
+    pass
+
+
+class ExportError(PipelineError):
+    pass
+
+
+class ParityError(PipelineError):
+    pass
+
+
+class GateFailed(PipelineError):
+    pass
+
+
+class SmokeTestFailed(PipelineError):
+    pass
+
+
+def run(stage: Callable[[], None]) -> None:
+    """Run a stage as a process does: an error that we know is one message, not a traceback."""
+    try:
+        stage()
+    except PipelineError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

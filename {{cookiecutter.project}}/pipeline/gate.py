@@ -1,0 +1,55 @@
+"""The metrics of the test rows against the environment's bounds. In: reports/metrics.json. Out:
+reports/gate.json, which says for each bounded metric its value, its bounds and whether it passed.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import errors, params
+from pipeline.errors import GateFailed
+from pipeline.params import Bound, GateSettings
+
+METRICS = Path("reports/metrics.json")
+GATE = Path("reports/gate.json")
+
+
+def main() -> None:
+    settings = params.load().environment.gate
+    measured = json.loads(METRICS.read_text())["test"]
+    results = {metric: judge(measured[metric], bound) for metric, bound in settings.bounds.items()}
+    passed = all(result["passed"] for result in results.values())
+    GATE.write_text(json.dumps({"passed": passed, **results}, indent=1) + "\n")
+    if not passed:
+        refuse(results, settings)
+    print(f"gate: {'passed' if passed else 'failed; reported, as this environment asks'}")
+
+
+def judge(value: float | None, bound: Bound) -> dict[str, Any]:
+    """A value that could not be measured passes no bound."""
+    low = bound.min is None or (value is not None and value >= bound.min)
+    high = bound.max is None or (value is not None and value <= bound.max)
+    return {"value": value, **bound.model_dump(exclude_none=True), "passed": low and high}
+
+
+def refuse(results: Mapping[str, Mapping[str, Any]], settings: GateSettings) -> None:
+    failures = "; ".join(
+        f"{metric} is {result['value']} and must be {required(settings.bounds[metric])}"
+        for metric, result in results.items()
+        if not result["passed"]
+    )
+    message = f"{failures} (bounds of environments/, gate.bounds)"
+    if settings.on_failure == "stop":
+        raise GateFailed(message)
+    print(f"gate: {message}", file=sys.stderr)
+
+
+def required(bound: Bound) -> str:
+    limits = [("at least", bound.min), ("at most", bound.max)]
+    return " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,36 @@
+"""Refuses to act on a branch that is called after another environment than environment.yaml says.
+
+A merge from downstream, or a fast-forward, brings the other branch's line along, and Git asks
+nobody. The deploy stage runs this module as a process before it acts: python -m release.guard
+"""
+
+import sys
+from pathlib import Path
+
+from release import environments
+from release.errors import Refused, ReleaseError
+from release.git import Git
+
+
+def check(root: Path) -> None:
+    named, branch = environments.of(root), Git(root).branch()
+    if branch in environments.CHAIN and branch != named:
+        raise Refused(
+            f"environment.yaml says {named}, but this is the branch {branch}; a merge from "
+            f"{named} brought that line along. Set it right: "
+            f"echo 'environment: {branch}' > environment.yaml && "
+            f"git commit -m 'This is {branch}' environment.yaml"
+        )
+
+
+def main() -> int:
+    try:
+        check(Path.cwd())
+    except ReleaseError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""`mlops repro`: DVC's reproduction, from a dvc.lock whose every entry is a run that happened."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from dvc.exceptions import ReproductionError
+from dvc.repo import Repo
+from dvc.stage.exceptions import StageCmdFailedError
+
+from release import attestation, dvc, guard
+from release.errors import ReleaseError, StageFailed
+from release.git import Git
+
+
+def repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) -> None:
+    """Brings the working tree at `root` up to date and says how to commit what changed."""
+    guard.check(root)
+    with dvc.opened(root) as repo:
+        done = reproduce(repo, stages, force=force)
+        results = ["dvc.lock", *(str(out) for out in repo.index.outs if not out.use_cache)]
+    print(summary(Git(root), done, results))
+
+
+def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) -> list[str]:
+    """Brings the stages, by default all, up to date and names those that were not.
+
+    Entries that no run attests are dropped from dvc.lock first. Data that are not in the working
+    tree come from the cache and from the default remote, where one can be read.
+    """
+    if doubtful := dvc.unattested(repo):
+        for name in doubtful:
+            print(f"{name}: no run attests its entry in dvc.lock; dropped, to be run", flush=True)
+        attestation.drop(Path(repo.root_dir, "dvc.lock"), doubtful)
+    pull = bool(bring_from_cache(repo)) and dvc.fetch_records(repo)
+    if pull and force:
+        repo.pull(sources(repo), allow_missing=True)  # DVC itself pulls nothing when forced
+    try:
+        done = repo.reproduce(list(stages) or None, force=force, pull=pull)
+    except ReproductionError as error:
+        by_its_command = isinstance(error.__cause__, StageCmdFailedError)
+        raise (StageFailed if by_its_command else ReleaseError)(dvc.words_of(error)) from error
+    return [stage.addressing for stage in done]
+
+
+def unreproduced(repo: Repo) -> list[str]:
+    """The stages that are not up to date, whether or not their data are in the working tree."""
+    with dvc.quiet():
+        stale = repo.reproduce(dry=True, allow_missing=True)
+    return [stage.addressing for stage in stale if not (stage.is_callback or stage.always_changed)]
+
+
+def bring_from_cache(repo: Repo) -> list[str]:
+    """Checks out what is missing in the working tree; what the cache lacks too is returned."""
+    missing = absent(repo)
+    if missing:
+        with dvc.quiet():
+            repo.checkout(missing, allow_missing=True)
+    return absent(repo)
+
+
+def absent(repo: Repo) -> list[str]:
+    return [
+        out.fs_path for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists
+    ]
+
+
+def sources(repo: Repo) -> list[str]:
+    return [stage.addressing for stage in repo.index.stages if stage.is_data_source]
+
+
+def summary(git: Git, done: Sequence[str], results: Sequence[str]) -> str:
+    """What was done, and the command that commits `results`, the paths that Git keeps."""
+    new = git.lines("ls-files", "--others", "--exclude-standard", "--", *results)
+    said = f"Brought up to date: {', '.join(done)}." if done else "Everything was up to date."
+    if not new and git.succeeds("diff", "--quiet", "HEAD", "--", *results):
+        return said
+    add = f"git add {shlex.join(new)} && " if new else ""
+    subject = f"Reproduce {', '.join(done)}" if done else "Reproduce"
+    return f"{said} Commit it: {add}git commit -am {shlex.quote(subject)}"

@@ -1,0 +1,48 @@
+"""Where each environment stands, read from Git's objects."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from release import environments, lockfile
+from release.git import Git
+
+MODEL = "models/model.onnx"
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything but the environment is None where nothing was released yet."""
+
+    environment: str
+    commit: str | None = None
+    when: str | None = None
+    model: str | None = None
+    accuracy: float | None = None
+    false_positive_percent: float | None = None
+    gate_passed: bool | None = None
+
+
+def of_every_environment(git: Git) -> list[Status]:
+    return [status(git, environment) for environment in environments.CHAIN]
+
+
+def status(git: Git, environment: str) -> Status:
+    commit = git.commit(environment) or git.commit(f"origin/{environment}")
+    if commit is None:
+        return Status(environment)
+    test = report(git, commit, "metrics").get("test", {})
+    return Status(
+        environment,
+        commit=commit[:7],
+        when=git.run("log", "-1", "--format=%cd", "--date=format:%Y-%m-%d %H:%M", commit),
+        model=lockfile.output(lockfile.stages(git, commit), MODEL),
+        accuracy=test.get("accuracy"),
+        false_positive_percent=test.get("false_positive_percent"),
+        gate_passed=report(git, commit, "gate").get("passed"),
+    )
+
+
+def report(git: Git, commit: str, name: str) -> dict[str, Any]:
+    content = git.read(commit, f"reports/{name}.json")
+    return json.loads(content) if content else {}

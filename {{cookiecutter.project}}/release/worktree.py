@@ -1,0 +1,43 @@
+"""A temporary working tree of its own, so that a release never touches the user's."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from release.errors import Refused
+from release.git import Git
+
+FOLDER = Path(".dvc/tmp/release")
+
+
+@contextmanager
+def one_release_at_a_time(git: Git) -> Iterator[None]:
+    """Refuses a second release in the repository; the lock ends with its process."""
+    folder = Path(git.run("rev-parse", "--path-format=absolute", "--git-common-dir"))
+    with (folder / "mlops-release.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(
+                "another promotion or rollback is running in this repository: wait until it ends"
+            ) from None
+        yield
+
+
+@contextmanager
+def temporary(git: Git, commit: str) -> Iterator[Git]:
+    """Git in a detached working tree at `commit`; one that a crash has left goes first."""
+    folder = git.root / FOLDER
+    remove(git, folder)
+    git.run("worktree", "add", "--quiet", "--detach", str(folder), commit)
+    try:
+        yield Git(folder)
+    finally:
+        remove(git, folder)
+
+
+def remove(git: Git, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    git.run("worktree", "prune")

@@ -1,0 +1,38 @@
+"""The columns of a table, as the two matrices that every model takes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving import features
+from serving.schema import Schema
+
+Columns = Mapping[str, NDArray[Any]]
+"""Columns by name, all of one length: float64 with NaN for missing, or text with "" for missing."""
+
+Matrices = dict[str, NDArray[Any]]
+"""`numbers`, float32 of shape (rows, number columns), and `categories`, text of shape (rows,
+category columns); one that has no column is absent."""
+
+
+def matrix_columns(schema: Schema) -> dict[str, list[str]]:
+    """The columns of each matrix, in order: those of the table, then the derived ones."""
+    derived = {name: kind for name, (kind, _) in features.DERIVED.items()}
+    return {
+        "numbers": schema.names("integer", "number")
+        + [name for name, kind in derived.items() if kind == "number"],
+        "categories": schema.names("category")
+        + [name for name, kind in derived.items() if kind == "category"],
+    }
+
+
+def matrices(columns: Columns, schema: Schema) -> Matrices:
+    table = {**columns, **features.derive(columns)}
+    types = {"numbers": np.float32, "categories": object}
+    return {
+        matrix: np.stack([np.asarray(table[name], types[matrix]) for name in names], axis=1)
+        for matrix, names in matrix_columns(schema).items()
+        if names
+    }

@@ -1,0 +1,74 @@
+"""A bundle directory, ready to answer. The only place where a model is asked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from serving import features, schema
+from serving.errors import BundleError
+from serving.inputs import Columns, matrices
+from serving.schema import Schema
+
+MODEL = "model.onnx"
+SCHEMA = "schema.json"
+
+DECIMALS = 5
+"""Probabilities closer than this count as equal, so that scikit-learn and ONNX, which differ in the
+last bits, name the same class at a tie."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`probabilities` has shape (rows, 2), in the order of the schema's classes."""
+
+    labels: NDArray[Any]
+    probabilities: NDArray[np.float32]
+
+    def take(self, rows: NDArray[Any]) -> "Predictions":
+        return Predictions(self.labels[rows], self.probabilities[rows])
+
+
+class Predictor:
+    """Answers with the model in `bundle`, a directory that holds model.onnx and schema.json."""
+
+    def __init__(self, bundle: Path) -> None:
+        self.schema = schema.read(bundle / SCHEMA)
+        refuse_other_features(self.schema, bundle)
+        self._session = session((bundle / MODEL).read_bytes())
+
+    def predict(self, columns: Columns) -> Predictions:
+        return self.predict_matrices(matrices(columns, self.schema))
+
+    def predict_matrices(self, inputs: dict[str, NDArray[Any]]) -> Predictions:
+        (probabilities,) = self._session.run(["probabilities"], inputs)
+        return Predictions(labels(self.schema, probabilities), probabilities)
+
+
+def labels(schema: Schema, probabilities: NDArray[Any]) -> NDArray[Any]:
+    """The likelier class of each row, the first one at a tie."""
+    classes: NDArray[Any] = np.asarray(schema.classes, object)
+    likeliest: NDArray[Any] = classes[probabilities.round(DECIMALS).argmax(axis=1)]
+    return likeliest
+
+
+def session(model: bytes) -> Any:
+    """One thread each: more would change the last bits, and a service scales by processes."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises bare classes of its own, one per failure
+        raise BundleError(f"the model cannot be loaded: {error}") from error
+
+
+def refuse_other_features(schema: Schema, bundle: Path) -> None:
+    if schema.derived != tuple(features.DERIVED):
+        raise BundleError(
+            f"{bundle} was trained with the derived columns {list(schema.derived)}, and "
+            f"serving/features.py has {list(features.DERIVED)}: use the code of the model's "
+            "commit, or train again"
+        )

@@ -1,0 +1,56 @@
+"""The input schema of a model: what a row must hold, and what the answer can be."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from serving.errors import BundleError
+
+ColumnType = Literal["integer", "number", "category"]
+Value = int | float | str
+
+
+class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One input, with what was seen of it in training."""
+
+    name: str
+    type: ColumnType
+    example: Value
+    missing: bool
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    categories: tuple[str, ...] = ()
+
+
+class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`classes` are (negative, positive); `derived` names the columns that features.py adds."""
+
+    dataset: str
+    target: str
+    classes: tuple[str, str]
+    columns: tuple[Column, ...]
+    derived: tuple[str, ...] = ()
+
+    @property
+    def positive(self) -> str:
+        return self.classes[1]
+
+    def names(self, *types: ColumnType) -> list[str]:
+        return [column.name for column in self.columns if column.type in types]
+
+    def example(self) -> dict[str, Value]:
+        return {column.name: column.example for column in self.columns}
+
+
+def read(path: Path) -> Schema:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Schema)
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing: run `mlops repro`, or `dvc pull`") from None
+    except msgspec.DecodeError as error:
+        raise BundleError(f"{path} is no input schema: {error}") from None
+
+
+def write(schema: Schema, path: Path) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(schema), indent=1) + b"\n")

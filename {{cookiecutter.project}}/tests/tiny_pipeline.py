@@ -1,0 +1,82 @@
+"""A project of three stages that shell commands make in an instant, with real Git and real DVC."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+PIPELINE = """\
+vars: [environment.yaml]
+stages:
+  train:
+    cmd: sh train.sh
+    deps: [data/raw.txt, train.sh]
+    params: [weight]
+    outs: [models/model.txt]
+  evaluate:
+    cmd: cp models/model.txt reports/metrics.yaml
+    deps: [models/model.txt]
+    metrics:
+      - reports/metrics.yaml: {cache: false}
+  deploy:
+    cmd: cat models/model.txt environments/${environment}.yaml > deploy.txt
+    deps: [models/model.txt]
+    params:
+      - environments/${environment}.yaml: [label]
+    outs: [deploy.txt]
+"""
+FILES = {
+    "dvc.yaml": PIPELINE,
+    "params.yaml": "weight: 1\n",
+    "environment.yaml": "environment: dev\n",
+    "data/raw.txt": "5\n",
+    "models/.gitignore": "",
+    "reports/.gitkeep": "",
+    "train.sh": "weight=$(sed -n 's/weight: //p' params.yaml)\n"
+    'echo "sum: $(($(cat data/raw.txt) * weight))" > models/model.txt\n',
+    **{f"environments/{name}.yaml": f"label: {name}\n" for name in ("dev", "staging", "prod")},
+}
+IDENTITY = {
+    **{f"GIT_{role}_NAME": "A. Tester" for role in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{role}_EMAIL": "tester@example.org" for role in ("AUTHOR", "COMMITTER")},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | IDENTITY
+
+
+def make(folder: Path) -> Path:
+    """A repository on the branch dev in `folder`, its remote a directory beside it; nothing is run."""
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    shutil.copy(PROJECT / ".gitattributes", folder)
+    git(folder, "init", "--quiet", "--initial-branch", "dev")
+    (folder.parent / "storage").mkdir()
+    shell(folder, "dvc init -q && dvc remote add -q -d storage ../storage && dvc add -q data/raw.txt")
+    shell(folder, "dvc config core.autostage true && dvc config core.analytics false")
+    commit(folder, "Begin")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return run(folder, "git", *arguments)
+
+
+def commit(folder: Path, message: str) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", message)
+
+
+def shell(folder: Path, command: str) -> str:
+    return run(folder, "sh", "-c", command)
+
+
+def run(folder: Path, *command: str) -> str:
+    process = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
