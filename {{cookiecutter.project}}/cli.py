@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from release import promotion
 from release import status as environment_status
 from release.errors import ReleaseError
 from release.git import Git
+from release.records import Record
 from serving.errors import InputError, ServingError
 
 app = typer.Typer(
@@ -63,16 +63,68 @@ def check() -> None:
 
 
 @app.command()
-def promote(environment: Environment) -> None:
+def promote(
+    environment: Environment,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make and judge the release; move nothing.")
+    ] = False,
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Push it as a branch for review; move nothing.")
+    ] = False,
+    accept_incomparable: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Why a missing comparison may be overlooked."),
+    ] = None,
+) -> None:
     """Make ENVIRONMENT what the branch upstream of it is, if its gates let it pass."""
-    promoted = promotion.promote(Git.here(), environment, say)
-    if promoted.made is None:
-        say(f"{environment} already holds all of {promoted.source}: nothing to promote")
-        return
-    made = (
-        f"made anew: {', '.join(promoted.made)}" if promoted.made else "nothing had to be made anew"
+    from release import promotion
+
+    record = promotion.promote(
+        Git.here(),
+        environment,
+        say,
+        accepted=accept_incomparable,
+        dry_run=dry_run,
+        as_proposal=propose,
     )
-    say(f"{environment} is now {promoted.commit[:7]}; {made}")
+    if record is None:
+        say(f"{environment} holds all that is upstream of it: nothing to promote")
+        return
+    show_gates(record)
+    if propose:
+        say(
+            f"pushed the branch proposal/{record.name}: merge it into {environment}, then promote again"
+        )
+    elif not dry_run:
+        say(record.title)
+
+
+def show_gates(record: Record) -> None:
+    for metric, result in record.gate.items():
+        if metric == "passed":
+            continue
+        bounds = [f"{name} {result[name]}" for name in ("min", "max") if name in result]
+        verdict = "passed" if result["passed"] else "FAILED"
+        say(f"gate: {metric} {result['value']} ({', '.join(bounds)}) {verdict}")
+    for metric, drop in ((record.comparison or {}).get("metrics") or {}).items():
+        say(
+            f"gate: {metric} {drop['champion']} -> {drop['challenger']}, advantage {drop['advantage']} "
+            f"(95 % interval {drop['interval'][0]} to {drop['interval'][1]}, max drop {drop['max_drop']})"
+        )
+
+
+@app.command()
+def rollback(
+    environment: Environment,
+    to: Annotated[
+        str | None,
+        typer.Option(help="A record (prod/0003) or a version; by default the one before."),
+    ] = None,
+) -> None:
+    """Make ENVIRONMENT again what an older record of it says; no stage is run."""
+    from release import rollback
+
+    say(rollback.roll_back(Git.here(), environment, to, say).title)
 
 
 @app.command()

@@ -82,8 +82,8 @@ class Environment:
         self.stamp.write_text(json.dumps(self.installed, indent=2), encoding="utf-8")
 
     def make(self) -> None:
+        python = os.path.realpath(sys.executable)  # `python3` may be that of the .venv to clear
         self.clear()
-        python = os.path.realpath(sys.executable)  # `python3` may be the one of the old .venv
         uv = ["uv", "venv", "--quiet", "--no-project", "--python", python]
         command = uv if self.tool == "uv" else [python, "-m", "venv"]
         run(f"{self.directory.name} with Python {interpreter()}", [*command, str(self.directory)])
@@ -165,7 +165,8 @@ def choose_tool(wish: str | None) -> str:
         raise InstallError("uv is not on PATH. Install it, or leave --with out to use pip.")
     if uv and wish != "pip":
         return "uv"
-    if not importlib.util.find_spec("ensurepip"):
+    ensurepip = importlib.util.find_spec("ensurepip")
+    if not ensurepip or not ensurepip.origin:  # an empty directory may be left of it
         package = f"python3.{sys.version_info[1]}-venv"
         raise InstallError(
             "this Python has no ensurepip, which makes virtual environments. "

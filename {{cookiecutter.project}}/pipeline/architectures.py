@@ -2,7 +2,8 @@
 
 To add one, write a function under `@architecture`. It gets the shape of the inputs and the seed;
 its keyword arguments are its hyperparameters. It returns a scikit-learn estimator for a table whose
-first columns are the numbers (NaN for missing), the others the categories ("" for missing). Then give it a block of its own under `train.architectures` in params.yaml.
+first columns are the numbers (NaN for missing), the others the categories ("" for missing). Then
+give it a block of its own under `train.architectures` in params.yaml.
 
 scikit-learn takes seconds to import, and every stage asks this module which architectures there
 are: so each function imports what it uses.
@@ -114,5 +115,5 @@ def hyperparameters(function: Architecture) -> type[BaseModel]:
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    config = ConfigDict(extra="forbid", strict=True)
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     return create_model(function.__name__, __config__=config, **fields)  # type: ignore[call-overload,no-any-return]

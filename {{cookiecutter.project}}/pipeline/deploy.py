@@ -7,21 +7,19 @@ place, asked the questions of the smoke test, and moved there once it has answer
 import json
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 from pipeline import errors, params, provenance, splits
 from pipeline.errors import SmokeTestFailed
 from pipeline.params import DeploySettings
 from serving.errors import ServingError
-from serving.inputs import Columns
+from serving.measure import measured, megabytes
 from serving.predictor import MODEL, SCHEMA, Predictor
 from serving.rows import columns_of
 
 MODELS = Path("models")
 BUNDLE = Path("deploy")
 METRICS = Path("reports/metrics.json")
-ATTEMPTS = 20
 
 
 def main() -> None:
@@ -32,7 +30,7 @@ def main() -> None:
         smoke_test(bundle, settings)
         shutil.rmtree(BUNDLE, ignore_errors=True)
         bundle.rename(BUNDLE)
-    print(f"deploy: {BUNDLE}/ answers; {megabytes(BUNDLE):.1f} MB")
+    print(f"deploy: {BUNDLE}/ answers; {megabytes(BUNDLE)} MB")
 
 
 def write(bundle: Path) -> None:
@@ -52,19 +50,18 @@ def smoke_test(bundle: Path, settings: DeploySettings) -> None:
     """Raises SmokeTestFailed unless the bundle loads, answers as evaluated, in time and in size."""
     try:
         predictor = Predictor(bundle)
-        row = columns_of([predictor.schema.example()], predictor.schema)
-        predictor.predict(row)
+        predictor.predict(columns_of([predictor.schema.example()], predictor.schema))
     except ServingError as error:
         raise SmokeTestFailed(f"the bundle does not answer its own example row: {error}") from error
-    took = min(timed(predictor, row) for _ in range(ATTEMPTS)) * 1000
-    if took > settings.max_milliseconds:
+    cost = measured(bundle)
+    if cost["milliseconds"] > settings.max_milliseconds:
         raise SmokeTestFailed(
-            f"one row takes {took:.1f} ms, allowed {settings.max_milliseconds} "
+            f"one row takes {cost['milliseconds']} ms, allowed {settings.max_milliseconds} "
             "(environments/, deploy.max_milliseconds): choose a smaller model"
         )
-    if megabytes(bundle) > settings.max_megabytes:
+    if cost["megabytes"] > settings.max_megabytes:
         raise SmokeTestFailed(
-            f"the bundle is {megabytes(bundle):.1f} MB, allowed {settings.max_megabytes} "
+            f"the bundle is {cost['megabytes']} MB, allowed {settings.max_megabytes} "
             "(environments/, deploy.max_megabytes): choose a smaller model"
         )
     same_as_evaluated(predictor)
@@ -86,17 +83,6 @@ def same_as_evaluated(predictor: Predictor) -> None:
             f"accuracy of the bundle on the test rows is {accuracy:.6f}, and evaluate found "
             f"{evaluated}: run `dvc repro -f evaluate`"
         )
-
-
-def timed(predictor: Predictor, row: Columns) -> float:
-    """Seconds that one answer takes."""
-    start = time.perf_counter()
-    predictor.predict(row)
-    return time.perf_counter() - start
-
-
-def megabytes(folder: Path) -> float:
-    return sum(file.stat().st_size for file in folder.iterdir()) / 1e6
 
 
 if __name__ == "__main__":

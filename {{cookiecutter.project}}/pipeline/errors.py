@@ -6,11 +6,14 @@ PipelineError
 ├── ExportError         the estimator cannot become an ONNX model
 ├── ParityError         the ONNX model answers something else than the estimator
 ├── GateFailed          a metric is outside the bounds of the environment
+├── Incomparable        champion and challenger cannot be measured on the same rows
 └── SmokeTestFailed     the bundle did not answer as it should
 """
 
 import sys
 from collections.abc import Callable
+
+from serving.errors import ServingError
 
 
 class PipelineError(Exception):
@@ -37,6 +40,10 @@ class GateFailed(PipelineError):
     pass
 
 
+class Incomparable(PipelineError):
+    pass
+
+
 class SmokeTestFailed(PipelineError):
     pass
 
@@ -45,5 +52,5 @@ def run(stage: Callable[[], None]) -> None:
     """Run a stage as a process does: an error that we know is one message, not a traceback."""
     try:
         stage()
-    except PipelineError as error:
+    except (PipelineError, ServingError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -48,8 +48,8 @@ def metrics_of(predictor: Predictor, split: Split, predictions: Predictions) -> 
 def subgroups(
     predictor: Predictor, split: Split, predictions: Predictions, columns: Sequence[str]
 ) -> Iterator[Sequence[Any]]:
-    """A row of metrics for each value of each column."""
-    for name in columns:
+    """A row of metrics for each value of each column that prepare did not leave out."""
+    for name in filter(split.columns.__contains__, columns):
         values = split.columns[name]
         for value in np.unique(values.astype(str)):
             rows = values == value

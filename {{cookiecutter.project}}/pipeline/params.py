@@ -7,11 +7,11 @@ tracks the values, so that this module is no dependency of any stage.
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.architectures import ARCHITECTURES, hyperparameters
 from pipeline.errors import ParameterError
@@ -20,11 +20,12 @@ from pipeline.metrics import METRICS
 IGNORED_BY_DVC = ("size", "nfiles")
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
+PairedMetric = Literal["accuracy", "false_positive_percent", "false_negative_percent", "brier"]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ColumnParams(Strict):
@@ -80,12 +81,21 @@ class TrainParams(Strict):
         if self.architecture not in self.architectures:
             raise ValueError(f"architectures has no block {self.architecture!r}: add one")
         for name, options in self.architectures.items():
-            hyperparameters(ARCHITECTURES[name]).model_validate(options)
+            check_hyperparameters(name, options)
         return self
 
     @property
     def hyperparameters(self) -> Mapping[str, Any]:
         return self.architectures[self.architecture]
+
+
+def check_hyperparameters(architecture: str, options: Mapping[str, Any]) -> None:
+    model = hyperparameters(ARCHITECTURES[architecture])
+    try:
+        model.model_validate(options)
+    except ValidationError as error:
+        faults = [f"architectures.{architecture}.{fault}" for fault in described(error, model)]
+        raise ValueError("; ".join(faults)) from None
 
 
 class EvaluateParams(Strict):
@@ -121,18 +131,21 @@ class Bound(Strict):
     def bounds_something(self) -> "Bound":
         if self.min is None and self.max is None:
             raise ValueError("a bound needs min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"no value is at least {self.min} and at most {self.max}: swap them")
         return self
 
 
 class GateSettings(Strict):
     on_failure: Literal["report", "stop"]
     bounds: Mapping[str, Bound]
+    max_drop: Mapping[PairedMetric, Annotated[float, Field(ge=0)]]
 
     @model_validator(mode="after")
     def metrics_are_known(self) -> "GateSettings":
         for name in self.bounds:
             if name not in METRICS:
-                raise ValueError(f"{name!r} is no metric{near(name, METRICS)}")
+                raise ValueError(f"bounds: {name!r} is no metric{near(name, METRICS)}")
         return self
 
 
@@ -163,8 +176,8 @@ def load(root: Path = Path()) -> Settings:
     name = str(read(root / "environment.yaml").get("environment"))
     if name not in environments:
         faults.append(
-            f"environment.yaml: environment: {name!r} is unknown; "
-            f"it is one of {', '.join(environments)}"
+            f"environment.yaml: environment: {name!r} has no file in environments/"
+            + near(name, environments)
         )
     if faults:
         raise ParameterError("\n  ".join(["nothing was run:", *faults]))
@@ -191,10 +204,16 @@ def read(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ParameterError(f"{file} is missing: `git restore {file}` brings it back") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{file} is no YAML: {' '.join(str(error).split())}") from None
+        raise ParameterError(f"{file} is no YAML: {where_and_why(error)}") from None
     if not isinstance(content, dict):
         raise ParameterError(f"{file} should hold keys and values, not {content!r}")
     return content
+
+
+def where_and_why(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return str(error).splitlines()[0]
 
 
 def names_dvc_ignores(content: object, path: str = "") -> Iterator[str]:
@@ -218,18 +237,23 @@ def described(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
                 yield f"{prefix}missing; add it"
             case "value_error":
                 yield prefix + fault["msg"].removeprefix("Value error, ")
+            case "string_type":
+                yield f"{prefix}{fault['input']!r} should be text: put it in quotes"
+            case "tuple_type":
+                yield f"{prefix}{fault['input']!r} should be a list"
+            case "model_type" | "mapping_type" | "dict_type":
+                yield f"{prefix}{fault['input']!r} should hold keys and values"
             case _:
-                yield f"{prefix}{fault['input']!r}: {fault['msg'].lower()}"
+                yield f"{prefix}{fault['input']!r} {fault['msg'].removeprefix('Input ')}"
 
 
 def fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """The keys that `model` knows at `path`; empty where the keys are free."""
+    """The keys of the block at `path`; in a mapping, every key leads to a block of one kind."""
+    block: Any = model
     for name in path:
-        field = model.model_fields.get(str(name))
-        if field is None or not isinstance(field.annotation, type):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+        kinds = get_args(block)
+        block = kinds[-1] if kinds else block.model_fields[name].annotation
+    return list(block.model_fields)
 
 
 def near(

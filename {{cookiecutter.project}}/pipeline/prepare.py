@@ -25,15 +25,18 @@ def main() -> None:
     table = raw.read(options)
     seen = slice_of(table, options, fraction)
     names = split_names(seen, options)
-    training = seen[names == "train"]
-    input_schema = schema_of(training, options)
+    parts = {name: seen[names == name] for name in splits.NAMES}
+    found = classes(table, options)
+    for name, rows in parts.items():
+        check_classes(rows[options.target], name)
+    input_schema = schema_of(parts["train"], found, options)
     splits.PREPARED.mkdir(parents=True, exist_ok=True)
-    for name in splits.NAMES:
-        splits.write(name, split_of(seen[names == name], input_schema, name), input_schema)
+    for name, rows in parts.items():
+        splits.write(name, split_of(rows, input_schema), input_schema)
     schema.write(input_schema, splits.SCHEMA)
     made_with = {"prepare": options, "data": settings.environment.data}
     provenance.write(splits.PROVENANCE, "prepare", made_with)
-    sizes = ", ".join(f"{int((names == name).sum()):,} {name}" for name in splits.NAMES)
+    sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in parts.items())
     print(f"prepare: {len(seen):,} of {len(table):,} rows: {sizes}")
 
 
@@ -62,7 +65,7 @@ def positions(table: pd.DataFrame, options: PrepareParams, purpose: str) -> pd.S
     """
     inputs = [*options.columns.integer, *options.columns.number, *options.columns.category]
     salt = f"{options.split.seed}/{purpose}".encode()
-    rows = zip(*(table[name].astype(str) for name in sorted(inputs)), strict=True)
+    rows = zip(*(map(str, table[name]) for name in sorted(inputs)), strict=True)
     return pd.Series([position("\x1f".join(row), salt) for row in rows], table.index, float)
 
 
@@ -71,7 +74,7 @@ def position(row: str, salt: bytes) -> float:
     return int.from_bytes(digest) / 2**64
 
 
-def schema_of(training: pd.DataFrame, options: PrepareParams) -> Schema:
+def schema_of(training: pd.DataFrame, classes: tuple[str, str], options: PrepareParams) -> Schema:
     declared: Mapping[ColumnType, Iterable[str]] = {
         "integer": options.columns.integer,
         "number": options.columns.number,
@@ -87,14 +90,14 @@ def schema_of(training: pd.DataFrame, options: PrepareParams) -> Schema:
         raise DataError(
             "every column is constant or missing in the training rows: nothing to learn"
         )
-    return Schema(options.dataset, options.target, classes(training, options), tuple(columns))
+    return Schema(options.dataset, options.target, classes, tuple(columns))
 
 
 def tells_something(values: pd.Series) -> bool:
     known = values[values.notna() & (values != "")]
     if known.nunique() > 1 or (known.nunique() == 1 and len(known) < len(values)):
         return True
-    what = f"always {known.iloc[0]!r}" if len(known) else "missing"
+    what = f"always {known.iloc[0]}" if len(known) else "missing"
     print(
         f"warning: column {values.name!r} is {what} in the training rows; left out", file=sys.stderr
     )
@@ -117,8 +120,9 @@ def classes(table: pd.DataFrame, options: PrepareParams) -> tuple[str, str]:
     found = sorted(table[options.target].unique())
     if len(found) != 2:
         raise DataError(
-            f"{raw.RAW}: column {options.target!r} holds {len(found)} classes in the training rows "
-            f"({', '.join(map(repr, found[:5]))}); this pipeline tells two classes apart"
+            f"{raw.RAW}: column {options.target!r} holds {len(found)} "
+            f"class{'es' * (len(found) > 1)} ({', '.join(map(repr, found[:5]))}) and this pipeline "
+            "tells two apart: correct its rows, or name another prepare.target"
         )
     if options.positive not in found:
         raise DataError(
@@ -129,12 +133,15 @@ def classes(table: pd.DataFrame, options: PrepareParams) -> tuple[str, str]:
     return negative, options.positive
 
 
-def split_of(rows: pd.DataFrame, input_schema: Schema, name: str) -> Split:
-    if rows[input_schema.target].nunique() != 2:
+def check_classes(target: pd.Series, name: str) -> None:
+    if target.nunique() != 2:
         raise DataError(
-            f"{raw.RAW}: the {name} split holds {len(rows)} rows and not both classes of "
-            f"{input_schema.target!r}: add rows, or give it a larger share in prepare.split"
+            f"{raw.RAW}: the {name} split holds {len(target)} rows and not both classes of "
+            f"{target.name!r}: add rows, or give it a larger share in prepare.split"
         )
+
+
+def split_of(rows: pd.DataFrame, input_schema: Schema) -> Split:
     columns = {column.name: rows[column.name].to_numpy() for column in input_schema.columns}
     target = (rows[input_schema.target] == input_schema.positive).to_numpy().astype(np.int8)
     return Split(columns, target)

@@ -50,8 +50,8 @@ def stages_in(text: bytes, name: str, schema: Callable[[Any], Any]) -> Mapping[s
         stages: Mapping[str, Entry] = schema(content).get("stages", {}) if content else {}
     except (YAMLFileCorruptedError, UnicodeDecodeError, Invalid) as error:
         raise ReleaseError(
-            f"{name} is not as DVC writes it ({error}); its last committed state comes back with: "
-            f"git checkout HEAD -- {name}"
+            f"{name} is not as DVC reads it ({error}); its last committed state comes back with "
+            f"`git checkout HEAD -- {name}`"
         ) from error
     return stages
 

@@ -1,50 +1,69 @@
-"""What a promotion would make, in a process of its own: `python -m release.candidate` ...
+"""What a release would be, made in a working tree of its own by a process of its own.
 
-In the given working tree, which holds the source, this refuses what is not reproduced, names the
-target environment, and runs what differs there. Its process group ends with the promotion that
-began it, so that no training survives it.
+`python -m release.candidate TREE HOME ANSWERS` opens DVC once, in the working tree TREE with the cache
+and remotes of HOME. Each line of standard input is a task, answered by a line to the file descriptor
+ANSWERS. When standard input closes, its process group is killed, whatever it is doing: no training
+survives the release it was for.
 """
 
 import json
 import os
+import queue
 import signal
+import subprocess
 import sys
+import tarfile
+import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from dvc.config import Config
+from dvc.repo import Repo
 
-from release import dvc, environments, repro
+from release import dvc, environments, lockfile, repro, store
 from release.errors import Refused, ReleaseError
+from release.git import Git
 
 
-def main(environment: str, tree: Path, home: Path, result: Path) -> int:
-    end_with_parent()
-    try:
-        result.write_text(json.dumps({"made": make(environment, tree, home)}))
-    except ReleaseError as error:
-        result.write_text(json.dumps({"error": str(error)}))
-        return error.exit_code
-    return 0
+def main(tree: Path, home: Path, answers: int) -> None:
+    tasks = received()
+    with os.fdopen(answers, "w", buffering=1) as file:
+        try:
+            with dvc.opened(tree, settings(home)) as repo:
+                for task in tasks:
+                    file.write(json.dumps(answered(repo, **json.loads(task))) + "\n")
+        except ReleaseError as error:
+            file.write(json.dumps(told(error)) + "\n")
 
 
-def end_with_parent() -> None:
-    """The parent holds the other end of standard input; when that closes, the group is killed."""
+def received() -> Iterator[str]:
+    """The tasks, until the parent says `end`; the group is killed when it ends without."""
+    lines: queue.Queue[str] = queue.Queue()
 
     def watch() -> None:
-        os.read(sys.stdin.fileno(), 1)
+        with os.fdopen(os.dup(sys.stdin.fileno())) as stream:
+            for line in stream:
+                lines.put(line.strip())
+                if line.strip() == "end":
+                    return
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
+    return iter(lines.get, "end")
 
 
-def make(environment: str, tree: Path, home: Path) -> list[str]:
-    """The stages made anew for `environment` in `tree`, with the cache and remotes of `home`."""
-    with dvc.opened(tree, settings(home)) as repo:
-        refuse_unreproduced(repo, environments.of(tree))
-        (tree / environments.FILE).write_text(f"environment: {environment}\n")
-        return repro.reproduce(repo)
+def answered(repo: Repo, task: str, **arguments: Any) -> dict[str, Any]:
+    try:
+        return {"answer": TASKS[task](repo, **arguments)}
+    except ReleaseError as error:
+        return told(error)
+
+
+def told(error: ReleaseError) -> dict[str, str]:
+    return {"error": str(error), "kind": type(error).__name__}
 
 
 def settings(home: Path) -> dict[str, Any]:
@@ -55,7 +74,15 @@ def settings(home: Path) -> dict[str, Any]:
     return {"core": config["core"], "cache": cache, "remote": config["remote"]}
 
 
-def refuse_unreproduced(repo: Any, source: str) -> None:
+def make(repo: Repo, environment: str) -> list[str]:
+    """Run what differs in `environment`, after refusing a source that is not reproduced."""
+    tree = Path(repo.root_dir)
+    refuse_unreproduced(repo, environments.of(tree))
+    (tree / environments.FILE).write_text(f"environment: {environment}\n")
+    return repro.reproduce(repo)
+
+
+def refuse_unreproduced(repo: Repo, source: str) -> None:
     cure = f"on {source}, `mlops repro` and commit, then again"
     if doubtful := dvc.unattested(repo):
         raise Refused(f"{source}: no run attests dvc.lock's {', '.join(doubtful)}: {cure}")
@@ -63,6 +90,69 @@ def refuse_unreproduced(repo: Any, source: str) -> None:
         raise Refused(f"{source} is not reproduced; not up to date: {', '.join(stale)}: {cure}")
 
 
+def compare(repo: Repo, champion: str) -> dict[str, Any]:
+    """How the model of the tree stands against the one that the commit `champion` deployed."""
+    git = Git(Path(repo.root_dir))
+    made = lockfile.stages(git, champion)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        archive = git.raw("archive", "--format=tar", champion, "serving", "pipeline")
+        with tarfile.open(fileobj=BytesIO(archive)) as tar:
+            tar.extractall(place, filter="data")
+        store.copy(repo, lockfile.made(made, "deploy"), place / "deploy")
+        store.copy(repo, lockfile.made(made, TRAIN), place / TRAIN)
+        test, scores = git.root / "data/prepared/test.parquet", place / "scores.npz"
+        try:
+            python("pipeline.rescore", "deploy", TRAIN, test, scores, cwd=place)
+            result: dict[str, Any] = json.loads(python("pipeline.compare", scores, cwd=git.root))
+        except subprocess.CalledProcessError as error:
+            words = error.stderr.strip().splitlines() or [f"exit {error.returncode}"]
+            return {"incomparable": words[-1]}
+        return result
+
+
+TRAIN = "data/prepared/train.parquet"
+
+
+def python(module: str, *arguments: object, cwd: Path) -> str:
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    process = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
+    return process.stdout
+
+
+def measure(repo: Repo) -> dict[str, float]:
+    """What the bundle of the tree costs: milliseconds for one row, megabytes."""
+    measured: dict[str, float] = json.loads(
+        python("serving.measure", "deploy", cwd=Path(repo.root_dir))
+    )
+    return measured
+
+
+def push(repo: Repo, commits: list[str]) -> bool:
+    """Send what the dvc.lock of each commit names; False where there is no remote."""
+    if not store.has_remote(repo):
+        return False
+    git = Git(Path(repo.root_dir))
+    for commit in commits:
+        store.push(
+            repo, lockfile.carried(git, commit).values(), lockfile.stages(git, commit).values()
+        )
+    return True
+
+
+def restore(repo: Repo, commit: str) -> int:
+    """Make sure that every output of `commit` can be had, byte for byte; how many there are."""
+    git = Git(Path(repo.root_dir))
+    names = lockfile.carried(git, commit).values()
+    if lost := store.mend(repo, names):
+        raise ReleaseError(
+            f"{commit[:7]} cannot be restored: {', '.join(lost)} are neither whole in the cache nor "
+            "in the remote. `dvc push` them from a machine that has them, then again"
+        )
+    return len(names)
+
+
+TASKS: dict[str, Callable[..., Any]] = {"make": make, "compare": compare, "measure": measure, "push": push, "restore": restore}
+
 if __name__ == "__main__":
-    name, *paths = sys.argv[1:]
-    sys.exit(main(name, *map(Path, paths)))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

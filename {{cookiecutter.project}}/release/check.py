@@ -37,12 +37,12 @@ def untrue(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
     doubtful = dvc.unattested(repo)
     explained = {*doubtful, *(out.stage.addressing for out in altered)}
     for name in doubtful:
-        yield f"{name}: no run attests its entry in dvc.lock: mlops repro"
+        yield f"{name}: no run attests its entry in dvc.lock: `mlops repro`"
     for out in altered:
         yield f"{out}: not what {recorder(out)} says: {cure(out)}"
     for name in unreproduced(repo):
         if name not in explained:
-            yield f"{name}: not up to date: mlops repro"
+            yield f"{name}: not up to date: `mlops repro`"
 
 
 def recorder(out: Output) -> str:
@@ -72,11 +72,13 @@ def content_hash(out: Output) -> object:
 def cure(out: Output) -> str:
     path = shlex.quote(str(out))
     if not out.use_cache:
-        return "mlops repro"
+        return "`mlops repro`"
     if damaged := damaged_objects(out):
-        return f"rm -rf {shlex.join(damaged)} {path} && dvc pull {path}"
-    undo = f"rm -rf {path} && dvc checkout {path}"
-    return f"dvc add {path} takes the change, {undo} undoes it" if out.stage.is_data_source else undo
+        return f"`rm -rf {shlex.join(damaged)} {path} && dvc pull {path}`"
+    undo = f"`rm -rf {path} && dvc checkout {path}`"
+    return (
+        f"`dvc add {path}` takes the change, {undo} undoes it" if out.stage.is_data_source else undo
+    )
 
 
 def damaged_objects(out: Output) -> list[str]:

@@ -32,7 +32,7 @@ def words_of(error: BaseException) -> str:
     return f"{said}: {words_of(error.__cause__)}" if error.__cause__ else said
 
 
-def unattested(repo: Repo) -> list[str]:
+def unattested(repo: Repo, *, ask_remote: bool = True) -> list[str]:
     """The entries of dvc.lock that no run attests, neither here nor in the default remote."""
 
     def doubtful() -> list[str]:
@@ -40,7 +40,7 @@ def unattested(repo: Repo) -> list[str]:
 
     lock, pipeline = (_read(Path(repo.root_dir, name)) for name in ("dvc.lock", "dvc.yaml"))
     names = doubtful()
-    return doubtful() if names and fetch_records(repo) else names
+    return doubtful() if names and ask_remote and fetch_records(repo) else names
 
 
 def fetch_records(repo: Repo) -> bool:

@@ -42,5 +42,5 @@ def of(root: Path) -> str:
         return named_in((root / FILE).read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         raise ReleaseError(
-            f"{root / FILE} is missing; bring it back with: git checkout HEAD -- {FILE}"
+            f"{root / FILE} is missing; bring it back: `git checkout HEAD -- {FILE}`"
         ) from None

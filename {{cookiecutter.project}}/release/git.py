@@ -1,7 +1,6 @@
 """Git, as commands in one working tree."""
 
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from release.errors import GitError
@@ -18,9 +17,9 @@ class Git:
         """Git in the working tree that holds the current directory."""
         return cls(Path(cls(Path.cwd()).run("rev-parse", "--show-toplevel")))
 
-    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-        """What the command printed, without its last newline."""
-        return self._run(*arguments, environment=environment).decode().removesuffix("\n")
+    def run(self, *arguments: str, given: str | None = None) -> str:
+        """What the command printed, without its last newline; `given` is its standard input."""
+        return self.raw(*arguments, given=given).decode().removesuffix("\n")
 
     def lines(self, *arguments: str) -> list[str]:
         return self.run(*arguments).splitlines()
@@ -44,16 +43,23 @@ class Git:
         found = self._process("cat-file", "blob", f"{revision}:{path}")
         return found.stdout if found.returncode == 0 else None
 
-    def _run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
-        process = self._process(*arguments, environment=environment)
+    def raw(self, *arguments: str, given: str | None = None) -> bytes:
+        process = self._process(*arguments, given=given)
         if process.returncode:
             words = process.stderr.decode(errors="replace").strip()
             raise GitError(f"git {' '.join(arguments)}: {words or f'exit {process.returncode}'}")
         return process.stdout
 
     def _process(
-        self, *arguments: str, environment: Mapping[str, str] | None = None
+        self, *arguments: str, given: str | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            ["git", *arguments], cwd=self.root, env=environment, capture_output=True, check=False
-        )
+        try:
+            return subprocess.run(
+                ["git", *arguments],
+                cwd=self.root,
+                input=given.encode() if given is not None else b"",
+                capture_output=True,
+                check=False,
+            )
+        except OSError as error:
+            raise GitError(f"git {' '.join(arguments)}: {error}") from error

@@ -17,9 +17,8 @@ def check(root: Path) -> None:
     if branch in environments.CHAIN and branch != named:
         raise Refused(
             f"environment.yaml says {named}, but this is the branch {branch}; a merge from "
-            f"{named} brought that line along. Set it right: "
-            f"echo 'environment: {branch}' > environment.yaml && "
-            f"git commit -m 'This is {branch}' environment.yaml"
+            f"{named} brought that line along. Set it right with "
+            f"`echo 'environment: {branch}' > environment.yaml`, and commit it"
         )
 
 

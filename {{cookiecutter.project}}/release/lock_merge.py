@@ -76,7 +76,7 @@ def main(base: str, ours: str, theirs: str, name: str) -> int:
     except (UnknownLayoutError, UnicodeDecodeError) as unknown:
         print(
             f"{name}: not merged, since this is no layout of DVC's that is known here: {unknown}. "
-            f"Take one side (git checkout --ours {name}), git add it, and run: mlops repro",
+            f"Take one side (`git checkout --ours {name}`), commit it, and run `mlops repro`",
             file=sys.stderr,
         )
         return 1

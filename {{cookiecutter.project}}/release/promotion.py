@@ -1,183 +1,219 @@
 """Promotion: the target branch becomes its source but for the environment's name, gates permitting.
 
 What is promoted is made in a temporary working tree and committed as one commit with two parents,
-the target's last commit and the source. No text is merged. Until the one moment in which the branch
-moves, nothing has changed; on any failure, nothing ever does.
+the target's last commit and the source. No text is merged. Data are sent first, then branch and tags
+move together. Until that moment nothing has changed; on any failure, nothing ever does.
 """
 
 import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from release import environments, lockfile, worktree
+from release import branches, environments, lockfile, publication, records, versions, worktree
 from release.errors import Refused, ReleaseError, StageFailed
 from release.git import Git
+from release.publication import Move
+from release.records import Record
+from release.versions import Answers, Version
+from release.worker import Worker, started
 
-REMADE = ("environment.yaml", "dvc.lock", "reports")
-"""What a promotion makes anew; everything else is the source's."""
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Promoted:
-    """`made` names the stages run or restored; None where there was nothing to promote."""
+class Plan:
+    """What is to be promoted where. `accepted` says why a missing comparison may be overlooked."""
 
     environment: str
     source: str
+    source_commit: str
+    target_commit: str
+    accepted: str | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A release, made and judged, that no branch names yet."""
+
     commit: str
-    made: list[str] | None
+    record: Record
 
 
-def promote(git: Git, environment: str, say: Callable[[str], None]) -> Promoted:
-    """Raises Refused, or StageFailed where a stage or gate said no; then nothing has changed."""
-    with worktree.one_release_at_a_time(git):
-        source = environments.upstream(environment)
-        source_commit = tip(git, source)
-        target_commit = tip(git, environment)
-        refuse_uncommitted(git, source)
-        refuse_empty(git, source, source_commit)
-        refuse_checked_out(git, environment)
-        refuse_changes_of_the_target(git, environment, target_commit, source_commit)
-        if is_promoted(git, source_commit, target_commit):
-            return Promoted(environment, source, target_commit, None)
-        say(f"making {environment} from {source} {source_commit[:7]} in a working tree of its own")
-        with worktree.temporary(git, source_commit) as candidate:
-            made = make(git, candidate, environment)
-            commit = commit_of(candidate, environment, source, target_commit, source_commit)
-        move(git, environment, commit, target_commit, f"promote {source} {source_commit[:7]}")
-        return Promoted(environment, source, commit, made)
+def promote(
+    git: Git,
+    environment: str,
+    say: Say,
+    *,
+    accepted: str | None = None,
+    dry_run: bool = False,
+    as_proposal: bool = False,
+) -> Record | None:
+    """The record of the release; None where the target holds all of its source.
 
-
-def tip(git: Git, environment: str) -> str:
-    commit = git.commit(f"refs/heads/{environment}") or git.commit(
-        f"refs/remotes/origin/{environment}"
-    )
-    if commit is None:
-        raise Refused(
-            f"there is no branch {environment!r}, here or on origin: "
-            f"`git fetch origin {environment}`, or `git branch {environment} COMMIT`"
-        )
-    return commit
-
-
-def refuse_uncommitted(git: Git, source: str) -> None:
-    if git.run("branch", "--show-current") != source:
-        return
-    if changed := git.lines("status", "--porcelain"):
-        raise Refused(
-            f"{source} has uncommitted work: {', '.join(line[3:] for line in changed[:5])}"
-            f"{' ...' if len(changed) > 5 else ''}: commit it "
-            "(`git add -A && git commit`) or stash it"
-        )
-
-
-def refuse_empty(git: Git, source: str, commit: str) -> None:
-    if git.read(commit, lockfile.LOCK) is None:
-        first = source == environments.CHAIN[0]
-        cure = f"on {source}, `mlops repro` and commit" if first else f"`mlops promote {source}`"
-        raise Refused(f"{source} has made no model yet: {cure}, then again")
-
-
-def refuse_checked_out(git: Git, environment: str) -> None:
-    where = ""
-    for line in git.lines("worktree", "list", "--porcelain"):
-        if line.startswith("worktree "):
-            where = line.removeprefix("worktree ")
-        if line == f"branch refs/heads/{environment}":
-            raise Refused(
-                f"{environment} is checked out in {where}, and would move under your feet: "
-                f"`git -C {where} switch {environments.upstream(environment)}`, then again"
-            )
-
-
-def refuse_changes_of_the_target(git: Git, environment: str, target: str, source: str) -> None:
-    """Commits of the target that a promotion would undo, unless the source has picked them."""
-    if lacking := changes_lacking(git, target, source):
-        listed = "\n  ".join(git.run("log", "-1", "--format=%h %s", commit) for commit in lacking)
-        picks = " ".join(commit[:7] for commit in lacking)
-        raise Refused(
-            f"{environment} has changes that {environments.upstream(environment)} lacks, and a "
-            f"promotion would undo:\n  {listed}\nbring them to {environments.CHAIN[0]} first: "
-            f"`git switch {environments.CHAIN[0]} && git cherry-pick -x {picks}`"
-        )
-
-
-def changes_lacking(git: Git, target: str, source: str) -> list[str]:
-    """Oldest first. What promotions make anew is no change."""
-    remade = [f":(exclude){path}" for path in REMADE]
-    own = git.lines(
-        "rev-list", "--no-merges", "--reverse", "--cherry-pick", "--right-only",
-        f"{source}...{target}", "--", ".", *remade,
-    )  # fmt: skip
-    picked = git.run("log", f"{target}..{source}", "--format=%b")
-    return [commit for commit in own if f"(cherry picked from commit {commit})" not in picked]
-
-
-def is_promoted(git: Git, source: str, target: str) -> bool:
-    if not git.succeeds("merge-base", "--is-ancestor", source, target):
-        return False
-    remade = [f":(exclude){path}" for path in REMADE]
-    return git.succeeds("diff", "--quiet", source, target, "--", ".", *remade)
-
-
-def make(git: Git, candidate: Git, environment: str) -> list[str]:
-    """Run what differs in the environment, in a process group that ends with this process.
-
-    Returns the stages made anew.
+    Raises Refused, or StageFailed where a stage or gate said no; then nothing has changed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "result.json")
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "release.candidate",
-                environment,
-                candidate.root,
-                git.root,
-                result,
-            ],
-            cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
-        with process:
-            process.wait()
-        answer = json.loads(result.read_text()) if result.exists() else {}
-    if "error" in answer:
-        raise {3: Refused, 4: StageFailed}.get(process.returncode, ReleaseError)(answer["error"])
-    if process.returncode:
-        raise ReleaseError(
-            f"the candidate ended with {process.returncode}; its last words are above"
-        )
-    made: list[str] = answer["made"]
-    return made
+    with worktree.one_release_at_a_time(git):
+        plan = planned(git, environment, accepted)
+        if branches.holds(git, plan.target_commit, plan.source_commit):
+            return record_merged_proposal(git, plan)
+        say_what_comes_back(git, plan, say)
+        with (
+            worktree.temporary(git, plan.source_commit) as tree,
+            started(tree.root, git.root) as worker,
+        ):
+            candidate = make(tree, worker, plan, say)
+            if dry_run:
+                say(f"dry run: {candidate.record.title} would be released; no branch has moved")
+                return candidate.record
+            say("sending data to the remote")
+            if not worker.ask("push", commits=[plan.source_commit, candidate.commit]):
+                say("there is no DVC remote: the data stay in this cache alone")
+        if as_proposal:
+            propose(git, plan, candidate)
+        else:
+            publish(git, candidate.commit, candidate.record)
+        return candidate.record
 
 
-def commit_of(candidate: Git, environment: str, source: str, old: str, new: str) -> str:
-    """What the candidate holds, after `old` of the target and `new` of the source."""
-    candidate.run("add", "--all")
-    if extra := [
-        path
-        for path in candidate.lines("diff", "--cached", "--name-only", new)
-        if path.split("/")[0] not in REMADE
-    ]:
+def planned(git: Git, environment: str, accepted: str | None) -> Plan:
+    source = environments.upstream(environment)
+    branches.fetch(git)
+    branches.refuse_checked_out(git, environment)
+    branches.refuse_uncommitted(git, source)
+    plan = Plan(
+        environment, source, branches.tip(git, source), branches.tip(git, environment), accepted
+    )
+    branches.refuse_empty(git, source, plan.source_commit)
+    branches.refuse_lacking(git, environment, plan.target_commit, plan.source_commit)
+    return plan
+
+
+def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
+    """After a rollback, a promotion restores the source: name the changes that it brings again."""
+    latest = records.latest(git, plan.environment)
+    if latest is None or latest.record.restored is None:
+        return
+    again = branches.changes(git, latest.record.source_commit, plan.source_commit)
+    say(f"{plan.environment} was rolled back to {latest.record.restored}; this brings again:")
+    for line in again:
+        say(f"  {line}")
+
+
+def make(tree: Git, worker: Worker, plan: Plan, say: Say) -> Candidate:
+    say(f"running what differs in {plan.environment}, from {plan.source} {plan.source_commit[:7]}")
+    made = worker.ask("make", environment=plan.environment)
+    say(f"made anew: {', '.join(made) or 'nothing'}")
+    commit = committed(tree, plan)
+    say("comparing with the model that it replaces")
+    comparison = compared(tree, worker, plan, commit)
+    cost = worker.ask("measure")
+    return Candidate(commit, record_of(tree, plan, commit, comparison, cost))
+
+
+def committed(tree: Git, plan: Plan) -> str:
+    """What the working tree holds, after the last commit of the target and the source."""
+    tree.run("add", "--all")
+    changed = tree.lines("diff", "--cached", "--name-only", plan.source_commit)
+    if extra := [path for path in changed if path.split("/")[0] not in branches.REMADE]:
         raise ReleaseError(
             f"the stages changed {', '.join(extra)}, which no stage declares: add it to `outs` in "
             "dvc.yaml, or to .gitignore"
         )
-    tree = candidate.run("write-tree")
-    message = f"Promote {source} {new[:7]} to {environment}"
-    return candidate.run("commit-tree", tree, "-p", old, "-p", new, "-m", message)
+    message = f"Promote {plan.source} {plan.source_commit[:7]} to {plan.environment}"
+    parents = ["-p", plan.target_commit, "-p", plan.source_commit]
+    return tree.run("commit-tree", tree.run("write-tree"), *parents, "-m", message)
 
 
-def move(git: Git, environment: str, commit: str, old: str, reason: str) -> None:
-    """The branch moves only from where it was when the promotion began."""
-    expected = old if git.commit(f"refs/heads/{environment}") else ""
-    if not git.succeeds(
-        "update-ref", "-m", reason, f"refs/heads/{environment}", commit, expected or "0" * 40
-    ):
-        raise Refused(f"{environment} has moved since the promotion began: run it again")
+def compared(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
+    """How the candidate stands against the champion, the model that it replaces; None where none is."""
+    champion = lockfile.output(lockfile.stages(tree, plan.target_commit), "deploy")
+    if champion is None:
+        return None
+    if champion == lockfile.output(lockfile.stages(tree, commit), "deploy"):
+        return {"passed": True, "same_bundle": True}
+    comparison: dict[str, Any] = worker.ask("compare", champion=plan.target_commit)
+    if reason := comparison.get("incomparable"):
+        if plan.accepted is None:
+            raise Refused(
+                f"the candidate cannot be compared with the model now in {plan.environment}: {reason}. "
+                "If it shall be released all the same, say why: --accept-incomparable REASON"
+            )
+        return {**comparison, "accepted": plan.accepted}
+    if not comparison["passed"] and comparison["stops"]:
+        raise StageFailed(f"worse than the model now in {plan.environment}: {drops(comparison)}")
+    return comparison
+
+
+def drops(comparison: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{name} was {each['champion']} and is {each['challenger']}, a drop of "
+        f"{-each['advantage']:.4f} where {each['max_drop']} is allowed "
+        f"(gate.max_drop; 95 % interval of the advantage {each['interval']})"
+        for name, each in comparison["metrics"].items()
+        if not each["passed"]
+    )
+
+
+def record_of(
+    tree: Git,
+    plan: Plan,
+    commit: str,
+    comparison: Mapping[str, Any] | None,
+    cost: Mapping[str, float],
+) -> Record:
+    answers = Answers.at(tree, commit, read_json(tree, "deploy/schema.json"))
+    version = versions.version_of(answers, versions.every(tree))
+    return Record(
+        environment=plan.environment,
+        number=records.next_number(tree, plan.environment),
+        kind="promotion",
+        source=plan.source,
+        source_commit=plan.source_commit,
+        version=version.name,
+        reason=version.reason,
+        answers=asdict(answers),
+        bundle=lockfile.made(lockfile.stages(tree, commit), "deploy"),
+        metrics=read_json(tree, "reports/metrics.json"),
+        gate=read_json(tree, "reports/gate.json"),
+        comparison=comparison,
+        milliseconds=cost["milliseconds"],
+        megabytes=cost["megabytes"],
+    )
+
+
+def read_json(tree: Git, path: str) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads((tree.root / path).read_text())
+    return content
+
+
+def publish(git: Git, commit: str, record: Record) -> None:
+    """The branch, the record's tag and, where it is new, the version's tag."""
+    tags = [publication.tag(git, record.name, commit, record.message())]
+    version = Version.read(asdict(record))
+    if not git.commit(f"refs/tags/{version.tag}"):
+        tags.append(publication.tag(git, version.tag, commit, version.message()))
+    publication.publish(git, Move(f"refs/heads/{record.environment}", commit), tags, record.title)
+
+
+def propose(git: Git, plan: Plan, candidate: Candidate) -> None:
+    """Push the same tree as a branch for review; it carries the record that it will have."""
+    if not branches.has_origin(git):
+        raise Refused(f"a proposal needs a Git remote called {branches.ORIGIN}: `git remote add`")
+    tree = git.run("rev-parse", f"{candidate.commit}^{{tree}}")
+    parents = ["-p", plan.target_commit, "-p", plan.source_commit]
+    commit = git.run("commit-tree", tree, *parents, "-m", candidate.record.message())
+    branch = f"refs/heads/proposal/{candidate.record.name}"
+    git.run("push", "--quiet", branches.ORIGIN, f"+{commit}:{branch}")
+
+
+def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
+    """Where the target is a proposal that was merged, its record and version are made now."""
+    target, number = plan.target_commit, records.next_number(git, plan.environment)
+    title = f"^{records.NUMBER.format(environment=plan.environment, number=number)}: "
+    found = git.lines("rev-list", "-1", f"--grep={title}", f"{plan.source_commit}..{target}")
+    if not found or not git.succeeds("diff", "--quiet", found[0], target):
+        return None
+    record = records.in_message(git.run("show", "-s", "--format=%B", found[0]))
+    publish(git, target, record)
+    return record

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvc.exceptions import ReproductionError
-from dvc.repo import Repo
+from dvc.output import Output
+from dvc.repo import Repo, lock_repo
 from dvc.stage.exceptions import StageCmdFailedError
 
 from release import attestation, dvc, guard
@@ -28,11 +29,12 @@ def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) ->
     Entries that no run attests are dropped from dvc.lock first. Data that are not in the working
     tree come from the cache and from the default remote, where one can be read.
     """
-    if doubtful := dvc.unattested(repo):
+    complete = bring_from_cache(repo)
+    pull = not complete and dvc.fetch_records(repo)
+    if doubtful := dvc.unattested(repo, ask_remote=complete):
         for name in doubtful:
             print(f"{name}: no run attests its entry in dvc.lock; dropped, to be run", flush=True)
         attestation.drop(Path(repo.root_dir, "dvc.lock"), doubtful)
-    pull = bool(bring_from_cache(repo)) and dvc.fetch_records(repo)
     if pull and force:
         repo.pull(sources(repo), allow_missing=True)  # DVC itself pulls nothing when forced
     try:
@@ -40,29 +42,32 @@ def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) ->
     except ReproductionError as error:
         by_its_command = isinstance(error.__cause__, StageCmdFailedError)
         raise (StageFailed if by_its_command else ReleaseError)(dvc.words_of(error)) from error
-    return [stage.addressing for stage in done]
+    return [stage.addressing for stage in done if stage.cmd]
 
 
 def unreproduced(repo: Repo) -> list[str]:
     """The stages that are not up to date, whether or not their data are in the working tree."""
-    with dvc.quiet():
-        stale = repo.reproduce(dry=True, allow_missing=True)
-    return [stage.addressing for stage in stale if not (stage.is_callback or stage.always_changed)]
+    with lock_repo(repo), dvc.quiet():
+        stages = repo.index.stages
+        return [
+            stage.addressing
+            for stage in stages
+            if not (stage.is_callback or stage.always_changed)
+            and stage.changed(allow_missing=True, upstream=stages)
+        ]
 
 
-def bring_from_cache(repo: Repo) -> list[str]:
-    """Checks out what is missing in the working tree; what the cache lacks too is returned."""
-    missing = absent(repo)
-    if missing:
-        with dvc.quiet():
-            repo.checkout(missing, allow_missing=True)
-    return absent(repo)
+def bring_from_cache(repo: Repo) -> bool:
+    """Checks out what is missing in the working tree; False where the cache lacks some of it."""
+    with lock_repo(repo), dvc.quiet():
+        for out in absent(repo):
+            if not out.changed_cache():
+                out.checkout()  # repo.checkout would load the libraries of the remote too
+        return not absent(repo)
 
 
-def absent(repo: Repo) -> list[str]:
-    return [
-        out.fs_path for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists
-    ]
+def absent(repo: Repo) -> list[Output]:
+    return [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
 
 
 def sources(repo: Repo) -> list[str]:
@@ -77,4 +82,4 @@ def summary(git: Git, done: Sequence[str], results: Sequence[str]) -> str:
         return said
     add = f"git add {shlex.join(new)} && " if new else ""
     subject = f"Reproduce {', '.join(done)}" if done else "Reproduce"
-    return f"{said} Commit it: {add}git commit -am {shlex.quote(subject)}"
+    return f"{said} Commit it: `{add}git commit -am {shlex.quote(subject)}`"

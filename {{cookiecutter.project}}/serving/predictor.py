@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serving import features, schema
 from serving.errors import BundleError
-from serving.inputs import Columns, matrices
+from serving.inputs import Columns, matrices, matrix_columns
 from serving.schema import Schema
 
 MODEL = "model.onnx"
@@ -38,7 +38,8 @@ class Predictor:
     def __init__(self, bundle: Path) -> None:
         self.schema = schema.read(bundle / SCHEMA)
         refuse_other_features(self.schema, bundle)
-        self._session = session((bundle / MODEL).read_bytes())
+        self._session = load(bundle / MODEL)
+        refuse_other_inputs(self._session, self.schema, bundle)
 
     def predict(self, columns: Columns) -> Predictions:
         return self.predict_matrices(matrices(columns, self.schema))
@@ -59,10 +60,18 @@ def session(model: bytes) -> Any:
     """One thread each: more would change the last bits, and a service scales by processes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def load(file: Path) -> Any:
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return session(file.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(f"{file} is missing: run `mlops repro`, or `dvc pull`") from None
     except Exception as error:  # onnxruntime raises bare classes of its own, one per failure
-        raise BundleError(f"the model cannot be loaded: {error}") from error
+        raise BundleError(
+            f"{file} is no model that can be loaded: delete it and run `mlops repro` ({error})"
+        ) from error
 
 
 def refuse_other_features(schema: Schema, bundle: Path) -> None:
@@ -71,4 +80,14 @@ def refuse_other_features(schema: Schema, bundle: Path) -> None:
             f"{bundle} was trained with the derived columns {list(schema.derived)}, and "
             f"serving/features.py has {list(features.DERIVED)}: use the code of the model's "
             "commit, or train again"
+        )
+
+
+def refuse_other_inputs(session: Any, schema: Schema, bundle: Path) -> None:
+    takes = {matrix.name: matrix.shape[1] for matrix in session.get_inputs()}
+    described = {matrix: len(names) for matrix, names in matrix_columns(schema).items() if names}
+    if takes != described:
+        raise BundleError(
+            f"{bundle}: the model takes columns of {takes} and {SCHEMA} describes {described}: "
+            "they are not of one training; run `mlops repro`, or `dvc checkout`"
         )

@@ -49,7 +49,9 @@ def read(path: Path) -> Schema:
     except FileNotFoundError:
         raise BundleError(f"{path} is missing: run `mlops repro`, or `dvc pull`") from None
     except msgspec.DecodeError as error:
-        raise BundleError(f"{path} is no input schema: {error}") from None
+        raise BundleError(
+            f"{path} is no input schema ({error}): delete it and run `mlops repro`"
+        ) from None
 
 
 def write(schema: Schema, path: Path) -> None:

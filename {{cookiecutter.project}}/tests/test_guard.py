@@ -33,7 +33,7 @@ def test_a_branch_that_names_another_environment_is_refused_until_its_cure_is_ru
     on(repository, branch, named)
     with pytest.raises(Refused, match=f"says {named}, but this is the branch {branch}") as refused:
         guard.check(repository)
-    shell(repository, str(refused.value).partition("Set it right: ")[2])
+    shell(repository, str(refused.value).split("`")[1])
     guard.check(repository)
 
 
@@ -48,6 +48,12 @@ def test_a_detached_head_and_a_folder_without_git_pass(repository: Path, tmp_pat
     guard.check(repository)
     (tmp_path / "environment.yaml").write_text("environment: prod\n")
     guard.check(tmp_path)
+
+
+def test_where_git_is_missing_it_says_so(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ReleaseError, match="cannot run git"):
+        guard.check(repository)
 
 
 def test_as_a_process_it_says_why_and_exits_with_3(repository: Path) -> None:
@@ -94,7 +100,7 @@ def test_any_other_text_is_refused_with_the_choices(text: str) -> None:
 
 
 def test_a_missing_file_is_told_with_its_cure(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match="git checkout HEAD -- environment.yaml"):
+    with pytest.raises(ReleaseError, match=r"git checkout HEAD -- environment\.yaml"):
         environments.of(tmp_path)
 
 

@@ -3,7 +3,10 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+
+from release import dvc
 
 PROJECT = Path(__file__).parents[1]
 PIPELINE = """\
@@ -27,10 +30,16 @@ stages:
     outs: [deploy.txt]
 """
 FILES = {
+    ".dvc/config": "[core]\n    analytics = false\n    autostage = true\n    remote = storage\n"
+    "['remote \"storage\"']\n    url = ../../storage\n",
+    ".dvc/.gitignore": "/cache\n/config.local\n/tmp\n",
     "dvc.yaml": PIPELINE,
     "params.yaml": "weight: 1\n",
     "environment.yaml": "environment: dev\n",
     "data/raw.txt": "5\n",
+    "data/raw.txt.dvc": "outs:\n- path: raw.txt\n  hash: md5\n"
+    "  md5: 1dcca23355272056f04fe8bf20edfce0\n",
+    "data/.gitignore": "/raw.txt\n",
     "models/.gitignore": "",
     "reports/.gitkeep": "",
     "train.sh": "weight=$(sed -n 's/weight: //p' params.yaml)\n"
@@ -43,21 +52,31 @@ IDENTITY = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
 }
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | IDENTITY
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"
+} | IDENTITY
 
 
-def make(folder: Path) -> Path:
-    """A repository on the branch dev in `folder`, its remote a directory beside it; nothing is run."""
-    for name, text in FILES.items():
+def make(folder: Path, files: Mapping[str, str] = FILES) -> Path:
+    """A repository on dev in `folder`, its remote a directory beside it; nothing is run."""
+    for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     shutil.copy(PROJECT / ".gitattributes", folder)
     git(folder, "init", "--quiet", "--initial-branch", "dev")
     (folder.parent / "storage").mkdir()
-    shell(folder, "dvc init -q && dvc remote add -q -d storage ../storage && dvc add -q data/raw.txt")
-    shell(folder, "dvc config core.autostage true && dvc config core.analytics false")
     commit(folder, "Begin")
+    return folder
+
+
+def reproduced(folder: Path, files: Mapping[str, str] = FILES) -> Path:
+    """The repository of `make`, its stages run and committed, the results pushed to its remote."""
+    make(folder, files)
+    with dvc.opened(folder) as repo:
+        repo.reproduce()
+        repo.push(run_cache=True)
+    commit(folder, "Run")
     return folder
 
 

@@ -1,0 +1,39 @@
+# `fix` changes files, `check` never does: the same words as in the project that is made.
+
+PYTHON ?= python3
+PROJECT = {{cookiecutter.project}}
+LOCKS = requirements/template.txt $(ROOMS:%="$(PROJECT)/requirements/%.txt")
+ROOMS = train serve batch tools
+INSTALL = $(PYTHON) "$(PROJECT)/install.py" --venv .venv --no-project $(if $(WITH),--with $(WITH))
+ACTIVATE = . .venv/bin/activate
+DEMO = demo
+
+.PHONY: demo test install check fix lock help
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1	\2/p' Makefile | expand -t 16
+
+demo:  ## bake a project into demo/ (DEMO=DIR) and bring a model to production
+	@$(PYTHON) demo.py $(if $(WITH),--with $(WITH)) "$(DEMO)"
+
+install:  ## make .venv with all that the tests need (WITH=pip or WITH=uv to choose)
+	@$(INSTALL) $(LOCKS)
+
+test: check  ## check, then run all tests
+	@$(ACTIVATE) && python -m pytest
+
+check: install  ## lint and types, of the template and of the project; changes nothing
+	@$(ACTIVATE) && ruff check
+	@$(ACTIVATE) && ruff format --check
+	@$(ACTIVATE) && mypy
+	@$(ACTIVATE) && cd "$(PROJECT)" && mypy --cache-dir ../.mypy_cache/project
+
+fix: install  ## lint and format, changing files
+	@$(ACTIVATE) && ruff check --fix
+	@$(ACTIVATE) && ruff format
+
+lock: install  ## pin what the template and the project need (UPGRADE=--upgrade for new versions)
+	@$(MAKE) --no-print-directory -C "$(PROJECT)" lock INSTALL=: ACTIVATE=". ../.venv/bin/activate"
+	@$(ACTIVATE) && uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 $(UPGRADE) $(ROOMS:%=--constraint "$(PROJECT)/requirements/%.txt") \
+		--group template --output-file requirements/template.txt

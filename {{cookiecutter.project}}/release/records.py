@@ -1,0 +1,128 @@
+"""Records: annotated tags `<environment>/<number>`, one for each release that happened.
+
+The tag points at the release's commit, from which everything that made it is reachable; its message
+is a title and, below it, the record as JSON.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from release import environments
+from release.errors import ReleaseError
+from release.git import Git
+
+NUMBER = "{environment}/{number:04d}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was released, from where, and how it was judged.
+
+    `answers` is what the version stands for, and `reason` why it has its number. `restored` names
+    the record that a rollback brought back. `comparison` says how the model stood against the
+    champion, the one it replaced, or why the two could not be compared.
+    """
+
+    environment: str
+    number: int
+    kind: Literal["promotion", "rollback"]
+    source: str
+    source_commit: str
+    version: str
+    reason: str
+    answers: Mapping[str, Any]
+    bundle: str
+    metrics: Mapping[str, Any]
+    gate: Mapping[str, Any]
+    comparison: Mapping[str, Any] | None
+    milliseconds: float | None
+    megabytes: float
+    restored: str | None = None
+
+    @property
+    def name(self) -> str:
+        return NUMBER.format(environment=self.environment, number=self.number)
+
+    @property
+    def model(self) -> str:
+        """The MD5 of the model."""
+        return str(self.answers["model"])
+
+    @property
+    def title(self) -> str:
+        if self.restored:
+            return f"{self.name}: {self.version}, rolled back to {self.restored}"
+        return f"{self.name}: {self.version}, from {self.source} {self.source_commit[:7]}"
+
+    def message(self) -> str:
+        return f"{self.title}\n\n{json.dumps(asdict(self), indent=1)}\n"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record as it is kept: with the commit it points at, and who made it, when (ISO 8601)."""
+
+    record: Record
+    commit: str
+    author: str
+    when: str
+
+
+def of(git: Git, environment: str) -> list[Kept]:
+    """The records of an environment, oldest first."""
+    return [parsed(fields) for fields in tags(git, f"refs/tags/{environments.known(environment)}/")]
+
+
+def tags(git: Git, *patterns: str) -> list[list[str]]:
+    """Commit, author, time and message of the annotated tags, by name."""
+    form = (
+        "%(*objectname)%00%(taggername) %(taggeremail)%00%(taggerdate:iso-strict)%00%(contents)%01"
+    )
+    listed = git.run("for-each-ref", "--sort=refname", f"--format={form}", *patterns)
+    entries = [entry.lstrip("\n").split("\0") for entry in listed.split("\1")[:-1]]
+    return [entry for entry in entries if entry[0]]
+
+
+def parsed(fields: list[str]) -> Kept:
+    commit, author, when, message = fields
+    return Kept(in_message(message), commit, author, when)
+
+
+def in_message(message: str) -> Record:
+    title, _, content = message.partition("\n\n")
+    try:
+        return Record(**json.loads(content))
+    except (ValueError, TypeError) as error:
+        raise ReleaseError(
+            f"the record {title!r} was not written by mlops, or by a later one: {error}. "
+            "Delete the tag if it is yours, or update this project"
+        ) from error
+
+
+def next_number(git: Git, environment: str) -> int:
+    kept = latest(git, environment)
+    return kept.record.number + 1 if kept else 1
+
+
+def latest(git: Git, environment: str) -> Kept | None:
+    kept = of(git, environment)
+    return kept[-1] if kept else None
+
+
+def find(git: Git, environment: str, name: str) -> Kept:
+    """The record by its name (prod/0003), or the environment's latest record of a version."""
+    from release import versions
+
+    kept = of(git, environment)
+    wanted = versions.named(name)
+    for candidate in reversed(kept):
+        if name == candidate.record.name or wanted == candidate.record.version:
+            return candidate
+    known = ", ".join(f"{each.record.name} ({each.record.version})" for each in kept[-5:])
+    raise ReleaseError(
+        f"{environment} has no record {name!r}; its last are {known}"
+        if known
+        else f"{environment} has no record yet"
+    )

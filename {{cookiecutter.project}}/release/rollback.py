@@ -1,0 +1,65 @@
+"""Rollback: an environment becomes again what an older record of it says. No stage is ever run.
+
+It is a release of its own: a new commit with the record's tree, and a record of it, so that history is
+kept and can be rolled back in turn.
+"""
+
+from dataclasses import replace
+
+from release import branches, promotion, records, worktree
+from release.errors import Refused
+from release.git import Git
+from release.promotion import Say
+from release.records import Kept, Record
+from release.worker import started
+
+
+def roll_back(git: Git, environment: str, to: str | None, say: Say) -> Record:
+    """The record of the rollback, to the record or version `to`, or else to the one before."""
+    with worktree.one_release_at_a_time(git):
+        branches.fetch(git)
+        branches.refuse_checked_out(git, environment)
+        target = branches.tip(git, environment)
+        kept = records.of(git, environment)
+        wanted = records.find(git, environment, to) if to else before(environment, kept)
+        refuse_the_same(git, environment, target, wanted)
+        commit = committed(git, environment, target, wanted)
+        say(f"checking every output of {wanted.record.name}, byte for byte")
+        with started(git.root, git.root) as worker:
+            count = worker.ask("restore", commit=commit)
+            say(f"{count} outputs are as recorded")
+            worker.ask("push", commits=[commit])
+        record = replace(
+            wanted.record,
+            kind="rollback",
+            number=kept[-1].record.number + 1,
+            restored=wanted.record.restored or wanted.record.name,
+        )
+        promotion.publish(git, commit, record)
+        return record
+
+
+def before(environment: str, kept: list[Kept]) -> Kept:
+    """The promotion before the one that is now in effect."""
+    if not kept:
+        raise Refused(f"{environment} has no record yet: nothing was released to it")
+    now = kept[-1].record.restored or kept[-1].record.name
+    promotions = [each for each in kept if each.record.kind == "promotion"]
+    older = [each for each in promotions if each.record.name < now]
+    if not older:
+        raise Refused(f"{environment} has no record before {now}: nothing to roll back to")
+    return older[-1]
+
+
+def refuse_the_same(git: Git, environment: str, target: str, wanted: Kept) -> None:
+    if git.succeeds("diff", "--quiet", wanted.commit, target):
+        raise Refused(
+            f"{environment} already is what {wanted.record.name} says: nothing to roll back"
+        )
+
+
+def committed(git: Git, environment: str, target: str, wanted: Kept) -> str:
+    """The record's tree after the last commit of the environment; the record is a parent too."""
+    tree = git.run("rev-parse", f"{wanted.commit}^{{tree}}")
+    message = f"Roll {environment} back to {wanted.record.name} ({wanted.record.version})"
+    return git.run("commit-tree", tree, "-p", target, "-p", wanted.commit, "-m", message)

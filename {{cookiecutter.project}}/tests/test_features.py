@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_project import TABLE, change
+
+from pipeline import deploy, evaluate, params, prepare, splits, train
+from serving import features, schema
+from serving.features import Categories, Feature, Numbers
+from serving.inputs import matrix_columns
+from serving.predictor import Predictor
+from serving.rows import columns_of
+
+
+def test_every_derived_column_treats_each_row_by_itself(trained: Path) -> None:
+    columns = splits.read("test", schema.read(splits.SCHEMA)).columns
+    backwards = features.derive({name: values[::-1] for name, values in columns.items()})
+    for name, values in features.derive(columns).items():
+        np.testing.assert_array_equal(values, backwards[name][::-1])
+
+
+def odd(a: Numbers) -> Numbers:
+    return a % 2
+
+
+def odd_in_words(a: Numbers, b: Categories) -> Categories:
+    return np.where(a % 2 == 1, "odd ", "even ").astype(object) + b
+
+
+def accuracy_on_odd_numbers() -> float:
+    """Of a model that is to tell odd from even, which none of the columns a and b says."""
+    a = np.random.default_rng(1).integers(0, 10**6, 400)
+    target, positive = (getattr(params.load().params.prepare, key) for key in ("target", "positive"))
+    kinds = np.where(a % 2 == 1, positive, "other")
+    pd.DataFrame({"a": a, "b": ["x", "y"] * 200, target: kinds}).to_csv(TABLE, index=False)
+    columns = {"integer": ["a"], "number": [], "category": ["b"], "ignored": []}
+    change("params.yaml", "evaluate.subgroups", [])
+    change("params.yaml", "prepare.columns", columns)
+    for stage in (prepare, train, evaluate):
+        stage.main()
+    accuracy: float = json.loads(Path("reports/metrics.json").read_text())["test"]["accuracy"]
+    return accuracy
+
+
+def test_without_a_derived_column_a_model_cannot_tell_odd_from_even(
+    project: Path, registries: None
+) -> None:
+    features.DERIVED.clear()
+    assert accuracy_on_odd_numbers() < 0.7
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "matrix"),
+    [
+        (features.number, odd, {"numbers": ["a", "odd"], "categories": ["b"]}),
+        (features.category, odd_in_words, {"numbers": ["a"], "categories": ["b", "odd_in_words"]}),
+    ],
+)
+def test_a_derived_column_is_one_function_for_training_and_prediction(
+    project: Path, registries: None, kind: type, function: Feature, matrix: dict[str, list[str]]
+) -> None:
+    features.DERIVED.clear()
+    kind(function)
+    assert accuracy_on_odd_numbers() > 0.9
+    deploy.main()
+    predictor = Predictor(Path("deploy"))
+    assert matrix_columns(predictor.schema) == matrix
+    rows = [{"a": 31_415, "b": "x"}, {"a": 31_416, "b": "x"}]
+    answers = predictor.predict(columns_of(rows, predictor.schema))
+    assert answers.labels.tolist() == [predictor.schema.positive, "other"]

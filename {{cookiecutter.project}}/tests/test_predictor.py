@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pipeline import splits
+from serving import features, schema
+from serving.errors import BundleError
+from serving.predictor import Predictor, labels
+from serving.rows import columns_of
+
+BUNDLE = Path("deploy")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "schema.json"])
+def test_a_bundle_without_one_of_its_files_is_refused(trained: Path, name: str) -> None:
+    (BUNDLE / name).unlink()
+    with pytest.raises(BundleError, match=f"deploy/{name} is missing: run `mlops repro`"):
+        Predictor(BUNDLE)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_a_broken_model_is_refused(trained: Path, content: bytes) -> None:
+    (BUNDLE / "model.onnx").write_bytes(content)
+    with pytest.raises(BundleError, match=r"deploy/model\.onnx is no model that can be loaded"):
+        Predictor(BUNDLE)
+
+
+def test_a_model_and_a_schema_of_two_trainings_are_refused(trained: Path) -> None:
+    found = schema.read(BUNDLE / "schema.json")
+    number = found.names("integer", "number")[0]
+    one_less = tuple(column for column in found.columns if column.name != number)
+    schema.write(msgspec.structs.replace(found, columns=one_less), BUNDLE / "schema.json")
+    with pytest.raises(BundleError, match="not of one training"):
+        Predictor(BUNDLE)
+
+
+def test_a_bundle_with_other_derived_columns_is_refused(trained: Path, registries: None) -> None:
+    features.number(lambda _: _)
+    with pytest.raises(BundleError, match=r"was trained with the derived columns .*<lambda>"):
+        Predictor(BUNDLE)
+
+
+def test_a_row_gets_the_same_answer_alone_as_among_others(trained: Path) -> None:
+    predictor = Predictor(BUNDLE)
+    test = splits.read("test", predictor.schema)
+    together = predictor.predict(test.columns)
+    for row in range(len(test)):
+        alone = predictor.predict(test.take(slice(row, row + 1)).columns)
+        assert alone.labels[0] == together.labels[row]
+        np.testing.assert_allclose(
+            alone.probabilities[0], together.probabilities[row], rtol=0, atol=1e-6
+        )
+
+
+def test_a_row_of_a_client_is_answered_as_the_same_row_of_the_table(trained: Path) -> None:
+    predictor = Predictor(BUNDLE)
+    test = splits.read("test", predictor.schema)
+    rows = [
+        {name: None if values[row] != values[row] else values[row] for name, values in test.columns.items()}
+        for row in range(len(test))
+    ]
+    np.testing.assert_array_equal(
+        predictor.predict(columns_of(rows, predictor.schema)).probabilities,
+        predictor.predict(test.columns).probabilities,
+    )
+
+
+def test_nothing_known_and_nothing_seen_before_are_answered(trained: Path) -> None:
+    predictor = Predictor(BUNDLE)
+    example = predictor.schema.example()
+    unseen = {
+        name: "never seen" if isinstance(value, str) else 10**9 for name, value in example.items()
+    }
+    answers = predictor.predict(columns_of([dict.fromkeys(example), unseen], predictor.schema))
+    np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_at_a_tie_the_first_class_is_named() -> None:
+    tied = np.array([[0.5, 0.5], [0.4999999, 0.5000001], [0.499, 0.501]])
+    table = schema.Schema("d", "t", ("no", "yes"), ())
+    assert labels(table, tied).tolist() == ["no", "no", "yes"]

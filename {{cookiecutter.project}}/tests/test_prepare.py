@@ -1,0 +1,203 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import small_project
+from small_project import TABLE, change, contents
+
+from pipeline import errors, params, prepare, raw, splits
+from pipeline.errors import DataError
+from pipeline.params import PrepareParams
+from serving import schema
+
+PREPARED = "data/prepared"
+
+
+def options() -> PrepareParams:
+    return params.load().params.prepare
+
+
+def rewrite(table: pd.DataFrame) -> None:
+    table.to_csv(TABLE, index=False)
+
+
+def split_of_rows() -> pd.Series:
+    """The split of each row of the raw table, in the order of the file."""
+    return prepare.split_names(raw.read(options()), options())
+
+
+def number_column() -> str:
+    return (*options().columns.integer, *options().columns.number)[0]
+
+
+def no_rows(table: pd.DataFrame) -> pd.DataFrame:
+    return table.head(0)
+
+
+def no_target(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop(columns=options().target)
+
+
+def one_class(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table[options().target] == options().positive]
+
+
+def three_classes(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.tail(1).assign(**{options().target: "third"})])
+
+
+def other_classes(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(**{options().target: table[options().target] + "!"})
+
+
+def too_few_rows(table: pd.DataFrame) -> pd.DataFrame:
+    return table.groupby(options().target).head(2)
+
+
+def infinite(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(**{number_column(): "inf"})
+
+
+def one_row_in_each_split(table: pd.DataFrame) -> pd.DataFrame:
+    change("environment.yaml", "environment", "staging")
+    rows = table.groupby(split_of_rows()).head(1)
+    return pd.concat([rows.assign(**{options().target: name}) for name in table[options().target].unique()])
+
+
+@pytest.mark.parametrize(
+    ("breaks", "message"),
+    [
+        (no_rows, "table.csv holds a header and no rows"),
+        (no_target, "declared in params.yaml (prepare.columns) and not in the file"),
+        (one_class, "holds 1 class ("),
+        (three_classes, "holds 3 classes ("),
+        (other_classes, "params.yaml: prepare.positive"),
+        (too_few_rows, "rows and not both classes of"),
+        (infinite, "not a finite number: line 2 ('inf')"),
+        (one_row_in_each_split, "every column is constant or missing"),
+    ],
+)
+def test_a_bad_table_changes_nothing(
+    trained: Path, breaks: Callable[[pd.DataFrame], pd.DataFrame], message: str
+) -> None:
+    before = contents(PREPARED)
+    rewrite(breaks(small_project.table()))
+    with pytest.raises(DataError) as refused:
+        prepare.main()
+    assert message in str(refused.value)
+    assert contents(PREPARED) == before
+
+
+def test_a_bad_second_file_is_named_and_nothing_is_written(project: Path) -> None:
+    Path("data/raw/worse.csv").write_text("")
+    with pytest.raises(DataError, match=r"data/raw/worse\.csv is empty"):
+        prepare.main()
+    assert not Path(PREPARED).exists()
+
+
+@pytest.mark.parametrize(("cell", "what"), [("7", "always 7.0"), ("", "missing")])
+def test_a_column_that_tells_nothing_is_left_out_with_a_warning(
+    project: Path, capsys: pytest.CaptureFixture[str], cell: str, what: str
+) -> None:
+    name = number_column()
+    change("params.yaml", "prepare.missing", [*options().missing, ""])
+    rewrite(small_project.table().assign(**{name: cell}))
+    prepare.main()
+    assert name not in schema.read(splits.SCHEMA).names("integer", "number")
+    assert f"warning: column {name!r} is {what} in the training rows; left out" in (
+        capsys.readouterr().err
+    )
+
+
+def test_rows_added_later_move_no_row(project: Path) -> None:
+    table = small_project.table()
+    before = split_of_rows()
+    half = table.sample(frac=0.5, random_state=1).sort_index()
+    rewrite(half)
+    assert split_of_rows().tolist() == before[half.index].tolist()
+
+
+def test_duplicates_never_straddle_two_splits_even_with_different_classes(project: Path) -> None:
+    table = small_project.table()
+    opposite = table[options().target].map({options().positive: "other", "other": options().positive})
+    rewrite(pd.concat([table, table.assign(**{options().target: opposite})]))
+    splits_found = split_of_rows()
+    assert splits_found[: len(table)].tolist() == splits_found[len(table) :].tolist()
+
+
+def test_the_splits_have_the_shares_that_were_asked_for(project: Path) -> None:
+    shares = split_of_rows().value_counts(normalize=True)
+    assert shares["test"] == pytest.approx(options().split.test, abs=0.05)
+    assert shares["validation"] == pytest.approx(options().split.validation, abs=0.05)
+
+
+def test_another_seed_splits_differently(project: Path) -> None:
+    before = split_of_rows()
+    change("params.yaml", "prepare.split.seed", options().split.seed + 1)
+    assert (split_of_rows() != before).mean() > 0.2
+
+
+def rows_of(name: splits.SplitName) -> pd.DataFrame:
+    return pd.read_parquet(splits.file(name))
+
+
+def test_what_dev_sees_is_a_part_of_what_staging_sees_in_every_split(project: Path) -> None:
+    prepare.main()
+    seen_by_dev = {name: rows_of(name) for name in splits.NAMES}
+    change("environment.yaml", "environment", "staging")
+    prepare.main()
+    for name, rows in seen_by_dev.items():
+        all_rows = rows_of(name)
+        assert len(rows) < len(all_rows)
+        assert len(rows.merge(all_rows.drop_duplicates())) == len(rows)
+
+
+def test_every_row_is_in_one_split_as_it_was_in_the_table(project: Path) -> None:
+    change("environment.yaml", "environment", "staging")
+    prepare.main()
+    prepared = pd.concat([rows_of(name) for name in splits.NAMES])
+    table = raw.read(options())[list(prepared)]
+    by = list(prepared)
+    pd.testing.assert_frame_equal(
+        prepared.sort_values(by, ignore_index=True),
+        table.sort_values(by, ignore_index=True),
+        check_dtype=False,
+    )
+
+
+def test_the_schema_says_what_the_training_rows_hold(trained: Path) -> None:
+    found = schema.read(splits.SCHEMA)
+    training = rows_of("train")
+    for column in found.columns:
+        values = training[column.name]
+        if column.type == "category":
+            assert set(column.categories) == set(values) - {""}
+            assert column.example in column.categories
+            assert column.missing == ("" in set(values))
+        else:
+            assert (column.minimum, column.maximum) == (values.min(), values.max())
+            assert column.minimum <= column.example <= column.maximum
+            assert column.missing == values.isna().any()
+    assert found.positive == options().positive
+
+
+def test_only_the_most_frequent_categories_are_known() -> None:
+    values = pd.Series(["rare", "often", "often", "some", "some"], name="colour")
+    many = pd.Series([f"{number:03}" for number in range(60)] * 2 + ["always"] * 3)
+    assert prepare.column_of("colour", "category", values).example == "often"
+    assert len(prepare.column_of("colour", "category", many).categories) == 50
+    assert "always" in prepare.column_of("colour", "category", many).categories
+
+
+def test_run_as_a_stage_an_error_is_one_message_and_no_traceback(project: Path) -> None:
+    TABLE.unlink()
+    with pytest.raises(SystemExit, match=r"^DataError: data/raw holds no CSV file"):
+        errors.run(prepare.main)
+
+
+def test_the_provenance_names_the_parameters_of_the_run(trained: Path) -> None:
+    provenance = json.loads(splits.PROVENANCE.read_text())
+    assert provenance["parameters"]["data"] == {"fraction": 0.7}
+    assert provenance["parameters"]["prepare"]["dataset"] == options().dataset
