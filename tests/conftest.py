@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["instant_project"]
+
 TEMPLATE = Path(__file__).resolve().parent.parent
 UNBAKED = TEMPLATE / "{{cookiecutter.project}}"
 NAME = "adult-income"

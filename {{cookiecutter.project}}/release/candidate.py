@@ -152,7 +152,13 @@ def restore(repo: Repo, commit: str) -> int:
     return len(names)
 
 
-TASKS: dict[str, Callable[..., Any]] = {"make": make, "compare": compare, "measure": measure, "push": push, "restore": restore}
+TASKS: dict[str, Callable[..., Any]] = {
+    "make": make,
+    "compare": compare,
+    "measure": measure,
+    "push": push,
+    "restore": restore,
+}
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from release import branches, environments, lockfile, publication, records, versions, worktree
+from release import branches, environments, lockfile, publication, records, tags, versions, worktree
 from release.errors import Refused, ReleaseError, StageFailed
 from release.git import Git
 from release.publication import Move
@@ -189,11 +189,11 @@ def read_json(tree: Git, path: str) -> Mapping[str, Any]:
 
 def publish(git: Git, commit: str, record: Record) -> None:
     """The branch, the record's tag and, where it is new, the version's tag."""
-    tags = [publication.tag(git, record.name, commit, record.message())]
+    new = [publication.tag(git, record.name, commit, record.message())]
     version = Version.read(asdict(record))
     if not git.commit(f"refs/tags/{version.tag}"):
-        tags.append(publication.tag(git, version.tag, commit, version.message()))
-    publication.publish(git, Move(f"refs/heads/{record.environment}", commit), tags, record.title)
+        new.append(publication.tag(git, version.tag, commit, version.message()))
+    publication.publish(git, Move(f"refs/heads/{record.environment}", commit), new, record.title)
 
 
 def propose(git: Git, plan: Plan, candidate: Candidate) -> None:
@@ -214,6 +214,6 @@ def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
     found = git.lines("rev-list", "-1", f"--grep={title}", f"{plan.source_commit}..{target}")
     if not found or not git.succeeds("diff", "--quiet", found[0], target):
         return None
-    record = records.in_message(git.run("show", "-s", "--format=%B", found[0]))
+    record = Record(**tags.in_message(git.run("show", "-s", "--format=%B", found[0])))
     publish(git, target, record)
     return record

@@ -4,14 +4,14 @@ The tag points at the release's commit, from which everything that made it is re
 is a title and, below it, the record as JSON.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from release import environments
+from release import environments, tags, versions
 from release.errors import ReleaseError
 from release.git import Git
+from release.tags import Tag
 
 NUMBER = "{environment}/{number:04d}"
 
@@ -57,7 +57,7 @@ class Record:
         return f"{self.name}: {self.version}, from {self.source} {self.source_commit[:7]}"
 
     def message(self) -> str:
-        return f"{self.title}\n\n{json.dumps(asdict(self), indent=1)}\n"
+        return tags.message(self.title, asdict(self))
 
 
 @dataclass(frozen=True)
@@ -72,32 +72,18 @@ class Kept:
 
 def of(git: Git, environment: str) -> list[Kept]:
     """The records of an environment, oldest first."""
-    return [parsed(fields) for fields in tags(git, f"refs/tags/{environments.known(environment)}/")]
+    found = tags.matching(git, f"{environments.known(environment)}/[0-9]*")
+    kept = [Kept(read(tag), tag.commit, tag.author, tag.when) for tag in found]
+    return sorted(kept, key=lambda each: each.record.number)
 
 
-def tags(git: Git, *patterns: str) -> list[list[str]]:
-    """Commit, author, time and message of the annotated tags, by name."""
-    form = (
-        "%(*objectname)%00%(taggername) %(taggeremail)%00%(taggerdate:iso-strict)%00%(contents)%01"
-    )
-    listed = git.run("for-each-ref", "--sort=refname", f"--format={form}", *patterns)
-    entries = [entry.lstrip("\n").split("\0") for entry in listed.split("\1")[:-1]]
-    return [entry for entry in entries if entry[0]]
-
-
-def parsed(fields: list[str]) -> Kept:
-    commit, author, when, message = fields
-    return Kept(in_message(message), commit, author, when)
-
-
-def in_message(message: str) -> Record:
-    title, _, content = message.partition("\n\n")
+def read(tag: Tag) -> Record:
     try:
-        return Record(**json.loads(content))
-    except (ValueError, TypeError) as error:
+        return Record(**tag.content())
+    except TypeError as error:
         raise ReleaseError(
-            f"the record {title!r} was not written by mlops, or by a later one: {error}. "
-            "Delete the tag if it is yours, or update this project"
+            f"the record {tag.name} was written by another version of mlops ({error}): use the code "
+            f"of its commit, `git switch --detach {tag.name}`"
         ) from error
 
 
@@ -113,8 +99,6 @@ def latest(git: Git, environment: str) -> Kept | None:
 
 def find(git: Git, environment: str, name: str) -> Kept:
     """The record by its name (prod/0003), or the environment's latest record of a version."""
-    from release import versions
-
     kept = of(git, environment)
     wanted = versions.named(name)
     for candidate in reversed(kept):

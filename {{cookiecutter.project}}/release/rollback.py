@@ -43,11 +43,13 @@ def before(environment: str, kept: list[Kept]) -> Kept:
     """The promotion before the one that is now in effect."""
     if not kept:
         raise Refused(f"{environment} has no record yet: nothing was released to it")
-    now = kept[-1].record.restored or kept[-1].record.name
+    by_name = {each.record.name: each.record for each in kept}
+    latest = kept[-1].record
+    now = by_name[latest.restored] if latest.restored else latest
     promotions = [each for each in kept if each.record.kind == "promotion"]
-    older = [each for each in promotions if each.record.name < now]
+    older = [each for each in promotions if each.record.number < now.number]
     if not older:
-        raise Refused(f"{environment} has no record before {now}: nothing to roll back to")
+        raise Refused(f"{environment} has no record before {now.name}: nothing to roll back to")
     return older[-1]
 
 

@@ -4,13 +4,12 @@ A version is what answers: model, input schema, serving code and serving librari
 schema breaks clients. Minor: another model. Patch: the same model with anything else changed.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from release import lockfile, records
+from release import lockfile, tags
 from release.git import Git
 
 PREFIX = "model@"
@@ -60,7 +59,7 @@ class Version:
 
     def message(self) -> str:
         content = {"version": self.name, "reason": self.reason, "answers": asdict(self.answers)}
-        return f"{self.tag}: {self.reason}\n\n{json.dumps(content, indent=1)}\n"
+        return tags.message(f"{self.tag}: {self.reason}", content)
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "Version":
@@ -77,8 +76,7 @@ def named(text: str) -> str | None:
 
 def every(git: Git) -> list[Version]:
     """All versions, lowest number first."""
-    messages = [fields[3] for fields in records.tags(git, f"refs/tags/{PREFIX}v*")]
-    found = [Version.read(json.loads(message.partition("\n\n")[2])) for message in messages]
+    found = [Version.read(tag.content()) for tag in tags.matching(git, f"{PREFIX}v*")]
     return sorted(found, key=lambda version: version.number)
 
 

@@ -47,7 +47,7 @@ def started(tree: Path, home: Path) -> Iterator[Worker]:
         start_new_session=True,
     )
     os.close(write)
-    assert process.stdin  # noqa: S101 - it was asked for
+    assert process.stdin
     with process, os.fdopen(read) as answers:
         yield Worker(process.stdin, answers)
         process.stdin.write(b"end\n")

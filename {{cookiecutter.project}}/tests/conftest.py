@@ -2,6 +2,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small_project
@@ -10,6 +11,8 @@ from threadpoolctl import threadpool_limits
 from pipeline import deploy, evaluate, gate, prepare, train
 from pipeline.architectures import ARCHITECTURES
 from serving import features
+
+pytest_plugins = ["instant_project"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,8 +51,13 @@ def trained(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def registries() -> Iterator[None]:
     """What a test adds to the architectures and the derived columns is gone after it."""
-    before = [(registry, dict(registry)) for registry in (ARCHITECTURES, features.DERIVED)]
+    with restored(ARCHITECTURES), restored(features.DERIVED):
+        yield
+
+
+@contextlib.contextmanager
+def restored(registry: dict[str, Any]) -> Iterator[None]:
+    before = dict(registry)
     yield
-    for registry, content in before:
-        registry.clear()
-        registry.update(content)
+    registry.clear()
+    registry.update(before)

@@ -53,11 +53,11 @@ def table(rows: int = ROWS) -> pd.DataFrame:
     def hint() -> NDArray[np.float64]:
         return class_score + random.normal(size=rows)
 
-    columns, letters = declared.columns, np.array(list("abcd"))
+    columns, letters = declared.columns, np.array(list("abcdefgh"))
     inputs = {
         **{name: (50 + 10 * hint()).round().astype(int) for name in columns.integer},
         **{name: hint().round(3) for name in columns.number},
-        **{name: letters[np.digitize(hint(), [-1, 0, 1])] for name in columns.category},
+        **{name: letters[np.digitize(hint(), range(-3, 4))] for name in columns.category},
     }
     table = pd.DataFrame(inputs, dtype=str)
     for marker in declared.missing:
@@ -66,6 +66,14 @@ def table(rows: int = ROWS) -> pd.DataFrame:
         table[name] = [f"row {number}" for number in range(rows)]
     table[declared.target] = np.where(class_score > 0.5, declared.positive, "other")
     return table
+
+
+def use(table: pd.DataFrame, **columns: list[str]) -> None:
+    """Make `table` the raw table of the current directory, its columns by type as given."""
+    table.to_csv(TABLE, index=False)
+    none: dict[str, list[str]] = {"integer": [], "number": [], "category": [], "ignored": []}
+    change("params.yaml", "evaluate.subgroups", [])
+    change("params.yaml", "prepare.columns", none | columns)
 
 
 def change(file: str, key: str, value: object) -> None:

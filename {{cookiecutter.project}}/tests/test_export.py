@@ -102,7 +102,9 @@ def test_a_model_that_is_wrong_on_missing_values_alone_is_refused() -> None:
 def test_a_difference_without_a_flipped_class_is_refused() -> None:
     estimator, _, inputs = fitted(numbers(), logistic(C=1))
     _, other, _ = fitted(numbers(), logistic(C=0.999))
-    with pytest.raises(ParityError, match=r": 0 classes flipped, worst difference .* allowed 1e-05"):
+    with pytest.raises(
+        ParityError, match=r": 0 classes flipped, worst difference .* allowed 1e-05"
+    ):
         export.check_parity(estimator, other, inputs, SCHEMA)
 
 
@@ -114,7 +116,7 @@ def test_a_model_that_does_not_run_is_refused() -> None:
 
 
 def test_an_unknown_layout_of_the_booster_is_refused() -> None:
-    with pytest.raises(ExportError, match="keeps the thresholds .* elsewhere: use the locked"):
+    with pytest.raises(ExportError, match=r"keeps the thresholds .* elsewhere: use the locked"):
         export.floor_thresholds(HistGradientBoostingClassifier())
 
 

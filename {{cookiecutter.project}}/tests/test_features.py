@@ -1,12 +1,13 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from small_project import TABLE, change
+from small_project import use
 
-from pipeline import deploy, evaluate, params, prepare, splits, train
+from pipeline import deploy, evaluate, gate, params, prepare, splits, train
 from serving import features, schema
 from serving.features import Categories, Feature, Numbers
 from serving.inputs import matrix_columns
@@ -32,13 +33,10 @@ def odd_in_words(a: Numbers, b: Categories) -> Categories:
 def accuracy_on_odd_numbers() -> float:
     """Of a model that is to tell odd from even, which none of the columns a and b says."""
     a = np.random.default_rng(1).integers(0, 10**6, 400)
-    target, positive = (getattr(params.load().params.prepare, key) for key in ("target", "positive"))
-    kinds = np.where(a % 2 == 1, positive, "other")
-    pd.DataFrame({"a": a, "b": ["x", "y"] * 200, target: kinds}).to_csv(TABLE, index=False)
-    columns = {"integer": ["a"], "number": [], "category": ["b"], "ignored": []}
-    change("params.yaml", "evaluate.subgroups", [])
-    change("params.yaml", "prepare.columns", columns)
-    for stage in (prepare, train, evaluate):
+    options = params.load().params.prepare
+    target = {options.target: np.where(a % 2 == 1, options.positive, "other")}
+    use(pd.DataFrame({"a": a, "b": ["x", "y"] * 200, **target}), integer=["a"], category=["b"])
+    for stage in (prepare, train, evaluate, gate, deploy):
         stage.main()
     accuracy: float = json.loads(Path("reports/metrics.json").read_text())["test"]["accuracy"]
     return accuracy
@@ -59,12 +57,15 @@ def test_without_a_derived_column_a_model_cannot_tell_odd_from_even(
     ],
 )
 def test_a_derived_column_is_one_function_for_training_and_prediction(
-    project: Path, registries: None, kind: type, function: Feature, matrix: dict[str, list[str]]
+    project: Path,
+    registries: None,
+    kind: Callable[[Feature], Feature],
+    function: Feature,
+    matrix: dict[str, list[str]],
 ) -> None:
     features.DERIVED.clear()
     kind(function)
     assert accuracy_on_odd_numbers() > 0.9
-    deploy.main()
     predictor = Predictor(Path("deploy"))
     assert matrix_columns(predictor.schema) == matrix
     rows = [{"a": 31_415, "b": "x"}, {"a": 31_416, "b": "x"}]

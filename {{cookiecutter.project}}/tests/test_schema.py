@@ -47,5 +47,7 @@ def test_a_broken_schema_is_refused_with_its_file(tmp_path: Path, content: bytes
 
 
 def test_a_missing_schema_is_refused_with_the_cure(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"schema\.json is missing: run `mlops repro`, or `dvc pull`"):
+    with pytest.raises(
+        BundleError, match=r"schema\.json is missing: run `mlops repro`, or `dvc pull`"
+    ):
         schema.read(tmp_path / "schema.json")

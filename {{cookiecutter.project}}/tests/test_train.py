@@ -2,13 +2,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from small_project import change, contents
+from small_project import change, contents, use
 
-from pipeline import params, splits, train
+from pipeline import params, prepare, provenance, splits, train
 from pipeline.architectures import Inputs, architecture, one_hot
 from pipeline.errors import DataError, ExportError, ParityError
 from serving import features, schema
@@ -40,17 +41,24 @@ def test_an_estimator_that_cannot_be_exported_is_refused_before_fitting(
 
 
 def test_a_model_that_answers_something_else_than_its_estimator_is_not_written(
-    trained: Path, registries: None
+    project: Path, registries: None
 ) -> None:
     @architecture
     def forest_on_missing(inputs: Inputs, seed: int) -> Any:
         return make_pipeline(one_hot(inputs, "passthrough"), RandomForestClassifier(5))
 
-    before = contents("models")
+    features.DERIVED.clear()
+    options = params.load().params.prepare
+    table = pd.DataFrame({"a": np.arange(400.0), "b": np.random.default_rng(2).random(400)})
+    table.loc[::3, "a"] = np.nan
+    table[options.target] = np.where(table.a > 200, options.positive, "other")
+    change("params.yaml", "prepare.missing", [""])
+    use(table, number=["a", "b"])
+    prepare.main()
     choose("forest_on_missing")
     with pytest.raises(ParityError, match="nothing was written"):
         train.main()
-    assert contents("models") == before
+    assert not Path("models").exists()
 
 
 def test_a_derived_column_of_an_unknown_column_is_refused(trained: Path, registries: None) -> None:
@@ -70,8 +78,6 @@ def test_the_derived_columns_are_kept_with_the_model(trained: Path) -> None:
 
 
 def test_the_provenance_names_the_chosen_hyperparameters_alone(trained: Path) -> None:
-    from pipeline import provenance
-
     options = params.load().params.train
     assert provenance.read(train.PROVENANCE)["parameters"] == {
         options.architecture: options.hyperparameters,

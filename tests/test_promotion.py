@@ -1,0 +1,88 @@
+"""More promotions of the instant project: slower, and of cases that are rarer."""
+
+from pathlib import Path
+
+import instant_project
+from instant_project import commit, promote, refused, reproduce, set_quality, state
+
+from release import promotion
+from release.errors import ReleaseError, StageFailed
+from release.git import Git
+
+
+def test_unreproduced_work_is_refused(on_dev: Path) -> None:
+    (on_dev / "params.yaml").write_text("quality: 0.95\n")
+    commit(on_dev, "Another parameter, not run")
+    refused(on_dev, "staging", "dev is not reproduced; not up to date: train")
+
+
+def test_a_record_that_no_run_attests_is_refused(on_dev: Path) -> None:
+    lock = on_dev / "dvc.lock"
+    lock.write_text(lock.read_text().replace("quality: 0.9", "quality: 0.95"))
+    (on_dev / "params.yaml").write_text("quality: 0.95\n")
+    commit(on_dev, "A lie")
+    refused(on_dev, "staging", "no run attests dvc.lock's train")
+
+
+def test_a_mistyped_local_remote_is_refused(on_dev: Path) -> None:
+    config = on_dev / ".dvc/config"
+    config.write_text(
+        config.read_text().replace("storage\n", "strage\n").replace("strage", "storage", 1)
+    )
+    commit(on_dev, "A typo")
+    refused(on_dev, "staging", r"is the directory .*strage, and there is none", ReleaseError)
+
+
+def test_a_model_outside_the_bounds_is_refused(on_dev: Path) -> None:
+    set_quality(on_dev, 0.6)
+    refused(on_dev, "staging", "gate", StageFailed)
+
+
+def test_a_champion_that_cannot_be_compared_asks_for_a_reason(in_staging: Path) -> None:
+    (in_staging / "data/raw").write_text("a row\nseen\n")
+    set_quality(in_staging, 0.91)
+    refused(in_staging, "staging", "trained on 1 of the 1 test rows.*--accept-incomparable REASON")
+    record = promote(in_staging, "staging", accepted="the split was changed")
+    assert record
+    assert record.comparison
+    assert record.comparison["accepted"] == "the split was changed"
+
+
+def test_a_dry_run_judges_and_moves_nothing(on_dev: Path) -> None:
+    before = state(on_dev)
+    record = promotion.promote(Git(on_dev), "staging", lambda line: None, dry_run=True)
+    assert record
+    assert record.gate["passed"]
+    assert state(on_dev) == before
+
+
+def test_changes_of_the_target_must_be_picked_first(in_staging: Path) -> None:
+    git = Git(in_staging)
+    git.run("switch", "--quiet", "staging")
+    (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
+    fix = commit(in_staging, "Mend the gate") or git.run("rev-parse", "HEAD")
+    reproduce(in_staging, "Reproduce")
+    git.run("switch", "--quiet", "dev")
+    refused(in_staging, "staging", f"(?s)Mend the gate.*git cherry-pick -x {fix[:7]}")
+    git.run("cherry-pick", "-x", fix)
+    reproduce(in_staging, "Reproduce")
+    assert promote(in_staging, "staging")
+
+
+def test_versions_tell_what_changed_for_clients(in_staging: Path) -> None:
+    set_quality(in_staging, 0.92)
+    minor = promote(in_staging, "staging")
+    (in_staging / "requirements/serve.txt").write_text("numpy\nonnxruntime\n")
+    reproduce(in_staging, "Another library")
+    patch = promote(in_staging, "staging")
+    schema = instant_project.SCHEMA.replace('"x", "type": "number"', '"x", "type": "category"')
+    (in_staging / "schema.json").write_text(schema)
+    reproduce(in_staging, "Another type")
+    major = promote(in_staging, "staging", accepted="other columns")
+    assert minor
+    assert (minor.version, minor.reason) == ("v1.1.0", "another model")
+    assert patch
+    assert (patch.version, patch.reason) == ("v1.1.1", "the same model, other libraries")
+    assert major
+    assert major.version == "v2.0.0"
+    assert "column 'x' was number and is category" in major.reason
