@@ -1,21 +1,26 @@
 """`mlops`: the door to the rooms, and the only place where they meet.
 
 Exit codes: 0 done; 1 something is missing or broken; 2 wrong usage; 3 refused, the state does not
-allow it; 4 a stage or gate said no. After any but 0, nothing is half-done.
+allow it; 4 a stage or gate said no, or a reproduction differs. After any but 0, nothing is half-done.
 """
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from release import status as environment_status
-from release.errors import ReleaseError
+from release.errors import NotReproduced, ReleaseError
 from release.git import Git
 from release.records import Record
+from release.tracker import Row
 from serving.errors import InputError, ServingError
 
 app = typer.Typer(
@@ -26,6 +31,9 @@ app = typer.Typer(
 )
 
 console = Console(highlight=False, soft_wrap=True)
+
+WIDE = 400
+"""Columns that a table may take where no terminal would break its lines."""
 
 Environment = Annotated[str, typer.Argument(help="The environment: staging or prod.")]
 
@@ -55,11 +63,61 @@ def repro(
 
 
 @app.command()
-def check() -> None:
-    """Refuse a branch whose records are not true, and say how to mend it."""
-    from release import check
+def check(
+    branch: Annotated[
+        str | None,
+        typer.Option(help="What HEAD shall be, where CI has checked out no branch."),
+    ] = None,
+    install_hook: Annotated[
+        bool, typer.Option("--install-hook", help="Check from now on before each `git push`.")
+    ] = False,
+) -> None:
+    """Refuse a branch whose records are not true, and say how to mend it.
 
-    console.print(check.check(Git.here().root), markup=False)
+    Every output in the working tree is hashed. The hook checks the commits that are pushed, and not
+    the working tree: so no output that DVC carries is hashed, and a push stays quick.
+    """
+    from release import check, hook
+
+    git = Git.here()
+    if install_hook:
+        say(f"wrote {hook.install(git)}; `git push --no-verify` goes past it")
+        return
+    say(check.check(git.root, branch))
+
+
+@app.command()
+def reproduce(
+    version: Annotated[
+        str, typer.Argument(help="A version, record (prod/0003), environment, branch or commit.")
+    ],
+) -> None:
+    """Run VERSION again from nothing, with its own libraries, and compare every file."""
+    from release import reproduction
+
+    found = reproduction.reproduce(Git.here(), version, say)
+    table = Table("File", "Recorded", "Made anew", "", box=SIMPLE_HEAD)
+    for file in found.files:
+        hashes = [(md5 or "-")[:7] for md5 in (file.recorded, file.made)]
+        table.add_row(file.path, *hashes, "same" if file.same else "DIFFERENT")
+    console.print(table)
+    verdict = f"{version} ({found.commit[:7]}) is {found.verdict}: {found.ground} ({found.where})"
+    if found.verdict == "different":
+        raise NotReproduced(verdict)
+    say(verdict)
+
+
+@app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    cloud: Annotated[
+        bool, typer.Option("--cloud", help="In the default remote too, which others may use.")
+    ] = False,
+) -> None:
+    """Delete data that no branch, tag, experiment or working tree names, and leftovers."""
+    from release import clean
+
+    clean.clean(Git.here(), say, lambda: yes or typer.confirm("Delete them?"), cloud=cloud)
 
 
 @app.command()
@@ -130,12 +188,16 @@ def rollback(
 @app.command()
 def status() -> None:
     """Show what each environment holds."""
-    table = Table(
-        "Environment", "Commit", "Model", "Accuracy", "% False positives", "Gate", "Since"
-    )
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("Environment", "Version", "Commit", "Model", "Accuracy"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("% False positives", width=9)
+    table.add_column("Gate", no_wrap=True)
+    table.add_column("Since", no_wrap=True)
     for each in environment_status.of_every_environment(Git.here()):
         table.add_row(
             each.environment,
+            each.version or "-",
             each.commit or "-",
             each.model[:7] if each.model else "-",
             "-" if each.accuracy is None else f"{each.accuracy:.4f}",
@@ -144,6 +206,56 @@ def status() -> None:
             each.when or "-",
         )
     console.print(table)
+
+
+@app.command()
+def tracker(
+    dataset: Annotated[str | None, typer.Option(help="Only models of this dataset.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Only such models: running=prod."),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="By a metric, the best first; or a column.")
+    ] = None,
+    form: Annotated[
+        Literal["table", "markdown", "csv", "json"], typer.Option("--format", help="How to print.")
+    ] = "table",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with table and charts.")
+    ] = None,
+) -> None:
+    """Show every model there was: what made it, how good it is, where it runs."""
+    from release import tracker, tracker_page
+
+    drawn = tracker.rows(Git.here())
+    for condition in [*([f"dataset={dataset}"] if dataset else []), *(where or [])]:
+        drawn = tracker.where(drawn, condition)
+    rows = tracker.ordered(drawn, sort) if sort else drawn
+    columns = tracker.headings(sort)
+    if html:
+        html.write_text(tracker_page.page(rows, columns, drawn), encoding="utf-8")
+        say(f"wrote {html}")
+    elif form == "table":
+        show_models(rows, columns)
+    else:
+        formats = {
+            "markdown": tracker.as_markdown(rows, columns),
+            "csv": tracker.as_csv(rows),
+            "json": tracker.as_json(rows),
+        }
+        print(formats[form], end="")
+
+
+def show_models(rows: Sequence[Row], columns: Mapping[str, str]) -> None:
+    from release import tracker
+
+    table = Table(box=SIMPLE_HEAD)
+    for heading in columns.values():
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(tracker.shown(row, name)) for name in columns))
+    Console(highlight=False, width=None if console.is_terminal else WIDE).print(table)
 
 
 @app.command()

@@ -1,8 +1,7 @@
 """Whether two models answer the same for the same rows.
 
 `python -m pipeline.agreement SCORES SCORES` reads what pipeline.rescore wrote for each and prints JSON:
-how many rows there are, how many are called another class, and the largest difference of a
-probability, which may be TOLERANCE, as between an estimator and its export.
+how many rows there are, how many were called another class, the largest difference of a probability.
 """
 
 import json
@@ -10,7 +9,8 @@ import sys
 
 import numpy as np
 
-from pipeline.export import TOLERANCE
+TOLERANCE = 1e-5
+"""How far apart two probabilities may be; as far as an exported model may be from its estimator."""
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """`mlops check`: whether what is recorded here is true. Every finding comes with its cure."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dvc.output import Output
@@ -12,24 +12,38 @@ from dvc_data.hashfile.hash import hash_file
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 
-from release import dvc, environments, guard
+from release import back_merge, dvc, environments, guard, private_store, worktree
 from release.errors import Refused
+from release.git import Git
+from release.lockfile import LOCK
 from release.repro import unreproduced
 
 
-def check(root: Path) -> str:
-    """Refuses with every finding at once; otherwise says in a line what was found true."""
-    found = list(foreign_name(root))
-    with dvc.opened(root) as repo:
+def check(root: Path, branch: str | None = None, config: Mapping[str, object] | None = None) -> str:
+    """Refuses with every finding at once; otherwise says in a line what was found true.
+
+    `branch` is what the commit at hand shall be, where it is not checked out.
+    """
+    git = Git(root)
+    found = [*foreign_name(root, branch), *back_merge.findings(git, git.run("rev-parse", "HEAD"))]
+    with dvc.opened(root, config) as repo:
         outs = [out for out in repo.index.outs if out.hash_info and out.exists]
         print(f"hashing {len(outs)} outputs, {megabytes(outs)} MB", flush=True)
         found += untrue(repo, outs)
     if found:
         raise Refused("\n- ".join([f"{len(found)} to set right:", *found]))
+    if not (root / LOCK).exists():
+        return f"all well in {environments.of(root)}: nothing was run yet"
     return (
         f"all well in {environments.of(root)}: every stage is up to date and attested by a run, "
         f"{len(outs)} outputs match their hash"
     )
+
+
+def check_commit(git: Git, commit: str, branch: str) -> str:
+    """The same of what a commit holds: all but the outputs that DVC carries."""
+    with worktree.one_of_many(git, commit) as tree:
+        return check(tree.root, branch, private_store.shared(tree.root, git.root))
 
 
 def untrue(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
@@ -40,7 +54,7 @@ def untrue(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
         yield f"{name}: no run attests its entry in dvc.lock: `mlops repro`"
     for out in altered:
         yield f"{out}: not what {recorder(out)} says: {cure(out)}"
-    for name in unreproduced(repo):
+    for name in unreproduced(repo) if Path(repo.root_dir, LOCK).exists() else ():
         if name not in explained:
             yield f"{name}: not up to date: `mlops repro`"
 
@@ -49,9 +63,9 @@ def recorder(out: Output) -> str:
     return out.stage.addressing if out.stage.is_data_source else "dvc.lock"
 
 
-def foreign_name(root: Path) -> Iterator[str]:
+def foreign_name(root: Path, branch: str | None) -> Iterator[str]:
     try:
-        guard.check(root)
+        guard.check(root, branch)
     except Refused as refusal:
         yield str(refusal)
 

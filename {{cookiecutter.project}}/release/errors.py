@@ -3,7 +3,8 @@
 ReleaseError            exit code 1: something is missing or broken
 ├── GitError            a Git command failed; the message is Git's own
 ├── Refused             exit code 3: the state of the branches does not allow it
-└── StageFailed         exit code 4: a stage, most often the gate, said no
+├── StageFailed         exit code 4: a stage, most often the gate, said no
+└── NotReproduced       exit code 4: a stage that ran again made something else
 """
 
 
@@ -20,4 +21,8 @@ class Refused(ReleaseError):
 
 
 class StageFailed(ReleaseError):
+    exit_code = 4
+
+
+class NotReproduced(ReleaseError):
     exit_code = 4

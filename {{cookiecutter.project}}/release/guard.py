@@ -12,8 +12,9 @@ from release.errors import Refused, ReleaseError
 from release.git import Git
 
 
-def check(root: Path) -> None:
-    named, branch = environments.of(root), Git(root).branch()
+def check(root: Path, branch: str | None = None) -> None:
+    """`branch` is what the working tree shall be; by default what is checked out."""
+    named, branch = environments.of(root), branch or Git(root).branch()
     if branch in environments.CHAIN and branch != named:
         raise Refused(
             f"environment.yaml says {named}, but this is the branch {branch}; a merge from "

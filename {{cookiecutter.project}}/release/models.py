@@ -20,6 +20,7 @@ from release.git import Git
 
 MODEL = "models/model.onnx"
 BUNDLE = "deploy"
+CANDIDATE = "candidate"
 METRICS = "reports/metrics.json"
 EXPERIMENTS = "refs/exps/??/*"
 """DVC keeps an experiment as refs/exps/<2 and 38 digits of the commit it began from>/<name>."""
@@ -131,9 +132,13 @@ def made_in(lock: bytes) -> Made:
         entries = lock_merge.parse(lock.decode()).values()
     except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
         return Made({}, {})
-    outputs = [out for entry in entries for text in OUTPUTS.findall(entry) for out in OUTPUT.findall(text)]
+    outputs = [
+        out for entry in entries for text in OUTPUTS.findall(entry) for out in OUTPUT.findall(text)
+    ]
     parameters = [parsed(text) for entry in entries for text in PARAMETERS.findall(entry)]
-    return Made(dict(outputs), dict(ChainMap(*(each.get("params.yaml", {}) for each in parameters))))
+    return Made(
+        dict(outputs), dict(ChainMap(*(each.get("params.yaml", {}) for each in parameters)))
+    )
 
 
 @cache
@@ -150,7 +155,7 @@ def distinct(states: Sequence[State], released: Mapping[str, str]) -> Iterator[t
             yield released[state.commit], state
         elif state.made.model not in seen:
             seen.add(state.made.model)
-            yield f"candidate {state.made.model[:7]}", state
+            yield f"{CANDIDATE} {state.made.model[:7]}", state
 
 
 def running(

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from release import environments, lockfile
+from release import environments, lockfile, records
 from release.git import Git
 
 MODEL = "models/model.onnx"
@@ -12,11 +12,16 @@ MODEL = "models/model.onnx"
 
 @dataclass(frozen=True)
 class Status:
-    """Everything but the environment is None where nothing was released yet."""
+    """Everything but the environment is None where nothing was made yet.
+
+    `version` and `record` are those of the branch's last commit, None where that is no release.
+    """
 
     environment: str
     commit: str | None = None
     when: str | None = None
+    version: str | None = None
+    record: str | None = None
     model: str | None = None
     accuracy: float | None = None
     false_positive_percent: float | None = None
@@ -28,13 +33,19 @@ def of_every_environment(git: Git) -> list[Status]:
 
 
 def status(git: Git, environment: str) -> Status:
-    commit = git.commit(environment) or git.commit(f"origin/{environment}")
+    commit = git.commit(f"refs/heads/{environment}") or git.commit(
+        f"refs/remotes/origin/{environment}"
+    )
     if commit is None:
         return Status(environment)
     test = report(git, commit, "metrics").get("test", {})
+    latest = records.latest(git, environment)
+    record = latest.record if latest and latest.commit == commit else None
     return Status(
         environment,
         commit=commit[:7],
+        version=record and record.version,
+        record=record and record.name,
         when=git.run("log", "-1", "--format=%cd", "--date=format:%Y-%m-%d %H:%M", commit),
         model=lockfile.output(lockfile.stages(git, commit), MODEL),
         accuracy=test.get("accuracy"),

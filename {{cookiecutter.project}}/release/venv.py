@@ -34,8 +34,12 @@ def of(git: Git, commit: str, tree: Path, say: Callable[[str], None]) -> Iterato
         yield folder
 
 
+def locks(folder: Path) -> str:
+    """Git's hash of the locks that the environment was made of."""
+    return folder.name.partition("-")[0]
+
+
 def name(git: Git, commit: str) -> str:
-    """Begins with Git's hash of the locks."""
     for path in (LOCKS, INSTALL):
         if not git.succeeds("cat-file", "-e", f"{commit}:{path}"):
             raise ReleaseError(
@@ -47,9 +51,9 @@ def name(git: Git, commit: str) -> str:
 
 def install(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, INSTALL, "--venv", folder, "--no-project"]
+    command = (sys.executable, INSTALL, "--venv", folder, "--no-project")
     try:
-        process.run(command, tree, clean(os.environ.copy()), say)
+        process.run(command, tree, unled(), say)
     except subprocess.CalledProcessError as error:
         raise ReleaseError(
             f"its libraries can't be installed with Python {platform.python_version()}: "
@@ -61,12 +65,12 @@ def install(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
 
 def inside(folder: Path, tree: Path) -> dict[str, str]:
     """The variables of a shell that has activated the environment and stands in `tree`."""
-    variables = clean(os.environ.copy())
+    variables = unled()
     path = os.pathsep.join([str(folder / "bin"), variables.get("PATH", os.defpath)])
     return {**variables, "VIRTUAL_ENV": str(folder), "PATH": path, "PYTHONPATH": str(tree)}
 
 
-def clean(variables: dict[str, str]) -> dict[str, str]:
-    """Without what would lead to the libraries of another environment."""
+def unled() -> dict[str, str]:
+    """The variables of this process, without what leads to the libraries of another."""
     leading = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
-    return {name: value for name, value in variables.items() if name not in leading}
+    return {name: value for name, value in os.environ.items() if name not in leading}

@@ -1,15 +1,19 @@
 """A temporary working tree of its own, so that a release never touches the user's."""
 
 import fcntl
+import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from release import scratch
 from release.errors import Refused
 from release.git import Git
 
 FOLDER = Path(".dvc/tmp/release")
+MANY = Path(".dvc/tmp/trees")
 
 
 @contextmanager
@@ -27,15 +31,28 @@ def one_release_at_a_time(git: Git) -> Iterator[None]:
 
 
 @contextmanager
-def temporary(git: Git, commit: str) -> Iterator[Git]:
+def temporary(git: Git, commit: str, place: Path = FOLDER) -> Iterator[Git]:
     """Git in a detached working tree at `commit`; one that a crash has left goes first."""
-    folder = git.root / FOLDER
+    folder = git.root / place
     remove(git, folder)
-    git.run("worktree", "add", "--quiet", "--detach", str(folder), commit)
+    no_hooks = ("-c", f"core.hooksPath={os.devnull}")  # DVC's would check out every output
+    git.run(*no_hooks, "worktree", "add", "--quiet", "--detach", str(folder), commit)
     try:
         yield Git(folder)
     finally:
         remove(git, folder)
+
+
+@contextmanager
+def one_of_many(git: Git, commit: str) -> Iterator[Git]:
+    """As `temporary`, of which there is one; held as long as it is used."""
+    folder = git.root / MANY / secrets.token_hex(4)
+    with scratch.held(folder):
+        try:
+            with temporary(git, commit, folder) as tree:
+                yield tree
+        finally:
+            scratch.lock_of(folder).unlink()
 
 
 def remove(git: Git, folder: Path) -> None:
