@@ -62,4 +62,4 @@ class Git:
                 check=False,
             )
         except OSError as error:
-            raise GitError(f"git {' '.join(arguments)}: {error}") from error
+            raise GitError(f"cannot run git in {self.root}: {error}") from error

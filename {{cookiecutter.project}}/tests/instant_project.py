@@ -104,14 +104,21 @@ FILES = {
 def make(folder: Path) -> Path:
     """Reproduced and committed on dev; staging and prod differ in the environment's name alone."""
     tiny_pipeline.make(folder, FILES)
+    chain(folder, "The project")
+    reproduce(folder, "Reproduce")
+    return folder
+
+
+def chain(folder: Path, message: str) -> None:
+    """Commit on dev, and chain staging and prod to it; they differ in the environment's name."""
     git = Git(folder)
+    git.run("add", "--all")
+    git.run("commit", "--quiet", "--allow-empty", "--message", message)
     for environment in environments.CHAIN[1:]:
         git.run("switch", "--quiet", "--create", environment)
         name_environment(folder, environment)
         commit(folder, f"This is {environment}")
     git.run("switch", "--quiet", "dev")
-    reproduce(folder, "Reproduce")
-    return folder
 
 
 def name_environment(folder: Path, environment: str) -> None:

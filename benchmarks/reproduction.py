@@ -1,0 +1,125 @@
+"""What `mlops reproduce` finds when something about the machine has changed since.
+
+    make install && .venv/bin/python benchmarks/reproduction.py
+
+writes benchmarks/reproduction.md. Each architecture is trained on the default data with one setting of
+the machine, and reproduced, every time in another directory, with others: another day where PATH has
+`faketime`, other versions of Python where it has them.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+NAME = "adult-income"
+ARCHITECTURES = ("logistic_regression", "random_forest", "gradient_boosting")
+PYTHONS = ("python3.12", "python3.13", "python3.14")
+RECORDED = {"OMP_NUM_THREADS": "2", "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+CHANGED = {
+    "nothing but the directory": "",
+    "the hash seed": "PYTHONHASHSEED=4711",
+    "1 thread": "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1",
+    "4 threads": "OMP_NUM_THREADS=4 OPENBLAS_NUM_THREADS=4",
+    "time zone and language": "TZ=Pacific/Auckland LC_ALL=C",
+    "five years later": "faketime +5y",
+}
+IDENTITY = {
+    f"GIT_{who}_{key}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for key, value in (("NAME", "Benchmark"), ("EMAIL", "benchmark@example.com"))
+}
+INHERITED = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+ENVIRONMENT = {**INHERITED, **IDENTITY, **RECORDED, "DVC_NO_ANALYTICS": "1"}
+VERDICT = re.compile(r" is (identical|equivalent|different): (.*)", re.DOTALL)
+
+
+def shell(command: str, cwd: Path, *, check: bool = True) -> str:
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode:
+        sys.exit(f"{command} ended with {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def baked(parent: Path) -> Path:
+    """A project with a branch for each architecture, its model committed."""
+    shell(f"{sys.executable} -m cookiecutter --no-input '{TEMPLATE}' project={NAME}", parent)
+    project = parent / NAME
+    shell(f"{sys.executable} install.py", project)
+    for architecture in ARCHITECTURES:
+        shell(
+            f"git switch --quiet -c {architecture} dev && . .venv/bin/activate && "
+            f"sed -i 's/architecture: [a-z_]* /architecture: {architecture} /' params.yaml && "
+            f"mlops repro && git add --all && git commit --quiet -m {architecture}",
+            project,
+        )
+    return project
+
+
+def changes(project: Path) -> Iterator[tuple[str, str]]:
+    """What is changed, and the command that reproduces with the change."""
+    for what, before in CHANGED.items():
+        if not before.startswith("faketime") or shutil.which("faketime"):
+            yield what, f"{before} .venv/bin/mlops reproduce"
+    for python in filter(shutil.which, PYTHONS):
+        venv = project.parent / python
+        shell(f"{python} install.py --venv {venv} --no-project", project)
+        yield python, f"{venv}/bin/python cli.py reproduce"
+
+
+def rows(project: Path) -> Iterator[str]:
+    for what, command in changes(project):
+        for architecture in ARCHITECTURES:
+            start = time.perf_counter()
+            printed = shell(f"{command} {architecture}", project, check=False)
+            verdict = VERDICT.search(printed)
+            if not verdict:
+                sys.exit(printed)
+            said = " ".join(verdict[2].split())
+            took = time.perf_counter() - start
+            print(f"{took:6.1f} s  {what}, {architecture}: {verdict[1]}: {said}", flush=True)
+            yield f"| {what} | {architecture} | **{verdict[1]}** | {said} | {took:.0f} |"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        project = baked(Path(folder))
+        libraries = ", ".join(
+            f"{name} {version(name)}" for name in ("scikit-learn", "pandas", "skl2onnx", "dvc")
+        )
+        recorded = ", ".join(f"{name}={value}" for name, value in RECORDED.items())
+        text = [
+            "# What a reproduction finds when the machine has changed",
+            "",
+            f"Recorded with {recorded}, Python {platform.python_version()} on {platform.system()} "
+            f"{platform.machine()}, {os.cpu_count()} cores; {libraries}. The default data, of which "
+            "dev sees 30 %. The first with a version of Python installs its libraries. Repeat with",
+            "",
+            "    make install && .venv/bin/python benchmarks/reproduction.py",
+            "",
+            "| changed | architecture | verdict | why | seconds |",
+            "|---|---|---|---|---:|",
+            *rows(project),
+            "",
+        ]
+    Path(__file__).with_suffix(".md").write_text("\n".join(text))
+
+
+if __name__ == "__main__":
+    main()
