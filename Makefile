@@ -7,14 +7,18 @@ ROOMS = train serve batch tools
 INSTALL = $(PYTHON) "$(PROJECT)/install.py" --venv .venv --no-project $(if $(WITH),--with $(WITH))
 ACTIVATE = . .venv/bin/activate
 DEMO = demo
+LESSON = lesson
 
-.PHONY: demo test install check fix lock help
+.PHONY: demo lesson test install check fix lock help
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1	\2/p' Makefile | expand -t 16
 
 demo:  ## bake a project into demo/ (DEMO=DIR) and bring a model to production
 	@$(PYTHON) demo.py $(if $(WITH),--with $(WITH)) "$(DEMO)"
+
+lesson:  ## bake a project into lesson/ (LESSON=DIR), train eight models, print their table
+	@$(PYTHON) lesson.py $(if $(WITH),--with $(WITH)) "$(LESSON)"
 
 install:  ## make .venv with all that the tests need (WITH=pip or WITH=uv to choose)
 	@$(INSTALL) $(LOCKS)

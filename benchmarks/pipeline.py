@@ -166,6 +166,13 @@ def same_bytes(project: Path, parent: Path) -> str:
     return f"{'equal' if locks[0] == locks[1] else 'DIFFERENT'} (dvc.lock, {outputs} hashes)"
 
 
+def about(*packages: str) -> str:
+    """The machine and the versions, in a sentence."""
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    cores = f"{platform.system()}, {os.cpu_count()} cores"
+    return f"{cores}, Python {platform.python_version()}, {versions}. Medians; repeat with"
+
+
 def table(title: str, rows: Iterable[tuple[str, float]]) -> str:
     lines = [f"| {what} | {value:.2f} |" for what, value in rows]
     return "\n".join([f"## {title}", "", "| | seconds |", "|---|---:|", *lines, ""])
@@ -175,14 +182,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         parent = Path(folder)
         project = cookiecutter(TEMPLATE, parent)
-        versions = ", ".join(
-            f"{name} {version(name)}" for name in ("cookiecutter", "dvc", "scikit-learn", "pandas")
-        )
         text = [
             "# What a newcomer waits for",
             "",
-            f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-            f"{versions}. Medians; repeat with",
+            about("cookiecutter", "dvc", "scikit-learn", "pandas"),
             "",
             "    make install && .venv/bin/python benchmarks/pipeline.py",
             "",

@@ -128,9 +128,11 @@ def measure(parent: Path) -> Iterator[str]:
     yield ""
     yield f"With {SIZES[0]} versions the tracker is {ratio:.0f} times as fast (wanted: {TARGET})."
     each = [1000 * (ours[n] - small) / n for n in SIZES]
-    yield "Beyond its start-up, a version costs it " + ", ".join(
-        f"{cost:.2f} ms of {n:,}" for cost, n in zip(each, SIZES, strict=True)
-    ) + "."
+    yield (
+        "Beyond its start-up, a version costs it "
+        + ", ".join(f"{cost:.2f} ms of {n:,}" for cost, n in zip(each, SIZES, strict=True))
+        + "."
+    )
 
 
 def main() -> None:

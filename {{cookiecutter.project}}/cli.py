@@ -37,6 +37,10 @@ WIDE = 400
 
 Environment = Annotated[str, typer.Argument(help="The environment: staging or prod.")]
 
+Revision = Annotated[
+    str, typer.Argument(help="A version (v1.2.0), record, environment, branch or commit.")
+]
+
 
 def main() -> None:
     try:
@@ -111,7 +115,7 @@ def reproduce(
 def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     cloud: Annotated[
-        bool, typer.Option("--cloud", help="In the default remote too, which others may use.")
+        bool, typer.Option("--cloud", help="In the remote too; what others have not pushed is unknown.")
     ] = False,
 ) -> None:
     """Delete data that no branch, tag, experiment or working tree names, and leftovers."""
@@ -256,6 +260,26 @@ def show_models(rows: Sequence[Row], columns: Mapping[str, str]) -> None:
     for row in rows:
         table.add_row(*(Text(tracker.shown(row, name)) for name in columns))
     Console(highlight=False, width=None if console.is_terminal else WIDE).print(table)
+
+
+@app.command()
+def compare(old: Revision, new: Revision) -> None:
+    """Say what differs between two versions, environments or commits."""
+    from release import comparison
+
+    for section in comparison.compare(Git.here(), old, new):
+        say(section.title)
+        for line in section.lines:
+            say(f"  {line}")
+
+
+@app.command()
+def show(version: Annotated[str, typer.Argument(help="A version, v1.2.0.")]) -> None:
+    """Show a version's card, with the commands that get its model and data."""
+    from release import card
+
+    for line in card.card(Git.here(), version):
+        say(line)
 
 
 @app.command()

@@ -46,6 +46,14 @@ def tip(git: Git, environment: str) -> str:
     )
 
 
+def catch_up(git: Git, environment: str, commit: str) -> None:
+    """Move the branch here to where origin already is, as after a release that was cut short."""
+    ref = f"refs/heads/{environment}"
+    here = git.commit(ref)
+    if here and here != commit and is_ancestor(git, here, commit):
+        git.run("update-ref", "-m", f"catch up with {ORIGIN}", ref, commit, here)
+
+
 def is_ancestor(git: Git, old: str, new: str) -> bool:
     return git.succeeds("merge-base", "--is-ancestor", old, new)
 

@@ -12,20 +12,19 @@ import queue
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from dvc.config import Config
 from dvc.repo import Repo
 
-from release import dvc, environments, lockfile, repro, store
+from release import dvc, environments, lockfile, repro, rescoring, store
 from release.errors import Refused, ReleaseError
 from release.git import Git
+from release.rescoring import python
 
 
 def main(tree: Path, home: Path, answers: int) -> None:
@@ -77,6 +76,9 @@ def settings(home: Path) -> dict[str, Any]:
 def make(repo: Repo, environment: str) -> list[str]:
     """Run what differs in `environment`, after refusing a source that is not reproduced."""
     tree = Path(repo.root_dir)
+    if store.has_remote(repo):
+        store.refuse_mistyped(repo)
+    restore(repo, Git(tree).run("rev-parse", "HEAD"))
     refuse_unreproduced(repo, environments.of(tree))
     (tree / environments.FILE).write_text(f"environment: {environment}\n")
     return repro.reproduce(repo)
@@ -92,32 +94,16 @@ def refuse_unreproduced(repo: Repo, source: str) -> None:
 
 def compare(repo: Repo, champion: str) -> dict[str, Any]:
     """How the model of the tree stands against the one that the commit `champion` deployed."""
-    git = Git(Path(repo.root_dir))
-    made = lockfile.stages(git, champion)
+    tree = Path(repo.root_dir)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        archive = git.raw("archive", "--format=tar", champion, "serving", "pipeline")
-        with tarfile.open(fileobj=BytesIO(archive)) as tar:
-            tar.extractall(place, filter="data")
-        store.copy(repo, lockfile.made(made, "deploy"), place / "deploy")
-        store.copy(repo, lockfile.made(made, TRAIN), place / TRAIN)
-        test, scores = git.root / "data/prepared/test.parquet", place / "scores.npz"
+        rescoring.lay_out(repo, champion, place)
         try:
-            python("pipeline.rescore", "deploy", TRAIN, test, scores, cwd=place)
-            result: dict[str, Any] = json.loads(python("pipeline.compare", scores, cwd=git.root))
+            scores = rescoring.scores(place, tree / "data/prepared/test.parquet")
+            result: dict[str, Any] = json.loads(python("pipeline.compare", scores, cwd=tree))
         except subprocess.CalledProcessError as error:
-            words = error.stderr.strip().splitlines() or [f"exit {error.returncode}"]
-            return {"incomparable": words[-1]}
+            return {"incomparable": rescoring.reason(error)}
         return result
-
-
-TRAIN = "data/prepared/train.parquet"
-
-
-def python(module: str, *arguments: object, cwd: Path) -> str:
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    process = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
-    return process.stdout
 
 
 def measure(repo: Repo) -> dict[str, float]:

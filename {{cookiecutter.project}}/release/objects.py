@@ -21,7 +21,8 @@ def read(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         asking = Thread(target=ask, args=(process.stdin, names))
         asking.start()
         for _ in names:

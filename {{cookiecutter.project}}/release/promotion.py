@@ -86,6 +86,7 @@ def planned(git: Git, environment: str, accepted: str | None) -> Plan:
     )
     branches.refuse_empty(git, source, plan.source_commit)
     branches.refuse_lacking(git, environment, plan.target_commit, plan.source_commit)
+    branches.catch_up(git, environment, plan.target_commit)
     return plan
 
 

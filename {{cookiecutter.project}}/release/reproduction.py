@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from release import bundle, lockfile, private_store, process, venv, worktree
-from release.candidate import TRAIN
 from release.errors import ReleaseError, StageFailed
 from release.git import Git
 from release.private_store import PrivateStore
+from release.rescoring import TRAIN
 
 HERE = Path(__file__).parents[1]
 DEPLOY = "deploy"
@@ -201,8 +201,8 @@ def agreement(
         for folder, file in scores.items():
             rows = (place / TRAIN, place / TEST)
             workshop.run("python", "-m", "pipeline.rescore", folder, *rows, file)
-        ask = (sys.executable, "-m", "pipeline.agreement", *scores.values())
-        found: dict[str, Any] = json.loads(process.run(ask, HERE, os.environ))
+        ask = ["-m", "pipeline.agreement", *map(str, scores.values())]
+        found: dict[str, Any] = json.loads(process.run([sys.executable, *ask], HERE, os.environ))
     except subprocess.CalledProcessError as error:
         raise ReleaseError(process.last_words(error, lines=1)) from error
     return found

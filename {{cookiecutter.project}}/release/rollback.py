@@ -17,10 +17,14 @@ from release.worker import started
 def roll_back(git: Git, environment: str, to: str | None, say: Say) -> Record:
     """The record of the rollback, to the record or version `to`, or else to the one before."""
     with worktree.one_release_at_a_time(git):
+        known = records.latest(git, environment)
         branches.fetch(git)
         branches.refuse_checked_out(git, environment)
         target = branches.tip(git, environment)
+        branches.catch_up(git, environment, target)
         kept = records.of(git, environment)
+        if to is None:
+            refuse_unseen(known, kept)
         wanted = records.find(git, environment, to) if to else before(environment, kept)
         refuse_the_same(git, environment, target, wanted)
         commit = committed(git, environment, target, wanted)
@@ -37,6 +41,15 @@ def roll_back(git: Git, environment: str, to: str | None, say: Say) -> Record:
         )
         promotion.publish(git, commit, record)
         return record
+
+
+def refuse_unseen(known: Kept | None, kept: list[Kept]) -> None:
+    """Two who roll back at once, or one whose command was cut short, mean one step and not two."""
+    if kept and kept[-1] != known and kept[-1].record.restored:
+        raise Refused(
+            f"{kept[-1].record.title}: {kept[-1].author} did so meanwhile. "
+            "To go back further, run this again"
+        )
 
 
 def before(environment: str, kept: list[Kept]) -> Kept:

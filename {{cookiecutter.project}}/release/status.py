@@ -44,8 +44,8 @@ def status(git: Git, environment: str) -> Status:
     return Status(
         environment,
         commit=commit[:7],
-        version=record and record.version,
-        record=record and record.name,
+        version=record.version if record else None,
+        record=record.name if record else None,
         when=git.run("log", "-1", "--format=%cd", "--date=format:%Y-%m-%d %H:%M", commit),
         model=lockfile.output(lockfile.stages(git, commit), MODEL),
         accuracy=test.get("accuracy"),

@@ -6,7 +6,7 @@ from html import escape
 from release.models import CANDIDATE
 from release.tracker import Row, metrics_of, shown
 
-WIDTH, HEIGHT, MARGIN = 300, 120, 12
+WIDTH, HEIGHT, MARGIN, LEFT = 300, 110, 12, 48
 
 PAGE = """\
 <!doctype html>
@@ -31,8 +31,9 @@ section {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem,
 figure {{ margin: 1rem 0 }}
 svg {{ width: 100%; overflow: visible }}
 polyline {{ fill: none; stroke: #36c; stroke-width: 1.5 }}
+line {{ stroke: #8884 }}
 circle {{ fill: #36c }}
-circle.candidate {{ fill: none; stroke: #999 }}
+circle.candidate {{ fill: transparent; stroke: #999 }}
 text {{ font-size: 9px; fill: #888 }}
 </style>
 <h1>Models</h1>
@@ -87,24 +88,24 @@ def chart(rows: Sequence[Row], metric: str) -> str:
     )
     dots = "".join(dot(row, metric, *at) for at, row in zip(points, measured, strict=True))
     scale = "".join(
-        f'<text x="0" y="{y}">{value:.4g}</text>'
-        for value, y in ((max(values), MARGIN - 4), (min(values), HEIGHT - 1))
+        f'<line x1="0" x2="{WIDTH}" y1="{y}" y2="{y}"/><text x="0" y="{y - 3}">{value:.4g}</text>'
+        for value, y in ((max(values), MARGIN), (min(values), HEIGHT))
     )
     return (
         f"<figure><figcaption>{escape(metric)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(metric)}">'
-        f'<polyline points="{line}"/>{dots}{scale}</svg></figure>'
+        f'{scale}<polyline points="{line}"/>{dots}</svg></figure>'
     )
 
 
 def positions(values: Sequence[float]) -> Iterator[tuple[float, float]]:
     """Evenly from left to right, the largest value at the top."""
     low, high = min(values), max(values)
-    step = (WIDTH - 2 * MARGIN) / max(len(values) - 1, 1)
-    room = HEIGHT - 3 * MARGIN
+    step = (WIDTH - LEFT - MARGIN) / max(len(values) - 1, 1)
+    room = HEIGHT - MARGIN
     for number, value in enumerate(values):
         height = room * (value - low) / (high - low) if high > low else room / 2
-        yield round(MARGIN + step * number, 1), round(HEIGHT - 2 * MARGIN - height, 1)
+        yield round(LEFT + step * number, 1), round(HEIGHT - height, 1)
 
 
 def dot(row: Row, metric: str, x: float, y: float) -> str:

@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +23,8 @@ class Worker:
 
     def ask(self, task: str, **arguments: Any) -> Any:
         """The answer to a task of release/candidate.py; its error is raised here."""
-        self._tasks.write(json.dumps({"task": task, **arguments}).encode() + b"\n")
-        self._tasks.flush()
+        with suppress(BrokenPipeError):
+            self._tasks.write(json.dumps({"task": task, **arguments}).encode() + b"\n")
         answer = self._answers.readline()
         if not answer:
             raise ReleaseError(
@@ -43,13 +44,23 @@ def started(tree: Path, home: Path) -> Iterator[Worker]:
         [sys.executable, "-m", "release.candidate", tree, home, str(write)],
         cwd=HERE,
         stdin=subprocess.PIPE,
+        bufsize=0,
         pass_fds=[write],
         start_new_session=True,
     )
     os.close(write)
     assert process.stdin
     with process, os.fdopen(read) as answers:
-        yield Worker(process.stdin, answers)
-        process.stdin.write(b"end\n")
-        process.stdin.flush()
-        process.wait()
+        try:
+            yield Worker(process.stdin, answers)
+            with suppress(BrokenPipeError):
+                process.stdin.write(b"end\n")
+            process.wait()
+        finally:
+            end_group(process.pid)
+
+
+def end_group(leader: int) -> None:
+    """A worker that was itself killed has left the stage that it ran to run on."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)

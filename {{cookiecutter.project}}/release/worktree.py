@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from release import scratch
-from release.errors import Refused
+from release.errors import Refused, ReleaseError
 from release.git import Git
 
 FOLDER = Path(".dvc/tmp/release")
 MANY = Path(".dvc/tmp/trees")
+LITTLE = 1_000_000  # bytes
 
 
 @contextmanager
@@ -36,11 +37,25 @@ def temporary(git: Git, commit: str, place: Path = FOLDER) -> Iterator[Git]:
     folder = git.root / place
     remove(git, folder)
     no_hooks = ("-c", f"core.hooksPath={os.devnull}")  # DVC's would check out every output
-    git.run(*no_hooks, "worktree", "add", "--quiet", "--detach", str(folder), commit)
     try:
-        yield Git(folder)
+        with said_when_full(git.root):
+            git.run(*no_hooks, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+            yield Git(folder)
     finally:
         remove(git, folder)
+
+
+@contextmanager
+def said_when_full(root: Path) -> Iterator[None]:
+    """Of a full disk Git says "unable to write", and DVC blames its links."""
+    try:
+        yield
+    except ReleaseError as error:
+        if (free := shutil.disk_usage(root).free) > LITTLE:
+            raise
+        raise type(error)(
+            f"{error}\nNo space left on the disk of {root}, {free} bytes: free some, then again"
+        ) from error
 
 
 @contextmanager

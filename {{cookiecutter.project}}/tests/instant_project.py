@@ -40,6 +40,8 @@ stages:
     cmd: mkdir -p deploy && cp models/* deploy && cp serving/measure.py deploy/manifest.json
     deps: [models/model.onnx, models/schema.json, serving/measure.py]
     outs: [deploy]
+artifacts:
+  model: {path: deploy, type: model}
 """
 
 GATE = """\

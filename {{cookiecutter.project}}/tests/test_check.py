@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny_pipeline
-from tiny_pipeline import ENVIRONMENT, git, reproduced, shell
+from tiny_pipeline import ENVIRONMENT, commit, git, make, reproduced, shell
 
 from release import dvc
 from release.check import check
@@ -118,3 +118,25 @@ def test_a_stage_that_is_not_up_to_date_is_found(project: Path) -> None:
     assert findings(project) == ["train: not up to date: `mlops repro`"]
     repro(project)
     assert check(project).startswith("all well")
+
+
+def test_where_ci_has_checked_out_no_branch_its_name_is_given(project: Path) -> None:
+    git(project, "checkout", "--quiet", "--detach")
+    assert check(project, "dev").startswith("all well")
+    with pytest.raises(Refused, match="says dev, but this is the branch prod"):
+        check(project, "prod")
+
+
+def test_a_back_merge_is_found(project: Path) -> None:
+    for branch, text in {"prod": "environment: prod\n", "dev": "environment: dev\n"}.items():
+        git(project, "switch", "--quiet", "--force-create", branch, "dev")
+        (project / "environment.yaml").write_text(text)
+        (project / branch).touch()
+        commit(project, f"This is {branch}")
+    git(project, "merge", "--quiet", "--no-edit", "prod")
+    assert any("merges prod into dev" in finding for finding in findings(project))
+
+
+def test_a_project_of_which_nothing_was_run_is_well(tmp_path: Path) -> None:
+    make(tmp_path / "project")
+    assert check(tmp_path / "project") == "all well in dev: nothing was run yet"

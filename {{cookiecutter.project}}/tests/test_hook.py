@@ -122,5 +122,5 @@ def test_a_hook_that_is_not_ours_stays_and_ours_is_renewed(tmp_path: Path) -> No
 def test_hooks_that_other_repositories_share_are_left_alone(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "project")
     git(tmp_path / "project", "config", "core.hooksPath", str(tmp_path / "hooks"))
-    with pytest.raises(Refused, match="core.hooksPath"):
+    with pytest.raises(Refused, match=r"core\.hooksPath"):
         hook.install(Git(tmp_path / "project"))

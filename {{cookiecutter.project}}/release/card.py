@@ -1,0 +1,107 @@
+"""`mlops show`: what is known of one version, and the commands that get its model and data."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from release import environments, lockfile, records, tags, versions
+from release.comparison import flat
+from release.errors import ReleaseError
+from release.git import Git
+from release.records import Kept
+from release.tags import Tag
+
+NEWEST = 5
+MADE_OF = {
+    "model": "models/model.onnx",
+    "bundle": "deploy",
+    "raw data": "data/raw",
+    "training data": "data/prepared/train.parquet",
+    "validation data": "data/prepared/validation.parquet",
+    "testing data": "data/prepared/test.parquet",
+}
+
+
+def card(git: Git, name: str) -> Iterator[str]:
+    """Its lines."""
+    tag = found(git, name)
+    version = tag.name.removeprefix(versions.PREFIX)
+    hashes = lockfile.carried(git, tag.commit)
+    kept = [records.of(git, environment) for environment in environments.CHAIN]
+    own = [each for those in kept for each in those if each.record.version == version]
+    yield f"{version}: {tag.content()['reason']}"
+    yield f"commit {tag.commit}"
+    yield f"made by {tag.author}, {tag.when}"
+    made = {what: hashes[path] for what, path in MADE_OF.items() if path in hashes}
+    yield from section("made of (MD5)", told(made))
+    yield from section("parameters", told(parameters(lockfile.stages(git, tag.commit))))
+    yield from section("metrics of the test rows", told(metrics(git, tag.commit)))
+    yield from section("gates", (line for each in own for line in gates(each)))
+    yield from section("running", (line for those in kept for line in stays(those, version)))
+    yield from section("get it", commands(version))
+
+
+def found(git: Git, name: str) -> Tag:
+    known = {tag.name: tag for tag in tags.matching(git, f"{versions.PREFIX}v*")}
+    wanted = f"{versions.PREFIX}{versions.named(name)}"
+    if wanted in known:
+        return known[wanted]
+    newest = ", ".join(version.name for version in versions.every(git)[-NEWEST:])
+    last = f"the last are {newest}" if newest else "there is none yet"
+    raise ReleaseError(f"there is no version {name!r}; {last}")
+
+
+def section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    yield f"\n{title}"
+    yield from (f"  {line}" for line in lines)
+
+
+def told(content: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{name}: {value}" for name, value in content.items())
+
+
+def parameters(stages: Mapping[str, Any]) -> dict[str, Any]:
+    """What the runs were given, as dvc.lock recorded it."""
+    given = (entry.get("params", {}) for entry in stages.values())
+    return flat(
+        {name: value for files in given for each in files.values() for name, value in each.items()}
+    )
+
+
+def metrics(git: Git, commit: str) -> Mapping[str, Any]:
+    content = json.loads(git.read(commit, "reports/metrics.json") or b"{}")
+    measured: Mapping[str, Any] = content.get("test", {})
+    return measured
+
+
+def gates(kept: Kept) -> Iterator[str]:
+    for metric, result in kept.record.gate.items():
+        if isinstance(result, Mapping):
+            bounds = ", ".join(
+                f"{name} {result[name]}" for name in ("min", "max") if name in result
+            )
+            verdict = "passed" if result["passed"] else "failed"
+            yield f"{kept.record.name}: {metric} {result['value']} ({bounds}) {verdict}"
+    if reason := (kept.record.comparison or {}).get("accepted"):
+        yield f"{kept.record.name}: released without comparison: {reason}"
+
+
+def stays(kept: Sequence[Kept], version: str) -> Iterator[str]:
+    """From when to when an environment had the version."""
+    for one, after in pairwise([*kept, None]):
+        if one and one.record.version == version:
+            until = f"until {after.when}" if after else "until now"
+            yield (
+                f"{one.record.environment}: from {one.when} {until} "
+                f"({one.record.name}, a {one.record.kind} by {one.author})"
+            )
+
+
+def commands(version: str) -> Iterator[str]:
+    tag = f"{versions.PREFIX}{version}"
+    yield f"dvc artifacts get . model --rev {version} --out model-{version}"
+    yield f"dvc get . models/model.onnx --rev {tag} --out {version}.onnx"
+    yield f"dvc get . data/raw --rev {tag} --out raw-{version}"
+    yield f"dvc get . data/prepared --rev {tag} --out prepared-{version}"
+    yield f"git worktree add ../{version} {tag} && cd ../{version} && dvc pull"

@@ -1,0 +1,49 @@
+"""What the bundle of a commit answers for given rows, with the code of that commit.
+
+A module that fails raises CalledProcessError; the last line of its standard error is the reason.
+"""
+
+import subprocess
+import sys
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from release import lockfile, store
+from release.git import Git
+
+CODE = ("serving", "pipeline")
+DEPLOY = "deploy"
+TRAIN = "data/prepared/train.parquet"
+
+
+def lay_out(repo: Repo, commit: str, place: Path) -> None:
+    """The commit's code, its bundle and what this was trained on."""
+    git = Git(Path(repo.root_dir))
+    made = lockfile.stages(git, commit)
+    archive = git.raw("archive", "--format=tar", commit, *CODE)
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        tar.extractall(place, filter="data")
+    for path in (DEPLOY, TRAIN):
+        store.copy(repo, lockfile.made(made, path), place / path)
+
+
+def scores(place: Path, test: Path) -> Path:
+    """The file of what the bundle laid out in `place` answers for the rows of `test`."""
+    file = place / "scores.npz"
+    python("pipeline.rescore", DEPLOY, TRAIN, test, file, cwd=place)
+    return file
+
+
+def python(module: str, *arguments: object, cwd: Path) -> str:
+    """What a module of another room prints."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    process = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
+    return process.stdout
+
+
+def reason(error: subprocess.CalledProcessError) -> str:
+    words = error.stderr.strip().splitlines() or [f"exit {error.returncode}"]
+    return str(words[-1])
