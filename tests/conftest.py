@@ -128,3 +128,14 @@ def project(baked: Path, tmp_path: Path) -> Path:
     copy = tmp_path / NAME
     shutil.copytree(baked, copy)
     return copy
+
+
+@pytest.fixture(scope="session")
+def checkout(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a user clones: the template as it is in the working tree, committed."""
+    directory = tmp_path_factory.mktemp("checkout")
+    listed = run.git("ls-files", "-z", "-co", "--exclude-standard", cwd=TEMPLATE)
+    kept = "\0".join(name for name in listed.split("\0") if (TEMPLATE / name).exists())
+    copy = ["cp", "--parents", "--target-directory", str(directory)]
+    subprocess.run(["xargs", "-0", *copy], input=kept.encode(), cwd=TEMPLATE, check=True)
+    return directory

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import instant_project
-from instant_project import commit, promote, refused, reproduce, set_quality, state
+from instant_project import promote, refused, reproduce, set_quality, state
+from tiny_pipeline import commit
 
 from release import promotion
 from release.errors import ReleaseError, StageFailed
@@ -60,7 +61,8 @@ def test_changes_of_the_target_must_be_picked_first(in_staging: Path) -> None:
     git = Git(in_staging)
     git.run("switch", "--quiet", "staging")
     (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
-    fix = commit(in_staging, "Mend the gate") or git.run("rev-parse", "HEAD")
+    commit(in_staging, "Mend the gate")
+    fix = git.run("rev-parse", "HEAD")
     reproduce(in_staging, "Reproduce")
     git.run("switch", "--quiet", "dev")
     refused(in_staging, "staging", f"(?s)Mend the gate.*git cherry-pick -x {fix[:7]}")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,17 +30,6 @@ def rows(status: str) -> dict[str, list[str]]:
     """Version, commit, model, accuracy, % false positives, gate, ... of each environment."""
     lines = [line.split() for line in status.splitlines()]
     return {line[0]: line[1:] for line in lines if line and line[0] in ENVIRONMENTS}
-
-
-@pytest.fixture(scope="session")
-def checkout(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a user clones: the template as it is in the working tree, committed."""
-    directory = tmp_path_factory.mktemp("checkout")
-    listed = run.git("ls-files", "-z", "-co", "--exclude-standard", cwd=TEMPLATE)
-    kept = "\0".join(name for name in listed.split("\0") if (TEMPLATE / name).exists())
-    copy = ["cp", "--parents", "--target-directory", str(directory)]
-    subprocess.run(["xargs", "-0", *copy], input=kept.encode(), cwd=TEMPLATE, check=True)
-    return directory
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ allow it; 4 a stage or gate said no, or a reproduction differs. After any but 0,
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,7 +20,6 @@ from release import status as environment_status
 from release.errors import NotReproduced, ReleaseError
 from release.git import Git
 from release.records import Record
-from release.tracker import Row
 from serving.errors import InputError, ServingError
 
 app = typer.Typer(
@@ -115,7 +114,8 @@ def reproduce(
 def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     cloud: Annotated[
-        bool, typer.Option("--cloud", help="In the remote too; what others have not pushed is unknown.")
+        bool,
+        typer.Option("--cloud", help="In the remote too; what others have not pushed is unknown."),
     ] = False,
 ) -> None:
     """Delete data that no branch, tag, experiment or working tree names, and leftovers."""
@@ -238,10 +238,11 @@ def tracker(
     rows = tracker.ordered(drawn, sort) if sort else drawn
     columns = tracker.headings(sort)
     if html:
-        html.write_text(tracker_page.page(rows, columns, drawn), encoding="utf-8")
+        tracker_page.write(html, rows, columns, drawn)
         say(f"wrote {html}")
     elif form == "table":
-        show_models(rows, columns)
+        cells = ([tracker.shown(row, name) for name in columns] for row in rows)
+        show_table(columns.values(), cells)
     else:
         formats = {
             "markdown": tracker.as_markdown(rows, columns),
@@ -251,14 +252,12 @@ def tracker(
         print(formats[form], end="")
 
 
-def show_models(rows: Sequence[Row], columns: Mapping[str, str]) -> None:
-    from release import tracker
-
+def show_table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(box=SIMPLE_HEAD)
-    for heading in columns.values():
+    for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(tracker.shown(row, name)) for name in columns))
+        table.add_row(*map(Text, row))
     Console(highlight=False, width=None if console.is_terminal else WIDE).print(table)
 
 

@@ -78,10 +78,15 @@ def make(repo: Repo, environment: str) -> list[str]:
     tree = Path(repo.root_dir)
     if store.has_remote(repo):
         store.refuse_mistyped(repo)
-    restore(repo, Git(tree).run("rev-parse", "HEAD"))
+    source = Git(tree).run("rev-parse", "HEAD")
+    restore(repo, source)
     refuse_unreproduced(repo, environments.of(tree))
     (tree / environments.FILE).write_text(f"environment: {environment}\n")
-    return repro.reproduce(repo)
+    done = repro.reproduce(repo)
+    whole = lockfile.carried(Git(tree), source).values()
+    outs = {out.hash_info.value for out in repo.index.outs if out.use_cache}
+    store.refuse_damaged(repo, outs - {*whole})
+    return done
 
 
 def refuse_unreproduced(repo: Repo, source: str) -> None:

@@ -80,16 +80,15 @@ def push(repo: Repo, tops: Iterable[str], entries: Iterable[Entry]) -> None:
     refuse_mistyped(repo)
     cache = repo.cache.local
     names = {name for top in tops for name in (top, *children(cache, top))}
-    refuse_damaged(cache, names)
     repo.cloud.push({HashInfo("md5", name) for name in names})
     push_records(repo, entries)
 
 
-def refuse_damaged(cache: HashFileDB, names: Iterable[str]) -> None:
-    """DVC has perhaps checked out what it took for good, and stages have read it."""
-    damaged = [name for name in names if not is_intact(cache, name)]
+def refuse_damaged(repo: Repo, tops: Iterable[str]) -> None:
+    """For what DVC has just checked out, taking it for good: stages have perhaps read it."""
+    damaged = {name for top in tops for name in faults(repo.cache.local, top)}
     for name in damaged:
-        Path(cache.oid_to_path(name)).unlink(missing_ok=True)
+        Path(repo.cache.local.oid_to_path(name)).unlink(missing_ok=True)
     if damaged:
         raise ReleaseError(
             f"{', '.join(sorted(damaged))} were damaged in the cache, so that what was made from them "

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
+from release.errors import ReleaseError
 from release.models import CANDIDATE
 from release.tracker import Row, metrics_of, shown
 
@@ -25,7 +27,7 @@ th button {{ all: unset; cursor: pointer; font-weight: 600 }}
 th button:focus-visible {{ outline: 2px solid }}
 th[aria-sort=ascending] button::after {{ content: " \\2191" }}
 th[aria-sort=descending] button::after {{ content: " \\2193" }}
-td {{ font-variant-numeric: tabular-nums }}
+td {{ font-variant-numeric: tabular-nums; white-space: nowrap }}
 main {{ overflow-x: auto }}
 section {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem }}
 figure {{ margin: 1rem 0 }}
@@ -62,6 +64,15 @@ for (const [column, head] of heads.entries()) head.onclick = () => {{
 </script>
 </html>
 """
+
+
+def write(
+    file: Path, rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]
+) -> None:
+    try:
+        file.write_text(page(rows, columns, drawn), encoding="utf-8")
+    except OSError as error:
+        raise ReleaseError(f"the page can't be written: {error}") from error
 
 
 def page(rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]) -> str:

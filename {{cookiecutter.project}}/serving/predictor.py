@@ -46,6 +46,8 @@ class Predictor:
 
     def predict_matrices(self, inputs: dict[str, NDArray[Any]]) -> Predictions:
         (probabilities,) = self._session.run(["probabilities"], inputs)
+        # The trees of a forest add up in 32 bits, to 1.0000001 at times.
+        probabilities = np.clip(probabilities, 0, 1)
         return Predictions(labels(self.schema, probabilities), probabilities)
 
 

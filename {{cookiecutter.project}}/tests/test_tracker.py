@@ -323,6 +323,11 @@ def test_the_page_needs_nothing_else_and_draws_each_metric(three: list[tracker.R
     assert page.count("<circle") == 9
 
 
+def test_a_page_that_can_not_be_written_is_told(three: list[tracker.Row], tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"the page can't be written: .*nowhere"):
+        tracker_page.write(tmp_path / "nowhere/page.html", three, tracker.headings(), three)
+
+
 def test_nothing_heavy_is_loaded(git: Git) -> None:
     commit(git, "a")
     script = "import sys, cli; sys.argv[1:] = ['tracker']; cli.app(standalone_mode=False)"
