@@ -9,7 +9,7 @@ ACTIVATE = . .venv/bin/activate
 DEMO = demo
 LESSON = lesson
 
-.PHONY: demo lesson test install check fix lock help
+.PHONY: demo lesson test soak install check fix lock help
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -25,6 +25,9 @@ install:  ## make .venv with all that the tests need (WITH=pip or WITH=uv to cho
 
 test: check  ## check, then run all tests
 	@$(ACTIVATE) && python -m pytest
+
+soak: install  ## every fault and 200 random histories, an hour or two; writes benchmarks/soak.md
+	@$(ACTIVATE) && python benchmarks/soak.py $(if $(LOG),--log "$(LOG)")
 
 check: install  ## lint and types, of the template and of the project; changes nothing
 	@$(ACTIVATE) && ruff check

@@ -6,12 +6,10 @@ add and remove stages. What `mlops` refuses is refused; anything else that goes 
 `make soak` runs hundreds of them.
 """
 
-import functools
 import os
 import re
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,18 +37,13 @@ from release.git import Git
 DRIVER = Path(repro.__file__).with_name("lock_merge.py")
 SETTINGS = settings(
     max_examples=int(os.environ.get("HISTORIES", "5")),
-    stateful_step_count=12,
+    stateful_step_count=12 if soak.LOG else 6,
     deadline=None,
     database=None,
     derandomize=not soak.LOG,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
-
-people = st.sampled_from(["project", "colleague"])
-sides = st.sampled_from(["ours", "theirs"])
-qualities = st.integers(60, 99).map(lambda percent: percent / 100)
-rooms = st.sampled_from(environments.CHAIN[1:])
 
 EXTRA = """\
   extra:
@@ -132,6 +125,52 @@ class Person:
         self.check_out_data()
 
 
+def parameter(person: Person, number: int, quality: float) -> None:
+    person.write("params.yaml", lambda text: f"quality: {quality}\n")
+
+
+def script(person: Person, number: int, quality: float) -> None:
+    person.write("gate.py", lambda text: f"{text}# {number}\n")
+
+
+def bound(person: Person, number: int, quality: float) -> None:
+    gate = f"gate: {quality - 0.1:.2f}"
+    person.write("environments/staging.yaml", lambda text: re.sub("gate: .*", gate, text))
+
+
+def schema(person: Person, number: int, quality: float) -> None:
+    person.write("schema.json", lambda text: re.sub('"x[0-9]*"', f'"x{number}"', text))
+
+
+def library(person: Person, number: int, quality: float) -> None:
+    person.write("requirements/serve.txt", lambda text: f"{text}library{number}\n")
+
+
+def stage(person: Person, number: int, quality: float) -> None:
+    """Added, or removed where it is there."""
+    person.write(
+        "dvc.yaml", lambda text: text.replace(EXTRA, "") if EXTRA in text else text + EXTRA
+    )
+    (person.folder / "models/.gitignore").write_text("/model.onnx\n/schema.json\n/extra\n")
+
+
+def data(person: Person, number: int, quality: float) -> None:
+    person.write("data/raw", lambda text: f"{text}row {number}\n")
+    with dvc.opened(person.folder) as repo, dvc.quiet():
+        repo.add("data/raw")
+        repo.push(["data/raw.dvc"])
+
+
+CHANGES = {
+    change.__name__: change for change in (parameter, script, bound, schema, library, stage, data)
+}
+people = st.sampled_from(["project", "colleague"])
+rooms = st.sampled_from(environments.CHAIN[1:])
+sides = st.sampled_from(["ours", "theirs"])
+changes = st.sampled_from(sorted(CHANGES))
+qualities = st.integers(60, 99).map(lambda percent: percent / 100)
+
+
 class History(RuleBasedStateMachine):
     features = Bundle("features")
     fixes = Bundle("fixes")
@@ -141,7 +180,7 @@ class History(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp(dir=place))
         self.prepared = prepared
         self.count = 0
-        self.seen: Counter[str] = Counter()
+        self.story: list[str] = []
 
     @initialize(driver=st.booleans())
     def begin(self, driver: bool) -> None:
@@ -175,45 +214,15 @@ class History(RuleBasedStateMachine):
 
     def change(self, person: Person, kind: str, quality: float) -> str:
         number = self.number()
-        if kind == "parameter":
-            person.write("params.yaml", lambda text: f"quality: {quality}\n")
-        elif kind == "script":
-            person.write("gate.py", lambda text: f"{text}# {number}\n")
-        elif kind == "bound":
-            bound = lambda text: re.sub("gate: .*", f"gate: {quality - 0.1:.2f}", text)
-            person.write("environments/staging.yaml", bound)
-        elif kind == "schema":
-            person.write("schema.json", lambda text: text.replace('"x"', f'"x{number}"', 1))
-        elif kind == "library":
-            person.write("requirements/serve.txt", lambda text: f"{text}library{number}\n")
-        elif kind == "stage":
-            person.write("dvc.yaml", with_or_without_extra)
-            (person.folder / "models/.gitignore").write_text("/model.onnx\n/schema.json\n/extra\n")
-        else:
-            self.new_data(person, number)
+        CHANGES[kind](person, number, quality)
         return f"{kind} {number}"
-
-    def new_data(self, person: Person, number: int) -> None:
-        person.write("data/raw", lambda text: f"{text}row {number}\n")
-        with dvc.opened(person.folder) as repo, dvc.quiet():
-            repo.add("data/raw")
-            repo.push(["data/raw.dvc"])
-
-    changes = st.sampled_from(
-        ["parameter", "script", "bound", "schema", "library", "stage", "data"]
-    )
 
     @rule(who=people, kind=changes, quality=qualities, run=st.booleans(), share=st.booleans())
     def commit_on_dev(self, who: str, kind: str, quality: float, run: bool, share: bool) -> None:
         person = self.at(who)
         message = self.change(person, kind, quality)
         self.finish(person, message, run, share)
-        self.seen[f"commit on dev: {kind}"] += 1
-
-    @rule(who=people, share=st.booleans())
-    def reproduce_dev(self, who: str, share: bool) -> None:
-        person = self.at(who)
-        self.finish(person, "Nothing new", True, share)
+        self.story.append(f"commit on dev: {kind}")
 
     @rule(target=features, who=people, kind=changes, quality=qualities, run=st.booleans())
     def begin_feature(self, who: str, kind: str, quality: float, run: bool) -> tuple[str, str]:
@@ -224,7 +233,7 @@ class History(RuleBasedStateMachine):
         if run:
             person.reproduce()
         person.switch("dev")
-        self.seen["feature begun"] += 1
+        self.story.append("feature begun")
         return who, branch
 
     @rule(
@@ -242,7 +251,7 @@ class History(RuleBasedStateMachine):
             person.git.run("switch", "--quiet", "dev")
         person.merge(branch, side, *(["--squash"] if how == "squash" else []))
         self.finish(person, f"After {branch}", run, True)
-        self.seen[f"feature finished by {how}"] += 1
+        self.story.append(f"feature finished by {how}")
 
     @rule(who=people, environment=rooms, side=sides)
     def merge_downstream(self, who: str, environment: str, side: str) -> None:
@@ -255,7 +264,7 @@ class History(RuleBasedStateMachine):
         person.merge(f"origin/{upstream}", side)
         self.keep_or_undo(person, environment)
         person.switch("dev")
-        self.seen[f"plain merge to {environment}"] += 1
+        self.story.append(f"plain merge to {environment}")
 
     def keep_or_undo(self, person: Person, branch: str) -> bool:
         try:
@@ -279,7 +288,7 @@ class History(RuleBasedStateMachine):
         fix = person.git.run("rev-parse", "HEAD")
         kept = self.keep_or_undo(person, "prod")
         person.switch("dev")
-        self.seen["hotfix"] += 1
+        self.story.append("hotfix")
         return fix if kept else multiple()
 
     @rule(fix=consumes(fixes), who=people, side=sides)
@@ -287,13 +296,13 @@ class History(RuleBasedStateMachine):
         person = self.at(who)
         person.pick(fix, side)
         self.finish(person, "After the fix", True, True)
-        self.seen["hotfix picked"] += 1
+        self.story.append("hotfix picked")
 
     @rule(who=people, environment=rooms, accepted=st.sampled_from([None, "agreed"]))
     def promote(self, who: str, environment: str, accepted: str | None) -> None:
         person = self.at(who)
         source = environments.upstream(environment)
-        with self.refusable("promotion"):
+        with self.refusable(f"promotion to {environment}"):
             record = promotion.promote(person.git, environment, print, accepted=accepted)
             same = ("diff", "--quiet", record.source_commit if record else source, environment)
             assert person.git.succeeds(*same, "--", *branches.BUT_REMADE)
@@ -304,7 +313,7 @@ class History(RuleBasedStateMachine):
         person = self.at(who)
         kept = records.of(person.git, environment)
         to = kept[-back].record.name if 0 < back <= len(kept) else None
-        with self.refusable("rollback"):
+        with self.refusable(f"rollback of {environment}"):
             record = rollback.roll_back(person.git, environment, to, print)
             assert person.git.succeeds("diff", "--quiet", record.restored or "", environment)
             self.check(person)
@@ -317,10 +326,9 @@ class History(RuleBasedStateMachine):
             yield
         except (Refused, StageFailed) as error:
             assert truth.refs(self.origin) == before
-            self.seen[f"{release} refused"] += 1
-            print(f"{release} refused: {error}")
+            self.story.append(f"{release} refused: {error}")
         else:
-            self.seen[release] += 1
+            self.story.append(release)
 
     def check(self, person: Person) -> None:
         """What was released is whole on origin, in the storage and in the cache of who did it."""
@@ -331,18 +339,16 @@ class History(RuleBasedStateMachine):
             assert latest is None or truth.is_whole(person.cache, latest.record.bundle)
 
     def teardown(self) -> None:
-        if not hasattr(self, "people"):
-            return
+        """In the end all that is on dev is released, if the gates let it pass."""
+        self.finish(self.at("project"), "The end", run=True, share=True)
+        for environment in environments.CHAIN[1:]:
+            self.promote("project", environment, "agreed")
         truth.check(self.origin, self.storage)
         runs = [self.storage / "runs", *(each.cache / "runs" for each in self.people.values())]
         for folder in (self.origin, *(each.folder for each in self.people.values())):
             truth.check_locks(folder, runs)
-        soak.note("history", seen=self.seen)
+        soak.note("history", story=self.story)
         shutil.rmtree(self.root)
-
-
-def with_or_without_extra(pipeline: str) -> str:
-    return pipeline.replace(EXTRA, "") if EXTRA in pipeline else pipeline + EXTRA
 
 
 @pytest.fixture(scope="module")
@@ -361,4 +367,9 @@ def prepared(reproduced_on_dev: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_histories(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     instant_project.speak_as_tester(monkeypatch)
-    run_state_machine_as_test(functools.partial(History, prepared, tmp_path), settings=SETTINGS)
+
+    class Here(History):
+        def __init__(self) -> None:
+            super().__init__(prepared, tmp_path)
+
+    run_state_machine_as_test(Here, settings=SETTINGS)

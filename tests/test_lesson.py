@@ -50,12 +50,12 @@ def test_each_row_changes_what_the_lesson_changed(run: Run, lesson: tuple[Path, 
 
 def test_the_lesson_ends_with_its_table(run: Run, checkout: Path, lesson: tuple[Path, str]) -> None:
     project, printed = lesson
-    (heading,) = (line for line in printed.splitlines() if "Code (architecture)" in line)
-    assert tuple(re.split(r"\s{2,}", heading.strip())) == HEADINGS
-    table = printed[printed.index(heading) :]
-    assert [line.split()[:2] for line in table.splitlines() if "candidate" in line] == [
-        ["candidate", row["md5"][:7]] for row in rows(run, project)
+    table = printed[printed.index("The table of the models") :]
+    assert [line.split()[:3] for line in table.splitlines() if "candidate" in line] == [
+        ["candidate", row["md5"][:7], row["architecture"]] for row in rows(run, project)
     ]
+    markdown = run("mlops", "tracker", "--format", "markdown", cwd=project).stdout
+    assert markdown.splitlines()[0] == f"| {' | '.join(HEADINGS)} |"
     again = run("make", "lesson", f"LESSON={project.parent}", cwd=checkout)
     assert "is there from an earlier lesson" in again.stdout
 

@@ -32,7 +32,7 @@ app = typer.Typer(
 console = Console(highlight=False, soft_wrap=True)
 
 WIDE = 400
-"""Columns that a table may take where no terminal would break its lines."""
+"""Columns that a table may take."""
 
 Environment = Annotated[str, typer.Argument(help="The environment: staging or prod.")]
 
@@ -253,12 +253,13 @@ def tracker(
 
 
 def show_table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(box=SIMPLE_HEAD)
+    """As wide as it must be: a terminal that is narrower breaks lines, not words."""
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
     for heading in headings:
-        table.add_column(heading, overflow="fold")
+        table.add_column("\n".join(heading.rsplit(" ", 1)), no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(highlight=False, width=None if console.is_terminal else WIDE).print(table)
+    Console(highlight=False, width=WIDE).print(table)
 
 
 @app.command()

@@ -1,9 +1,6 @@
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +90,3 @@ def test_staging_and_prod_deploy_the_same_bytes(trained: Path) -> None:
             stage.main()
         bundles.append(contents("deploy"))
     assert bundles[0] == bundles[1]
-
-
-def test_every_byte_repeats_in_another_process_with_another_hash_seed(trained: Path) -> None:
-    before = {folder: contents(folder) for folder in MADE}
-    for folder in MADE:
-        for file in Path(folder).rglob("*.*"):
-            file.unlink()
-    modules = ", ".join(stage.__name__.removeprefix("pipeline.") for stage in STAGES)
-    subprocess.run(
-        [sys.executable, "-c", f"from pipeline import {modules}\nfor s in {modules}: s.main()"],
-        env={**os.environ, "PYTHONHASHSEED": "5", "OMP_NUM_THREADS": "2"},
-        capture_output=True,
-        check=True,
-    )
-    assert {folder: contents(folder) for folder in MADE} == before

@@ -9,7 +9,7 @@ from pathlib import Path
 import instant_project
 import pytest
 import small_project
-from tiny_pipeline import commit, git, run
+from tiny_pipeline import commit, git
 
 IGNORED = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", "cache", "tmp", "raw", "prepared", "*.egg-info", ".*_cache"
@@ -20,6 +20,7 @@ IGNORED = shutil.ignore_patterns(
 def newborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This project as it would be born with a small table, all of which every environment sees."""
     instant_project.speak_as_tester(monkeypatch)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a table this small threads wait for each other
     project = tmp_path / "project"
     shutil.copytree(small_project.PROJECT, project, ignore=IGNORED)
     (project / "data/raw").mkdir(parents=True)
@@ -34,6 +35,12 @@ def newborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run(project, "dvc", "add", "--quiet", "data/raw")
     instant_project.chain(project, "A small table")
     return project
+
+
+def run(project: Path, *command: str) -> str:
+    process = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def mlops(project: Path, *arguments: str) -> str:
