@@ -13,19 +13,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import instant_project
 import pytest
 import soak
 import truth
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
-    multiple,
     rule,
     run_state_machine_as_test,
 )
@@ -37,14 +35,16 @@ from release.git import Git
 DRIVER = Path(repro.__file__).with_name("lock_merge.py")
 SETTINGS = settings(
     max_examples=int(os.environ.get("HISTORIES", "5")),
-    stateful_step_count=12 if soak.LOG else 6,
+    stateful_step_count=12 if soak.LOG else 4,
     deadline=None,
     database=None,
     derandomize=not soak.LOG,
+    phases=[Phase.generate],  # a step takes a second: the story of what failed is told as it was
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
 
+STAGES = "stages:\n"
 EXTRA = """\
   extra:
     cmd: cp models/model.onnx models/extra
@@ -149,7 +149,10 @@ def library(person: Person, number: int, quality: float) -> None:
 def stage(person: Person, number: int, quality: float) -> None:
     """Added, or removed where it is there."""
     person.write(
-        "dvc.yaml", lambda text: text.replace(EXTRA, "") if EXTRA in text else text + EXTRA
+        "dvc.yaml",
+        lambda text: (
+            text.replace(EXTRA, "") if EXTRA in text else text.replace(STAGES, STAGES + EXTRA)
+        ),
     )
     (person.folder / "models/.gitignore").write_text("/model.onnx\n/schema.json\n/extra\n")
 
@@ -161,25 +164,22 @@ def data(person: Person, number: int, quality: float) -> None:
         repo.push(["data/raw.dvc"])
 
 
-CHANGES = {
-    change.__name__: change for change in (parameter, script, bound, schema, library, stage, data)
-}
-people = st.sampled_from(["project", "colleague"])
-rooms = st.sampled_from(environments.CHAIN[1:])
-sides = st.sampled_from(["ours", "theirs"])
-changes = st.sampled_from(sorted(CHANGES))
-qualities = st.integers(60, 99).map(lambda percent: percent / 100)
+CHANGES = (parameter, script, bound, schema, library, stage, data)
+PEOPLE = ("project", "colleague")
+ROOMS = environments.CHAIN[1:]
+SIDES = ("ours", "theirs")
 
 
 class History(RuleBasedStateMachine):
-    features = Bundle("features")
-    fixes = Bundle("fixes")
+    """Each step is drawn from a seed of its own, so that no history is like another from the first on."""
 
     def __init__(self, prepared: Path, place: Path) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp(dir=place))
         self.prepared = prepared
         self.count = 0
+        self.features: list[tuple[str, str]] = []
+        self.fixes: list[str] = []
         self.story: list[str] = []
 
     @initialize(driver=st.booleans())
@@ -187,12 +187,129 @@ class History(RuleBasedStateMachine):
         folder = instant_project.copied(self.prepared, self.root / "copy")
         self.storage, self.origin = folder.parent / "storage", folder.parent / "origin.git"
         Git(folder).run("clone", "--quiet", "../origin.git", "../colleague")
-        colleague = folder.with_name("colleague")
-        self.people = {"project": Person(folder), "colleague": Person(colleague)}
-        for person in self.people.values():
-            if driver:
-                merge = f"python3 '{DRIVER}' %O %A %B %P"
+        self.people = {name: Person(folder.with_name(name)) for name in PEOPLE}
+        if driver:
+            merge = f"python3 '{DRIVER}' %O %A %B %P"
+            for person in self.people.values():
                 person.git.run("config", "merge.binary.driver", merge)
+
+    @rule(seed=st.integers(0, 2**64 - 1))
+    def go_on(self, seed: int) -> None:
+        chance = Random(f"{seed} {len(self.story)}")  # noqa: S311 (no secret)
+        (step,) = chance.choices([*STEPS], weights=[*STEPS.values()])
+        step(self, chance)
+
+    def commit_on_dev(self, chance: Random) -> None:
+        """Perhaps run and perhaps shared."""
+        who, person = self.someone(chance)
+        kind = self.change(person, chance)
+        run, share = chance.random() < 0.8, chance.random() < 0.8
+        self.finish(person, f"Change {kind}", run, share)
+        self.tell(who, f"changes {kind} on dev{'' if run else ', runs nothing'}")
+
+    def begin_feature(self, chance: Random) -> None:
+        who, person = self.someone(chance)
+        branch = f"feature-{self.number()}"
+        person.git.run("switch", "--quiet", "--create", branch)
+        kind = self.change(person, chance)
+        person.commit(f"Change {kind}")
+        if chance.random() < 0.8:
+            person.reproduce()
+        person.switch("dev")
+        self.features.append((who, branch))
+        self.tell(who, f"changes {kind} on a feature branch")
+
+    def finish_feature(self, chance: Random) -> None:
+        if not self.features:
+            self.begin_feature(chance)
+            return
+        who, branch = self.features.pop(chance.randrange(len(self.features)))
+        how, side = chance.choice(["merge", "rebase", "squash"]), chance.choice(SIDES)
+        person = self.at(who)
+        if how == "rebase":
+            person.git.run("switch", "--quiet", branch)
+            person.rebase("dev", side)
+            person.git.run("switch", "--quiet", "dev")
+        person.merge(branch, side, *(["--squash"] if how == "squash" else []))
+        self.finish(person, f"After {branch}", run=chance.random() < 0.8, share=True)
+        self.tell(who, f"brings a feature to dev by {how}")
+
+    def merge_downstream(self, chance: Random) -> None:
+        """`git merge` and `dvc repro`, and no `mlops`; a gate may say no, then it is undone."""
+        environment = chance.choice(ROOMS)
+        who, person = self.someone(chance)
+        upstream = f"origin/{environments.upstream(environment)}"
+        if person.git.read(upstream, "dvc.lock") is None:
+            return
+        person.bring(environment)
+        person.merge(upstream, chance.choice(SIDES))
+        kept = self.keep_or_undo(person, environment)
+        person.switch("dev")
+        self.tell(who, f"merges into {environment} by plain Git{'' if kept else ', undone'}")
+
+    def mend_prod(self, chance: Random) -> None:
+        """A fix that starts from prod: code in one commit, what it changes in another."""
+        who, person = self.someone(chance)
+        if person.git.read("origin/prod", "dvc.lock") is None:
+            self.promote(chance)
+            return
+        person.bring("prod")
+        number = self.number()
+        person.write("gate.py", lambda text: f"# mended {number}\n{text}")
+        person.commit(f"Mend {number}")
+        fix = person.git.run("rev-parse", "HEAD")
+        if self.keep_or_undo(person, "prod"):
+            self.fixes.append(fix)
+        person.switch("dev")
+        self.tell(who, "mends prod")
+
+    def pick_fix(self, chance: Random) -> None:
+        if not self.fixes:
+            self.mend_prod(chance)
+            return
+        who, person = self.someone(chance)
+        person.pick(self.fixes.pop(0), chance.choice(SIDES))
+        self.finish(person, "After the fix", run=True, share=True)
+        self.tell(who, "picks the fix of prod to dev")
+
+    def promote(self, chance: Random) -> None:
+        who, _ = self.someone(chance)
+        self.release(who, chance.choice(ROOMS), chance.choice([None, "agreed"]))
+
+    def release(self, who: str, environment: str, accepted: str | None) -> None:
+        person = self.people[who]
+        source = environments.upstream(environment)
+        with self.refusable(who, f"promotes {source} to {environment}"):
+            promotion.promote(person.git, environment, print, accepted=accepted)
+            tips = [branches.tip(person.git, name) for name in (environment, source)]
+            assert branches.holds(person.git, *tips)
+            self.check(person)
+
+    def roll_back(self, chance: Random) -> None:
+        who, person = self.someone(chance)
+        environment = chance.choice(ROOMS)
+        names = [each.record.name for each in records.of(person.git, environment)]
+        to = chance.choice([None, *names])
+        with self.refusable(who, f"rolls {environment} back"):
+            record = rollback.roll_back(person.git, environment, to, print)
+            assert person.git.succeeds("diff", "--quiet", record.restored or "", environment)
+            self.check(person)
+
+    def teardown(self) -> None:
+        """In the end all that is on dev is released, if the gates let it pass."""
+        self.finish(self.at("project"), "The end", run=True, share=True)
+        for environment in ROOMS:
+            self.release("project", environment, "agreed")
+        truth.check(self.origin, self.storage)
+        runs = [self.storage / "runs", *(each.cache / "runs" for each in self.people.values())]
+        for folder in (self.origin, *(each.folder for each in self.people.values())):
+            truth.check_locks(folder, runs)
+        soak.note("history", story=self.story)
+        shutil.rmtree(self.root)
+
+    def someone(self, chance: Random) -> tuple[str, Person]:
+        who = chance.choice(PEOPLE)
+        return who, self.at(who)
 
     def at(self, who: str) -> Person:
         person = self.people[who]
@@ -203,68 +320,23 @@ class History(RuleBasedStateMachine):
         self.count += 1
         return self.count
 
+    def tell(self, who: str, what: str) -> None:
+        self.story.append(f"{who} {what}")
+        print(self.story[-1])
+
+    def change(self, person: Person, chance: Random) -> str:
+        change = chance.choice(CHANGES)
+        change(person, self.number(), chance.randint(60, 99) / 100)
+        return change.__name__
+
     def finish(self, person: Person, message: str, run: bool, share: bool) -> None:
-        """Commit what was changed on dev; perhaps run it and share it, perhaps not."""
+        """Commit what was changed on dev."""
         person.commit(message)
         if run:
             person.reproduce()
         if share:
             person.send()
         person.git.run("push", "--quiet", "origin", "dev")
-
-    def change(self, person: Person, kind: str, quality: float) -> str:
-        number = self.number()
-        CHANGES[kind](person, number, quality)
-        return f"{kind} {number}"
-
-    @rule(who=people, kind=changes, quality=qualities, run=st.booleans(), share=st.booleans())
-    def commit_on_dev(self, who: str, kind: str, quality: float, run: bool, share: bool) -> None:
-        person = self.at(who)
-        message = self.change(person, kind, quality)
-        self.finish(person, message, run, share)
-        self.story.append(f"commit on dev: {kind}")
-
-    @rule(target=features, who=people, kind=changes, quality=qualities, run=st.booleans())
-    def begin_feature(self, who: str, kind: str, quality: float, run: bool) -> tuple[str, str]:
-        person = self.at(who)
-        branch = f"feature-{self.number()}"
-        person.git.run("switch", "--quiet", "--create", branch)
-        person.commit(self.change(person, kind, quality))
-        if run:
-            person.reproduce()
-        person.switch("dev")
-        self.story.append("feature begun")
-        return who, branch
-
-    @rule(
-        feature=consumes(features),
-        how=st.sampled_from(["merge", "rebase", "squash"]),
-        side=sides,
-        run=st.booleans(),
-    )
-    def finish_feature(self, feature: tuple[str, str], how: str, side: str, run: bool) -> None:
-        who, branch = feature
-        person = self.at(who)
-        if how == "rebase":
-            person.git.run("switch", "--quiet", branch)
-            person.rebase("dev", side)
-            person.git.run("switch", "--quiet", "dev")
-        person.merge(branch, side, *(["--squash"] if how == "squash" else []))
-        self.finish(person, f"After {branch}", run, True)
-        self.story.append(f"feature finished by {how}")
-
-    @rule(who=people, environment=rooms, side=sides)
-    def merge_downstream(self, who: str, environment: str, side: str) -> None:
-        """`git merge` and `dvc repro`, and no `mlops`; a gate may say no, then it is undone."""
-        person = self.at(who)
-        upstream = environments.upstream(environment)
-        if person.git.read(f"origin/{upstream}", "dvc.lock") is None:
-            return
-        person.bring(environment)
-        person.merge(f"origin/{upstream}", side)
-        self.keep_or_undo(person, environment)
-        person.switch("dev")
-        self.story.append(f"plain merge to {environment}")
 
     def keep_or_undo(self, person: Person, branch: str) -> bool:
         try:
@@ -275,80 +347,38 @@ class History(RuleBasedStateMachine):
         person.git.run("push", "--quiet", "origin", branch)
         return True
 
-    @rule(target=fixes, who=people)
-    def mend_prod(self, who: str) -> object:
-        """A fix that starts from prod: code in one commit, what it changes in another."""
-        person = self.at(who)
-        if person.git.read("origin/prod", "dvc.lock") is None:
-            return multiple()
-        person.bring("prod")
-        number = self.number()
-        person.write("gate.py", lambda text: f"# mended {number}\n{text}")
-        person.commit(f"Mend {number}")
-        fix = person.git.run("rev-parse", "HEAD")
-        kept = self.keep_or_undo(person, "prod")
-        person.switch("dev")
-        self.story.append("hotfix")
-        return fix if kept else multiple()
-
-    @rule(fix=consumes(fixes), who=people, side=sides)
-    def pick_fix(self, fix: str, who: str, side: str) -> None:
-        person = self.at(who)
-        person.pick(fix, side)
-        self.finish(person, "After the fix", True, True)
-        self.story.append("hotfix picked")
-
-    @rule(who=people, environment=rooms, accepted=st.sampled_from([None, "agreed"]))
-    def promote(self, who: str, environment: str, accepted: str | None) -> None:
-        person = self.at(who)
-        source = environments.upstream(environment)
-        with self.refusable(f"promotion to {environment}"):
-            record = promotion.promote(person.git, environment, print, accepted=accepted)
-            same = ("diff", "--quiet", record.source_commit if record else source, environment)
-            assert person.git.succeeds(*same, "--", *branches.BUT_REMADE)
-            self.check(person)
-
-    @rule(who=people, environment=rooms, back=st.integers(0, 3))
-    def roll_back(self, who: str, environment: str, back: int) -> None:
-        person = self.at(who)
-        kept = records.of(person.git, environment)
-        to = kept[-back].record.name if 0 < back <= len(kept) else None
-        with self.refusable(f"rollback of {environment}"):
-            record = rollback.roll_back(person.git, environment, to, print)
-            assert person.git.succeeds("diff", "--quiet", record.restored or "", environment)
-            self.check(person)
-
     @contextmanager
-    def refusable(self, release: str) -> Iterator[None]:
+    def refusable(self, who: str, release: str) -> Iterator[None]:
         """Done or refused; if refused, origin is as it was."""
         before = truth.refs(self.origin)
         try:
             yield
         except (Refused, StageFailed) as error:
             assert truth.refs(self.origin) == before
-            self.story.append(f"{release} refused: {error}")
+            self.tell(who, f"{release}: {type(error).__name__}: {error}")
         else:
-            self.story.append(release)
+            self.tell(who, release)
 
     def check(self, person: Person) -> None:
         """What was released is whole on origin, in the storage and in the cache of who did it."""
         assert person.git.run("status", "--porcelain") == ""
         truth.check(self.origin, self.storage)
-        for environment in environments.CHAIN[1:]:
+        for environment in ROOMS:
             latest = records.latest(person.git, environment)
             assert latest is None or truth.is_whole(person.cache, latest.record.bundle)
 
-    def teardown(self) -> None:
-        """In the end all that is on dev is released, if the gates let it pass."""
-        self.finish(self.at("project"), "The end", run=True, share=True)
-        for environment in environments.CHAIN[1:]:
-            self.promote("project", environment, "agreed")
-        truth.check(self.origin, self.storage)
-        runs = [self.storage / "runs", *(each.cache / "runs" for each in self.people.values())]
-        for folder in (self.origin, *(each.folder for each in self.people.values())):
-            truth.check_locks(folder, runs)
-        soak.note("history", story=self.story)
-        shutil.rmtree(self.root)
+
+STEPS: dict[Callable[[History, Random], None], int] = {
+    History.commit_on_dev: 3,
+    History.begin_feature: 1,
+    History.finish_feature: 3,
+    History.merge_downstream: 1,
+    History.mend_prod: 1,
+    History.pick_fix: 2,
+    History.promote: 6,
+    History.roll_back: 3,
+}
+"""How often each is drawn, in proportion."""
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ allow it; 4 a stage or gate said no, or a reproduction differs. After any but 0,
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +13,6 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from release import status as environment_status
 from release.errors import NotReproduced, ReleaseError
@@ -30,9 +28,6 @@ app = typer.Typer(
 )
 
 console = Console(highlight=False, soft_wrap=True)
-
-WIDE = 400
-"""Columns that a table may take."""
 
 Environment = Annotated[str, typer.Argument(help="The environment: staging or prod.")]
 
@@ -240,26 +235,14 @@ def tracker(
     if html:
         tracker_page.write(html, rows, columns, drawn)
         say(f"wrote {html}")
-    elif form == "table":
-        cells = ([tracker.shown(row, name) for name in columns] for row in rows)
-        show_table(columns.values(), cells)
     else:
         formats = {
-            "markdown": tracker.as_markdown(rows, columns),
-            "csv": tracker.as_csv(rows),
-            "json": tracker.as_json(rows),
+            "table": lambda: tracker.as_text(rows, columns),
+            "markdown": lambda: tracker.as_markdown(rows, columns),
+            "csv": lambda: tracker.as_csv(rows),
+            "json": lambda: tracker.as_json(rows),
         }
-        print(formats[form], end="")
-
-
-def show_table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
-    """As wide as it must be: a terminal that is narrower breaks lines, not words."""
-    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
-    for heading in headings:
-        table.add_column("\n".join(heading.rsplit(" ", 1)), no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console(highlight=False, width=WIDE).print(table)
+        print(formats[form](), end="")
 
 
 @app.command()

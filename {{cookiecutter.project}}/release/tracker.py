@@ -161,6 +161,17 @@ def shown(row: Row, column: str) -> str:
     return "-" if cell is None else str(cell)
 
 
+def as_text(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    """Headings take two lines, which keeps the rows short."""
+    headings = [heading.rpartition(" ") for heading in columns.values()]
+    cells = [[shown(row, name) for name in columns] for row in rows]
+    grid = [[first for first, _, _ in headings], [last for _, _, last in headings], *cells]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    grid.insert(2, ["-" * width for width in widths])
+    lines = (map(str.ljust, line, widths) for line in grid)
+    return "".join("  ".join(line).rstrip() + "\n" for line in lines)
+
+
 def as_markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     lines = [columns.values(), ["---"] * len(columns)]
     lines += [[shown(row, name).replace("|", r"\|") for name in columns] for row in rows]

@@ -300,6 +300,8 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     read = list(csv.DictReader(io.StringIO(tracker.as_csv(three))))
     assert [row["model"] for row in read] == [row["model"] for row in three]
     assert read[0].keys() == three[0].keys()
+    table = [line.split() for line in tracker.as_text(three, columns).splitlines()]
+    assert [line[:2] for line in table[3:]] == [["candidate", name] for name in "abc"]
     lines = tracker.as_markdown(three, columns).splitlines()
     assert len(lines) == 2 + len(three)
     assert lines[2] == (
