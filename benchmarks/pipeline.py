@@ -134,12 +134,14 @@ print(time.perf_counter() - start)
 
 
 def no_op_rows(project: Path, tiny: Path) -> Iterable[tuple[str, float]]:
-    yield "`dvc repro`, one stage that does nothing: the floor", median(
-        lambda: run("dvc", "repro", cwd=tiny)
+    yield (
+        "`dvc repro`, one stage that does nothing: the floor",
+        median(lambda: run("dvc", "repro", cwd=tiny)),
     )
     yield "`dvc repro`, this project", median(lambda: run("dvc", "repro", cwd=project))
-    yield "`mlops repro`, this project", median(
-        lambda: run(sys.executable, "-m", "cli", "repro", cwd=project)
+    yield (
+        "`mlops repro`, this project",
+        median(lambda: run(sys.executable, "-m", "cli", "repro", cwd=project)),
     )
 
 
@@ -152,7 +154,10 @@ def demo_rows(parent: Path) -> Iterable[tuple[str, float]]:
         found = re.search(r"Done in (\d+) s, beside (\d+) s of installing", printed)
         if not found:
             sys.exit(printed)
-        yield f"`make demo`, beyond installing (the run that installed with {tool})", float(found[1])
+        yield (
+            f"`make demo`, beyond installing (the run that installed with {tool})",
+            float(found[1]),
+        )
         yield f"installing with {tool}", float(found[2])
 
 
