@@ -43,7 +43,8 @@ def timed_rollback(project: Path) -> float:
 
 def timed_checkout(project: Path) -> float:
     """Of the outputs of the pipeline and the raw table, as a rollback checks them."""
-    run("rm", "-rf", "models", "deploy", "data/prepared", "reports/plots", cwd=project)
+    made = ["models", "deploy", "data", "reports"]
+    run("git", "clean", "-fdXq", "--", *made, cwd=project)
     return seconds(lambda: run("dvc", "checkout", cwd=project))
 
 

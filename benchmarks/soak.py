@@ -140,7 +140,7 @@ SLICES = 20
 
 def histories(stories: list[list[str]]) -> list[str]:
     """How many there were, and a table of what happened in them."""
-    steps = Counter(without_names(step) for story in stories for step in story)
+    steps = Counter(in_brief(step) for story in stories for step in story)
     return [
         "## Random histories",
         "",
@@ -155,11 +155,14 @@ def histories(stories: list[list[str]]) -> list[str]:
     ]
 
 
-def without_names(step: str) -> str:
-    """A step, and of what was refused the beginning of the reason."""
-    short = step.partition("\n")[0].replace("|", "/")
-    short = re.sub(r"\b[0-9a-f]{7,40}\b", "COMMIT", short)
-    return re.sub(r"\d+(\.\d+)*", "N", " ".join(short.split()[:14]))
+def in_brief(step: str) -> str:
+    """What somebody did and, where it was refused, the beginning of the reason."""
+    _, _, what = step.partition("\n")[0].partition(" ")
+    did, _, refusal = what.partition(": ")
+    reason = " ".join(refusal.split()[:8])
+    reason = re.sub(r"\b[0-9a-f]{7,40}\b", "COMMIT", reason)
+    reason = re.sub(r"\d+(\.\d+)*", "N", reason)
+    return f"{did}: {reason} ..." if refusal else did
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 from dvc.config import Config
 from dvc.repo import Repo
 
-from release import dvc, environments, lockfile, repro, rescoring, store
+from release import dvc, environments, lock_merge, lockfile, repro, rescoring, store
 from release.errors import Refused, ReleaseError
 from release.git import Git
 from release.rescoring import python
@@ -73,7 +73,7 @@ def settings(home: Path) -> dict[str, Any]:
     return {"core": config["core"], "cache": cache, "remote": config["remote"]}
 
 
-def make(repo: Repo, environment: str) -> list[str]:
+def make(repo: Repo, environment: str, target: str) -> list[str]:
     """Run what differs in `environment`, after refusing a source that is not reproduced."""
     tree = Path(repo.root_dir)
     if store.has_remote(repo):
@@ -82,11 +82,34 @@ def make(repo: Repo, environment: str) -> list[str]:
     restore(repo, source)
     refuse_unreproduced(repo, environments.of(tree))
     (tree / environments.FILE).write_text(f"environment: {environment}\n")
+    begin_from_target(Git(tree), source, target)
     done = repro.reproduce(repo)
     whole = lockfile.carried(Git(tree), source).values()
     outs = {out.hash_info.value for out in repo.index.outs if out.use_cache}
     store.refuse_damaged(repo, outs - {*whole})
     return done
+
+
+def begin_from_target(git: Git, source: str, target: str) -> None:
+    """Where the source has not changed an entry since the target last had it, take the target's.
+
+    It names the runs of the target's environment, so that DVC need not restore each of them. An entry
+    that is not up to date here is found so by DVC, as any other.
+    """
+    if git.read(target, lockfile.LOCK) is None:
+        return
+    commits = (git.run("merge-base", source, target), target, source)
+    before, ours, theirs = (
+        lock_merge.parse((git.read(commit, lockfile.LOCK) or b"").decode()) for commit in commits
+    )
+    kept = {
+        name: ours[name] for name in ours if name in theirs and before.get(name) == theirs[name]
+    }
+    (git.root / lockfile.LOCK).write_text(lock_merge.render({**theirs, **kept}))
+    for name, entry in lockfile.stages(git, target).items():
+        for out in entry.get("outs", []) if name in kept else []:
+            if (report := git.read(target, out["path"])) is not None:
+                (git.root / out["path"]).write_bytes(report)
 
 
 def refuse_unreproduced(repo: Repo, source: str) -> None:

@@ -103,7 +103,7 @@ def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
 
 def make(tree: Git, worker: Worker, plan: Plan, say: Say) -> Candidate:
     say(f"running what differs in {plan.environment}, from {plan.source} {plan.source_commit[:7]}")
-    made = worker.ask("make", environment=plan.environment)
+    made = worker.ask("make", environment=plan.environment, target=plan.target_commit)
     say(f"made anew: {', '.join(made) or 'nothing'}")
     commit = committed(tree, plan)
     say("comparing with the model that it replaces")
