@@ -86,8 +86,8 @@ def main() -> None:
         row("`mlops promote staging`, nothing to train", promotions, "no-op `dvc repro`", noops),
         row("`mlops rollback staging`", rollbacks, "`dvc checkout`", checkouts),
         "",
-        "The promotion restores five stages from DVC's run cache in a working tree of its own, proves",
-        "the source reproduced and attested, measures the bundle, and sends data and run records to",
+        "The promotion proves, in a working tree of its own, that the source is reproduced and attested",
+        "and that every object it names is whole, measures the bundle, and sends data and run records to",
         "the remote. The rollback hashes every output of the record.",
         "",
     ]

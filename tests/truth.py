@@ -25,8 +25,12 @@ def check(repository: Path, storage: Path) -> None:
     for kept in every_record(git):
         check_record(git, kept, storage)
     for version in versions.every(git):
-        tip = "refs/heads/staging"
-        assert git.succeeds("merge-base", "--is-ancestor", f"{version.tag}^{{commit}}", tip)
+        assert is_reachable(git, version.tag), f"{version.tag} is unreachable"
+
+
+def is_reachable(git: Git, tag: str) -> bool:
+    found = git.lines("for-each-ref", f"--contains={tag}", "--format=%(refname)", "refs/heads")
+    return bool({f"refs/heads/{name}" for name in environments.CHAIN[1:]} & {*found})
 
 
 def every_record(git: Git) -> Iterator[Kept]:
