@@ -174,8 +174,9 @@ SIDES = ("ours", "theirs")
 class History(RuleBasedStateMachine):
     """Each step is drawn from a seed of its own, so that no history is like another from the first on."""
 
-    def __init__(self, prepared: Path, place: Path) -> None:
+    def __init__(self, prepared: Path, place: Path, seed: str) -> None:
         super().__init__()
+        self.seed = seed
         self.root = Path(tempfile.mkdtemp(dir=place))
         self.prepared = prepared
         self.count = 0
@@ -196,7 +197,7 @@ class History(RuleBasedStateMachine):
 
     @rule(seed=st.integers(0, 2**64 - 1))
     def go_on(self, seed: int) -> None:
-        chance = Random(f"{seed} {len(self.story)}")  # noqa: S311 (no secret)
+        chance = Random(f"{self.seed} {seed} {len(self.story)}")  # noqa: S311 (no secret)
         (step,) = chance.choices([*STEPS], weights=[*STEPS.values()])
         step(self, chance)
 
@@ -394,11 +395,17 @@ def prepared(reproduced_on_dev: Path, tmp_path_factory: pytest.TempPathFactory) 
     return person.folder
 
 
-def test_histories(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_histories(
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    seed = str(request.config.getoption("--hypothesis-seed"))
     instant_project.speak_as_tester(monkeypatch)
 
     class Here(History):
         def __init__(self) -> None:
-            super().__init__(prepared, tmp_path)
+            super().__init__(prepared, tmp_path, seed)
 
     run_state_machine_as_test(Here, settings=SETTINGS)

@@ -40,6 +40,7 @@ def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) ->
     try:
         done = repo.reproduce(list(stages) or None, force=force, pull=pull)
     except ReproductionError as error:
+        bring_from_cache(repo)  # DVC removes what a stage made before it runs the stage
         by_its_command = isinstance(error.__cause__, StageCmdFailedError)
         raise (StageFailed if by_its_command else ReleaseError)(dvc.words_of(error)) from error
     return [stage.addressing for stage in done if stage.cmd]

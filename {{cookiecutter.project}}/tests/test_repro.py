@@ -110,12 +110,13 @@ def test_data_that_are_nowhere_are_named(project: Path) -> None:
         repro(project)
 
 
-def test_a_failing_stage_is_named_and_changes_no_lock(project: Path) -> None:
-    before = (project / "dvc.lock").read_text()
+def test_a_failing_stage_is_named_and_changes_neither_lock_nor_output(project: Path) -> None:
+    kept = [project / "dvc.lock", project / "models/model.txt", project / "deploy.txt"]
+    before = [file.read_text() for file in kept]
     (project / "train.sh").write_text("exit 7\n")
     with pytest.raises(StageFailed, match=r"'train'.*sh train.sh, exited with 7"):
         repro(project)
-    assert (project / "dvc.lock").read_text() == before
+    assert [file.read_text() for file in kept] == before
 
 
 def test_one_stage_and_what_it_needs(project: Path) -> None:
