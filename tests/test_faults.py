@@ -158,21 +158,28 @@ def test_kill_at_any_time(prepared: Path, tmp_path: Path, release: str, victim: 
         point = Point(prepared, tmp_path / str(number), release)
         command = point.command()
         time.sleep(whole * (number + 0.5) / slices)
-        process = psutil.Process(command.process.pid)
-        kill(process if victim == "the command" else worker(process))
+        struck = kill(command.process.pid, victim)
         command.ended()
         moment = f"{100 * (number + 0.5) / slices:.0f} % of its time"
-        soak.note("kill", release=release, fault=victim, moment=moment, left=point.check())
+        left = point.check()
+        if struck:
+            soak.note("kill", release=release, fault=victim, moment=moment, left=left)
 
 
-def worker(process: psutil.Process) -> psutil.Process | None:
-    found = [each for each in process.children() if "release.candidate" in each.cmdline()]
-    return found[0] if found else None
+def kill(command: int, victim: str) -> bool:
+    """Whether the victim was there to be killed."""
+    try:
+        process = psutil.Process(command)
+        struck = process if victim == "the command" else worker(process)
+        alive: bool = struck.status() != psutil.STATUS_ZOMBIE
+        struck.kill()
+    except (psutil.Error, StopIteration):
+        return False
+    return alive
 
 
-def kill(process: psutil.Process | None) -> None:
-    if process and process.is_running():
-        process.kill()
+def worker(command: psutil.Process) -> psutil.Process:
+    return next(each for each in command.children() if "release.candidate" in each.cmdline())
 
 
 def test_no_stage_survives_the_process_that_runs_it(project: Path) -> None:
@@ -180,7 +187,7 @@ def test_no_stage_survives_the_process_that_runs_it(project: Path) -> None:
     before = refs(project)
     command = Command(project, "promote", "staging")
     wait_until(lambda: any("61" in words for words in command.offspring()))
-    kill(worker(psutil.Process(command.process.pid)))
+    assert kill(command.process.pid, "its worker")
     assert "the process that makes the candidate has ended" in command.ended()
     assert command.process.returncode == 1
     assert refs(project) == before

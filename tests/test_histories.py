@@ -289,9 +289,13 @@ class History(RuleBasedStateMachine):
 
     def roll_back(self, chance: Random) -> None:
         who, person = self.someone(chance)
-        environment = chance.choice(ROOMS)
-        names = [each.record.name for each in records.of(person.git, environment)]
-        to = chance.choice([None, *names])
+        kept = {room: records.of(person.git, room) for room in ROOMS}
+        able = [room for room in ROOMS if len({each.record.version for each in kept[room]}) > 1]
+        if not able:
+            self.promote(chance)
+            return
+        environment = chance.choice(able)
+        to = chance.choice([None, *(each.record.name for each in kept[environment])])
         with self.refusable(who, f"rolls {environment} back"):
             record = rollback.roll_back(person.git, environment, to, print)
             assert person.git.succeeds("diff", "--quiet", record.restored or "", environment)
@@ -383,7 +387,7 @@ STEPS: dict[Callable[[History, Random], None], int] = {
 
 @pytest.fixture(scope="module")
 def prepared(reproduced_on_dev: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose dev is reproduced, with all its data in the storage and its branches on origin."""
+    """A project that is released to prod, with all its data in the storage, its branches on origin."""
     folder = tmp_path_factory.mktemp("histories") / "copy"
     with pytest.MonkeyPatch.context() as monkeypatch:
         instant_project.speak_as_tester(monkeypatch)
@@ -392,6 +396,7 @@ def prepared(reproduced_on_dev: Path, tmp_path_factory: pytest.TempPathFactory) 
         person.git.run("remote", "add", "origin", "../origin.git")
         person.git.run("push", "--quiet", "origin", "dev", "staging", "prod")
         person.send()
+        instant_project.promote(person.folder, *ROOMS)
     return person.folder
 
 

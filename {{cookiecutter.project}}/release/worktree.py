@@ -28,7 +28,8 @@ def one_release_at_a_time(git: Git) -> Iterator[None]:
             raise Refused(
                 "another promotion or rollback is running in this repository: wait until it ends"
             ) from None
-        yield
+        with said_when_full(git.root):
+            yield
 
 
 @contextmanager
@@ -51,7 +52,8 @@ def said_when_full(root: Path) -> Iterator[None]:
     try:
         yield
     except ReleaseError as error:
-        if (free := shutil.disk_usage(root).free) > LITTLE:
+        free = shutil.disk_usage(root).free
+        if free > LITTLE or "No space left" in str(error):
             raise
         raise type(error)(
             f"{error}\nNo space left on the disk of {root}, {free} bytes: free some, then again"
