@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,14 +32,21 @@ Entry = Mapping[str, Any]
 def main() -> int:
     asked = arguments()
     end = time.monotonic() + 60 * asked.minutes
-    batches = [f"histories {seed}" for seed in range(1, asked.histories // BATCH + 1)]
+    batches = [f"histories {seed}" for seed in range(1, 2 * asked.histories // BATCH + 1)]
     done = {entry["job"] for entry in entries(asked.log) if entry["kind"] == "passed"}
-    jobs = [job for job in ["faults", *batches] if job not in done]
+
+    def is_needed(job: str) -> bool:
+        lacking = job == "faults" or len(stories(entries(asked.log))) < asked.histories
+        return job not in done and lacking and time.monotonic() < end
+
+    def passes(job: str) -> bool:
+        return run(job, asked.log) if is_needed(job) else True
+
     with ThreadPoolExecutor(2) as pool:
-        passed = list(pool.map(lambda job: run(job, asked.log, end), jobs))
-    PAGE.write_text(page(entries(asked.log), failed=passed.count(False), left=passed.count(None)))
+        failed = [*pool.map(passes, ["faults", *batches])].count(False)
+    PAGE.write_text(page(entries(asked.log), failed, asked.histories))
     print(f"wrote {PAGE}; the log is {asked.log}")
-    return 1 if False in passed else 0
+    return 1 if failed else 0
 
 
 def arguments() -> argparse.Namespace:
@@ -54,10 +61,13 @@ def entries(log: Path) -> list[Entry]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def run(job: str, log: Path, end: float) -> bool | None:
-    """Whether the tests passed; None where time is up before they begin."""
-    if time.monotonic() > end:
-        return None
+def stories(log: Iterable[Entry]) -> set[tuple[str, ...]]:
+    """The different histories: hypothesis draws some of them twice."""
+    return {tuple(entry["story"]) for entry in log if entry["kind"] == "history"}
+
+
+def run(job: str, log: Path) -> bool:
+    """Whether its tests pass."""
     name, _, seed = job.partition(" ")
     options = [f"--hypothesis-seed={seed}"] if seed else []
     start = time.monotonic()
@@ -77,34 +87,42 @@ def run(job: str, log: Path, end: float) -> bool | None:
     return passed
 
 
-def page(log: Iterable[Entry], failed: int, left: int) -> str:
-    found: dict[str, list[Entry]] = {}
-    for entry in log:
-        found.setdefault(entry["kind"], []).append(entry)
-    minutes = sum(entry["minutes"] for entry in found.get("passed", []))
+def page(log: Sequence[Entry], failed: int, asked: int) -> str:
+    passed = [entry for entry in log if entry["kind"] == "passed"]
+    minutes = sum(entry["minutes"] for entry in passed)
     return "\n".join(
         [
             "# Faults and random histories",
             "",
             "    make soak",
             "",
-            f"{datetime.now(UTC):%Y-%m-%d}, {machine()}. {minutes:.0f} minutes of one process; "
-            f"{failed} batches failed, for {left} there was no time.",
+            f"{datetime.now(UTC):%Y-%m-%d}, {soaked()}, {machine()}. {minutes:.0f} minutes of one "
+            f"process; {len(passed)} batches of tests passed, {failed} failed.",
             "",
-            *kills(found.get("kill", [])),
+            *kills([entry for entry in log if entry["kind"] == "kill"]),
             "",
-            *histories([entry["story"] for entry in found.get("history", [])]),
+            *histories(stories(log), asked),
             "",
         ]
     )
 
 
+def soaked() -> str:
+    changed = git("diff", "--name-only", "HEAD").splitlines()
+    changes = f" with changes to {', '.join(changed)}" if changed else ""
+    return f"commit {git('rev-parse', '--short', 'HEAD')}{changes}"
+
+
+def git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=TEMPLATE, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def machine() -> str:
-    git = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("dvc", "hypothesis"))
     return (
         f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}, {git.stdout.strip()}, {libraries}"
+        f"Python {platform.python_version()}, {git('--version')}, {libraries}"
     )
 
 
@@ -138,14 +156,14 @@ def where(entry: Entry) -> str:
 SLICES = 20
 
 
-def histories(stories: list[list[str]]) -> list[str]:
+def histories(told: Collection[Sequence[str]], asked: int) -> list[str]:
     """How many there were, and a table of what happened in them."""
-    steps = Counter(in_brief(step) for story in stories for step in story)
+    steps = Counter(in_brief(step) for story in told for step in story)
     return [
         "## Random histories",
         "",
-        f"{len(stories)} histories, {len({tuple(story) for story in stories})} of them different, "
-        f"{sum(map(len, stories))} steps. After each release, and at the end: every entry of every "
+        f"{len(told)} histories, no two alike, where {asked} were asked for; "
+        f"{sum(map(len, told))} steps. After each release, and at the end: every entry of every "
         "dvc.lock is attested by a run; every record's model is, byte for byte, what its record names "
         "and what its own parameters make; all that was released is reachable and in the storage.",
         "",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["instant_project"]
+pytest_plugins = ["instant_project", "production"]
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 UNBAKED = TEMPLATE / "{{cookiecutter.project}}"

@@ -268,9 +268,18 @@ def test_damaged_data_of_a_promotion_come_from_the_storage(project: Path, damage
 def test_data_that_are_whole_nowhere_are_not_promoted(project: Path, damage: str) -> None:
     break_(cached(project, "dev", "models/model.onnx"), damage)
     before = refs(project)
-    with pytest.raises(ReleaseError, match="neither whole in the cache nor in the remote"):
+    with pytest.raises(Refused, match="neither whole in the cache nor in the remote"):
         promote(project, "staging")
     assert refs(project) == before
+
+
+def test_a_champion_that_is_lost_is_replaced_for_a_reason(project: Path) -> None:
+    champion = cached(project, "staging", "deploy")
+    truth.place(project.parent / "storage", champion.parent.name + champion.name).unlink()
+    champion.unlink()
+    with pytest.raises(Refused, match=r"cannot be compared .* neither in the cache nor in the"):
+        promote(project, "staging")
+    assert promote(project, "staging", accepted="its data are lost")
 
 
 @in_a_soak

@@ -19,7 +19,8 @@ gate:
   bounds:
     accuracy: {min: 0.6}
   max_drop: {}
-deploy: {max_milliseconds: 1000, max_megabytes: 50}
+deploy: {max_milliseconds: 1000, max_megabytes: 50, max_memory_megabytes: 500}
+serve: {api_key_required: false, max_rows: 1000, max_body_megabytes: 1, max_seconds: 5}
 """
 RECORDED = ("OMP_NUM_THREADS=2", "PYTHONHASHSEED=0", "TZ=UTC", "LC_ALL=C.UTF-8")
 CHANGED = (

@@ -1,10 +1,13 @@
 """`mlops`: the door to the rooms, and the only place where they meet.
 
 Exit codes: 0 done; 1 something is missing or broken; 2 wrong usage; 3 refused, the state does not
-allow it; 4 a stage or gate said no, or a reproduction differs. After any but 0, nothing is half-done.
+allow it; 4 a stage or gate said no, a reproduction differs, or too many rows were rejected; 5 what is
+elsewhere is out of reach now. After any but 0, nothing is half-done.
 """
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,13 +15,15 @@ from typing import Annotated, Literal
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from batch.errors import BatchError
 from release import status as environment_status
 from release.errors import NotReproduced, ReleaseError
 from release.git import Git
 from release.records import Record
-from serving.errors import InputError, ServingError
+from serving.errors import ServingError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +44,7 @@ Revision = Annotated[
 def main() -> None:
     try:
         app()
-    except ReleaseError as error:
+    except (ReleaseError, BatchError) as error:
         print(f"mlops: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except ServingError as error:
@@ -186,13 +191,14 @@ def rollback(
 
 @app.command()
 def status() -> None:
-    """Show what each environment holds."""
+    """Show what each environment holds, and what serves it on this machine."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("Environment", "Version", "Commit", "Model", "Accuracy"):
         table.add_column(name, no_wrap=True)
     table.add_column("% False positives", width=9)
     table.add_column("Gate", no_wrap=True)
     table.add_column("Since", no_wrap=True)
+    table.add_column("Serving")
     for each in environment_status.of_every_environment(Git.here()):
         table.add_row(
             each.environment,
@@ -203,6 +209,7 @@ def status() -> None:
             "-" if each.false_positive_percent is None else f"{each.false_positive_percent:.2f}",
             {True: "passed", False: "failed", None: "-"}[each.gate_passed],
             each.when or "-",
+            escape(each.serving or "-"),
         )
     console.print(table)
 
@@ -276,32 +283,162 @@ def predict(
     ] = "prod",
 ) -> None:
     """Answer for one row with the model that an environment deployed."""
-    from release import bundle
+    from release import deployment
+    from serving.contract import Contract
     from serving.predictor import Predictor
-    from serving.rows import columns_of
 
-    predictor = Predictor(bundle.fetch(Git.here(), environment))
-    asked = predictor.schema.example() if row is None else parsed(row)
-    predictions = predictor.predict(columns_of([asked], predictor.schema))
+    with deployment.of(Git.here(), environment, say=complain) as deployed:
+        predictor = Predictor(deployed.folder / "deploy")
+    body = json.dumps(predictor.schema.example()) if row is None else row
+    decoded = Contract(predictor.schema).decode(body.encode(), most_rows=1)
+    for warning in decoded.warnings:
+        complain(f"warning: {warning}")
+    predictions = predictor.predict(decoded.columns)
     probabilities = predictions.probabilities[0].tolist()
     answer = {
-        "row": asked,
+        "row": json.loads(body),
         predictor.schema.target: predictions.labels[0],
         "probability": dict(zip(predictor.schema.classes, probabilities, strict=True)),
     }
     print(json.dumps(answer, indent=1, ensure_ascii=False))
 
 
-def parsed(row: str) -> dict[str, object]:
-    try:
-        content = json.loads(row)
-    except json.JSONDecodeError as error:
-        raise InputError(f"the row is no JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(
-            f"the row should be a JSON object, a value for each column, not {content!r}"
-        )
-    return content
+@app.command()
+def image(
+    version: Annotated[
+        str | None, typer.Option(help="A version, as it was released furthest downstream.")
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="What this environment holds now; prod by default.")
+    ] = None,
+    tag: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its name; by default PROJECT:VERSION.")
+    ] = None,
+) -> None:
+    """Build the container image of the service, from a release and never from the working tree."""
+    from release import image
+
+    if version and environment:
+        raise typer.BadParameter("give --version or --environment, not both")
+    built = image.build(Git.here(), version or environment or "prod", complain, tag)
+    say(f"{built.name}: {built.megabytes:.0f} MB, made by {built.engine}")
+
+
+@app.command()
+def serve(
+    environment: Annotated[
+        str | None, typer.Option(help="The branch to serve and follow; prod by default.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="A version (v1.2.0) or record to serve; nothing is followed.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(envvar="SERVE_HOST", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="SERVE_PORT", min=0, max=65535, help="0 for a free one.")
+    ] = 8000,
+    every: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How often to ask origin for news.")
+    ] = 2.0,
+) -> None:
+    """Answer over HTTP with what an environment deployed, and follow its branch."""
+    from release import environments
+    from release import serve as supervisor
+
+    if environment and version:
+        raise typer.BadParameter("give --version or --environment, not both")
+    revision = version or environments.known(environment or "prod")
+    follow = None if version else every
+    supervisor.serve(Git.here(), revision, host=host, port=port, follow=follow)
+
+
+@app.command()
+def score(
+    inputs: Annotated[
+        list[str], typer.Argument(help="CSV and Parquet files, folders, patterns, URLs.")
+    ],
+    *,
+    to: Annotated[str, typer.Option(metavar="URL", help="sqlite:///file.db, postgresql://...")],
+    key: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What a row is known by; else its number.")
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="Whose model scores; prod by default.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="A version (v1.2.0) or record instead.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what was scored before.")] = False,
+    max_rejects: Annotated[
+        str, typer.Option(metavar="N|N%", help="More rows that break the contract: none is stored.")
+    ] = "1%",
+    engine: Annotated[str | None, typer.Option(help="threads by default, or dask.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="URL", help="Of the Dask cluster: tcp://host:8786.")
+    ] = None,
+) -> None:
+    """Score files of rows into a database, once, with the model that an environment has now."""
+    from batch import urls
+    from release import deployment
+
+    if environment and version:
+        raise typer.BadParameter("give --version or --environment, not both")
+    urls.parse(to)
+    git = Git.here()
+    with deployment.of(
+        git, version or environment or "prod", room="batch", say=complain
+    ) as deployed:
+        order = {
+            "inputs": inputs,
+            "to": to,
+            "release": str(deployed.folder),
+            "rejects": os.path.relpath(git.root / "rejects"),
+            "max_rejects": max_rejects,
+            "key": key,
+            "force": force,
+            "engine": engine,
+            "scheduler": scheduler,
+        }
+        # Code of an older release knows fewer keys, and refuses those that it does not know.
+        given = json.dumps({name: value for name, value in order.items() if value})
+        command = (deployed.python, "-m", "batch.score", given)
+        done = subprocess.run(command, env=deployed.variables, check=False)
+    sys.exit(done.returncode)
+
+
+@app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Where files arrive.")],
+    *,
+    to: Annotated[str, typer.Option(metavar="URL", help="Where to, as of `mlops score`.")],
+    environment: Annotated[str, typer.Option(help="Whose model scores.")] = "prod",
+    key: Annotated[str | None, typer.Option(metavar="COLUMN", help="As of `mlops score`.")] = None,
+    max_rejects: Annotated[str, typer.Option(help="As of `mlops score`.")] = "1%",
+    settle: Annotated[
+        float, typer.Option(metavar="SECONDS", help="A file unchanged so long is complete.")
+    ] = 2,
+    attempts: Annotated[
+        int, typer.Option(help="How often a file may fail before it is set apart.")
+    ] = 5,
+    pause: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Before the second attempt; then it doubles.")
+    ] = 10,
+) -> None:
+    """Score each file that arrives in FOLDER, once, with the model that ENVIRONMENT has then."""
+    from batch import urls
+    from batch.watch import Watch
+    from release import environments
+
+    urls.parse(to)
+    score = ["score", "--to", to, "--environment", environments.known(environment)]
+    score += ["--max-rejects", max_rejects, *(["--key", key] if key else []), "--"]
+    command = [sys.executable, __file__, *score]
+    Watch(folder, command, settle=settle, attempts=attempts, pause=pause).run()
+
+
+def complain(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def say(line: str) -> None:

@@ -1,4 +1,5 @@
-"""The bundle that answers. In: models. Out: deploy (model, input schema, manifest).
+"""The bundle that answers. In: models, data/prepared. Out: deploy (model, input schema, reference
+profile, manifest).
 
 Its bytes are the same on every run: no clock, commit or latency is in it. It is written beside its
 place, asked the questions of the smoke test, and moved there once it has answered them.
@@ -12,59 +13,67 @@ from pathlib import Path
 from pipeline import errors, params, provenance, splits
 from pipeline.errors import SmokeTestFailed
 from pipeline.params import DeploySettings
+from serving import profile
+from serving.contract import Contract
 from serving.errors import ServingError
 from serving.measure import measured, megabytes
 from serving.predictor import MODEL, SCHEMA, Predictor
-from serving.rows import columns_of
+from serving.profile import REFERENCE
 
 MODELS = Path("models")
 BUNDLE = Path("deploy")
 METRICS = Path("reports/metrics.json")
+
+COSTS = {
+    "milliseconds": "one row takes {} ms",
+    "megabytes": "the bundle is {} MB",
+    "memory_megabytes": "a process that answers takes {} MB of memory",
+}
 
 
 def main() -> None:
     settings = params.load().environment.deploy
     with tempfile.TemporaryDirectory(dir=".", prefix=".deploy-") as folder:
         bundle = Path(folder, BUNDLE)
-        write(bundle)
-        smoke_test(bundle, settings)
+        copy_model(bundle)
+        predictor = answering(bundle)
+        write_reference(bundle, predictor)
+        write_manifest(bundle)
+        refuse_costly(bundle, settings)
+        refuse_other_than_evaluated(predictor)
         shutil.rmtree(BUNDLE, ignore_errors=True)
         bundle.rename(BUNDLE)
     print(f"deploy: {BUNDLE}/ answers; {megabytes(BUNDLE)} MB")
 
 
-def write(bundle: Path) -> None:
+def copy_model(bundle: Path) -> None:
     bundle.mkdir()
     for name in (MODEL, SCHEMA):
         shutil.copy(MODELS / name, bundle / name)
+
+
+def answering(bundle: Path) -> Predictor:
+    try:
+        predictor = Predictor(bundle)
+        predictor.predict(Contract(predictor.schema).columns([predictor.schema.example()]))
+    except ServingError as error:
+        raise SmokeTestFailed(f"the bundle does not answer its own example row: {error}") from error
+    return predictor
+
+
+def write_reference(bundle: Path, predictor: Predictor) -> None:
+    training, test = (splits.read(name, predictor.schema).columns for name in ("train", "test"))
+    profile.write(profile.of(training, predictor.predict(test), predictor.schema), bundle)
+
+
+def write_manifest(bundle: Path) -> None:
     manifest = {
-        "files": {name: provenance.md5(bundle / name) for name in (MODEL, SCHEMA)},
+        "files": {name: provenance.md5(bundle / name) for name in (MODEL, SCHEMA, REFERENCE)},
         "prepare": provenance.read(splits.PROVENANCE),
         "train": provenance.read(MODELS / "provenance.json"),
         "deploy": {"made_from": what_made_the_bundle()},
     }
     (bundle / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-
-
-def smoke_test(bundle: Path, settings: DeploySettings) -> None:
-    """Raises SmokeTestFailed unless the bundle loads, answers as evaluated, in time and in size."""
-    try:
-        predictor = Predictor(bundle)
-        predictor.predict(columns_of([predictor.schema.example()], predictor.schema))
-    except ServingError as error:
-        raise SmokeTestFailed(f"the bundle does not answer its own example row: {error}") from error
-    cost = measured(bundle)
-    if cost["milliseconds"] > settings.max_milliseconds:
-        raise SmokeTestFailed(
-            f"one row takes {cost['milliseconds']} ms, allowed {settings.max_milliseconds} "
-            "(environments/, deploy.max_milliseconds): choose a smaller model"
-        )
-    if cost["megabytes"] > settings.max_megabytes:
-        raise SmokeTestFailed(
-            f"the bundle is {cost['megabytes']} MB, allowed {settings.max_megabytes} "
-            "(environments/, deploy.max_megabytes): choose a smaller model"
-        )
-    same_as_evaluated(predictor)
 
 
 def what_made_the_bundle() -> dict[str, str]:
@@ -73,7 +82,18 @@ def what_made_the_bundle() -> dict[str, str]:
     return {path: md5 for path, md5 in dependencies.items() if Path(path).parts[0] != "reports"}
 
 
-def same_as_evaluated(predictor: Predictor) -> None:
+def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
+    allowed, cost = settings.model_dump(), measured(bundle)
+    for name, words in COSTS.items():
+        bound = f"max_{name}"
+        if cost[name] > allowed[bound]:
+            raise SmokeTestFailed(
+                f"{words.format(cost[name])}, allowed {allowed[bound]} (environments/, deploy.{bound}): "
+                "choose a smaller model"
+            )
+
+
+def refuse_other_than_evaluated(predictor: Predictor) -> None:
     test = splits.read("test", predictor.schema)
     labels = predictor.predict(test.columns).labels
     accuracy = float(((labels == predictor.schema.positive) == test.target).mean())

@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from pipeline.architectures import ARCHITECTURES, hyperparameters
 from pipeline.errors import ParameterError
 from pipeline.metrics import METRICS
+from serving.schema import Severity
 
 IGNORED_BY_DVC = ("size", "nfiles")
 
@@ -59,6 +60,13 @@ class SplitParams(Strict):
         return self
 
 
+class ContractParams(Strict):
+    missing_value: Severity
+    unknown_category: Severity
+    out_of_range: Severity
+    extra_column: Severity
+
+
 class PrepareParams(Strict):
     dataset: str
     target: str
@@ -66,6 +74,7 @@ class PrepareParams(Strict):
     missing: Names
     columns: ColumnParams
     split: SplitParams
+    contract: ContractParams
 
 
 class TrainParams(Strict):
@@ -152,12 +161,23 @@ class GateSettings(Strict):
 class DeploySettings(Strict):
     max_milliseconds: Annotated[float, Field(gt=0)]
     max_megabytes: Annotated[float, Field(gt=0)]
+    max_memory_megabytes: Annotated[float, Field(gt=0)]
+
+
+class ServeSettings(Strict):
+    """Of the service; no stage reads them."""
+
+    api_key_required: bool
+    max_rows: Annotated[int, Field(gt=0, le=1_000_000)]
+    max_body_megabytes: Annotated[float, Field(gt=0, le=1000)]
+    max_seconds: Annotated[float, Field(gt=0, le=3600)]
 
 
 class Environment(Strict):
     data: DataSettings
     gate: GateSettings
     deploy: DeploySettings
+    serve: ServeSettings
 
 
 class Settings(Strict):

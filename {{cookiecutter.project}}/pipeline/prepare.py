@@ -12,7 +12,7 @@ from pipeline.errors import DataError
 from pipeline.params import PrepareParams
 from pipeline.splits import Split
 from serving import schema
-from serving.schema import Column, ColumnType, Schema
+from serving.schema import Column, ColumnType, Policy, Schema
 
 MOST_CATEGORIES = 50
 """A category beyond the 50 most frequent of its column counts as unknown."""
@@ -90,7 +90,14 @@ def schema_of(training: pd.DataFrame, classes: tuple[str, str], options: Prepare
         raise DataError(
             "every column is constant or missing in the training rows: nothing to learn"
         )
-    return Schema(options.dataset, options.target, classes, tuple(columns))
+    return Schema(
+        options.dataset,
+        options.target,
+        classes,
+        tuple(columns),
+        missing=options.missing,
+        policy=Policy(**options.contract.model_dump()),
+    )
 
 
 def tells_something(values: pd.Series) -> bool:

@@ -1,7 +1,9 @@
 """The branches of the environments, here and on origin, and what forbids to move one."""
 
-from release import environments, lockfile
-from release.errors import Refused
+from collections.abc import Callable
+
+from release import arrivals, environments, lockfile
+from release.errors import GitError, Refused
 from release.git import Git
 
 ORIGIN = "origin"
@@ -9,7 +11,7 @@ ORIGIN = "origin"
 REMADE = ("environment.yaml", "dvc.lock", "reports")
 """What a promotion makes anew; everything else is the source's."""
 
-BUT_REMADE = (".", *(f":(exclude){path}" for path in REMADE))
+BUT_REMADE = (*arrivals.ALL_ELSE, *(f":(exclude){path}" for path in REMADE))
 
 
 def has_origin(git: Git) -> bool:
@@ -24,6 +26,13 @@ def fetch(git: Git) -> None:
         )
     if has_origin(git):
         git.run("fetch", "--quiet", "--tags", ORIGIN, f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
+
+
+def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:
+    try:
+        fetch(git)
+    except GitError as error:
+        say(f"{error}; the branches of {ORIGIN} count as they were last seen")
 
 
 def tip(git: Git, environment: str) -> str:

@@ -79,13 +79,20 @@ def make(repo: Repo, environment: str, target: str) -> list[str]:
     if store.has_remote(repo):
         store.refuse_mistyped(repo)
     source = Git(tree).run("rev-parse", "HEAD")
-    restore(repo, source)
+    try:
+        restore(repo, source)
+    except ReleaseError as error:
+        raise Refused(str(error)) from error
     refuse_unreproduced(repo, environments.of(tree))
     (tree / environments.FILE).write_text(f"environment: {environment}\n")
     begin_from_target(Git(tree), source, target)
     done = repro.reproduce(repo)
     whole = lockfile.carried(Git(tree), source).values()
-    outs = {out.hash_info.value for out in repo.index.outs if out.use_cache}
+    outs = {
+        out.hash_info.value
+        for out in repo.index.outs
+        if out.use_cache and not out.stage.is_data_source
+    }
     store.refuse_damaged(repo, outs - {*whole})
     return done
 
@@ -131,11 +138,13 @@ def compare(repo: Repo, champion: str) -> dict[str, Any]:
             result: dict[str, Any] = json.loads(python("pipeline.compare", scores, cwd=tree))
         except subprocess.CalledProcessError as error:
             return {"incomparable": rescoring.reason(error)}
+        except ReleaseError as lost:
+            return {"incomparable": str(lost)}
         return result
 
 
 def measure(repo: Repo) -> dict[str, float]:
-    """What the bundle of the tree costs: milliseconds for one row, megabytes."""
+    """What the bundle of the tree costs: milliseconds for one row, megabytes, megabytes of memory."""
     measured: dict[str, float] = json.loads(
         python("serving.measure", "deploy", cwd=Path(repo.root_dir))
     )

@@ -9,7 +9,7 @@ from release import environments, lockfile, records, tags, versions
 from release.comparison import flat
 from release.errors import ReleaseError
 from release.git import Git
-from release.records import Kept
+from release.records import Kept, Record
 from release.tags import Tag
 
 NEWEST = 5
@@ -38,6 +38,7 @@ def card(git: Git, name: str) -> Iterator[str]:
     yield from section("parameters", told(parameters(lockfile.stages(git, tag.commit))))
     yield from section("metrics of the test rows", told(metrics(git, tag.commit)))
     yield from section("gates", (line for each in own for line in gates(each)))
+    yield from section("cost", (cost(each.record) for each in own))
     yield from section("running", (line for those in kept for line in stays(those, version)))
     yield from section("get it", commands(version))
 
@@ -85,6 +86,16 @@ def gates(kept: Kept) -> Iterator[str]:
             yield f"{kept.record.name}: {metric} {result['value']} ({bounds}) {verdict}"
     if reason := (kept.record.comparison or {}).get("accepted"):
         yield f"{kept.record.name}: released without comparison: {reason}"
+
+
+def cost(record: Record) -> str:
+    measured = {
+        "ms for one row": record.milliseconds,
+        "MB of files": record.megabytes,
+        "MB of memory": record.memory_megabytes,
+    }
+    known = (f"{value} {unit}" for unit, value in measured.items() if value is not None)
+    return f"{record.name}: {', '.join(known)}"
 
 
 def stays(kept: Sequence[Kept], version: str) -> Iterator[str]:

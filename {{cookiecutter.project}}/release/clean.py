@@ -15,8 +15,8 @@ from dvc.repo import Repo, lock_repo
 from dvc_data.hashfile.db import HashFileDB, get_index
 from dvc_objects.errors import ObjectFormatError
 
-from release import branches, bundle, dvc, objects, scratch, store, venv, worktree
-from release.errors import GitError, Refused
+from release import branches, deployment, dvc, objects, scratch, store, venv, worktree
+from release.errors import Refused
 from release.git import Git
 
 HASH = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
@@ -54,7 +54,10 @@ class Waste:
 def clean(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False) -> None:
     """Deletes what nothing names, in the cache and, where asked, in the default remote."""
     with worktree.one_release_at_a_time(git):
-        learn_of_origin(git, say, needed=cloud)
+        if cloud:
+            branches.fetch(git)
+        else:
+            branches.fetch_if_in_reach(git, say)
         with dvc.opened(git.root) as repo, lock_repo(repo):
             refuse_foreign(git, repo)
             kept = kept_by(git)
@@ -69,15 +72,6 @@ def clean(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False
                     each.remove()
                 git.run("worktree", "prune")
                 say(f"freed {sum(each.size or 0 for each in waste) / 1e6:.1f} MB here")
-
-
-def learn_of_origin(git: Git, say: Say, *, needed: bool) -> None:
-    try:
-        branches.fetch(git)
-    except GitError as error:
-        if needed:
-            raise
-        say(f"{error}; its branches are kept as they were last seen")
 
 
 def refuse_foreign(git: Git, repo: Repo) -> None:
@@ -136,10 +130,8 @@ def wasted(git: Git, repo: Repo, kept: Kept, *, cloud: bool) -> Iterator[Waste]:
     yield Waste("objects of the cache", len(paths), size, partial(cache.fs.remove, paths))
     if cloud:
         yield from wasted_remotely(repo, kept)
-    data = {name.removesuffix(".dir") for name in kept.data}
-    bundles = [each for each in inside(git, bundle.FOLDER) if each.name not in data]
     venvs = [each for each in inside(git, venv.FOLDER) if venv.locks(each) not in kept.libraries]
-    yield folders("bundles", bundles)
+    yield folders("deployments", deployment.superseded(git))
     yield folders("sets of libraries", venvs)
     yield folders("leftovers of reproductions and checks", inside(git, worktree.MANY))
     yield folders("leftovers of promotions", [git.root / worktree.FOLDER])

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from release import bundle, environments, lockfile, rescoring, store
+from release import environments, lockfile, rescoring, revisions, store
 from release.errors import ReleaseError
 from release.git import Git
-from release.rescoring import python
+from release.rescoring import DEPLOY, python
 
 HERE = Path(__file__).parents[1]
 TEST = "data/prepared/test.parquet"
@@ -53,7 +53,7 @@ class Section:
 
 def compare(git: Git, old: str, new: str) -> Iterator[Section]:
     """A section for each heading; where something can't be compared, it says why."""
-    states = States(git, bundle.commit_of(git, old), bundle.commit_of(git, new), old, new)
+    states = States(git, revisions.commit_of(git, old), revisions.commit_of(git, new), old, new)
     for title, told in SECTIONS.items():
         try:
             lines = list(told(states))
@@ -158,7 +158,7 @@ def measured(git: Git, commit: str) -> dict[str, Any]:
 def predictions(states: States) -> Iterator[str]:
     """What both bundles, each with its own code, say of the test rows of the new state."""
     before, after = states.of(lockfile.carried)
-    if before.get(bundle.DEPLOY) == after.get(bundle.DEPLOY):
+    if before.get(DEPLOY) == after.get(DEPLOY):
         return
     found = agreement(states)
     share = found["flipped"] / found["rows"]

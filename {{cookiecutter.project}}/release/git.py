@@ -1,6 +1,8 @@
 """Git, as commands in one working tree."""
 
 import subprocess
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 from release.errors import GitError
@@ -42,6 +44,14 @@ class Git:
         """The bytes of `path` at `revision`, None where it is not there."""
         found = self._process("cat-file", "blob", f"{revision}:{path}")
         return found.stdout if found.returncode == 0 else None
+
+    def export(self, revision: str, paths: Sequence[str], folder: Path) -> None:
+        """Writes the paths, as they are at `revision`, into the folder."""
+        import tarfile
+
+        archive = self.raw("archive", "--format=tar", revision, "--", *paths)
+        with tarfile.open(fileobj=BytesIO(archive)) as tar:
+            tar.extractall(folder, filter="data")
 
     def raw(self, *arguments: str, given: str | None = None) -> bytes:
         process = self._process(*arguments, given=given)

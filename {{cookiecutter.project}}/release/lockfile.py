@@ -6,6 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from release import arrivals
 from release.errors import ReleaseError
 from release.git import Git
 
@@ -19,14 +20,14 @@ def stages(git: Git, revision: str) -> Mapping[str, Any]:
 
 
 def carried(git: Git, revision: str) -> dict[str, str]:
-    """The MD5 of all that DVC carries at the revision, by path: what no commit holds."""
+    """The MD5 of all that DVC carries there, by path, but of arrivals: what no commit holds."""
     paths = set(git.run("ls-tree", "-r", "-z", "--name-only", revision).split("\0"))
     outs = [out for entry in stages(git, revision).values() for out in entry.get("outs", [])]
     made = {out["path"]: out["md5"] for out in outs if out["path"] not in paths}
     added = {
         str(PurePosixPath(path).parent / out["path"]): out["md5"]
         for path in paths
-        if path.endswith(".dvc")
+        if path.endswith(".dvc") and not arrivals.are_at(path)
         for out in parsed(git.read(revision, path)).get("outs", [])
     }
     return {**made, **added}

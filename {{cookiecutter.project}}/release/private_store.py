@@ -7,8 +7,6 @@ from typing import Any
 
 from dvc.config import Config
 from dvc.repo import Repo
-from dvc_data.hashfile.hash_info import HashInfo
-from dvc_data.hashfile.tree import Tree
 
 from release import attestation, dvc, store
 from release.candidate import settings
@@ -33,8 +31,7 @@ class PrivateStore:
         self._link(md5)
         if store.mend(self._repo, [md5]):
             return None
-        listed = Tree.load(self._repo.cache.local, HashInfo("md5", md5))
-        return {"/".join(key): child.value for key, _, child in listed}
+        return store.files(self._repo.cache.local, md5)
 
     def unattested(self, lock: bytes, pipeline: bytes) -> list[str]:
         """The entries of `lock` that no run attests, neither here nor in the remote."""

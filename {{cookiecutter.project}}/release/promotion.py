@@ -10,7 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from release import branches, environments, lockfile, publication, records, tags, versions, worktree
+from release import (
+    arrivals,
+    branches,
+    environments,
+    lockfile,
+    publication,
+    records,
+    tags,
+    versions,
+    worktree,
+)
 from release.errors import Refused, ReleaseError, StageFailed
 from release.git import Git
 from release.publication import Move
@@ -81,9 +91,8 @@ def planned(git: Git, environment: str, accepted: str | None) -> Plan:
     branches.fetch(git)
     branches.refuse_checked_out(git, environment)
     branches.refuse_uncommitted(git, source)
-    plan = Plan(
-        environment, source, branches.tip(git, source), branches.tip(git, environment), accepted
-    )
+    wanted = arrivals.release_of(git, branches.tip(git, source))
+    plan = Plan(environment, source, wanted, branches.tip(git, environment), accepted)
     branches.refuse_empty(git, source, plan.source_commit)
     branches.refuse_lacking(git, environment, plan.target_commit, plan.source_commit)
     branches.catch_up(git, environment, plan.target_commit)
@@ -123,7 +132,8 @@ def committed(tree: Git, plan: Plan) -> str:
         )
     message = f"Promote {plan.source} {plan.source_commit[:7]} to {plan.environment}"
     parents = ["-p", plan.target_commit, "-p", plan.source_commit]
-    return tree.run("commit-tree", tree.run("write-tree"), *parents, "-m", message)
+    whole = arrivals.kept(tree, tree.run("write-tree"), plan.target_commit)
+    return tree.run("commit-tree", whole, *parents, "-m", message)
 
 
 def compared(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
@@ -180,6 +190,7 @@ def record_of(
         comparison=comparison,
         milliseconds=cost["milliseconds"],
         megabytes=cost["megabytes"],
+        memory_megabytes=cost["memory_megabytes"],
     )
 
 
@@ -213,7 +224,7 @@ def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
     target, number = plan.target_commit, records.next_number(git, plan.environment)
     title = f"^{records.NUMBER.format(environment=plan.environment, number=number)}: "
     found = git.lines("rev-list", "-1", f"--grep={title}", f"{plan.source_commit}..{target}")
-    if not found or not git.succeeds("diff", "--quiet", found[0], target):
+    if not found or not git.succeeds("diff", "--quiet", found[0], target, "--", *arrivals.ALL_ELSE):
         return None
     record = Record(**tags.in_message(git.run("show", "-s", "--format=%B", found[0])))
     publish(git, target, record)

@@ -39,6 +39,7 @@ class Record:
     comparison: Mapping[str, Any] | None
     milliseconds: float | None
     megabytes: float
+    memory_megabytes: float | None = None
     restored: str | None = None
 
     @property

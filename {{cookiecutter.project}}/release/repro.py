@@ -19,8 +19,17 @@ def repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) -> Non
     guard.check(root)
     with dvc.opened(root) as repo:
         done = reproduce(repo, stages, force=force)
-        results = ["dvc.lock", *(str(out) for out in repo.index.outs if not out.use_cache)]
-    print(summary(Git(root), done, results))
+        ignore_outputs(repo)
+        results = [str(out) for out in repo.index.outs if not out.use_cache]
+    print(summary(Git(root), done, ["dvc.lock", "*.gitignore", *results]))
+
+
+def ignore_outputs(repo: Repo) -> None:
+    """A merge may have lost lines of .gitignore, and DVC writes them only for a stage that it runs."""
+    with repo.scm_context(quiet=True):
+        for out in repo.index.outs:
+            if out.exists:
+                out.ignore()
 
 
 def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) -> list[str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from release import bundle, lockfile, private_store, process, venv, worktree
+from release import lockfile, private_store, process, revisions, venv, worktree
 from release.errors import ReleaseError, StageFailed
 from release.git import Git
 from release.private_store import PrivateStore
@@ -76,7 +76,7 @@ class Workshop:
 
 def reproduce(git: Git, revision: str, say: Say) -> Reproduction:
     """Raises StageFailed where a stage fails, ReleaseError where data or libraries can't be had."""
-    commit = bundle.commit_of(git, revision)
+    commit = revisions.commit_of(git, revision)
     recorded = lockfile.stages(git, commit)
     if not recorded:
         raise ReleaseError(f"{revision} has no dvc.lock: nothing was run there that could be again")

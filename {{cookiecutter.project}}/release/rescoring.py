@@ -5,8 +5,6 @@ A module that fails raises CalledProcessError; the last line of its standard err
 
 import subprocess
 import sys
-import tarfile
-from io import BytesIO
 from pathlib import Path
 
 from dvc.repo import Repo
@@ -23,9 +21,7 @@ def lay_out(repo: Repo, commit: str, place: Path) -> None:
     """The commit's code, its bundle and what this was trained on."""
     git = Git(Path(repo.root_dir))
     made = lockfile.stages(git, commit)
-    archive = git.raw("archive", "--format=tar", commit, *CODE)
-    with tarfile.open(fileobj=BytesIO(archive)) as tar:
-        tar.extractall(place, filter="data")
+    git.export(commit, CODE, place)
     for path in (DEPLOY, TRAIN):
         store.copy(repo, lockfile.made(made, path), place / path)
 

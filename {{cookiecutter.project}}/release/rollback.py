@@ -6,7 +6,7 @@ kept and can be rolled back in turn.
 
 from dataclasses import replace
 
-from release import branches, promotion, records, worktree
+from release import arrivals, branches, promotion, records, worktree
 from release.errors import Refused
 from release.git import Git
 from release.promotion import Say
@@ -67,7 +67,7 @@ def before(environment: str, kept: list[Kept]) -> Kept:
 
 
 def refuse_the_same(git: Git, environment: str, target: str, wanted: Kept) -> None:
-    if git.succeeds("diff", "--quiet", wanted.commit, target):
+    if git.succeeds("diff", "--quiet", wanted.commit, target, "--", *arrivals.ALL_ELSE):
         raise Refused(
             f"{environment} already is what {wanted.record.name} says: nothing to roll back"
         )
@@ -75,6 +75,6 @@ def refuse_the_same(git: Git, environment: str, target: str, wanted: Kept) -> No
 
 def committed(git: Git, environment: str, target: str, wanted: Kept) -> str:
     """The record's tree after the last commit of the environment; the record is a parent too."""
-    tree = git.run("rev-parse", f"{wanted.commit}^{{tree}}")
+    tree = arrivals.kept(git, git.run("rev-parse", f"{wanted.commit}^{{tree}}"), target)
     message = f"Roll {environment} back to {wanted.record.name} ({wanted.record.version})"
     return git.run("commit-tree", tree, "-p", target, "-p", wanted.commit, "-m", message)

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -32,11 +32,20 @@ def is_held(folder: Path) -> bool:
 def remove(folder: Path) -> None:
     """With its lock, once no other process holds it."""
     with held(folder):
-        try:
-            shutil.rmtree(folder)
-        except OSError as error:
-            raise ReleaseError(f"{folder} can't be removed ({error}): remove it by hand") from error
-        lock_of(folder).unlink()
+        remove_held(folder)
+
+
+def remove_if_free(folder: Path) -> None:
+    with suppress(BlockingIOError), locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        remove_held(folder)
+
+
+def remove_held(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise ReleaseError(f"{folder} can't be removed ({error}): remove it by hand") from error
+    lock_of(folder).unlink()
 
 
 def locked(folder: Path, how: int) -> IO[str]:

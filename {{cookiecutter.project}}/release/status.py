@@ -1,10 +1,11 @@
 """Where each environment stands, read from Git's objects."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from release import environments, lockfile, records
+from release import arrivals, environments, lockfile, records, running
 from release.git import Git
 
 MODEL = "models/model.onnx"
@@ -15,6 +16,7 @@ class Status:
     """Everything but the environment is None where nothing was made yet.
 
     `version` and `record` are those of the branch's last commit, None where that is no release.
+    `serving` is what a `mlops serve` of this machine answers with, and what it refused.
     """
 
     environment: str
@@ -26,6 +28,7 @@ class Status:
     accuracy: float | None = None
     false_positive_percent: float | None = None
     gate_passed: bool | None = None
+    serving: str | None = None
 
 
 def of_every_environment(git: Git) -> list[Status]:
@@ -33,11 +36,12 @@ def of_every_environment(git: Git) -> list[Status]:
 
 
 def status(git: Git, environment: str) -> Status:
-    commit = git.commit(f"refs/heads/{environment}") or git.commit(
+    tip = git.commit(f"refs/heads/{environment}") or git.commit(
         f"refs/remotes/origin/{environment}"
     )
-    if commit is None:
+    if tip is None:
         return Status(environment)
+    commit = arrivals.release_of(git, tip)
     test = report(git, commit, "metrics").get("test", {})
     latest = records.latest(git, environment)
     record = latest.record if latest and latest.commit == commit else None
@@ -51,7 +55,23 @@ def status(git: Git, environment: str) -> Status:
         accuracy=test.get("accuracy"),
         false_positive_percent=test.get("false_positive_percent"),
         gate_passed=report(git, commit, "gate").get("passed"),
+        serving=serving(git, environment),
     )
+
+
+def serving(git: Git, environment: str) -> str | None:
+    model = running.model(git, environment)
+    if model is None:
+        return None
+    told = named(model)
+    if refused := model.get("refused"):
+        told += f", refused {named(refused)}: {refused['reason']}"
+    return told
+
+
+def named(model: Mapping[str, Any]) -> str:
+    """The version, or the commit of what has none."""
+    return model["version"] or str(model["commit"])[:7]
 
 
 def report(git: Git, commit: str, name: str) -> dict[str, Any]:

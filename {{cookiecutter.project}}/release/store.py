@@ -43,8 +43,13 @@ def faults(cache: HashFileDB, top: str) -> Iterator[str]:
 
 def children(cache: HashFileDB, top: str) -> Iterator[str]:
     if top.endswith(".dir"):
-        for _, _, child in Tree.load(cache, HashInfo("md5", top)):
-            yield child.value
+        yield from files(cache, top).values()
+
+
+def files(cache: HashFileDB, top: str) -> dict[str, str]:
+    """The hash of each file of a directory, by its path there."""
+    listed = Tree.load(cache, HashInfo("md5", top))
+    return {"/".join(key): child.value for key, _, child in listed}
 
 
 def is_intact(cache: HashFileDB, name: str) -> bool:
@@ -66,8 +71,8 @@ def copy(repo: Repo, name: str, place: Path) -> None:
     if not name.endswith(".dir"):
         copy_file(cache.oid_to_path(name), place)
         return
-    for key, _, child in Tree.load(cache, HashInfo("md5", name)):
-        copy_file(cache.oid_to_path(child.value), place.joinpath(*key))
+    for path, child in files(cache, name).items():
+        copy_file(cache.oid_to_path(child), place / path)
 
 
 def copy_file(source: str, place: Path) -> None:

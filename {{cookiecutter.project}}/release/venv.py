@@ -44,7 +44,7 @@ def name(git: Git, commit: str) -> str:
         if not git.succeeds("cat-file", "-e", f"{commit}:{path}"):
             raise ReleaseError(
                 f"{commit[:7]} has no {path}, so that its libraries are not known: only commits "
-                "since this project began to lock them can be reproduced"
+                "since this project began to lock them can be run again"
             )
     return f"{git.run('rev-parse', f'{commit}:{LOCKS}')}-{platform.python_version()}"
 

@@ -16,6 +16,9 @@ PREFIX = "model@"
 PATTERN = re.compile(r"(?:model@)?(v\d+\.\d+\.\d+)")
 FIRST = (1, 0, 0)
 
+ONCE = {"extra_column": "error"}
+"""The policy from before schemas named one: all else was answered."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -39,6 +42,7 @@ class Answers:
                 "columns": {column["name"]: column["type"] for column in schema["columns"]},
                 "target": schema["target"],
                 "classes": schema["classes"],
+                "policy": schema.get("policy", ONCE),
             },
         )
 
@@ -114,3 +118,7 @@ def breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     for key in ("target", "classes"):
         if old[key] != new[key]:
             yield f"{key} was {old[key]} and is {new[key]}"
+    earlier = old.get("policy", ONCE)
+    for name, severity in sorted(new.get("policy", ONCE).items()):
+        if severity == "error" and earlier.get(name) != "error":
+            yield f"{name} was answered and is refused"

@@ -7,7 +7,8 @@ function under `@number` or `@category`; nothing else needs to change.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -50,5 +51,6 @@ def derive(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     }
 
 
-def arguments(function: Feature) -> Iterable[str]:
-    return inspect.signature(function).parameters
+@cache
+def arguments(function: Feature) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)

@@ -1,6 +1,6 @@
 """The columns of a table, as the two matrices that every model takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ Matrices = dict[str, NDArray[Any]]
 """`numbers`, float32 of shape (rows, number columns), and `categories`, text of shape (rows,
 category columns); one that has no column is absent."""
 
+TYPES = {"numbers": np.float32, "categories": object}
+
 
 def matrix_columns(schema: Schema) -> dict[str, list[str]]:
     """The columns of each matrix, in order: those of the table, then the derived ones."""
@@ -29,10 +31,20 @@ def matrix_columns(schema: Schema) -> dict[str, list[str]]:
 
 
 def matrices(columns: Columns, schema: Schema) -> Matrices:
+    return arranged(columns, matrix_columns(schema))
+
+
+def arranged(columns: Columns, matrix_columns: Mapping[str, Sequence[str]]) -> Matrices:
     table = {**columns, **features.derive(columns)}
-    types = {"numbers": np.float32, "categories": object}
     return {
-        matrix: np.stack([np.asarray(table[name], types[matrix]) for name in names], axis=1)
-        for matrix, names in matrix_columns(schema).items()
+        matrix: side_by_side([table[name] for name in names], TYPES[matrix])
+        for matrix, names in matrix_columns.items()
         if names
     }
+
+
+def side_by_side(columns: Sequence[NDArray[Any]], kind: type) -> NDArray[Any]:
+    matrix: NDArray[Any] = np.empty((len(columns[0]), len(columns)), kind)
+    for position, column in enumerate(columns):
+        matrix[:, position] = column
+    return matrix

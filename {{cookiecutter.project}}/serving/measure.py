@@ -1,25 +1,42 @@
 """What a bundle costs: `python -m serving.measure BUNDLE` prints it as JSON."""
 
 import json
+import re
+import resource
+import subprocess
 import sys
 import time
 from pathlib import Path
 from statistics import median
 
+from serving.contract import Contract
+from serving.errors import BundleError
 from serving.inputs import Columns
 from serving.predictor import Predictor
-from serving.rows import columns_of
 
 ATTEMPTS = 50
+PROJECT = Path(__file__).parents[1]
 
 
 def measured(bundle: Path) -> dict[str, float]:
-    """Milliseconds for one row, the median of ATTEMPTS, and megabytes of the bundle's files."""
+    """Measured in a process of its own, whose memory holds nothing else."""
+    command = [sys.executable, "-m", "serving.measure", str(bundle.resolve())]
+    process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise BundleError(f"{bundle} cannot be measured: {process.stderr.strip()[-1000:]}")
+    cost: dict[str, float] = json.loads(process.stdout)
+    return cost
+
+
+def measure(bundle: Path) -> dict[str, float]:
+    """Milliseconds for one row, the median of ATTEMPTS; megabytes of the bundle's files; megabytes of
+    memory that this process has had resident at most, once it has answered."""
     predictor = Predictor(bundle)
-    row = columns_of([predictor.schema.example()], predictor.schema)
+    row = Contract(predictor.schema).columns([predictor.schema.example()])
     return {
         "milliseconds": round(median(seconds(predictor, row) for _ in range(ATTEMPTS)) * 1000, 3),
         "megabytes": megabytes(bundle),
+        "memory_megabytes": round(memory() / 1e6, 1),
     }
 
 
@@ -33,5 +50,15 @@ def megabytes(bundle: Path) -> float:
     return round(sum(file.stat().st_size for file in bundle.iterdir()) / 1e6, 3)
 
 
+def memory() -> int:
+    """Bytes. Linux's getrusage would count the memory of the parent, from before this program was
+    loaded; elsewhere there is nothing better."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (kibibytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status.read_text())
+    return int(kibibytes) * 1024
+
+
 if __name__ == "__main__":
-    print(json.dumps(measured(Path(sys.argv[1]))))
+    print(json.dumps(measure(Path(sys.argv[1]))))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serving import features, schema
 from serving.errors import BundleError
-from serving.inputs import Columns, matrices, matrix_columns
+from serving.inputs import Columns, arranged, matrix_columns
 from serving.schema import Schema
 
 MODEL = "model.onnx"
@@ -28,7 +28,7 @@ class Predictions:
     labels: NDArray[Any]
     probabilities: NDArray[np.float32]
 
-    def take(self, rows: NDArray[Any]) -> "Predictions":
+    def take(self, rows: slice | NDArray[Any]) -> "Predictions":
         return Predictions(self.labels[rows], self.probabilities[rows])
 
 
@@ -40,14 +40,15 @@ class Predictor:
         refuse_other_features(self.schema, bundle)
         self._session = load(bundle / MODEL)
         refuse_other_inputs(self._session, self.schema, bundle)
+        self._matrix_columns = matrix_columns(self.schema)
 
     def predict(self, columns: Columns) -> Predictions:
-        return self.predict_matrices(matrices(columns, self.schema))
+        return self.predict_matrices(arranged(columns, self._matrix_columns))
 
     def predict_matrices(self, inputs: dict[str, NDArray[Any]]) -> Predictions:
         (probabilities,) = self._session.run(["probabilities"], inputs)
         # The trees of a forest add up in 32 bits, to 1.0000001 at times.
-        probabilities = np.clip(probabilities, 0, 1)
+        probabilities = probabilities.clip(0, 1)
         return Predictions(labels(self.schema, probabilities), probabilities)
 
 

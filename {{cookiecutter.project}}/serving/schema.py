@@ -8,6 +8,7 @@ import msgspec
 from serving.errors import BundleError
 
 ColumnType = Literal["integer", "number", "category"]
+Severity = Literal["error", "warning"]
 Value = int | float | str
 
 
@@ -23,14 +24,29 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     categories: tuple[str, ...] = ()
 
 
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of a row that can be answered, but is not like those of training.
+
+    `missing_value` is about a column that training never saw missing.
+    """
+
+    missing_value: Severity = "warning"
+    unknown_category: Severity = "warning"
+    out_of_range: Severity = "warning"
+    extra_column: Severity = "error"
+
+
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`classes` are (negative, positive); `derived` names the columns that features.py adds."""
+    """`classes` are (negative, positive); `derived` names the columns that features.py adds;
+    `missing` are the texts by which a table says "unknown"."""
 
     dataset: str
     target: str
     classes: tuple[str, str]
     columns: tuple[Column, ...]
     derived: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    policy: Policy = Policy()
 
     @property
     def positive(self) -> str:

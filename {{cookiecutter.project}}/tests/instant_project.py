@@ -58,7 +58,7 @@ pathlib.Path("reports/metrics.json").write_text(json.dumps(metrics))
 pathlib.Path("reports/gate.json").write_text(json.dumps(gate))
 """
 
-MEASURE = 'print(\'{"milliseconds": 0.1, "megabytes": 0.1}\')\n'
+MEASURE = 'print(\'{"milliseconds": 0.1, "megabytes": 0.1, "memory_megabytes": 60.0}\')\n'
 
 RESCORE = """\
 import pathlib, sys
@@ -189,6 +189,15 @@ def promoted_to_staging(reproduced_on_dev: Path, tmp_path_factory: pytest.TempPa
         return project
 
 
+@pytest.fixture(scope="session")
+def promoted_to_prod(promoted_to_staging: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        speak_as_tester(monkeypatch)
+        project = copied(promoted_to_staging, tmp_path_factory.mktemp("prod") / "copy")
+        promote(project, "prod")
+        return project
+
+
 @pytest.fixture
 def on_dev(reproduced_on_dev: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of the test's own, whose model nobody has promoted yet."""
@@ -201,3 +210,11 @@ def in_staging(promoted_to_staging: Path, tmp_path: Path, monkeypatch: pytest.Mo
     """A project of the test's own, whose model is in staging."""
     speak_as_tester(monkeypatch)
     return copied(promoted_to_staging, tmp_path / "copy")
+
+
+@pytest.fixture
+def in_prod(promoted_to_prod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of the test's own, whose v1.0.0 is in prod; nothing says what is installed here."""
+    speak_as_tester(monkeypatch)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "no stamp"))
+    return copied(promoted_to_prod, tmp_path / "copy")

@@ -21,7 +21,8 @@ gate:
   bounds:
     accuracy: {{min: 0.6}}
   max_drop: {{}}
-deploy: {{max_milliseconds: 10000, max_megabytes: 100}}
+deploy: {{max_milliseconds: 10000, max_megabytes: 100, max_memory_megabytes: 1000}}
+serve: {{api_key_required: false, max_rows: 1000, max_body_megabytes: 1, max_seconds: 5}}
 """
 ENVIRONMENTS = {
     "dev": ENVIRONMENT.format(fraction=0.7, on_failure="report"),

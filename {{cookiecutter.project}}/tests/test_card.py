@@ -43,6 +43,7 @@ def test_the_card_says_what_the_version_is_and_where_it_was(in_staging: Path) ->
     for what in ("models/model.onnx", "data/prepared/train.parquet", "deploy"):
         assert any(line.endswith(f": {lockfile.made(made, what)}") for line in old)
     assert {"quality: 0.9", "accuracy: 0.9", "staging/0001: accuracy 0.9 (min 0.7) passed"} < {*old}
+    assert "staging/0001: 0.1 ms for one row, 0.1 MB of files, 60.0 MB of memory" in old
     assert new[0] == "v2.0.0: breaks clients"
     assert "staging/0002: released without comparison: a new survey" in new
     stays = [line for line in [*old, *new] if line.startswith("staging: from")]

@@ -128,12 +128,12 @@ def test_a_cache_that_others_may_use_is_refused(project: Path) -> None:
 
 def test_leftovers_go_and_what_is_in_use_stays(project: Path) -> None:
     tmp = project / ".dvc/tmp"
-    for leftover in ("release", "trees/1", "trees/2", "bundles/ff", "venvs/ff-3.11"):
+    for leftover in ("release", "trees/1", "trees/2", "deployments/ff", "venvs/ff-3.11"):
         git(project, "worktree", "add", "--quiet", "--detach", str(tmp / leftover))
     with scratch.held(tmp / "trees/2"):
         said = cleaned(project)
     assert [line.split(",")[0] for line in said[2:-1]] == [
-        "nothing names 1 bundles",
+        "nothing names 1 deployments",
         "nothing names 1 sets of libraries",
         "nothing names 1 leftovers of reproductions and checks",
         "nothing names 1 leftovers of promotions",

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from small_project import change, contents
 
-from pipeline import deploy, evaluate, gate, prepare, train
+from pipeline import deploy, evaluate, gate, prepare, splits, train
 from pipeline.errors import SmokeTestFailed
+from serving import profile
+from serving.measure import measured, memory
+from serving.predictor import Predictor
 
 STAGES = (prepare, train, evaluate, gate, deploy)
 MADE = ("data/prepared", "models", "reports", "deploy")
@@ -39,6 +42,20 @@ def test_a_bundle_over_its_time_is_refused(trained: Path) -> None:
     assert re.match(r"one row takes [0-9.]+ ms, allowed 1e-06 \(environments/", refusal())
 
 
+def test_a_bundle_over_its_memory_is_refused(trained: Path) -> None:
+    change("environments/dev.yaml", "deploy.max_memory_megabytes", 1)
+    assert re.match(
+        r"a process that answers takes [0-9.]+ MB of memory, allowed 1.0 \(environments/, "
+        r"deploy.max_memory_megabytes\)",
+        refusal(),
+    )
+
+
+def test_the_memory_measured_is_that_of_serving_alone(trained: Path) -> None:
+    """This process has loaded pandas and scikit-learn."""
+    assert 20 < measured(Path("deploy"))["memory_megabytes"] < memory() / 1e6 - 20
+
+
 def test_a_model_that_cannot_be_loaded_is_refused(trained: Path) -> None:
     Path("models/model.onnx").write_bytes(b"no model")
     assert "the bundle does not answer its own example row" in refusal()
@@ -66,7 +83,7 @@ def test_the_manifest_names_the_bytes_beside_it_and_what_made_them(trained: Path
     bundle = contents("deploy")
     assert found["files"] == {
         name: hashlib.md5(bundle[name], usedforsecurity=False).hexdigest()
-        for name in ("model.onnx", "schema.json")
+        for name in ("model.onnx", "schema.json", "reference.json")
     }
     assert found["prepare"] == json.loads(Path("data/prepared/provenance.json").read_text())
     assert found["train"] == json.loads(Path("models/provenance.json").read_text())
@@ -74,11 +91,29 @@ def test_the_manifest_names_the_bytes_beside_it_and_what_made_them(trained: Path
 
 
 def test_the_bundle_holds_no_pickle_and_nothing_of_the_moment(trained: Path) -> None:
-    assert set(contents("deploy")) == {"model.onnx", "schema.json", "manifest.json"}
+    assert set(contents("deploy")) == {
+        "model.onnx",
+        "schema.json",
+        "reference.json",
+        "manifest.json",
+    }
     assert manifest().keys() == {"files", "prepare", "train", "deploy"}
     assert manifest()["deploy"].keys() == {"made_from"}
     text = Path("deploy/manifest.json").read_text()
     assert not re.search(r"\d{4}-\d{2}-\d{2}|commit|branch|milliseconds|environments/", text)
+
+
+def test_the_reference_profile_counts_every_row_of_the_training_and_of_the_test(
+    trained: Path,
+) -> None:
+    reference = profile.read(Path("deploy"))
+    predictor = Predictor(Path("deploy"))
+    training, test = (splits.read(name, predictor.schema) for name in ("train", "test"))
+    assert [*reference.columns] == [column.name for column in predictor.schema.columns]
+    assert {sum(bins.rows) for bins in reference.columns.values()} == {len(training)}
+    assert sum(reference.probability) == len(test)
+    labels = predictor.predict(test.columns).labels
+    assert reference.positive_share == (labels == predictor.schema.positive).mean()
 
 
 def test_staging_and_prod_deploy_the_same_bytes(trained: Path) -> None:

@@ -90,6 +90,6 @@ def test_only_data_gate_and_deployment_differ_by_environment() -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "staging", "prod"])
-def test_an_environment_has_the_blocks_that_the_stages_read(name: str) -> None:
+def test_an_environment_has_the_blocks_of_the_stages_and_of_the_service(name: str) -> None:
     file = Path(PROJECT, ENVIRONMENT_FILE.replace("${environment}", name))
-    assert list(YAML(typ="safe", pure=True).load(file)) == ["data", "gate", "deploy"]
+    assert list(YAML(typ="safe", pure=True).load(file)) == ["data", "gate", "deploy", "serve"]

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from small_project import use
 
-from pipeline import deploy, evaluate, gate, params, prepare, splits, train
+from pipeline import evaluate, params, prepare, splits, train
 from serving import features, schema
+from serving.contract import Contract
 from serving.features import Categories, Feature, Numbers
 from serving.inputs import matrix_columns
 from serving.predictor import Predictor
-from serving.rows import columns_of
 
 
 def test_every_derived_column_treats_each_row_by_itself(trained: Path) -> None:
@@ -36,7 +36,7 @@ def accuracy_on_odd_numbers() -> float:
     options = params.load().params.prepare
     target = {options.target: np.where(a % 2 == 1, options.positive, "other")}
     use(pd.DataFrame({"a": a, "b": ["x", "y"] * 200, **target}), integer=["a"], category=["b"])
-    for stage in (prepare, train, evaluate, gate, deploy):
+    for stage in (prepare, train, evaluate):
         stage.main()
     accuracy: float = json.loads(Path("reports/metrics.json").read_text())["test"]["accuracy"]
     return accuracy
@@ -66,8 +66,8 @@ def test_a_derived_column_is_one_function_for_training_and_prediction(
     features.DERIVED.clear()
     kind(function)
     assert accuracy_on_odd_numbers() > 0.9
-    predictor = Predictor(Path("deploy"))
+    predictor = Predictor(Path("models"))
     assert matrix_columns(predictor.schema) == matrix
     rows = [{"a": 31_415, "b": "x"}, {"a": 31_416, "b": "x"}]
-    answers = predictor.predict(columns_of(rows, predictor.schema))
+    answers = predictor.predict(Contract(predictor.schema).columns(rows))
     assert answers.labels.tolist() == [predictor.schema.positive, "other"]

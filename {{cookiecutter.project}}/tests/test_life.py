@@ -47,6 +47,11 @@ def mlops(project: Path, *arguments: str) -> str:
     return run(project, sys.executable, "-m", "cli", *arguments)
 
 
+def predict(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli", "predict", *arguments]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+
 def test_life(newborn: Path) -> None:
     mlops(newborn, "repro")
     commit(newborn, "First model")
@@ -57,10 +62,11 @@ def test_life(newborn: Path) -> None:
     assert dev[3] == staging[3]
     answer = json.loads(mlops(newborn, "predict", "--environment", "staging"))
     assert sum(answer["probability"].values()) == pytest.approx(1)
+    unseen = {name: "new" for name, value in answer["row"].items() if isinstance(value, str)}
+    warned = predict(newborn, json.dumps({**answer["row"], **unseen}), "--environment", "staging")
+    assert warned.returncode == 0
+    assert warned.stderr.count("warning: ") == warned.stderr.count(', got "new"') == len(unseen)
     assert git(newborn, "status", "--porcelain") == ""
-    refused = subprocess.run(
-        [sys.executable, "-m", "cli", "predict", "--environment", "prod"],
-        cwd=newborn, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    refused = predict(newborn, "--environment", "prod")
     assert refused.returncode == 1
     assert refused.stderr == "mlops: prod has deployed nothing yet: `mlops promote prod`\n"

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def test_what_the_project_ships_is_valid() -> None:
         (PROD, "gate.bounds.accuracy", {}, "gate.bounds.accuracy: a bound needs min, max or both"),
         (PROD, "gate.bounds.accuracy", {"min": 0.9, "max": 0.1}, "no value is at least 0.9 and at most"),
         (PROD, "gate.bounds.accuracy.min", float("nan"), "min: nan should be a finite number"),
+        ("params.yaml", "prepare.contract.extra_column", "warn",
+         "contract.extra_column: 'warn' should be 'error' or 'warning'"),
+        ("params.yaml", "prepare.contract.extra_columns", "error", "did you mean 'extra_column'?"),
+        ("params.yaml", "prepare.contract", {}, "prepare.contract.unknown_category: missing; add it"),
+        (PROD, "serve.api_key_required", "no", "serve.api_key_required: 'no' should be a valid boolean"),
+        (PROD, "serve.max_rows", 0, "serve.max_rows: 0 should be greater than 0"),
+        (PROD, "serve.max_row", 5, "serve.max_row: unknown key; did you mean 'max_rows'?"),
+        (PROD, "deploy.max_memory_megabytes", 0, "max_memory_megabytes: 0 should be greater than 0"),
         (PROD, "deploy.max_megabytes", None, "deploy.max_megabytes: None should be a valid number"),
     ],
 )  # fmt: skip
@@ -66,6 +75,17 @@ def test_a_wrong_value_is_refused_with_its_file_its_key_and_the_cure(
     refused = refusal()
     assert f"{file}: " in refused
     assert message in refused
+
+
+def test_prod_asks_for_a_key_and_where_people_try_things_out_none_is_asked_for(
+    project: Path,
+) -> None:
+    shutil.copytree(PROJECT / "environments", "environments", dirs_exist_ok=True)
+    required = {}
+    for name in ("dev", "staging", "prod"):
+        change("environment.yaml", "environment", name)
+        required[name] = params.load().environment.serve.api_key_required
+    assert required == {"dev": False, "staging": False, "prod": True}
 
 
 @pytest.mark.parametrize(

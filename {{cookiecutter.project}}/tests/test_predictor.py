@@ -7,9 +7,9 @@ import pytest
 
 from pipeline import splits
 from serving import features, schema
+from serving.contract import Contract
 from serving.errors import BundleError
 from serving.predictor import Predictor, labels
-from serving.rows import columns_of
 
 BUNDLE = Path("deploy")
 
@@ -65,7 +65,7 @@ def test_a_row_of_a_client_is_answered_as_the_same_row_of_the_table(trained: Pat
         for row in range(len(test))
     ]
     np.testing.assert_array_equal(
-        predictor.predict(columns_of(rows, predictor.schema)).probabilities,
+        predictor.predict(Contract(predictor.schema).columns(rows)).probabilities,
         predictor.predict(test.columns).probabilities,
     )
 
@@ -76,7 +76,9 @@ def test_nothing_known_and_nothing_seen_before_are_answered(trained: Path) -> No
     unseen = {
         name: "never seen" if isinstance(value, str) else 10**9 for name, value in example.items()
     }
-    answers = predictor.predict(columns_of([dict.fromkeys(example), unseen], predictor.schema))
+    answers = predictor.predict(
+        Contract(predictor.schema).columns([dict.fromkeys(example), unseen])
+    )
     np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1, atol=1e-6)
 
 
@@ -96,5 +98,5 @@ def test_a_probability_is_never_above_one(trained: Path) -> None:
     model.graph.node.append(onnx.helper.make_node("Add", ["sums", "half"], ["probabilities"]))
     onnx.save(model, BUNDLE / "model.onnx")
     predictor = Predictor(BUNDLE)
-    columns = columns_of([predictor.schema.example()], predictor.schema)
+    columns = Contract(predictor.schema).columns([predictor.schema.example()])
     assert predictor.predict(columns).probabilities.max() <= 1

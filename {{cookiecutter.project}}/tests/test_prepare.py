@@ -177,6 +177,14 @@ def test_the_schema_says_what_the_training_rows_hold(trained: Path) -> None:
     assert found.positive == options().positive
 
 
+def test_the_schema_carries_the_contract_and_how_tables_write_unknown(project: Path) -> None:
+    change("params.yaml", "prepare.contract.out_of_range", "error")
+    prepare.main()
+    found = schema.read(splits.SCHEMA)
+    assert found.policy == schema.Policy(out_of_range="error")
+    assert found.missing == options().missing
+
+
 def test_only_the_most_frequent_categories_are_known() -> None:
     values = pd.Series(["rare", "often", "often", "some", "some"], name="colour")
     many = pd.Series([f"{number:03}" for number in range(60)] * 2 + ["always"] * 3)

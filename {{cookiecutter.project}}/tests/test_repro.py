@@ -148,3 +148,22 @@ def test_what_is_not_reproduced_is_known_without_the_data(project: Path) -> None
     replace(project / "environments/dev.yaml", "dev", "other")
     with dvc.opened(project) as repo:
         assert unreproduced(repo) == ["train", "deploy"]
+
+
+def test_an_output_that_a_merge_left_unignored_is_ignored_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "models/.gitignore").write_text("")
+    (project / "models/model.txt").unlink()
+    git(project, "commit", "--quiet", "--all", "--message", "Take the wrong side")
+    repro(project)
+    shell(project, capsys.readouterr().out.splitlines()[-1].split("`")[1])
+    assert (project / "models/model.txt").read_text() == "sum: 5\n"
+    assert git(project, "ls-files", "--others", "--exclude-standard") == ""
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_an_output_that_git_keeps_too_is_told_with_its_cure(project: Path) -> None:
+    git(project, "add", "--force", "models/model.txt")
+    with pytest.raises(ReleaseError, match=r"git rm -r --cached .*model\.txt"):
+        repro(project)

@@ -1,0 +1,295 @@
+"""Batch predictions beside their peers, all in one run, on the same million rows.
+
+    make install && .venv/bin/python benchmarks/batch.py
+
+writes benchmarks/batch.md. Every figure is that of whole processes, from their start to their end,
+and the median of the rounds, in which the contestants take turns. Needs an otherwise idle machine
+and 10 GB of disk. --environments DIR keeps what was installed for the next run.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import environments  # the modules that follow are of benchmarks/
+import project
+import repeated_rows
+from environments import Environment
+from page import Target, machine, table, targets
+from pipeline import ENVIRONMENT
+from places import Places, answered
+from processes import Cost, cost
+from project import MLFLOW, PEERS, SAME_MODEL, Project
+from repeated_rows import Table
+
+FEW = 10
+DRIVERS = ["sqlalchemy", "psycopg[binary]"]
+LIBRARIES = ["mlflow", "pandas", "scikit-learn", "sqlalchemy", "psycopg"]
+OWN_LIBRARIES = ["adbc-driver-postgresql", "adbc-driver-sqlite", "onnxruntime", "pyarrow"]
+
+OURS, BY_HAND, PARTS = "this template", "pandas, scikit-learn, to_sql", "fastest parts alone"
+
+
+@dataclass(frozen=True)
+class Case:
+    """The form of the table, and where its answers go."""
+
+    form: str
+    to: str
+
+    def __str__(self) -> str:
+        return f"{self.form} to {self.to}"
+
+
+CASES = [Case(form, to) for to in ("SQLite", "PostgreSQL") for form in ("CSV", "Parquet")]
+CSV_TO_SQLITE, _, _, PARQUET_TO_POSTGRESQL = CASES
+CSV_TO_FILE = Case("CSV", "a file")
+
+Rounds = Mapping[Case, Sequence[Cost]]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """`command` is given the table and the place of its answers."""
+
+    name: str
+    command: Callable[[Path, str], Sequence[str | Path]]
+    folder: Path = PEERS
+    variables: Mapping[str, str] = field(default_factory=dict)
+    cases: Sequence[Case] = tuple(CASES)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Every contestant's rounds, and this template's on few rows and on ten times as many."""
+
+    rounds: Mapping[str, Rounds]
+    few: Rounds
+    many: Rounds
+
+
+def main() -> None:
+    asked = arguments()
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        kept = asked.environments or scratch / "environments"
+        mlflow = environments.made(kept, "mlflow-batch", MLFLOW, *SAME_MODEL, *DRIVERS)
+        made = project.made(scratch, mlflow)
+        with closing(Places(scratch)) as places:
+            results = contest(list(contestants(made, mlflow)), made, asked, places)
+    Path(__file__).with_suffix(".md").write_text(page(results, mlflow, asked))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure batch scoring side by side.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--environments", type=Path, metavar="DIR", help="kept for the next run")
+    return parser.parse_args()
+
+
+def contest(
+    contestants: Sequence[Contestant], made: Project, asked: argparse.Namespace, places: Places
+) -> Results:
+    few, rows, many = (
+        repeated_rows.written(made.test_rows, count, made.twin)
+        for count in (FEW, asked.rows, 10 * asked.rows)
+    )
+    template = contestants[0]
+    taken_turns(1, [template], few, places)  # the first time, what is deployed is laid out
+    twice = replace(template, cases=(CSV_TO_SQLITE, PARQUET_TO_POSTGRESQL))
+    return Results(
+        few=taken_turns(asked.rounds, [template], few, places)[OURS],
+        rounds=taken_turns(asked.rounds, contestants, rows, places),
+        many=taken_turns(1, [twice], many, places)[OURS],
+    )
+
+
+def contestants(made: Project, mlflow: Environment) -> Iterator[Contestant]:
+    yield Contestant(
+        OURS,
+        lambda file, place: [
+            *(sys.executable, "-m", "cli", "score", file, "--to", place, "--key", "id"),
+            *("--environment", "dev"),
+        ],
+        folder=made.folder,
+    )
+    yield Contestant(
+        PARTS,
+        lambda file, place: [
+            sys.executable,
+            PEERS / "fastest_parts.py",
+            *(made.folder / "deploy", file, place),
+        ],
+        variables={"PYTHONPATH": str(made.folder)},
+    )
+    yield Contestant(
+        BY_HAND,
+        lambda file, place: [mlflow.python, "score_by_hand.py", made.joblib, file, place],
+    )
+    yield Contestant(
+        "mlflow.pyfunc, to_sql",
+        lambda file, place: [mlflow.python, "score_pyfunc.py", made.mlflow, file, place],
+        cases=(CSV_TO_SQLITE, PARQUET_TO_POSTGRESQL),
+    )
+    yield Contestant(
+        "mlflow models predict",
+        lambda file, place: [
+            *(mlflow.bin / "mlflow", "models", "predict", "--model-uri", made.mlflow),
+            *("--env-manager", "local", "--content-type", "csv"),
+            *("--input-path", file, "--output-path", place),
+        ],
+        variables={"PATH": f"{mlflow.bin}:{ENVIRONMENT['PATH']}"},
+        cases=(CSV_TO_FILE,),
+    )
+
+
+def taken_turns(
+    rounds: int, contestants: Sequence[Contestant], rows: Table, places: Places
+) -> dict[str, dict[Case, list[Cost]]]:
+    """Ends this program, saying why, where a contestant fails or answers something else."""
+    results: dict[str, dict[Case, list[Cost]]] = {
+        contestant.name: {case: [] for case in contestant.cases} for contestant in contestants
+    }
+    for number in range(1, rounds + 1):
+        for case in [*CASES, CSV_TO_FILE]:
+            for contestant in contestants:
+                if case in contestant.cases:
+                    took = scored(contestant, case, rows, places)
+                    print(
+                        f"{rows.rows:,} rows, round {number}, {case}: {contestant.name}, "
+                        f"{took.seconds:.1f} s",
+                        flush=True,
+                    )
+                    results[contestant.name][case].append(took)
+    return results
+
+
+def scored(contestant: Contestant, case: Case, rows: Table, places: Places) -> Cost:
+    with places.new(case.to) as place:
+        command = contestant.command(rows.files[case.form], place)
+        took = cost(command, contestant.folder, {**ENVIRONMENT, **contestant.variables})
+        found = answered(place)
+        if found != (rows.rows, rows.positive):
+            sys.exit(
+                f"{contestant.name}, {case}: {found} answers and positive ones, where "
+                f"{(rows.rows, rows.positive)} were due"
+            )
+    return took
+
+
+def page(results: Results, mlflow: Environment, asked: argparse.Namespace) -> str:
+    own = ", ".join(f"{name} {version(name)}" for name in OWN_LIBRARIES)
+    cases = [*CASES, CSV_TO_FILE]
+    heads = ["", *map(str, cases)]
+    return "\n".join(
+        [
+            "# Batch predictions beside their peers",
+            "",
+            "    make install && .venv/bin/python benchmarks/batch.py",
+            "",
+            f"{machine()} One model, histogram gradient boosting",
+            "on the 14 columns of the census table, trained by `mlops repro`; its test rows repeated to",
+            f"{asked.rows:,} under an `id`. Whole processes from start to end, medians of {asked.rounds}",
+            "rounds; after every run the answers were counted, all of them and the positive ones. The",
+            "peers write the id, the prediction and the probability (MLflow none); this template checks",
+            "the contract, writes both probabilities, version and batch, upserts by key, exactly once.",
+            "",
+            f"- this template: `mlops score`, {own}",
+            f"- peers: {mlflow.versions(*LIBRARIES)}",
+            "",
+            "## Seconds",
+            "",
+            table(heads, figures(results.rounds, cases, lambda each: f"{each.seconds:.1f}")),
+            "## Peak memory, MB",
+            "",
+            table(heads, figures(results.rounds, cases, lambda each: f"{each.megabytes:.0f}")),
+            "Of all processes of a contestant; the database server's is not counted.",
+            "",
+            "## Where the time goes",
+            "",
+            table(["seconds", *map(str, CASES)], breakdown(results)),
+            '"Start" is `mlops score` on ten rows, from the command to the commit. The parts are those of',
+            "the fastest parts alone, one after the other; the rest is what this template adds to them,",
+            "and negative where it does at the same time what they do in turn.",
+            "",
+            "## Ten times as many rows",
+            "",
+            table(
+                ["this template", "seconds", "MB", f"MB at {asked.rows:,} rows"],
+                [
+                    [
+                        str(case),
+                        f"{each.seconds:.1f}",
+                        f"{each.megabytes:.0f}",
+                        f"{median(few.megabytes for few in results.rounds[OURS][case]):.0f}",
+                    ]
+                    for case, (each,) in results.many.items()
+                ],
+            ),
+            "## What was asked",
+            "",
+            targets(targets_of(results)),
+        ]
+    )
+
+
+def figures(
+    rounds: Mapping[str, Rounds], cases: Sequence[Case], figure: Callable[[Cost], str]
+) -> Iterator[list[str]]:
+    for name, by_case in rounds.items():
+        yield [name, *(figure(middle(by_case[case])) if case in by_case else "" for case in cases)]
+
+
+def middle(costs: Sequence[Cost]) -> Cost:
+    """The medians of seconds and of megabytes, and what the last one printed."""
+    return Cost(
+        median(each.seconds for each in costs),
+        median(each.megabytes for each in costs),
+        costs[-1].printed,
+    )
+
+
+def breakdown(results: Results) -> Iterator[list[str]]:
+    start = [middle(results.few[case]).seconds for case in CASES]
+    parts = [parts_of(results.rounds[PARTS][case]) for case in CASES]
+    whole = [middle(results.rounds[OURS][case]).seconds for case in CASES]
+    rest = [
+        all_of_it - begun - sum(each.values())
+        for all_of_it, begun, each in zip(whole, start, parts, strict=True)
+    ]
+    yield ["start", *map("{:.2f}".format, start)]
+    for part in parts[0]:
+        yield [part, *(f"{each[part]:.2f}" for each in parts)]
+    yield ["the rest", *map("{:.2f}".format, rest)]
+    yield ["this template, whole", *map("{:.2f}".format, whole)]
+
+
+def parts_of(costs: Sequence[Cost]) -> dict[str, float]:
+    printed = [json.loads(each.printed) for each in costs]
+    return {part: median(each[part] for each in printed) for part in printed[0]}
+
+
+def targets_of(results: Results) -> Iterator[Target]:
+    """Ratios are medians of the ratios within each round."""
+    ours, by_hand = results.rounds[OURS], results.rounds[BY_HAND]
+    for case in CASES:
+        pairs = zip(ours[case], by_hand[case], strict=True)
+        ratio = median(theirs.seconds / mine.seconds for mine, theirs in pairs)
+        yield Target(f"{case}, times faster than by hand", ratio, least=4.5)
+    highest = max(middle(costs).megabytes for costs in ours.values())
+    yield Target("peak memory", highest, most=350, unit=" MB")
+    for case, (many,) in results.many.items():
+        growth = many.megabytes / middle(ours[case]).megabytes
+        yield Target(f"{case}, memory for ten times the rows", growth, most=1.1, unit=" times")
+
+
+if __name__ == "__main__":
+    main()

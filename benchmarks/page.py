@@ -1,0 +1,51 @@
+"""How a page of figures is laid out."""
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def machine() -> str:
+    """Date, machine and Python, in a sentence."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()}, {os.cpu_count()} cores "
+        f"({cpu[1] if cpu else platform.machine()}), Python {platform.python_version()}."
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The first column is text, the others numbers."""
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), ""])
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure that was asked for: at least `least`, or at most `most`."""
+
+    what: str
+    reached: float
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def row(self) -> list[str]:
+        asked = f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
+        verdict = "met" if self.met else "**missed**"
+        return [self.what, f"{asked}{self.unit}", f"{self.reached:.2f}{self.unit}", verdict]
+
+    @property
+    def met(self) -> bool:
+        least = self.reached if self.least is None else self.least
+        most = self.reached if self.most is None else self.most
+        return least <= self.reached <= most
+
+
+def targets(asked: Iterable[Target]) -> str:
+    return table(["", "asked", "reached", ""], [target.row for target in asked])

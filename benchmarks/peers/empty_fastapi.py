@@ -1,0 +1,10 @@
+"""The least that FastAPI can do."""
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/predict")
+async def predict() -> dict[str, str]:
+    return {}

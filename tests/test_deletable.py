@@ -1,0 +1,57 @@
+"""What a team may not need is deleted as README.md says, and everything else still passes."""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import UNBAKED, Run
+
+import soak
+
+LINE = re.compile(r"^rm -r (?P<paths>[^#\n]+?) *# (?P<words>.*)$", re.MULTILINE)
+COMMAND = re.compile(r"`(\w+)`(?=[^#]* in cli\.py)")
+PARTS = [found.groupdict() for found in LINE.finditer((UNBAKED / "README.md").read_text())]
+CHECKS = ["ruff check", "ruff format --check", "mypy", "mlops --help"]
+
+
+def delete(project: Path, part: dict[str, str]) -> None:
+    for name in part["paths"].split():
+        path = project / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for command in COMMAND.findall(part["words"]):
+        cut(project / "cli.py", command)
+
+
+def cut(module: Path, function: str) -> None:
+    """The function, with what decorates it, out of the module."""
+    text = module.read_text()
+    (found,) = (
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name == function
+    )
+    first = found.decorator_list[0].lineno - 1
+    lines = text.splitlines(keepends=True)
+    after = (found.end_lineno or 0) + 2
+    module.write_text("".join([*lines[:first], *lines[after:]]))
+
+
+def test_the_readme_names_them() -> None:
+    words = " ".join(part["words"] for part in PARTS)
+    assert all(part in words for part in ("watch", "Dask", "monitor", "GitHub", "GitLab"))
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part["paths"].split()[0])
+def test_what_is_deleted_is_not_missed(run: Run, project: Path, part: dict[str, str]) -> None:
+    delete(project, part)
+    for check in [*CHECKS, *(["python -m pytest"] if soak.LOG else [])]:
+        run(*check.split(), cwd=project)
+
+
+def test_the_least_that_is_left_passes_its_tests(run: Run, project: Path) -> None:
+    for part in PARTS:
+        delete(project, part)
+    for check in [*CHECKS, "python -m pytest"]:
+        run(*check.split(), cwd=project)

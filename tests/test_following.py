@@ -1,0 +1,277 @@
+"""`mlops serve` under load that never pauses: promotions, a rollback, bad releases, deaths."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from conftest import Run
+
+SECONDS = 5.0
+"""From the moment a branch has moved to an answer with its version."""
+CLIENTS = 4
+HEADERS = {"Content-Type": "application/json", "X-API-Key": "secret"}
+
+
+@dataclass
+class Load:
+    """Clients on connections that they keep; each sends a row as soon as it has an answer."""
+
+    host: str
+    row: str
+    answers: list[tuple[float, str]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    going: bool = True
+
+    def client(self) -> None:
+        connection = HTTPConnection(self.host, timeout=30)
+        while self.going:
+            try:
+                connection.request("POST", "/predict", self.row, HEADERS)
+                answer = connection.getresponse()
+                body = answer.read()
+            except (OSError, HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+                continue
+            if answer.status == 200:
+                self.answers.append((time.monotonic(), json.loads(body)["model_version"]))
+            else:
+                self.failures.append(f"{answer.status} {body!r}")
+        connection.close()
+
+    def first(self, version: str, since: float) -> float:
+        """Seconds until the first answer of that version."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for when, answered in list(self.answers):
+                if when > since and answered == version:
+                    return when - since
+            time.sleep(0.05)
+        pytest.fail(f"no answer of {version} in a minute; the last is {self.answers[-1]}")
+
+
+class Served:
+    """A project in production and the supervisor that follows its prod."""
+
+    def __init__(self, run: Run, project: Path) -> None:
+        self.run = run
+        self.project = project
+        self.log = project.parent / "log"
+        with self.log.open("wb") as log:
+            self.supervisor = subprocess.Popen(
+                ["mlops", "serve", "--port", "0"],
+                cwd=project,
+                env={**run.environment, "API_KEY": "secret"},
+                stdout=log,
+            )
+        self.url: str = self.event("serving")["url"]
+
+    def event(self, name: str, count: int = 1) -> dict[str, Any]:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.supervisor.poll() is None:
+            found = [line for line in self.lines() if line.get("event") == name]
+            if len(found) >= count:
+                return found[-1]
+            time.sleep(0.05)
+        pytest.fail(f"no {name!r} in a minute:\n{self.log.read_text()}")
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        whole = self.log.read_text().rpartition("\n")[0]
+        yield from (json.loads(line) for line in whole.splitlines())
+
+    def model(self) -> dict[str, Any]:
+        with urlopen(f"{self.url}/model", timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def children(self) -> list[int]:
+        pid = self.supervisor.pid
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def service(self) -> int:
+        """The process that answers; others that it started are Git's."""
+        [pid] = [
+            child
+            for child in self.children()
+            if b"serving" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+        return pid
+
+    def example(self) -> str:
+        told = json.loads(self.run("mlops", "predict", cwd=self.project).stdout)
+        return json.dumps(told["row"])
+
+    @contextmanager
+    def under_load(self) -> Iterator[Load]:
+        load = Load(self.url.removeprefix("http://"), self.example())
+        clients = [threading.Thread(target=load.client) for _ in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        try:
+            yield load
+        finally:
+            load.going = False
+            for client in clients:
+                client.join()
+
+    def moved(self, *command: str) -> float:
+        """Run what moves prod; when it moved."""
+        before = self.tip()
+        process = subprocess.Popen(
+            command, cwd=self.project, env=self.run.environment, stdout=subprocess.DEVNULL
+        )
+        while self.tip() == before:
+            assert process.poll() in (None, 0)
+            time.sleep(0.02)
+        when = time.monotonic()
+        assert process.wait() == 0
+        return when
+
+    def tip(self) -> str:
+        return self.run.git("rev-parse", "prod", cwd=self.project)
+
+
+@pytest.fixture
+def served(run: Run, in_production: Path) -> Iterator[Served]:
+    served = Served(run, in_production)
+    yield served
+    served.supervisor.terminate()
+    assert served.supervisor.wait(30) == 0, served.log.read_text()
+
+
+def in_staging(run: Run, project: Path, version: str) -> None:
+    """Another model on dev, promoted to staging."""
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("seed: ", "seed: 1", 1))
+    run("mlops", "repro", cwd=project)
+    run.git("commit", "--quiet", "--all", "--message", "Another seed", cwd=project)
+    assert version in run("mlops", "promote", "staging", cwd=project).stdout
+
+
+def test_promotion_and_rollback_under_load(run: Run, served: Served) -> None:
+    in_staging(run, served.project, "v1.1.0")
+    with served.under_load() as load:
+        load.first("v1.0.0", 0)
+        promoted = served.moved("mlops", "promote", "prod")
+        assert load.first("v1.1.0", promoted) < SECONDS
+        served.event("serving", count=2)
+        assert "v1.1.0" in status_of(run, served.project)
+        back = served.moved("mlops", "rollback", "prod")
+        assert load.first("v1.0.0", back) < SECONDS
+        time.sleep(1)
+    assert load.failures == []
+    assert len(load.answers) > 100
+    assert served.model()["record"] == "prod/0003"
+
+
+def status_of(run: Run, project: Path) -> str:
+    lines = run("mlops", "status", cwd=project).stdout.splitlines()
+    return next(line for line in lines if line.startswith("prod")).partition(":")[2]
+
+
+def break_code(project: Path) -> None:
+    with (project / "serving/service.py").open("a") as file:
+        file.write("\nraise RuntimeError('a bad commit')\n")
+
+
+def break_bundle(project: Path) -> None:
+    lock = project / "dvc.lock"
+    head, _, tail = lock.read_text().partition("- path: deploy\n")
+    lock.write_text(f"{head}- path: deploy\n" + tail.replace("md5: ", "md5: 0000", 1))
+
+
+BAD = {"exit code 1": break_code, "can't be had": break_bundle}
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_what_is_bad_leaves_the_old_one_serving(run: Run, served: Served, reason: str) -> None:
+    project = served.project
+    with served.under_load() as load:
+        run.git("switch", "--quiet", "prod", cwd=project)
+        BAD[reason](project)
+        run.git("commit", "--quiet", "--all", "--message", "Bad", cwd=project)
+        assert reason in served.event("refused")["reason"]
+        model = served.model()
+        assert model["version"] == "v1.0.0"
+        assert model["refused"]["commit"] == served.tip()
+        assert "v1.0.0, refused" in status_of(run, project)
+        run.git("reset", "--quiet", "--hard", "HEAD~1", cwd=project)
+        wait(lambda: served.model()["refused"] is None)
+    assert load.failures == []
+    assert {version for _, version in load.answers} == {"v1.0.0"}
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_service_that_is_killed_is_started_again(run: Run, served: Served) -> None:
+    killed = served.service()
+    os.kill(killed, signal.SIGKILL)
+    served.event("died")
+    assert served.model()["version"] == "v1.0.0"
+    assert served.service() != killed
+
+
+def test_the_supervisors_end_answers_what_was_asked(served: Served) -> None:
+    """A request is sent half, the supervisor told to end, and then the other half sent."""
+    connection = HTTPConnection(served.url.removeprefix("http://"), timeout=20)
+    body = served.example()
+    connection.putrequest("POST", "/predict")
+    for name, value in {**HEADERS, "Content-Length": str(len(body))}.items():
+        connection.putheader(name, value)
+    connection.endheaders(body[:10].encode())
+    time.sleep(0.5)
+    served.supervisor.terminate()
+    time.sleep(0.5)
+    connection.send(body[10:].encode())
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert answer.getheader("Connection") == "close"
+    assert json.loads(answer.read())["model_version"] == "v1.0.0"
+    connection.close()
+    assert served.supervisor.wait(20) == 0
+    with pytest.raises(OSError, match="refused"):
+        served.model()
+
+
+def test_a_killed_supervisor_leaves_no_process(run: Run, in_production: Path) -> None:
+    served = Served(run, in_production)
+    service = served.service()
+    served.supervisor.kill()
+    served.supervisor.wait()
+    wait(lambda: not Path(f"/proc/{service}").exists())
+    assert status_of(run, served.project).endswith(" -")
+
+
+def test_a_clone_without_the_branch_serves_and_follows_origin(
+    run: Run, in_production: Path
+) -> None:
+    in_staging(run, in_production, "v1.1.0")
+    clone = in_production.parent / "clone"
+    run.git("clone", "--quiet", "--branch", "dev", "../origin", str(clone), cwd=in_production)
+    served = Served(run, clone)
+    try:
+        served.project = in_production
+        with served.under_load() as load:
+            load.first("v1.0.0", 0)
+            promoted = served.moved("mlops", "promote", "prod")
+            load.first("v1.1.0", promoted)
+        assert load.failures == []
+    finally:
+        served.supervisor.terminate()
+        assert served.supervisor.wait(30) == 0

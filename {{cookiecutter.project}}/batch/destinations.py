@@ -1,0 +1,50 @@
+"""Where predictions go, by the scheme of the URL."""
+
+import importlib
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import pyarrow as pa
+
+from batch.batches import Batch, Finished, Outcome
+from batch.errors import UsageError
+from batch.urls import Url
+
+MODULES = {
+    "sqlite": "batch.sqlite",
+    "postgresql": "batch.postgresql",
+    "redis": "batch.redis_store",
+    "rediss": "batch.redis_store",
+}
+FILES = "batch.parquet"
+
+
+class Destination(Protocol):
+    def finished(self, batch_id: str) -> Finished | None:
+        """What it holds of a batch; None where that is nothing."""
+
+    def store(
+        self,
+        batch: Batch,
+        rows: pa.RecordBatchReader,
+        outcome: Callable[[], Outcome],
+        *,
+        force: bool,
+    ) -> None:
+        """All of it, or nothing: `rows` are read to their end, then `outcome` is asked, which may
+        raise. Raises AlreadyScored, before a row is read, where another run has finished the batch and
+        `force` does not ask to replace it."""
+
+    def close(self) -> None: ...
+
+
+def opened(url: Url) -> Destination:
+    name = MODULES.get(url.scheme, FILES)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        known = ", ".join(f"{scheme}://" for scheme in MODULES)
+        raise UsageError(f"--to {url} is nothing that this project can write to: {known}") from None
+    return cast(Destination, module.opened(url))

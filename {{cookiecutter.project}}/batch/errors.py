@@ -1,0 +1,42 @@
+"""Why a batch was not scored. Every message says what, which value, and what to do now.
+
+BatchError              exit code 1: an input or the bundle is broken
+├── SourceError         a file cannot be read, or lacks columns of the model
+├── DuplicateKey        two rows of the batch have one key
+├── UsageError          exit code 2: what was asked for is no thing that could be done
+├── Refused             exit code 3: it could be done and must not
+├── TooManyRejects      exit code 4: more rows break the input contract than are allowed
+└── Away                exit code 5: what lies elsewhere is out of reach now; the batch may wait
+"""
+
+
+class BatchError(Exception):
+    exit_code = 1
+
+
+class SourceError(BatchError):
+    pass
+
+
+class DuplicateKey(BatchError):
+    pass
+
+
+class UsageError(BatchError):
+    exit_code = 2
+
+
+class Refused(BatchError):
+    exit_code = 3
+
+
+class TooManyRejects(BatchError):
+    exit_code = 4
+
+
+class Away(BatchError):
+    exit_code = 5
+
+
+class AlreadyScored(Exception):
+    """No error: another run has done the work."""

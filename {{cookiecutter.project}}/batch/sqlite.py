@@ -1,0 +1,67 @@
+"""Predictions in a SQLite file: the destination that needs no server."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+import adbc_driver_manager as adbc
+import adbc_driver_sqlite
+
+from batch.errors import UsageError
+from batch.relational import Relational
+from batch.urls import Url
+
+PATIENCE = 3_600_000
+"""Milliseconds for which a batch waits for another one's transaction."""
+
+PRAGMAS = (
+    f"busy_timeout = {PATIENCE}",
+    "journal_mode = WAL",  # who reads is not held up by who writes
+    "synchronous = NORMAL",  # as safe as FULL against a crash of the process
+    "cache_size = -16384",
+    "journal_size_limit = 67108864",
+)
+
+
+class Sqlite(Relational):
+    types: ClassVar = {"identity": "INTEGER PRIMARY KEY", "moment": "TEXT"}
+
+    def connect(self) -> adbc.AdbcConnection:
+        database = adbc.AdbcDatabase(driver=adbc_driver_sqlite._driver_path(), uri=self._file())
+        self._connection = adbc.AdbcConnection(database)
+        for pragma in PRAGMAS:
+            self.query(f"PRAGMA {pragma}")
+        return self._connection
+
+    def _file(self) -> str:
+        file = Path(self.url.path.removeprefix("/"))
+        if self.url.host or not file.name:
+            raise UsageError(
+                f"{self.url} names no file: sqlite:///file.db, or sqlite:////folder/file.db"
+            )
+        if not file.parent.is_dir():
+            raise UsageError(f"{self.url}: there is no folder {file.parent}: make it")
+        return str(file)
+
+    def has(self, table: str) -> bool:
+        sql = "SELECT 1 FROM sqlite_master WHERE name = ?"
+        return bool(self.query(sql, table).num_rows)
+
+    def begin(self) -> None:
+        self.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        self.execute("ROLLBACK")
+
+    def hold_schema(self) -> None:
+        """The transaction is the only one that writes."""
+
+    def value(self, value: object) -> object:
+        return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
+
+
+def opened(url: Url) -> Sqlite:
+    return Sqlite(url)

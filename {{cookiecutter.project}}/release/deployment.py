@@ -1,0 +1,231 @@
+"""What a commit deployed, laid out to be run with its own code and libraries.
+
+`.dvc/tmp/deployments/<commit>/` holds the code of serving/ and batch/, the locks of their libraries, the
+bundle in deploy/, and release.json, which says what is known of the release. It is laid out once;
+release.json comes last, so that a folder that has one is whole. A lock keeps it while it is in use.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from release import (
+    arrivals,
+    branches,
+    environments,
+    lockfile,
+    records,
+    revisions,
+    scratch,
+    venv,
+    versions,
+)
+from release.errors import ReleaseError
+from release.git import Git
+from release.records import Kept
+
+FOLDER = Path(".dvc/tmp/deployments")
+BUNDLE = "deploy"
+RELEASE = "release.json"
+PARTS = ("serving", "batch", venv.LOCKS, venv.INSTALL)
+MEASURED = ("milliseconds", "megabytes", "memory_megabytes")
+
+Room = Literal["serve", "batch"]
+Say = Callable[[str], None]
+
+
+class Deployment:
+    """The folder of a commit, kept until `close`, and how to run what lies there."""
+
+    def __init__(self, git: Git, commit: str, room: Room, say: Say, held: ExitStack) -> None:
+        self.commit = commit
+        self.folder = place(git, commit)
+        self._git = git
+        self._lock = f"{venv.LOCKS}/{room}.txt"
+        self._say = say
+        self._held = held
+
+    @property
+    def release(self) -> dict[str, Any]:
+        """What release.json says."""
+        content: dict[str, Any] = json.loads((self.folder / RELEASE).read_bytes())
+        return content
+
+    @cached_property
+    def python(self) -> Path:
+        """The interpreter that has the commit's libraries, installed now where none has them."""
+        locked = self._git.read(self.commit, self._lock)
+        if locked is None:
+            raise ReleaseError(f"{self.commit[:7]} has no {self._lock}: it can't be run so")
+        if is_installed(locked, self._git.root / self._lock):
+            return Path(sys.executable)
+        self._say(f"{self._lock} of {self.commit[:7]} is not what is installed here: making ready")
+        own = venv.of(self._git, self.commit, self.folder, self._say)
+        return self._held.enter_context(own) / "bin" / "python"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Under which a process finds the code of the folder, wherever it stands."""
+        return {**venv.unled(), "PYTHONPATH": str(self.folder), "PYTHONSAFEPATH": "1"}
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def of(
+    git: Git, revision: str, *, room: Room = "serve", say: Say = lambda line: None
+) -> Deployment:
+    """What an environment, version, record, branch or commit deployed; what is lacking is fetched."""
+    commit = arrivals.release_of(git, commit_of(git, revision, say))
+    with laid_out(git, commit, revision) as stack:
+        renew(git, commit)
+        return Deployment(git, commit, room, say, stack.pop_all())
+
+
+def commit_of(git: Git, revision: str, say: Say) -> str:
+    """Of a version, where it was last released, the furthest downstream."""
+    if revision in environments.CHAIN:
+        branches.fetch_if_in_reach(git, say)
+        return branches.tip(git, revision)
+    if not git.commit(revision) and not released(git, revision):
+        branches.fetch_if_in_reach(git, say)
+    return released(git, revision) or revisions.commit_of(git, revision)
+
+
+def released(git: Git, version: str) -> str | None:
+    wanted = versions.named(version)
+    for environment in reversed(environments.CHAIN if wanted else ()):
+        for kept in reversed(records.of(git, environment)):
+            if kept.record.version == wanted:
+                return kept.commit
+    return None
+
+
+def place(git: Git, commit: str) -> Path:
+    return git.root / FOLDER / commit
+
+
+def laid_out(git: Git, commit: str, revision: str) -> ExitStack:
+    """Its folder is there, made now where it is not yet, and kept until this is closed."""
+    folder = place(git, commit)
+    while True:
+        with ExitStack() as stack:
+            stack.enter_context(scratch.held(folder, shared=True))
+            if (folder / RELEASE).exists():
+                return stack.pop_all()
+        remove_superseded(git)
+        with scratch.held(folder):
+            if not (folder / RELEASE).exists():
+                lay_out(git, commit, revision)
+
+
+def lay_out(git: Git, commit: str, revision: str) -> None:
+    from release import dvc, store
+
+    folder, md5 = place(git, commit), bundle_of(git, commit, revision)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with dvc.opened(git.root) as repo:
+            parts = git.lines("ls-tree", "--name-only", commit, "--", *PARTS)
+            git.export(commit, parts, folder)
+            store.copy(repo, md5, folder / BUNDLE)
+            files = store.files(repo.cache.local, md5)
+            write(folder / RELEASE, known(git, commit, md5, files))
+    except ReleaseError as error:
+        raise ReleaseError(f"what {revision} deployed can't be had: {error}") from error
+
+
+def bundle_of(git: Git, commit: str, revision: str) -> str:
+    md5 = lockfile.output(lockfile.stages(git, commit), BUNDLE)
+    if md5 is None:
+        promoted = revision in environments.CHAIN[1:]
+        cure = f"`mlops promote {revision}`" if promoted else "there, `mlops repro` and commit"
+        raise ReleaseError(f"{revision} has deployed nothing yet: {cure}")
+    return md5
+
+
+def known(git: Git, commit: str, bundle: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """All that release.json says; of a commit that is no release, the record's part is null."""
+    environment = environments.named_in((git.read(commit, environments.FILE) or b"").decode())
+    settings = lockfile.parsed(git.read(commit, f"environments/{environment}.yaml"))
+    latest = record_at(git, environment, commit)
+    record = asdict(latest.record) if latest else {}
+    return {
+        "environment": environment,
+        "version": record.get("version"),
+        "commit": commit,
+        "record": latest.record.name if latest else None,
+        "released": latest.when if latest else None,
+        "author": latest.author if latest else None,
+        "bundle": bundle,
+        "files": dict(files),
+        "metrics": json.loads(git.read(commit, "reports/metrics.json") or b"{}"),
+        **{name: record.get(name) for name in MEASURED},
+        "serve": settings.get("serve") or {},
+    }
+
+
+def record_at(git: Git, environment: str, commit: str) -> Kept | None:
+    made = [each for each in records.of(git, environment) if each.commit == commit]
+    return made[-1] if made else None
+
+
+def renew(git: Git, commit: str) -> None:
+    """A record may be made, or fetched, after its commit was laid out."""
+    file = place(git, commit) / RELEASE
+    content = json.loads(file.read_bytes())
+    now = known(git, commit, content["bundle"], content["files"])
+    if now != content:
+        write(file, now)
+
+
+def write(file: Path, content: Mapping[str, Any]) -> None:
+    """At once: others may be reading it."""
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    new.replace(file)
+
+
+def is_installed(locked: bytes, lock: Path) -> bool:
+    """Whether the running interpreter has the libraries of a lock, whose file here is `lock`."""
+    stamp = Path(sys.prefix, "installed.json")
+    if not stamp.exists():
+        return lock.exists() and lock.read_bytes() == locked
+    installed = json.loads(stamp.read_bytes())
+    return hashlib.sha256(locked).hexdigest() in (
+        digest for path, digest in installed.items() if path.endswith(f"/{venv.LOCKS}/{lock.name}")
+    )
+
+
+def superseded(git: Git) -> list[Path]:
+    """The folders of commits in which no branch, here or on origin, ends."""
+    tips = git.lines("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
+    current = {*tips, *(arrivals.release_of(git, tip) for tip in tips)}
+    folders = sorted((git.root / FOLDER).glob("*/"))
+    return [folder for folder in folders if folder.name not in current]
+
+
+def remove_superseded(git: Git) -> None:
+    """But those in use."""
+    for folder in superseded(git):
+        scratch.remove_if_free(folder)

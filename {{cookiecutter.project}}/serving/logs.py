@@ -1,0 +1,103 @@
+"""What happened, as lines of JSON: one for each request, and what libraries warn of.
+
+No body, key or message of an unexpected error is ever written, since it may quote a row.
+"""
+
+import logging
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import BinaryIO, Literal
+
+import msgspec
+
+Level = Literal["info", "warning", "error"]
+
+
+class Line(msgspec.Struct, kw_only=True, gc=False):
+    time: datetime
+    level: Level
+
+
+class RequestLine(Line, kw_only=True, gc=False):
+    request_id: str
+    method: str
+    route: str
+    status: int
+    ms: float
+    rows: int
+    version: str
+
+
+class MessageLine(Line, kw_only=True, omit_defaults=True, gc=False):
+    message: str
+    request_id: str | None = None
+    trace: list[str] = []
+
+
+class Log:
+    """Lines wait for `flush`, so that a request never waits for them."""
+
+    def __init__(self, stream: BinaryIO, version: str) -> None:
+        self._stream = stream
+        self._version = version
+        self._lines: list[Line] = []
+        self._encoder = msgspec.json.Encoder()
+
+    def request(
+        self, *, request_id: str, method: str, route: str, status: int, seconds: float, rows: int
+    ) -> None:
+        self._lines.append(
+            RequestLine(
+                time=datetime.now(UTC),
+                level="error" if status >= 500 else "info",
+                request_id=request_id,
+                method=method,
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 3),
+                rows=rows,
+                version=self._version,
+            )
+        )
+
+    def message(
+        self,
+        level: Level,
+        message: str,
+        error: BaseException | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        frames = traceback.extract_tb(error.__traceback__) if error else []
+        trace = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        said = f"{message}: {type(error).__name__}" if error else message
+        self._lines.append(
+            MessageLine(
+                time=datetime.now(UTC),
+                level=level,
+                message=said,
+                request_id=request_id,
+                trace=trace,
+            )
+        )
+
+    def flush(self) -> None:
+        """Nobody reading the log is no reason not to answer."""
+        lines, self._lines = self._lines, []
+        if lines:
+            with suppress(OSError):
+                self._stream.write(self._encoder.encode_lines(lines))
+                self._stream.flush()
+
+
+class Handler(logging.Handler):
+    """Warnings of libraries, as lines of the log."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        error = record.exc_info[1] if record.exc_info else None
+        self._log.message(level, record.getMessage(), error)
