@@ -9,7 +9,7 @@ ACTIVATE = . .venv/bin/activate
 DEMO = demo
 LESSON = lesson
 
-.PHONY: demo lesson test soak install check fix lock help
+.PHONY: demo lesson test engine soak install check fix lock help
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -22,6 +22,9 @@ lesson:  ## bake a project into lesson/ (LESSON=DIR), train eight models, print 
 
 install:  ## make .venv with all that the tests need (WITH=pip or WITH=uv to choose)
 	@$(INSTALL) $(LOCKS)
+
+engine:  ## podman, by apt where it is missing, and a base image, for tests/test_container.py
+	@tests/engine.sh "$(HOME)/.cache/mlops-engine"
 
 test: check  ## check, then run all tests
 	@$(ACTIVATE) && python -m pytest

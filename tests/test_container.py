@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from conftest import NAME, UNBAKED, Run
-from production import release
 
 ENGINE = Path.home() / ".cache/mlops-engine"
 KEY = "correct horse"
@@ -83,13 +82,15 @@ def podman(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 def project(
     run: Run, released: Path, podman: Podman, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """v1.0.0 was in prod; v1.1.0, which asks for a key, is."""
+    """v1.0.0 was in prod; v1.0.1, the same model behind a key, is."""
     copy = tmp_path_factory.mktemp("container") / "copy"
     shutil.copytree(released, copy, symlinks=True)
     project = copy / NAME
     change(project / "environments/prod.yaml", "api_key_required: false", "api_key_required: true")
-    change(project / "params.yaml", r"seed: \d+\n  architecture", "seed: 4\n  architecture")
-    release(run, project, "Another model, behind a key")
+    change(project / "serving/service.py", r"\Z", "# Another serving code.\n")
+    run.git("commit", "--all", "--message", "Ask for a key", cwd=project)
+    for environment in ("staging", "prod"):
+        run("mlops", "promote", environment, cwd=project)
     return project
 
 
@@ -101,7 +102,7 @@ def change(file: Path, old: str, new: str) -> None:
 
 @pytest.fixture(scope="module")
 def image(project: Path, podman: Podman) -> str:
-    """The image of v1.1.0, built by pip with settings that hold a secret."""
+    """The image of v1.0.1, built by pip with settings that hold a secret."""
     settings = project.parent / "pip.conf"
     settings.write_text(f"# {SECRET}\n")
     return build(podman, project, PIP_CONFIG_FILE=str(settings))
@@ -110,12 +111,8 @@ def image(project: Path, podman: Podman) -> str:
 def build(podman: Podman, project: Path, *words: str, **variables: str) -> str:
     """The name of the image that `mlops image` says it made."""
     # A docker that answers would be taken first, and has not what `make engine` made.
-    blind = project.parent / "blind"
-    blind.mkdir(exist_ok=True)
-    (blind / "docker").write_text("#!/bin/sh\nexit 1\n")
-    (blind / "docker").chmod(0o755)
-    path = f"{blind}{os.pathsep}{podman.run_command.environment['PATH']}"
-    done = podman.run_command("mlops", "image", *words, cwd=project, PATH=path, **variables)
+    variables |= {"DOCKER_HOST": "unix:///nowhere"}
+    done = podman.run_command("mlops", "image", *words, cwd=project, **variables)
     name, _, _ = done.stdout.partition(": ")
     return name
 
@@ -145,7 +142,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def service(start: Callable[..., Container], image: str) -> Container:
-    """Of v1.1.0, with no file that it could write to, and ready."""
+    """Of v1.0.1, with no file that it could write to, and ready."""
     container = start(image, "--env", f"API_KEY={KEY}")
     container.wait()
     return container
@@ -167,7 +164,7 @@ def test_the_image_answers_as_the_release_does(run: Run, project: Path, service:
         expected["probability"] in answer.values()
         or expected["probability"] == answer["predictions"][0]["probability"]
     )
-    assert service.ask("GET", "/model")[1]["version"] == "v1.1.0"
+    assert service.ask("GET", "/model")[1]["version"] == "v1.0.1"
     assert service.ask("POST", "/predict", expected["row"], key="another")[0] == 401
     assert service.podman.inspect(service.name)["State"]["Healthcheck"]["Status"] == "healthy"
 
@@ -223,7 +220,7 @@ def test_labels_user_and_size(run: Run, project: Path, podman: Podman, image: st
     assert found["Config"]["User"] == "10001:10001"
     assert found["Config"]["StopSignal"] in ("SIGTERM", "15")
     labels = found["Labels"]
-    assert labels["org.opencontainers.image.version"] == "v1.1.0"
+    assert labels["org.opencontainers.image.version"] == "v1.0.1"
     assert labels["org.opencontainers.image.revision"] == run.git("rev-parse", "prod", cwd=project)
     (model,) = podman.inside(image, "md5sum", "/app/deploy/model.onnx").split()[:1]
     assert labels["mlops.model"] == model
@@ -235,7 +232,7 @@ def test_rolling_back_is_to_run_the_image_of_the_version_before(
     run: Run, project: Path, podman: Podman, image: str, start: Callable[..., Container]
 ) -> None:
     before = build(podman, project, "--version", "v1.0.0")
-    assert (before, image) == (f"{NAME}:v1.0.0", f"{NAME}:v1.1.0")
+    assert (before, image) == (f"{NAME}:v1.0.0", f"{NAME}:v1.0.1")
     layers = [podman.inspect(name)["RootFS"]["Layers"] for name in (before, image)]
     assert layers[0][:-1] == layers[1][:-1]
     service = start(before)
@@ -256,7 +253,7 @@ def test_the_composition_runs(project: Path, podman: Podman, image: str, tmp_pat
         podman.run_command(*compose, "up", "--detach", "service", cwd=tmp_path)
         service = Container(podman, f"composition-{os.getpid()}_service_1", port)
         service.wait()
-        assert service.ask("GET", "/model")[1]["version"] == "v1.1.0"
+        assert service.ask("GET", "/model")[1]["version"] == "v1.0.1"
         assert podman.inspect(service.name)["HostConfig"]["ReadonlyRootfs"]
     finally:
         podman.run_command(*compose, "down", cwd=tmp_path)

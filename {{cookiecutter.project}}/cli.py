@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -318,9 +319,7 @@ def image(
     """Build the container image of the service, from a release and never from the working tree."""
     from release import image
 
-    if version and environment:
-        raise typer.BadParameter("give --version or --environment, not both")
-    built = image.build(Git.here(), version or environment or "prod", complain, tag)
+    built = image.build(Git.here(), of_one(environment, version), complain, tag)
     say(f"{built.name}: {built.megabytes:.0f} MB, made by {built.engine}")
 
 
@@ -346,9 +345,9 @@ def serve(
     from release import environments
     from release import serve as supervisor
 
-    if environment and version:
-        raise typer.BadParameter("give --version or --environment, not both")
-    revision = version or environments.known(environment or "prod")
+    revision = of_one(environment, version)
+    if not version:
+        environments.known(revision)
     follow = None if version else every
     supervisor.serve(Git.here(), revision, host=host, port=port, follow=follow)
 
@@ -380,29 +379,84 @@ def score(
 ) -> None:
     """Score files of rows into a database, once, with the model that an environment has now."""
     from batch import urls
-    from release import deployment
 
+    urls.parse(to)
+    order = {
+        "inputs": inputs,
+        "to": to,
+        "rejects": os.path.relpath(Git.here().root / "rejects"),
+        "max_rejects": max_rejects,
+        "key": key,
+        "force": force,
+        "engine": engine,
+        "scheduler": scheduler,
+    }
+    run_batch("batch.score", order, of_one(environment, version))
+
+
+@app.command()
+def labels(
+    file: Annotated[str, typer.Argument(help="CSV or Parquet: a key and a label in each row.")],
+    to: Annotated[str, typer.Option(metavar="URL", help="Where the predictions are.")],
+    key: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The row's key; row_key by default.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The truth; the target by default.")
+    ] = None,
+    environment: Annotated[str, typer.Option(help="Whose model tells the classes.")] = "prod",
+) -> None:
+    """Load what turned out to be true of rows that were scored; `mlops monitor` compares."""
+    order = {"file": file, "to": to, "key": key, "label": label}
+    run_batch("batch.labels", order, environment)
+
+
+@app.command()
+def monitor(
+    url: Annotated[str, typer.Argument(help="Where the predictions are: sqlite:///file.db, ...")],
+    *,
+    environment: Annotated[str, typer.Option(help="Whose batches.")] = "prod",
+    days: Annotated[float, typer.Option(help="How far back.")] = 7,
+    max_psi: Annotated[
+        float, typer.Option(help="A column that moved further, and not by chance, ends it with 4.")
+    ] = 0.25,
+    min_accuracy: Annotated[float | None, typer.Option(help="Of the rows with labels.")] = None,
+    max_false_positive_percent: Annotated[
+        float | None, typer.Option(help="Of the rows with labels.")
+    ] = None,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write a page with a chart for each column.")
+    ] = None,
+) -> None:
+    """Hold what was scored against the training, and against labels; 4 where it is out of bounds."""
+    order = {
+        "url": url,
+        "days": days,
+        "max_psi": max_psi,
+        "min_accuracy": min_accuracy,
+        "max_false_positive_percent": max_false_positive_percent,
+        "html": html,
+    }
+    run_batch("batch.monitor", order, environment)
+
+
+def of_one(environment: str | None, version: str | None) -> str:
     if environment and version:
         raise typer.BadParameter("give --version or --environment, not both")
-    urls.parse(to)
-    git = Git.here()
-    with deployment.of(
-        git, version or environment or "prod", room="batch", say=complain
-    ) as deployed:
-        order = {
-            "inputs": inputs,
-            "to": to,
-            "release": str(deployed.folder),
-            "rejects": os.path.relpath(git.root / "rejects"),
-            "max_rejects": max_rejects,
-            "key": key,
-            "force": force,
-            "engine": engine,
-            "scheduler": scheduler,
-        }
+    return version or environment or "prod"
+
+
+def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
+    """Runs a module of batch/, in the code of what was deployed, and ends as it does."""
+    from release import deployment
+
+    with deployment.of(Git.here(), revision, room="batch", say=complain) as deployed:
         # Code of an older release knows fewer keys, and refuses those that it does not know.
-        given = json.dumps({name: value for name, value in order.items() if value})
-        command = (deployed.python, "-m", "batch.score", given)
+        given = {
+            name: value for name, value in order.items() if not (value is None or value is False)
+        }
+        given["release"] = str(deployed.folder)
+        command = (deployed.python, "-m", module, json.dumps(given))
         done = subprocess.run(command, env=deployed.variables, check=False)
     sys.exit(done.returncode)
 

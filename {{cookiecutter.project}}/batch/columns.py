@@ -50,7 +50,7 @@ class Numbers:
         value = float(self.values[row])
         if np.isnan(value):
             return self.cells[row].as_py()
-        return int(value) if value.is_integer() else value
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 @dataclass(frozen=True)

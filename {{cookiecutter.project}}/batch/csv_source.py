@@ -191,11 +191,8 @@ def open_source(file: File, known: Collection[str]) -> CsvSource:
 
 def header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int, str]:
     """The names, the number of the header's last line, the delimiter."""
-    rows = reader(text, delimiter)
-    try:
-        names = next((cells for cells in rows if cells), None)
-    except csv.Error as error:
-        raise SourceError(f"{file.path}: the header can't be read: {error}") from None
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    names = next((cells for cells in rows if cells), None)
     if names is None:
         raise SourceError(f"{file.path} is empty: it needs a header")
     return tuple(name.strip() for name in names), rows.line_num, delimiter

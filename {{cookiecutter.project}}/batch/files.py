@@ -63,8 +63,8 @@ def paths(text: str) -> Iterator[str]:
     found = remote(text) if "://" in text else local(text)
     if not found:
         raise SourceError(
-            f"{urls.redacted(text)} means no file that could be scored: name one that ends in "
-            f"{', '.join(KNOWN)}, or a directory or a pattern that has some"
+            f"{urls.redacted(text)} holds no file that could be scored: such a name ends in "
+            f"{', '.join((PARQUET, *TEXT))}, and text may be compressed ({', '.join(COMPRESSED)})"
         )
     yield from found
 
@@ -75,6 +75,8 @@ def local(text: str) -> list[str]:
         return [str(file) for file in path.iterdir() if file.is_file() and is_known(str(file))]
     if path.exists():
         return [text] if is_known(text) else []
+    if not glob.has_magic(text):
+        raise SourceError(f"{text} is not there")
     return [file for file in glob.glob(text, recursive=True) if is_known(file)]  # noqa: PTH207
 
 

@@ -174,6 +174,14 @@ class Relational(ABC):
         with self._told(), self._prepared(sql, parameters) as statement:
             statement.execute_update()
 
+    def execute_each(self, sql: str, rows: pa.Table) -> None:
+        """Once for each row, whose columns are the parameters in their order."""
+        with self._told(), adbc.AdbcStatement(self._connection) as statement:
+            statement.set_sql_query(self.placed(sql))
+            statement.prepare()
+            statement.bind_stream(rows.to_reader())
+            statement.execute_update()
+
     def ingest(self, table: str, rows: pa.RecordBatchReader) -> None:
         with self._told(), adbc.AdbcStatement(self._connection) as statement:
             statement.set_options(

@@ -35,8 +35,8 @@ def open_source(file: File, wanted: Wanted) -> Source:
         source = csv_source.open_source(file, wanted.names)
     if lacking := [name for name in wanted.names if name not in source.names]:
         raise SourceError(
-            f"{file.path} has no column {', '.join(map(repr, lacking))}: the model or --key needs "
-            f"what is not there; it has {', '.join(map(repr, source.names))}"
+            f"{file.path} has no column {', '.join(map(repr, lacking))}, which the model or --key "
+            f"needs; it has {', '.join(map(repr, source.names))}"
         )
     source.refuse_unfit(wanted)
     return source

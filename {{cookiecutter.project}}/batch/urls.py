@@ -7,9 +7,10 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from batch.errors import Refused, UsageError
 
 SECRET = re.compile("password|passwd|secret|token", re.IGNORECASE)
+POSTGRESQL = ("postgresql", "postgres")
 CURES = {
-    "postgresql": "PGPASSWORD or ~/.pgpass",
-    "redis": "REDIS_PASSWORD",
+    **dict.fromkeys(POSTGRESQL, "PGPASSWORD or ~/.pgpass"),
+    **dict.fromkeys(("redis", "rediss"), "REDIS_PASSWORD"),
 }
 
 
@@ -35,7 +36,7 @@ def parse(text: str) -> Url:
         return Url(text, "", None, None, None, text, {})
     parts = split(text)
     refuse_secrets(parts)
-    scheme = {"postgres": "postgresql"}.get(parts.scheme, parts.scheme)
+    scheme = POSTGRESQL[0] if parts.scheme in POSTGRESQL else parts.scheme
     options = dict(parse_qsl(parts.query))
     return Url(text, scheme, parts.username, parts.hostname, parts.port, parts.path, options)
 
@@ -53,8 +54,7 @@ def split(text: str) -> SplitResult:
 def refuse_secrets(parts: SplitResult) -> None:
     """A command line can be read by every user of the machine, and stays in the shell's history."""
     if parts.password or any(SECRET.search(name) for name, _ in parse_qsl(parts.query)):
-        cure = CURES.get(parts.scheme.removesuffix("s").replace("postgre", "postgresql"))
-        place = cure or "the environment variables or the file of its own library"
+        place = CURES.get(parts.scheme, "the environment variables or the file of its own library")
         raise Refused(
             f"{redacted(parts.geturl())} carries a password, which others could read: put it in "
             f"{place}, leave it out of the URL, and change it where it is known by now"

@@ -8,6 +8,8 @@ from release.git import Git
 
 ORIGIN = "origin"
 
+FETCH = ("fetch", "--quiet", "--tags", ORIGIN, f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
+
 REMADE = ("environment.yaml", "dvc.lock", "reports")
 """What a promotion makes anew; everything else is the source's."""
 
@@ -25,7 +27,7 @@ def fetch(git: Git) -> None:
             "this clone is shallow, and a release needs its history: `git fetch --unshallow`"
         )
     if has_origin(git):
-        git.run("fetch", "--quiet", "--tags", ORIGIN, f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
+        git.run(*FETCH)
 
 
 def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from socket import socket
 
@@ -39,10 +40,6 @@ class Child:
         """The version, or the commit of what has none."""
         return self.release["version"] or self.deployed.commit[:7]
 
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
     async def start(self) -> None:
         """Until it answers. Raises NotReady; then no process is left."""
         heard, told = os.pipe()
@@ -56,6 +53,9 @@ class Child:
                 pass_fds=(self._listening.fileno(), told),
                 start_new_session=True,  # an interrupt from the keyboard is the supervisor's to hear
             )
+        except OSError as error:
+            os.close(heard)
+            raise NotReady(str(error)) from error
         finally:
             os.close(told)
         try:
@@ -68,12 +68,13 @@ class Child:
         try:
             async with asyncio.timeout(PATIENCE):
                 line = await read_line(heard)
+                how = "" if line else await self.ended()
         except TimeoutError:
             raise NotReady(f"it was not ready within {PATIENCE:.0f} s") from None
-        if not line:
-            raise NotReady(f"it ended, {await self.ended()}, before it was ready")
-        if error := json.loads(line).get("error"):
-            raise NotReady(error)
+        if how:
+            raise NotReady(f"it ended {how} before it was ready")
+        if reason := reason_in(line):
+            raise NotReady(reason)
 
     async def ended(self) -> str:
         """Once it has: how."""
@@ -82,34 +83,51 @@ class Child:
         return f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
     async def keep(self, tell: Callable[[str], None]) -> None:
-        """Starts it again whenever it dies, and tells how it did."""
+        """Starts it again whenever it dies, and tells why it does not answer."""
         clock, (delay, longest) = asyncio.get_running_loop().time, BACK_OFF
         while True:
             began = clock()
-            tell(f"it ended {await self.ended()}")
+            reason = f"it ended {await self.ended()}"
             delay = BACK_OFF[0] if clock() - began > STEADY else delay
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, longest)
-            try:
-                await self.start()
-            except NotReady as error:
-                tell(str(error))
+            while reason:
+                tell(reason)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, longest)
+                reason = await self._started_again()
+
+    async def _started_again(self) -> str:
+        """Why not, if it was not."""
+        try:
+            await self.start()
+        except NotReady as error:
+            return str(error)
+        return ""
 
     async def drain(self) -> None:
         """Lets it answer what it was asked, then ends it."""
-        if self._process and self._process.returncode is None:
-            self._process.terminate()
-            try:
-                async with asyncio.timeout(DRAINED):
-                    await self._process.wait()
-            finally:
-                await self._kill()
-        self.deployed.close()
+        try:
+            if self._process and self._process.returncode is None:
+                self._process.terminate()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(DRAINED):
+                        await self._process.wait()
+        finally:
+            await self._kill()
+            self.deployed.close()
 
     async def _kill(self) -> None:
         if self._process and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+
+
+def reason_in(line: bytes) -> str:
+    """Why it is not ready; empty where it is."""
+    try:
+        said = json.loads(line)
+        return "" if said.get("ready") else str(said["error"])
+    except (ValueError, AttributeError, KeyError):
+        return f"it said {line!r}, and neither that it is ready nor why it is not"
 
 
 async def read_line(descriptor: int) -> bytes:

@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from release import arrivals, branches, deployment, running
+from release import arrivals, branches, deployment, news, running
 from release.child import Child, NotReady
-from release.errors import GitError, ReleaseError
+from release.errors import ReleaseError
 from release.git import Git
 
 LOOK = 0.5
@@ -104,6 +104,7 @@ class Supervisor:
                 self.serves_now()
                 if self.every:
                     self.tasks.create_task(self.follow())
+                if self.every and branches.has_origin(self.git):
                     self.tasks.create_task(self.learn(self.every))
 
     def serves_now(self) -> None:
@@ -118,27 +119,23 @@ class Supervisor:
     async def follow(self) -> None:
         seen = ""
         while True:
-            refs = refs_of(self.git, self.revision)
-            if refs != seen or time.monotonic() > self.retry_at:
-                seen, self.retry_at = refs, math.inf
+            known = news.here(self.git, self.revision)
+            if known != seen or time.monotonic() > self.retry_at:
+                seen, self.retry_at = known, math.inf
                 await self.catch_up()
             await asyncio.sleep(LOOK)
 
     async def learn(self, every: float) -> None:
         """What origin has; that it is out of reach is said once, and when it is back."""
-        away = False
+        away = ""
         while True:
             await asyncio.sleep(every)
-            try:
-                await in_thread(lambda: branches.fetch(self.git))
-            except ReleaseError as error:
-                if not away:
-                    self.log("origin_away", "warning", reason=str(error))
-                away = True
-            else:
-                if away:
-                    self.log("origin_back")
-                away = False
+            reason = await news.fetch(self.git)
+            if reason and not away:
+                self.log("origin_away", "warning", reason=reason)
+            if away and not reason:
+                self.log("origin_back")
+            away = reason
 
     async def catch_up(self) -> None:
         """Serves what the branch holds; where that can't be, what serves now goes on."""
@@ -176,14 +173,17 @@ class Supervisor:
         """The child answers what it was asked, and ends."""
         self.forget_refused()
         self.keeping.cancel()
-        self.draining.add(asyncio.create_task(self.child.drain()))
+        draining = asyncio.create_task(self.child.drain())
+        self.draining.add(draining)
+        draining.add_done_callback(self.draining.discard)
 
     def refuse(self, commit: str | None, reason: str) -> None:
         """Says so once: in the log, and to who asks the service or `mlops status`."""
         refused = {"version": self.version_at(commit), "commit": commit, "reason": reason}
         if refused != self.refused:
             self.refused = refused
-            deployment.write(self.child.deployed.folder / REFUSED, refused)
+            with suppress(OSError):  # a full disk is no reason not to serve
+                deployment.write(self.child.deployed.folder / REFUSED, refused)
             self.log("refused", "error", **refused)
 
     def version_at(self, commit: str | None) -> str | None:
@@ -198,7 +198,11 @@ class Supervisor:
 
     def prepared(self, revision: str) -> Child:
         deployed = deployment.of(self.git, revision, say=self.mention)
-        return Child(deployed, self.shared)
+        try:
+            return Child(deployed, self.shared)
+        except ReleaseError:
+            deployed.close()
+            raise
 
     def mention(self, line: str) -> None:
         self.log("preparing", reason=line)
@@ -212,16 +216,6 @@ class Supervisor:
 
 def facts(child: Child) -> dict[str, Any]:
     return {name: child.release[name] for name in ("environment", "version", "commit")}
-
-
-def refs_of(git: Git, environment: str) -> str:
-    """Other words when anything that decides what to serve has changed: branch or records."""
-    origin = f"refs/remotes/{branches.ORIGIN}/{environment}"
-    patterns = (f"refs/heads/{environment}", origin, f"refs/tags/{environment}/*")
-    try:
-        return git.run("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
-    except GitError as error:
-        return str(error)
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -57,8 +57,9 @@ def serve(folder: Path, asked: argparse.Namespace) -> None:
     observed = Observation(app, {("POST", openapi.PREDICT): endpoint}, log, metrics)
 
     def ready() -> None:
-        tell(asked.ready_fd, {"ready": True})
         log.message("info", f"{released.name} answers at {server.address(listening)}")
+        log.flush()
+        tell(asked.ready_fd, {"ready": True})
 
     Server(observed, told, ready).run([listening])
 

@@ -12,7 +12,7 @@ from pipeline import deploy, evaluate, gate, prepare, train
 from pipeline.architectures import ARCHITECTURES
 from serving import features
 
-pytest_plugins = ["instant_project"]
+pytest_plugins = ["instant_project", "small_batch"]
 
 
 @pytest.fixture(scope="session", autouse=True)

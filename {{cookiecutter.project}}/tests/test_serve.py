@@ -162,7 +162,7 @@ def test_it_follows_the_branch_and_the_old_process_ends(on_prod: Path, start: St
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"), [(DIES, "it ended, with exit code 1"), (SAYS_NO, "another hash")]
+    ("words", "reason"), [(DIES, "it ended with exit code 1"), (SAYS_NO, "another hash")]
 )
 def test_what_does_not_start_is_refused_and_said(
     on_prod: Path, start: Start, words: str, reason: str
