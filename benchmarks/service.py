@@ -72,7 +72,7 @@ class Server:
 
 
 def measured(
-    service: Service, rows: Sequence[Row], labels: Sequence[str], seconds: float, scratch: Path
+    service: Service, rows: Sequence[Row], labels: Sequence[str], seconds: int, scratch: Path
 ) -> Round:
     """Ends this program, saying why, where an answer is wrong or a request fails."""
     bodies = [json.dumps(service.body(row)) for row in rows]
@@ -144,10 +144,10 @@ def check_labels(server: Server, bodies: Sequence[str], labels: Sequence[str]) -
             server.fail(f"{status} {answer!r} where {label!r} was due, to {body}")
 
 
-def load(server: Server, connections: int, seconds: float, bodies: Path) -> Load:
+def load(server: Server, connections: int, seconds: int, bodies: Path) -> Load:
     printed = call(
         *("taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "--threads", "1"),
-        *("--connections", str(connections), "--duration", f"{seconds:g}s", "--timeout", "30s"),
+        *("--connections", str(connections), "--duration", f"{seconds}s", "--timeout", "30s"),
         *("--script", PEERS / "cycle.lua", f"http://127.0.0.1:{server.port}{server.service.path}"),
         *("--", bodies),
         cwd=PEERS,

@@ -58,7 +58,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure services beside each other.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4, help="of each load in each round")
+    parser.add_argument("--seconds", type=int, default=4, help="of each load in each round")
     parser.add_argument("--environments", type=Path, metavar="DIR", help="kept for the next run")
     return parser.parse_args()
 
@@ -161,7 +161,7 @@ def page(services: Sequence[Service], results: Results, asked: argparse.Namespac
             f"{machine()} One model, histogram gradient boosting on the 14 columns of the census",
             f"table, trained by `mlops repro`; one row a request, {ROWS:,} test rows in turn; every",
             "service gave all of them the same labels first. The service has one core for itself and",
-            f"wrk the other. Medians of {asked.rounds} rounds of {asked.seconds:g} s, in which every",
+            f"wrk the other. Medians of {asked.rounds} rounds of {asked.seconds} s, in which every",
             "service was started anew in turn. This template with validation, request id, log line and",
             "metrics on; the empty endpoints read no body and write no log.",
             "",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["instant_project", "production"]
+pytest_plugins = ["small_project", "instant_project", "small_batch", "production", "servers"]
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 UNBAKED = TEMPLATE / "{{cookiecutter.project}}"

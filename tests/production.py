@@ -17,7 +17,7 @@ TABLE = Path("data/raw/adult.csv")
 
 
 @pytest.fixture(scope="session")
-def released(run: Run, bake: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def production(run: Run, bake: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("released")
     (directory / "storage").mkdir()
     project = bake(directory, remote_url=str(directory / "storage"))
@@ -41,9 +41,9 @@ def release(run: Run, project: Path, message: str) -> None:
 
 
 @pytest.fixture
-def in_production(released: Path, tmp_path: Path) -> Path:
+def in_production(production: Path, tmp_path: Path) -> Path:
     """A project of the test's own, and an origin; the storage is that of all."""
-    shutil.copytree(released, tmp_path / "copy", symlinks=True)
+    shutil.copytree(production, tmp_path / "copy", symlinks=True)
     return tmp_path / "copy" / NAME
 
 

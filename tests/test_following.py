@@ -19,8 +19,9 @@ from conftest import NAME, Run
 
 from release import running
 
-SECONDS = 5.0
-"""From the moment a branch has moved to an answer with its version."""
+SECONDS = 5.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 30.0
+"""From the moment a branch has moved to an answer with its version. Where a machine has more to do than
+this, to start a process alone takes longer."""
 CLIENTS = 4
 HEADERS = {"Content-Type": "application/json", "X-API-Key": "secret"}
 
@@ -47,7 +48,7 @@ class Load:
                 connection.close()
                 continue
             if answer.status == 200:
-                self.answers.append((time.monotonic(), json.loads(body)["model_version"]))
+                self.answers.append((time.monotonic(), json.loads(body)["version"]))
             else:
                 self.failures.append(f"{answer.status} {body!r}")
         connection.close()
@@ -163,15 +164,15 @@ def ended(served: Served) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def next_in_staging(run: Run, released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def next_in_staging(run: Run, production: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """v1.0.0 in prod, v1.1.0 in staging."""
     directory = tmp_path_factory.mktemp("next") / "copy"
-    shutil.copytree(released, directory, symlinks=True)
+    shutil.copytree(production, directory, symlinks=True)
     project = directory / NAME
     params = project / "params.yaml"
-    params.write_text(params.read_text().replace("\n  seed: ", "\n  seed: 1"))
+    params.write_text(params.read_text().replace(": gradient_boosting", ": random_forest"))
     run("mlops", "repro", cwd=project)
-    run.git("commit", "--quiet", "--all", "--message", "Another seed", cwd=project)
+    run.git("commit", "--quiet", "--all", "--message", "Another architecture", cwd=project)
     assert "v1.1.0" in run("mlops", "promote", "staging", cwd=project).stdout
     return directory
 
@@ -187,7 +188,7 @@ def test_promotion_and_rollback_under_load(run: Run, about_to_change: Path) -> N
         load.first("v1.0.0", 0)
         promoted = served.moved("mlops", "promote", "prod")
         assert load.first("v1.1.0", promoted) < SECONDS
-        assert status_of(run, about_to_change).endswith(" v1.1.0")
+        assert serving(run, about_to_change) == "v1.1.0"
         back = served.moved("mlops", "rollback", "prod")
         assert load.first("v1.0.0", back) < SECONDS
         assert served.model()["record"] == "prod/0003"
@@ -196,9 +197,11 @@ def test_promotion_and_rollback_under_load(run: Run, about_to_change: Path) -> N
     assert len(load.answers) > 100
 
 
-def status_of(run: Run, project: Path) -> str:
+def serving(run: Run, project: Path) -> str:
+    """The last column of `mlops status` for prod."""
     lines = run("mlops", "status", cwd=project).stdout.splitlines()
-    return next(line for line in lines if line.startswith("prod")).partition(":")[2]
+    column = next(line.index("Serving") for line in lines if "Serving" in line)
+    return next(line for line in lines if line.startswith("prod"))[column:].strip()
 
 
 def break_code(project: Path) -> None:
@@ -226,7 +229,7 @@ def test_what_is_bad_leaves_the_old_one_serving(run: Run, served: Served, reason
         model = served.model()
         assert model["version"] == "v1.0.0"
         assert model["refused"]["commit"] == tip(run, project)
-        assert "v1.0.0, refused" in status_of(run, project)
+        assert serving(run, project).startswith(f"v1.0.0, refused {tip(run, project)[:7]}: ")
         run.git("reset", "--quiet", "--hard", "HEAD~1", cwd=project)
         wait(lambda: served.model()["refused"] is None)
     assert load.failures == []
@@ -244,6 +247,7 @@ def test_a_service_that_is_killed_is_started_again(run: Run, served: Served) -> 
     killed = served.service()
     os.kill(killed, signal.SIGKILL)
     served.event("died")
+    wait(lambda: running.asked(served.url) is not None)
     assert served.model()["version"] == "v1.0.0"
     assert served.service() != killed
 
@@ -263,7 +267,7 @@ def test_the_supervisors_end_answers_what_was_asked(served: Served) -> None:
     answer = connection.getresponse()
     assert answer.status == 200
     assert answer.getheader("Connection") == "close"
-    assert json.loads(answer.read())["model_version"] == "v1.0.0"
+    assert json.loads(answer.read())["version"] == "v1.0.0"
     connection.close()
     assert served.supervisor.wait(20) == 0
     assert running.asked(served.url) is None
@@ -275,7 +279,7 @@ def test_a_killed_supervisor_leaves_no_process(run: Run, in_production: Path) ->
     served.supervisor.kill()
     served.supervisor.wait()
     wait(lambda: not Path(f"/proc/{service}").exists())
-    assert status_of(run, served.project).endswith(" -")
+    assert serving(run, served.project) == "-"
 
 
 def test_a_clone_without_the_branch_serves_and_follows_origin(

@@ -35,6 +35,9 @@ app = typer.Typer(
 
 console = Console(highlight=False, soft_wrap=True)
 
+WIDE = 1000
+"""Characters, of a table that is never cut: why a release is refused is said in full."""
+
 Environment = Annotated[str, typer.Argument(help="The environment: staging or prod.")]
 
 Revision = Annotated[
@@ -199,7 +202,7 @@ def status() -> None:
     table.add_column("% False positives", width=9)
     table.add_column("Gate", no_wrap=True)
     table.add_column("Since", no_wrap=True)
-    table.add_column("Serving")
+    table.add_column("Serving", no_wrap=True)
     for each in environment_status.of_every_environment(Git.here()):
         table.add_row(
             each.environment,
@@ -212,7 +215,7 @@ def status() -> None:
             each.when or "-",
             escape(each.serving or "-"),
         )
-    console.print(table)
+    Console(width=WIDE).print(table)
 
 
 @app.command()
@@ -291,10 +294,11 @@ def predict(
     with deployment.of(Git.here(), environment, say=complain) as deployed:
         predictor = Predictor(deployed.folder / "deploy")
     body = json.dumps(predictor.schema.example()) if row is None else row
-    decoded = Contract(predictor.schema).decode(body.encode(), most_rows=1)
+    contract = Contract(predictor.schema)
+    decoded = contract.decode(body.encode(), most_rows=1)
     for warning in decoded.warnings:
         complain(f"warning: {warning}")
-    predictions = predictor.predict(decoded.columns)
+    predictions = predictor.predict(contract.arrays(decoded.values))
     probabilities = predictions.probabilities[0].tolist()
     answer = {
         "row": json.loads(body),

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import pyarrow as pa
@@ -61,6 +61,18 @@ class Finished:
     rows: int
     rejected: int
     finished_at: datetime
+
+
+def facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
+    """What is known of a finished batch, but for its profile, where there are no columns for it."""
+    return {
+        **asdict(batch),
+        "started_at": batch.started_at.isoformat(timespec="microseconds"),
+        "rows": outcome.rows,
+        "rejected": outcome.rejected,
+        "warnings": outcome.warnings,
+        "finished_at": outcome.finished_at.isoformat(timespec="microseconds"),
+    }
 
 
 def identity(*parts: str | None) -> str:

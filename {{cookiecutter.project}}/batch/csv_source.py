@@ -31,6 +31,7 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 BOM = b"\xef\xbb\xbf"
 PIECE = 1_000_000
 LONGEST = 32_000_000
+HEADER = 1_000_000
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -177,7 +178,7 @@ class CsvText:
 def open_source(file: File, known: Collection[str]) -> CsvSource:
     """The header is read with the delimiter that finds most of the known columns in it."""
     with opened(file) as (_, stream):
-        start = stream.read(PIECE)
+        start = stream.read(HEADER)
     content = start.removeprefix(BOM)
     text = decoded(content[: content.rfind(b"\n") + 1] or content, file.path, 1)
     headers = [header(text, delimiter, file) for delimiter in DELIMITERS]

@@ -45,6 +45,10 @@ def opened(url: Url) -> Destination:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        known = ", ".join(f"{scheme}://" for scheme in MODULES)
-        raise UsageError(f"--to {url} is nothing that this project can write to: {known}") from None
+        raise unknown(url) from None
     return cast(Destination, module.opened(url))
+
+
+def unknown(url: Url) -> UsageError:
+    known = ", ".join(f"{scheme}://" for scheme in MODULES)
+    return UsageError(f"--to {url} is nothing that this project can write to: {known}, or a folder")

@@ -252,11 +252,11 @@ class Relational(ABC):
             raise self._translated(error) from error
 
     def _translated(self, error: adbc.Error) -> BatchError:
-        reason = re.sub(r"^[A-Z_]+: |\[\w+\] ", "", str(error)).strip().splitlines()[0]
+        reason = said(error)
         if error.sqlstate == "23505" or "UNIQUE constraint failed" in reason:
             return DuplicateKey(reason)
         if isinstance(error, adbc.ProgrammingError):
-            return BatchError(f"{self.url}: {reason}")
+            return Refused(f"{self.url} is not as it should be: {reason}; nothing was stored")
         return Away(f"{self.url} can't be used now: {reason}; nothing was stored, try again later")
 
     def _migrate(self) -> None:
@@ -308,12 +308,19 @@ class Stream:
     def _kept(self) -> Iterator[pa.RecordBatch]:
         try:
             for batch in self._rows:
-                yield batch
-                self._before += len(batch)
+                self._before += self._last.num_rows if self._last else 0
                 self._last = batch
+                yield batch
         except BaseException as error:
             self.failure = error
             raise
+
+
+def said(error: adbc.Error) -> str:
+    """The line that says why, of the lines in which a driver says also what it was asked."""
+    text = re.sub(r"^[A-Z_]+: |\[\w+\] ", "", str(error)).strip()
+    why = re.search(r"(?:ERROR|FATAL): +(.*)", text)
+    return why[1] if why else text.splitlines()[0]
 
 
 def duplicate(key: str) -> DuplicateKey:

@@ -63,7 +63,7 @@ def refuse_secrets(parts: SplitResult) -> None:
 
 def redacted(text: str) -> str:
     """The text with the password of any URL in it left out."""
-    text = re.sub(r"(\w+://[^/@:\s]*):[^/\s]*@", r"\1:***@", text)
+    text = re.sub(r"(\w+://[^/@:\s]*):[^/\s]+@", r"\1:***@", text)
     return re.sub(
         rf"([?&][^=&\s]*(?:{SECRET.pattern})[^=&\s]*=)[^&\s]*", r"\1***", text, flags=re.I
     )

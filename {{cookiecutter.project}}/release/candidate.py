@@ -132,8 +132,8 @@ def compare(repo: Repo, champion: str) -> dict[str, Any]:
     tree = Path(repo.root_dir)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        rescoring.lay_out(repo, champion, place)
         try:
+            rescoring.lay_out(repo, champion, place)
             scores = rescoring.scores(place, tree / "data/prepared/test.parquet")
             result: dict[str, Any] = json.loads(python("pipeline.compare", scores, cwd=tree))
         except subprocess.CalledProcessError as error:

@@ -65,13 +65,13 @@ def serving(git: Git, environment: str) -> str | None:
         return None
     told = named(model)
     if refused := model.get("refused"):
-        told += f", refused {named(refused)}: {refused['reason']}"
+        told += f", refused {named(refused)}: {refused['reason'].splitlines()[0]}"
     return told
 
 
 def named(model: Mapping[str, Any]) -> str:
-    """The version, or the commit of what has none."""
-    return model["version"] or str(model["commit"])[:7]
+    """The version, or the commit of what has none; of a branch that has diverged there is neither."""
+    return model["version"] or (model["commit"] or "")[:7] or "its branch"
 
 
 def report(git: Git, commit: str, name: str) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def field(column: Column, schema: Schema) -> Document:
 
 def numbers(column: Column, schema: Schema) -> Document:
     strict = schema.policy.out_of_range == "error"
-    low, high = bounds(column) if strict else (-LARGEST, LARGEST)
+    low, high = bounds(column) if strict else (-int(LARGEST), int(LARGEST))  # to the last digit
     return {"minimum": low, "maximum": high, "examples": [column.example]}
 
 

@@ -14,7 +14,7 @@ from serving.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 that proxies keep an idle connection, so that they close it first."""
-DRAIN_SECONDS = 5
+DRAIN_SECONDS = 3
 
 
 class Server(uvicorn.Server):

@@ -35,7 +35,11 @@ def read(
     """`environments/<name>.yaml` as released, then SERVE_... variables, then options, the last wins."""
     file = f"environments/{release.environment}.yaml"
     told = [
-        *((name, value, f"{file}, serve.{name}") for name, value in release.serve.items()),
+        *(
+            (name, value, f"{file}, serve.{name}")
+            for name, value in release.serve.items()
+            if name in TYPES  # a newer release may hold more
+        ),
         *(
             (name.removeprefix(PREFIX).lower(), text, name)
             for name, text in variables.items()

@@ -125,10 +125,3 @@ def running(
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
 
-
-def refused(folder: Path, *options: str, variables: Mapping[str, str] = NONE) -> str:
-    """What it says instead of starting."""
-    process = launched(folder, *options, variables=variables)
-    output, errors = process.communicate(timeout=30)
-    assert (process.returncode, output) == (1, ""), errors
-    return errors

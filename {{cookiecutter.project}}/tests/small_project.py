@@ -1,15 +1,17 @@
 """A project with a small table, made for the columns that params.yaml declares, so that the tests
 stay true whatever table the project is given."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
-from pipeline import params
+from pipeline import deploy, evaluate, gate, params, prepare, train
 
 PROJECT = Path(__file__).parents[1]
 ROWS = 600
@@ -29,6 +31,32 @@ ENVIRONMENTS = {
     "staging": ENVIRONMENT.format(fraction=1.0, on_failure="stop"),
     "prod": ENVIRONMENT.format(fraction=1.0, on_failure="stop"),
 }
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory: a small project of which nothing was run."""
+    make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    make(folder)
+    with contextlib.chdir(folder):
+        for stage in (prepare, train, evaluate, gate, deploy):
+            stage.main()
+    return folder
+
+
+@pytest.fixture
+def trained(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory: a small project of which every stage was run."""
+    shutil.copytree(finished, tmp_path, symlinks=True, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def make(folder: Path) -> None:

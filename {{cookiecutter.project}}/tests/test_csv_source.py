@@ -71,7 +71,7 @@ def test_a_byte_order_mark_quotes_and_spaces_of_the_header(written: Callable[...
 
 
 def test_a_line_of_other_cells_is_broken_and_its_line_is_told(written: Callable[..., None]) -> None:
-    written("n,t\n1,x\n2\n\n3,y\n4,z,z\n5,w")
+    written("n,t\n1,x\n2\n\n3,y\n4,z,z\n5,w\n")
     assert rows() == [(1.0, "x"), (3.0, "y"), (5.0, "w")]
     reason = "{} cells, and the header has 2"
     assert broken() == [(3, reason.format(1)), (6, reason.format(3))]

@@ -37,9 +37,7 @@ def test_a_password_is_refused_and_not_repeated(url: str, cure: str) -> None:
 )
 def test_what_holds_no_password_is_taken_and_shown_as_it_is(url: str) -> None:
     parsed = urls.parse(url)
-    assert parsed.text == url
-    if ":@" not in url:
-        assert str(parsed) == url
+    assert parsed.text == str(parsed) == url
 
 
 def test_the_parts_of_a_url() -> None:
