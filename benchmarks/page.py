@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import fill
 
 
 def machine() -> str:
@@ -16,6 +17,10 @@ def machine() -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()}, {os.cpu_count()} cores "
         f"({cpu[1] if cpu else platform.machine()}), Python {platform.python_version()}."
     )
+
+
+def paragraph(text: str) -> str:
+    return fill(text, 100, break_on_hyphens=False)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

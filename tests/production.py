@@ -17,7 +17,9 @@ TABLE = Path("data/raw/adult.csv")
 
 
 @pytest.fixture(scope="session")
-def production(run: Run, bake: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def production(
+    run: Run, bake: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     directory = tmp_path_factory.mktemp("released")
     (directory / "storage").mkdir()
     project = bake(directory, remote_url=str(directory / "storage"))

@@ -75,7 +75,7 @@ class Container:
         return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def podman(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Podman:
     settings = {
         "CONTAINERS_CONF": str(ENGINE / "containers.conf"),
@@ -175,7 +175,7 @@ def test_the_image_answers_as_the_release_does(run: Run, project: Path, service:
     assert answer["predictions"][0]["probability"] == expected["probability"]
     assert service.ask("GET", "/model")[1]["version"] == "v1.0.1"
     assert service.ask("POST", "/predict", expected["row"], key="another")[0] == 401
-    assert service.state["Healthcheck"]["Status"] == "healthy"
+    assert service.state["Health"]["Status"] == "healthy"
 
 
 def test_prod_without_a_key_does_not_start(podman: Podman, image: str) -> None:
@@ -224,7 +224,7 @@ def test_no_secret_is_left_in_the_image(podman: Podman, image: str) -> None:
     assert SECRET not in json.dumps(podman.inspect(image))
 
 
-def test_labels_user_and_size(run: Run, project: Path, podman: Podman, image: str) -> None:
+def test_labels_user_and_size(run: Run, podman: Podman, project: Path, image: str) -> None:
     found = podman.inspect(image)
     assert found["Config"]["User"] == "10001:10001"
     assert found["Config"]["StopSignal"] in ("SIGTERM", "15")
@@ -238,7 +238,7 @@ def test_labels_user_and_size(run: Run, project: Path, podman: Podman, image: st
 
 
 def test_rolling_back_is_to_run_the_image_of_the_version_before(
-    run: Run, project: Path, podman: Podman, image: str, start: Callable[..., Container]
+    run: Run, podman: Podman, project: Path, image: str, start: Callable[..., Container]
 ) -> None:
     before = build(podman, project, "--version", "v1.0.0")
     assert (before, image) == (f"{NAME}:v1.0.0", f"{NAME}:v1.0.1")
@@ -249,7 +249,7 @@ def test_rolling_back_is_to_run_the_image_of_the_version_before(
     assert service.ask("GET", "/model")[1]["version"] == "v1.0.0"
 
 
-def test_the_composition_runs(project: Path, podman: Podman, image: str, tmp_path: Path) -> None:
+def test_the_composition_runs(podman: Podman, project: Path, image: str, tmp_path: Path) -> None:
     if not shutil.which("podman-compose"):
         pytest.skip("podman-compose is not there: `make engine` installs it")
     port = free_port()

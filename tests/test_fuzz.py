@@ -32,9 +32,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import soak
 from serving import schema
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "2000"))
+SHARES = {"positive": 0.2, "negative": 0.1, "bytes": 0.4, "rows": 0.3}
 SEED = int(os.environ.get("FUZZ_SEED", "0")) or int.from_bytes(os.urandom(4))
 PATIENCE = 5.0
 """Seconds that no answer may take, on a machine that does much else."""
@@ -97,6 +99,10 @@ def service(folder: Path) -> Iterator[Service]:
     assert [line for line in service.lines if line["level"] != "info"] == []
 
 
+def requests(kind: str) -> int:
+    return round(SHARES[kind] * REQUESTS)
+
+
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_requests_made_of_its_own_document(service: Service, mode: GenerationMode) -> None:
     document = schemathesis.openapi.from_url(f"http://127.0.0.1:{service.port}/openapi.json")
@@ -104,7 +110,7 @@ def test_requests_made_of_its_own_document(service: Service, mode: GenerationMod
 
     @seed(SEED)
     @settings(
-        max_examples=REQUESTS // 4,
+        max_examples=requests(mode.value),
         deadline=None,
         database=None,
         phases=[Phase.generate],
@@ -115,6 +121,7 @@ def test_requests_made_of_its_own_document(service: Service, mode: GenerationMod
         case.call_and_validate(checks=CONFORMS, timeout=PATIENCE)
 
     conforms()
+    soak.note("fuzz", requests=requests(mode.value), of=mode.value, seed=SEED)
 
 
 @pytest.mark.parametrize("garbled", ["bytes", "rows"])
@@ -124,7 +131,7 @@ def test_requests_made_of_its_example(service: Service, folder: Path, garbled: s
     make: Callable[[Random, dict[str, Any]], bytes] = {"bytes": bytes_of, "rows": rows_of}[garbled]
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
     with closing(connection):
-        for number in range(REQUESTS // 4):
+        for number in range(requests(garbled)):
             body = make(draw, row)
             connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
@@ -132,6 +139,7 @@ def test_requests_made_of_its_example(service: Service, folder: Path, garbled: s
             place = f"seed {SEED}, request {number}: {body[:300]!r}"
             assert answer.status in STATUSES, place
             assert ("predictions" if answer.status == 200 else "error") in content, place
+    soak.note("fuzz", requests=requests(garbled), of=garbled, seed=SEED)
 
 
 def bytes_of(draw: Random, row: dict[str, Any]) -> bytes:

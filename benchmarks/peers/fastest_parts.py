@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, csv, parquet
 
+import batch.without_pandas  # noqa: F401  # Arrow would import it, which takes a second
 from serving.predictor import Predictions, Predictor
 from serving.schema import Schema
 

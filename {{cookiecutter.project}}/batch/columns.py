@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from batch.csv_source import number_of
 from serving.contract import LARGEST, bounds
 from serving.faults import Kind
 from serving.inputs import Columns
@@ -114,6 +113,14 @@ def parsed(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
     positions = cells.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
     unknown = ~np.array([*known, False])
     return Numbers(np.array([*values, np.nan])[positions] + 0.0, unknown[positions], cells)
+
+
+def number_of(text: str) -> float:
+    """NaN for what is no number."""
+    try:
+        return np.nan if "_" in text else float(text)
+    except ValueError:
+        return np.nan
 
 
 def texts(cells: pa.Array, missing: tuple[str, ...]) -> Texts:

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from batch.columns import number_of
 from batch.errors import SourceError
 from batch.files import COMPRESSED, File
 from batch.pieces import Broken, Piece, Records, Wanted
@@ -278,14 +279,6 @@ def opened(file: File) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 def has_numbers(missing: Sequence[str]) -> bool:
     """Whether a text for "unknown" is a number, that spaces or another spelling may hide."""
     return any(np.isfinite(number_of(text)) for text in missing)
-
-
-def number_of(text: str) -> float:
-    """NaN for what is no number."""
-    try:
-        return np.nan if "_" in text else float(text)
-    except ValueError:
-        return np.nan
 
 
 def array_of(column: pa.ChunkedArray) -> pa.Array:

@@ -14,6 +14,7 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -222,7 +223,7 @@ class Claim:
         }
         rows = (f"predictions:{batch.environment}:", f", {json.dumps(common)[1:]}", started_at, ttl)
         keys = [self._loaded, f"{self._loaded}:place"]
-        record: list[str | int] = [*chain.from_iterable(facts(batch, outcome).items())]
+        record = [part for fact in facts(batch, outcome).items() for part in map(str, fact)]
         begin, put = map(self._client.register_script, (BEGIN, PUT))
         with self._client.pipeline() as together:
             begin(
@@ -230,7 +231,7 @@ class Claim:
                 [self._token, outcome.rows, LEASE, ttl, *record],
                 together,
             )
-            for most in [*[SLICE] * (outcome.rows // SLICE), "inf"]:
+            for most in [*[str(SLICE)] * (outcome.rows // SLICE), "inf"]:
                 put([*keys, f"newest:{batch.environment}"], [*rows, most], together)
             begun, *_ = together.execute()
         return bool(begun)
@@ -276,11 +277,10 @@ def beginnings(rows: pa.RecordBatch) -> pa.Array:
 
 
 def duplicate(keys: Sequence[str]) -> DuplicateKey:
-    """The first of these that comes twice; it may also have come before them."""
-    twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
-    one = (
-        f"the key {twice!r}" if twice else f"one key, among those from {keys[0]!r} to {keys[-1]!r}"
-    )
+    """Of these, the last to be loaded, one is there twice or was there before."""
+    key, times = Counter(keys).most_common(1)[0]
+    between = f"a key that is one of those from {keys[0]!r} to {keys[-1]!r}"
+    one = f"the key {key!r}" if times > 1 else between
     return DuplicateKey(
         f"two rows of the batch have {one}, and nothing was stored: name another --key, or leave it "
         "out to know rows by file and number"

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import os
 import signal
 import stat
 import subprocess
@@ -308,6 +309,21 @@ def test_a_process_that_is_ended_leaves_nothing_and_the_next_completes(
     assert stored("SELECT count(*) FROM predictions") == [0]
     run(released)
     assert stored("SELECT count(*) FROM predictions") == [20_000]
+
+
+def test_progress_is_shown_on_a_terminal_alone(released: Path, arrived: Path) -> None:
+    assert process(released).stderr == ""
+    ours, theirs = os.openpty()
+    subprocess.run(
+        small_batch.command(released, force=True),
+        env={**small_batch.variables(released), "TERM": "xterm"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    assert "100 %  200 rows" in os.read(ours, 100_000).decode()
+    os.close(ours)
 
 
 def test_a_batch_needs_no_pandas(released: Path, arrived: Path) -> None:
