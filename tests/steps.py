@@ -1,66 +1,62 @@
-"""A batch as a process that stops before each of its steps, until it is let go on.
+"""A batch as a process that stops before each of its steps, so that faults strike where they should."""
 
-The steps are what a database sees of it: each statement, each piece of rows, each commit, the end. They
-are named by what is done and for which time: "rows 7", "commit 2".
-"""
-
+import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import PIPE
 from typing import Any
 
 import small_batch
 
 MARK = "step: "
-PIECE = 100_000
+SCRIPT = Path(__file__).with_name("stepwise.py")
 
 
-class Steps:
-    """Steps are iterated once; whatever else it prints is `said` then."""
+class Steps(Iterator[str]):
+    """The names of the steps, each before it is taken; the next one is asked for when it may be."""
 
-    def __init__(self, process: "Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdin
+        assert process.stdout
         self.process = process
-        self.said: list[str] = []
+        self.said = ""
+        self._go, self._come = process.stdin, process.stdout
+        self._waits = False
 
-    def __iter__(self) -> Iterator[str]:
-        assert self.process.stdout
-        assert self.process.stdin
-        for line in self.process.stdout:
-            if not line.startswith(MARK):
-                self.said.append(line)
-                continue
-            yield line.removeprefix(MARK).strip()
-            self.process.stdin.write("\n")
-            self.process.stdin.flush()
+    def __next__(self) -> str:
+        if self._waits:
+            self._go.write("\n")
+            self._go.flush()
+        for line in self._come:
+            self._waits = line.startswith(MARK)
+            if self._waits:
+                return line.removeprefix(MARK).strip()
+            self.said += line
+        raise StopIteration
 
     def until(self, moment: str) -> str:
-        """The name of the first step that fits the pattern; it has not been taken."""
+        """The first step of this pattern."""
         return next(step for step in self if fnmatch(step, moment))
 
     def ended(self) -> tuple[int, str]:
-        """Goes on to the end: the exit code, and the last line on standard error."""
-        assert self.process.stdin
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        """Its exit code and what it says last, after all other steps."""
         for _ in self:
             pass
         assert self.process.stderr
-        errors = self.process.stderr.read()
-        assert "Traceback" not in errors, errors
-        return self.process.wait(), errors.strip().rpartition("\n")[2]
+        said = self.process.stderr.read()
+        assert "Traceback" not in said, said
+        return self.process.wait(), (said or self.said).strip().rpartition("\n")[2]
 
 
 @contextmanager
-def stepped(release: Path, **fields: Any) -> Iterator[Steps]:
-    *_, order = small_batch.command(release, **fields)
-    command = [sys.executable, __file__, order]
-    environment = {**small_batch.variables(release), "PYTHONWARNINGS": ""}
-    with Popen(
-        command, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+def stepped(release: Path, **order: Any) -> Iterator[Steps]:
+    command = [sys.executable, str(SCRIPT), small_batch.command(release, **order)[-1]]
+    variables = small_batch.variables(release)
+    with subprocess.Popen(
+        command, env=variables, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
     ) as process:
         try:
             yield Steps(process)

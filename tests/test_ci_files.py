@@ -28,8 +28,8 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not shutil.which(tool):
             pytest.skip(f"GitLab's jobs are not run: there is no {tool}")
     folder = tmp_path_factory.mktemp("gitlab")
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", RUNNER]
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False)
+    install = ["npm", "install", "--prefix", folder, "--silent", "--no-audit", "--no-fund", RUNNER]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"GitLab's jobs are not run: npm can't install {RUNNER}: {done.stderr}")
     return folder / "node_modules/.bin/gitlab-ci-local"

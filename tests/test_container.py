@@ -90,7 +90,7 @@ def podman(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def project(
-    run: Run, production: Path, podman: Podman, tmp_path_factory: pytest.TempPathFactory
+    run: Run, podman: Podman, production: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """v1.0.0 was in prod; v1.0.1, the same model behind a key, is."""
     copy = tmp_path_factory.mktemp("container") / "copy"

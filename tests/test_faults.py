@@ -13,12 +13,12 @@ from pathlib import Path
 import instant_project
 import psutil
 import pytest
-import soak
 import truth
 from fault import KILLED_BEFORE, KILLED_DURING, Command, meanwhile
 from instant_project import promote, set_quality
 from truth import refs
 
+import soak
 from release import lockfile, records, rollback
 from release.errors import Refused, ReleaseError
 from release.git import Git

@@ -17,7 +17,6 @@ from random import Random
 
 import instant_project
 import pytest
-import soak
 import truth
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -28,6 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+import soak
 from release import branches, dvc, environments, promotion, records, repro, rollback
 from release.errors import Refused, StageFailed
 from release.git import Git
@@ -377,7 +377,7 @@ STEPS: dict[Callable[[History, Random], None], int] = {
     History.finish_feature: 3,
     History.merge_downstream: 1,
     History.mend_prod: 1,
-    History.pick_fix: 1,
+    History.pick_fix: 3,
     History.promote: 6,
     History.roll_back: 5,
 }

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import small_batch
-from redis import AuthenticationError, ConnectionError, Redis
+from redis import AuthenticationError, Redis, RedisError
 from servers import free_port
 from small_batch import process, stored, table
 
@@ -50,7 +50,7 @@ class Server:
             return bool(Redis(port=self.port).ping())
         except AuthenticationError:
             return True
-        except ConnectionError:
+        except RedisError:
             return False
 
     def kill(self) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -41,6 +43,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._observed = observed
         self._tell_ready = tell_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """For good: uvicorn would raise them again at the end, and the process end by them."""
+        for number in uvicorn.server.HANDLED_SIGNALS:
+            signal.signal(number, self.handle_exit)
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -123,5 +123,5 @@ def running(
     finally:
         process.terminate()
         _, errors = process.communicate(timeout=30)
-    assert (errors, process.returncode) == ("", 0)
+    assert (process.returncode, errors) == (0, ""), (process.returncode, errors)
 
