@@ -83,12 +83,16 @@ class ParquetFolder:
         outcome: Callable[[], Outcome],
     ) -> None:
         writer = parquet.ParquetWriter(file, SCHEMA, compression="zstd")
-        for group in groups(rows):
+        try:
+            for group in groups(rows):
+                with writable(self.url):
+                    writer.write_table(completed(group, batch))
+            writer.add_key_value_metadata(metadata(batch, outcome()))
             with writable(self.url):
-                writer.write_table(completed(group, batch))
-        writer.add_key_value_metadata(metadata(batch, outcome()))
-        with writable(self.url):
-            writer.close()
+                writer.close()
+        except BaseException:
+            writer.is_open = False  # it would complete the file when it is collected
+            raise
 
 
 class LocalFolder:
@@ -109,16 +113,18 @@ class LocalFolder:
         with writable(self._url):
             self._path.mkdir(exist_ok=True)
             file = locked(partial)
-        with file:
-            try:
-                yield file
-                with writable(self._url):
-                    file.flush()
-                    os.fsync(file.fileno())
-                    partial.replace(self._path / name)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
+        try:
+            yield file
+            with writable(self._url):
+                file.flush()
+                os.fsync(file.fileno())
+                partial.replace(self._path / name)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            with suppress(OSError):  # on a full disk
+                file.close()
 
 
 class RemoteFolder:
@@ -139,11 +145,11 @@ class RemoteFolder:
     def new(self, name: str) -> Iterator[IO[bytes]]:
         """Uploaded in one: object storage shows no part of it. Of two runs of a batch at once the
         later one replaces the rows of the other by the same."""
-        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-            yield file
+        with tempfile.TemporaryDirectory() as here:
+            with LocalFolder(self._url, Path(here)).new(name) as file:
+                yield file
             with files.answered(self._url.text):
-                file.flush()
-                self._filesystem.put_file(file.name, f"{self._path}/{name}")
+                self._filesystem.put_file(f"{here}/{name}", f"{self._path}/{name}")
 
 
 def locked(path: Path) -> IO[bytes]:
