@@ -98,7 +98,7 @@ def service(folder: Path) -> Iterator[Service]:
         assert bystander.waits, "the bystander got no answer"
         assert max(bystander.waits) < PATIENCE
         assert service.client.get("/ready").status_code == 200
-    assert [line for line in service.lines if line["level"] != "info"] == []
+    assert [line for line in service.lines if line["level"] == "error"] == []
 
 
 def requests(kind: str) -> int:

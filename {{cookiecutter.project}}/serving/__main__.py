@@ -49,6 +49,7 @@ def serve(folder: Path, asked: argparse.Namespace) -> None:
     listening = server.listen(told) if asked.fd is None else server.inherited(asked.fd)
     log = Log(sys.stdout.buffer, released.name)
     logging.basicConfig(handlers=[Handler(log)], level=logging.WARNING)
+    logging.captureWarnings(True)
     metrics = Metrics(released, predictor.schema)
     endpoint = PredictionEndpoint(predictor, released.name, settings=told, key=key, metrics=metrics)
     app = service.create(

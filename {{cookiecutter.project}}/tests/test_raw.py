@@ -19,6 +19,12 @@ PARAMS = PrepareParams.model_validate(
             "category": ["soil"],
             "ignored": ["note"],
         },
+        "contract": {
+            "missing_value": "warning",
+            "unknown_category": "warning",
+            "out_of_range": "warning",
+            "extra_column": "error",
+        },
         "split": {"validation": 0.2, "test": 0.2, "seed": 1},
     }
 )

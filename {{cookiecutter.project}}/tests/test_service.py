@@ -235,7 +235,9 @@ def test_prometheus_reads_requests_seconds_faults_and_predictions(day: Day, inpu
     assert values['http_requests_total{route="/predict",status="200"}'] == "1.0"
     assert values['http_requests_total{route="other",status="404"}'] == "1.0"
     assert values['http_request_duration_seconds_count{route="/predict"}'] == "3.0"
-    assert sum(float(values[f'predictions_total{{class="{name}"}}']) for name in inputs.classes) == 2
+    assert (
+        sum(float(values[f'predictions_total{{class="{name}"}}']) for name in inputs.classes) == 2
+    )
     faults = f'input_faults_total{{column="{number(inputs)}",kind="%s",severity="%s"}}'
     assert values[faults % ("range", "warning")] == "1.0"
     assert values[faults % ("missing", "error")] == "1.0"
