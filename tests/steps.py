@@ -7,11 +7,16 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from subprocess import PIPE
+from threading import Timer
 from typing import Any
 
+import pytest
 import small_batch
 
 MARK = "step: "
+PATIENCE = 60
+"""Seconds after which a batch that waits for what does not come is killed."""
+
 SCRIPT = Path(__file__).with_name("stepwise.py")
 
 
@@ -39,7 +44,10 @@ class Steps(Iterator[str]):
 
     def until(self, moment: str) -> str:
         """The first step of this pattern."""
-        return next(step for step in self if fnmatch(step, moment))
+        for step in self:
+            if fnmatch(step, moment):
+                return step
+        pytest.fail(f"there was no step {moment!r}; it said {self.said!r}")
 
     def ended(self) -> tuple[int, str]:
         """Its exit code and what it says last, after all other steps."""
@@ -58,7 +66,10 @@ def stepped(release: Path, **order: Any) -> Iterator[Steps]:
     with subprocess.Popen(
         command, env=variables, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
     ) as process:
+        watchdog = Timer(PATIENCE, process.kill)
+        watchdog.start()
         try:
             yield Steps(process)
         finally:
+            watchdog.cancel()
             process.kill()

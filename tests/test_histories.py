@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 import soak
-from release import branches, dvc, environments, promotion, records, repro, rollback
+from release import arrivals, branches, dvc, environments, promotion, records, repro, rollback
 from release.errors import Refused, StageFailed
 from release.git import Git
 from release.records import Record
@@ -280,8 +280,8 @@ class History(RuleBasedStateMachine):
         source = environments.upstream(environment)
         with self.refusable(who, f"promotes {source} to {environment}"):
             record = promotion.promote(person.git, environment, print, accepted=accepted)
-            tips = [branches.tip(person.git, name) for name in (environment, source)]
-            assert branches.holds(person.git, *tips)
+            target, tip = (branches.tip(person.git, name) for name in (environment, source))
+            assert branches.holds(person.git, target, arrivals.release_of(person.git, tip))
             self.check(person, record)
 
     def roll_back(self, chance: Random) -> None:

@@ -12,6 +12,7 @@ import uvicorn
 
 from serving.errors import StartError
 from serving.observation import Observation
+from serving.protocol import Protocol
 from serving.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
@@ -29,7 +30,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             observed,
             loop="uvloop",
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
