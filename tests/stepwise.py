@@ -26,7 +26,7 @@ def step(what: str) -> None:
     sys.stdin.readline()
 
 
-class Statement(adbc.AdbcStatement):  # type: ignore[misc]
+class Statement(adbc.AdbcStatement):
     text = ""
 
     def set_sql_query(self, query: str) -> None:
@@ -46,7 +46,7 @@ class Statement(adbc.AdbcStatement):  # type: ignore[misc]
         return super().execute_update()
 
 
-class Connection(adbc.AdbcConnection):  # type: ignore[misc]
+class Connection(adbc.AdbcConnection):
     def commit(self) -> None:
         step("commit")
         super().commit()
@@ -60,7 +60,7 @@ class Tally(tally.Tally):
 
 
 if __name__ == "__main__":
-    adbc.AdbcStatement, adbc.AdbcConnection = Statement, Connection
+    vars(adbc).update(AdbcStatement=Statement, AdbcConnection=Connection)
     tally.Tally = Tally  # type: ignore[misc]
     csv_source.PIECE = 100_000
     score.main()

@@ -361,10 +361,10 @@ def replace(file: Path) -> None:
     Path("other.csv").rename(file)
 
 
-CHANGES: dict[str, Callable[[Path], None]] = {
+CHANGES: dict[str, Callable[[Path], object]] = {
     "grows": grow,
     "is replaced": replace,
-    "is emptied": lambda file: file.write_text("") and None,
+    "is emptied": lambda file: file.write_text(""),
     "is removed": Path.unlink,
 }
 

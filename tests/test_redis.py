@@ -218,7 +218,7 @@ def test_the_same_answers_as_in_sqlite(
         assert (value["prediction"], value["model_version"]) == (prediction, version)
         assert value["batch_id"] == batch_id
         answered = [value["probability_negative"], value["probability_positive"]]
-        assert np.array_equal(np.float32(answered), np.float32([negative, positive]))
+        assert [*map(np.float32, answered)] == [*map(np.float32, (negative, positive))]
 
 
 def test_one_get_reads_all_there_is_to_know(redis: str, database: Redis) -> None:
