@@ -28,7 +28,16 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not shutil.which(tool):
             pytest.skip(f"GitLab's jobs are not run: there is no {tool}")
     folder = tmp_path_factory.mktemp("gitlab")
-    install = ["npm", "install", "--prefix", str(folder), "--silent", "--no-audit", "--no-fund", RUNNER]
+    install = [
+        "npm",
+        "install",
+        "--prefix",
+        str(folder),
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        RUNNER,
+    ]
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"GitLab's jobs are not run: npm can't install {RUNNER}: {done.stderr}")

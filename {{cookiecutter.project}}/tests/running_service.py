@@ -124,4 +124,3 @@ def running(
         process.terminate()
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, ""), (process.returncode, errors)
-
