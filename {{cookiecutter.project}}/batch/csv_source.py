@@ -91,9 +91,13 @@ class CsvText:
         return found or self._read(wanted, TEXT) or self._refused()
 
     def line(self, position: int) -> int:
-        if b'"' in self.text or b"\n\n" in self.text or b"\n\r" in self.text:
+        if not self.has_a_line_each:
             return self.lines[position]
         return self.first_line + position + (self.text[:1] in b"\r\n")
+
+    @cached_property
+    def has_a_line_each(self) -> bool:
+        return not any(sign in self.text for sign in (b'"', b"\n\n", b"\n\r"))
 
     @cached_property
     def lines(self) -> list[int]:

@@ -85,10 +85,10 @@ class ParquetFolder:
         writer = parquet.ParquetWriter(file, SCHEMA, compression="zstd")
         try:
             for group in groups(rows):
-                with writable(self.url):
+                with usable(self.url):
                     writer.write_table(completed(group, batch))
             writer.add_key_value_metadata(metadata(batch, outcome()))
-            with writable(self.url):
+            with usable(self.url):
                 writer.close()
         except BaseException:
             writer.is_open = False  # it would complete the file when it is collected
@@ -101,21 +101,20 @@ class LocalFolder:
         self._path = path
 
     def found(self, name: str) -> IO[bytes] | None:
-        try:
+        with usable(self._url), suppress(FileNotFoundError):
             return (self._path / name).open("rb")
-        except FileNotFoundError:
-            return None
+        return None
 
     @contextmanager
     def new(self, name: str) -> Iterator[IO[bytes]]:
         """Another run of the batch waits. Readers pass over names that begin with a dot."""
         partial = self._path / f".{name}.partial"
-        with writable(self._url):
+        with usable(self._url):
             self._path.mkdir(exist_ok=True)
             file = locked(partial)
         try:
             yield file
-            with writable(self._url):
+            with usable(self._url):
                 file.flush()
                 os.fsync(file.fileno())
                 partial.replace(self._path / name)
@@ -207,13 +206,13 @@ def read(file: IO[bytes]) -> dict[str, Any] | None:
 
 
 @contextmanager
-def writable(url: Url) -> Iterator[None]:
+def usable(url: Url) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
         raise Away(
-            f"{url} can't be written now: {reason}; nothing was stored, try again"
+            f"{url} can't be used now: {reason}; nothing was stored, try again later"
         ) from error
 
 

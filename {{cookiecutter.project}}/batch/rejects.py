@@ -3,12 +3,13 @@
 import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
 
-from batch.errors import UsageError
+from batch.errors import Away, UsageError
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,28 @@ class RejectsFile:
     def write(self, rejects: Sequence[Reject]) -> None:
         if not rejects:
             return
-        if self._file is None:
-            self._file = private(self.path)
-            csv.writer(self._file).writerow(["file", "line", "reasons"])
-        csv.writer(self._file).writerows(
-            (reject.file, reject.line, reject.reasons) for reject in rejects
-        )
+        with self._told():
+            if self._file is None:
+                self._file = private(self.path)
+                csv.writer(self._file).writerow(["file", "line", "reasons"])
+            csv.writer(self._file).writerows(
+                (reject.file, reject.line, reject.reasons) for reject in rejects
+            )
 
     def close(self) -> None:
-        if self._file:
-            self._file.close()
+        with self._told():
+            if self._file:
+                self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Away(
+                f"{self.path} can't be written now: {error.strerror}; nothing was stored, try again "
+                "later"
+            ) from error
 
 
 def private(path: Path) -> TextIO:

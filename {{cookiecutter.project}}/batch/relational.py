@@ -113,7 +113,7 @@ class Relational(ABC):
                 yield
                 self.commit()
             except BaseException:
-                with suppress(adbc.Error):
+                with suppress(adbc.Error, BatchError):
                     self.rollback()
                 raise
 

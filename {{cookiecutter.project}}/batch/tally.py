@@ -41,7 +41,8 @@ class Tally:
             yield rows
 
     def outcome(self) -> Outcome:
-        """Raises TooManyRejects."""
+        """Raises TooManyRejects. What was rejected is on the disk before the rest is stored."""
+        self._rejects.close()
         total = self.rows + self.rejected
         if self._limit.is_passed(self.rejected, total):
             raise TooManyRejects(

@@ -100,4 +100,4 @@ class Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level: Level = "error" if record.levelno >= logging.ERROR else "warning"
         error = record.exc_info[1] if record.exc_info else None
-        self._log.message(level, record.getMessage(), error)
+        self._log.message(level, record.getMessage().strip(), error)

@@ -21,7 +21,7 @@ OTHER = "other"
 PROCESS = secrets.token_hex(4)
 
 Shortcuts = Mapping[tuple[str, str], ASGIApp]
-"""Routes that are found without FastAPI, whose way there takes as long as half a prediction."""
+"""Routes that are found without FastAPI, whose way to one takes a tenth of the time of an answer."""
 
 
 class Observation:

@@ -1,6 +1,6 @@
 """POST /predict: the raw request, through the input contract and the model, to the raw answer.
 
-An ASGI application of its own: FastAPI's way to a route takes longer than the model.
+An ASGI application of its own: pydantic, Request and Response take longer than the model.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ class PredictionEndpoint:
             raise Problem(401, error, headers={"WWW-Authenticate": "ApiKey"})
 
     async def _in_time(self, headers: Headers, receive: Receive) -> Answer:
-        """As with asyncio.timeout, which takes three times as long, a tenth of a prediction."""
+        """As asyncio.timeout does, in a third of its time."""
         seconds, task = self._settings.max_seconds, cast(asyncio.Task[Any], asyncio.current_task())
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, task.cancel)

@@ -258,7 +258,7 @@ def test_a_disk_that_is_full_may_be_tried_again(released: Path, arrived: Path) -
     assert done.returncode == 5
     said = done.stderr.splitlines()[-1]
     assert said == (
-        "mlops: predictions can't be written now: File too large; nothing was stored, try again"
+        "mlops: predictions can't be used now: File too large; nothing was stored, try again later"
     )
     assert contents(FOLDER) == {}
 

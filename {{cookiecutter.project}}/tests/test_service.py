@@ -351,6 +351,32 @@ def test_what_is_no_http_is_refused_and_the_service_goes_on(
     assert service.client.get("/health").status_code == 200
 
 
+def test_a_client_that_asks_for_leave_to_send_gets_it(
+    service: Service, row: dict[str, Any]
+) -> None:
+    body = json.dumps(row).encode()
+    head = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
+        connection.sendall(
+            f"POST /predict HTTP/1.1\r\n{head}\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_requests_that_come_together_are_answered_in_order(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
+        connection.sendall(b"HEAD /health HTTP/1.1\r\n\r\nGET /health HTTP/1.1\r\n\r\n")
+        received = b""
+        while b"alive" not in received:
+            received += connection.recv(1000)
+    assert [line for line in received.split(b"\r\n") if b"HTTP/1.1" in line] == [
+        b"HTTP/1.1 405 Method Not Allowed",
+        b"HTTP/1.1 200 OK",
+    ]
+
+
 def test_after_sigterm_requests_on_open_connections_are_answered_and_then_closed(
     folder: Path, row: dict[str, Any]
 ) -> None:
