@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,6 +27,7 @@ PAGE = Path(__file__).with_suffix(".md")
 BATCH = 10
 FUZZ_REQUESTS = 100_000
 FAULTS = ("faults", "batch_faults", "fuzz")
+KINDS = (*FAULTS, "histories")
 
 Entry = Mapping[str, Any]
 
@@ -35,6 +36,7 @@ def main() -> int:
     asked = arguments()
     end = time.monotonic() + 60 * asked.minutes
     batches = [f"histories {seed}" for seed in range(1, 2 * asked.histories // BATCH + 1)]
+    jobs = [job for job in (*FAULTS, *batches) if job.split()[0] in asked.only]
     done = {entry["job"] for entry in entries(asked.log) if entry["kind"] == "passed"}
 
     def is_needed(job: str) -> bool:
@@ -45,9 +47,9 @@ def main() -> int:
         return run(job, asked.log) if is_needed(job) else True
 
     with ThreadPoolExecutor(2) as pool:
-        failed = [*pool.map(passes, [*FAULTS, *batches])].count(False)
-    PAGE.write_text(page(entries(asked.log), failed, asked.histories))
-    print(f"wrote {PAGE}; the log is {asked.log}")
+        failed = [*pool.map(passes, jobs)].count(False)
+    asked.page.write_text(page(entries(asked.log), failed, asked.histories))
+    print(f"wrote {asked.page}; the log is {asked.log}")
     return 1 if failed else 0
 
 
@@ -55,6 +57,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the faults and random histories.")
     parser.add_argument("--histories", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=120, help="no batch begins after them")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--log", type=Path, default=Path(tempfile.mkdtemp()) / "soak.jsonl")
     return parser.parse_args()
 
@@ -99,23 +103,24 @@ def page(log: Sequence[Entry], failed: int, asked: int) -> str:
     minutes = sum(entry["minutes"] for entry in passed)
     return "\n".join(
         [
-            "# Faults and random histories",
+            "# Faults, fuzzed requests and random histories",
             "",
             "    make soak",
             "",
             f"{datetime.now(UTC):%Y-%m-%d}, {soaked()}, {machine()}. {minutes:.0f} minutes of one "
             f"process; {len(passed)} batches of tests passed, {failed} failed.",
             "",
-            *kills([entry for entry in log if entry["kind"] == "kill"]),
-            "",
-            *batch_kills([entry for entry in log if entry["kind"] == "batch kill"]),
-            "",
-            *fuzzed([entry for entry in log if entry["kind"] == "fuzz"]),
-            "",
-            *histories(stories(log), asked),
-            "",
+            *(line for section in sections(log, asked) for line in (*section, "")),
         ]
     )
+
+
+def sections(log: Sequence[Entry], asked: int) -> Iterator[list[str]]:
+    """Of what was run."""
+    of_kind = {kind: [entry for entry in log if entry["kind"] == kind] for kind in SECTIONS}
+    yield from (SECTIONS[kind](found) for kind, found in of_kind.items() if found)
+    if told := stories(log):
+        yield histories(told, asked)
 
 
 def soaked() -> str:
@@ -201,6 +206,7 @@ def where(entry: Entry) -> str:
 
 
 SLICES = 20
+SECTIONS = {"kill": kills, "batch kill": batch_kills, "fuzz": fuzzed}
 
 
 def histories(told: Collection[Sequence[str]], asked: int) -> list[str]:

@@ -12,26 +12,29 @@ Waiting = list[tuple[Values, asyncio.Future[Predictions | None]]]
 
 
 class Gathering:
-    """A model takes hardly longer for ten rows than for one. So of the requests that arrive in one turn
-    of the event loop, the first is answered at once and the others together at its end."""
+    """A model takes hardly longer for ten rows than for one. So the requests that arrive in one turn of
+    the event loop are answered together at its end; but where few come, the first of them at once."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._waiting: Waiting = []
         self._open = False
+        self._crowded = False
 
     async def predict(self, rows: Values) -> Predictions:
         loop = asyncio.get_running_loop()
         if not self._open:
             self._open = True
             loop.call_soon(self._close)
-            return self._ask(rows)
+            if not self._crowded:
+                return self._ask(rows)
         answer: asyncio.Future[Predictions | None] = loop.create_future()
         self._waiting.append((rows, answer))
         return await answer or self._ask(rows)
 
     def _close(self) -> None:
         waiting, self._waiting, self._open = self._waiting, [], False
+        self._crowded = len(waiting) > 1
         together = self._together(waiting) if waiting else None
         start = 0
         for rows, answer in waiting:

@@ -44,6 +44,18 @@ def test_those_that_come_together_are_asked_about_together_and_each_gets_its_own
     assert model.asked == [1, 6]
 
 
+def test_while_many_come_not_even_the_first_is_asked_about_alone() -> None:
+    model = Model()
+    gathering = Gathering(model)
+
+    async def turns() -> None:
+        for requests in (3, 3, 1, 1):
+            await asyncio.gather(*(gathering.predict([(1,)]) for _ in range(requests)))
+
+    asyncio.run(turns())
+    assert model.asked == [1, 2, 3, 1, 1]
+
+
 def test_one_alone_is_answered_at_once() -> None:
     model = Model()
     assert asked(model, [[1]]) == [["1"]]
