@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -65,6 +66,12 @@ class Run:
         words = [f"{question}={answer}" for question, answer in (answers or {}).items()]
         place = ["--output-dir", str(directory)]
         return self(*command, *place, template, *words, cwd=directory, check=False, **variables)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """What a shell starts in the background ignores the signal, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

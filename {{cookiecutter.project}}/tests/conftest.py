@@ -1,4 +1,5 @@
 import contextlib
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,12 @@ def one_thread() -> Iterator[None]:
     """On a table this small threads only wait for each other; on a busy machine, for a minute."""
     with threadpool_limits(limits=1):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """What a shell starts in the background ignores the signal, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
