@@ -47,11 +47,11 @@ class Git:
 
     def export(self, revision: str, paths: Sequence[str], folder: Path) -> None:
         """Writes the paths, as they are at `revision`, into the folder."""
-        import tarfile
+        import zipfile
 
-        archive = self.raw("archive", "--format=tar", revision, "--", *paths)
-        with tarfile.open(fileobj=BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
+        archive = self.raw("archive", "--format=zip", revision, "--", *paths)
+        with zipfile.ZipFile(BytesIO(archive)) as file:
+            file.extractall(folder)
 
     def raw(self, *arguments: str, given: str | None = None) -> bytes:
         process = self._process(*arguments, given=given)
