@@ -62,7 +62,9 @@ def deploy(project: Path, words: str = "") -> str:
 def on_prod(in_prod: Path) -> Path:
     """With prod checked out, whose service answers, by the libraries that are installed."""
     git(in_prod, "switch", "--quiet", "prod")
-    (in_prod / "requirements/serve.txt").write_bytes((PROJECT / "requirements/serve.txt").read_bytes())
+    (in_prod / "requirements/serve.txt").write_bytes(
+        (PROJECT / "requirements/serve.txt").read_bytes()
+    )
     deploy(in_prod)
     return in_prod
 
