@@ -34,6 +34,11 @@ PIECES_PER_THREAD = 2
 CODE = Path(__file__).parents[1]
 ROOMS = ("batch", "serving")
 LIBRARIES = ("numpy", "onnxruntime", "pyarrow")
+CURE = (
+    "start the workers with what requirements/batch.txt locks, and PYTHONPATH set to the code of what "
+    "is released, such as `git archive prod`"
+)
+LOADING = Lock()
 
 Files = Mapping[str, bytes]
 """A bundle: its files by name."""
@@ -80,9 +85,8 @@ def connected(scheduler: str | None) -> Client:
         raise UsageError(
             "--engine dask needs --scheduler tcp://host:8786, a running Dask scheduler"
         )
-    logging.getLogger("distributed").setLevel(
-        logging.CRITICAL
-    )  # what it says of an end is said below
+    # What it says of an end is said below.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=SECONDS_TO_ANSWER, set_as_default=False)
     except ValueError as error:
@@ -107,12 +111,6 @@ def result(future: Future, order: Order) -> Scored:
     return scored
 
 
-CURE = (
-    "start the workers with what requirements/batch.txt locks, and PYTHONPATH set to the code of what "
-    "is released, such as `git archive prod`"
-)
-
-
 def answer(pickled: bytes, bundle: Files, key: str | None, expected: str) -> Scored:
     """What a worker does with a piece."""
     if same_answers() != expected:
@@ -120,9 +118,6 @@ def answer(pickled: bytes, bundle: Files, key: str | None, expected: str) -> Sco
     with LOADING:
         scorer = scorer_of(Bundle(bundle), key)
     return scorer(pickle.loads(pickled))  # noqa: S301  a worker runs what its scheduler sends anyway
-
-
-LOADING = Lock()
 
 
 class Bundle:

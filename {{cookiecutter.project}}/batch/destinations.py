@@ -2,13 +2,17 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import pyarrow as pa
 
+from batch import urls
 from batch.batches import Batch, Finished, Outcome
 from batch.errors import UsageError
 from batch.urls import Url
+
+if TYPE_CHECKING:
+    from batch.relational import Relational
 
 MODULES = {
     "sqlite": "batch.sqlite",
@@ -17,6 +21,7 @@ MODULES = {
     "rediss": "batch.redis_store",
 }
 FILES = "batch.parquet"
+RELATIONAL = ("sqlite", "postgresql")
 
 
 class Destination(Protocol):
@@ -47,6 +52,16 @@ def opened(url: Url) -> Destination:
             raise
         raise unknown(url) from None
     return cast(Destination, module.opened(url))
+
+
+def relational(text: str) -> "Relational":
+    """A database that keeps more than predictions: what was counted of them, and labels."""
+    url = urls.parse(text)
+    if url.scheme not in RELATIONAL:
+        raise UsageError(
+            f"{url} keeps no labels and no counts of what was scored; sqlite:// and postgresql:// do"
+        )
+    return cast("Relational", opened(url))
 
 
 def unknown(url: Url) -> UsageError:

@@ -9,6 +9,11 @@ BatchError              exit code 1: an input or the bundle is broken
 └── Away                exit code 5: what lies elsewhere is out of reach now; the batch may wait
 """
 
+import sys
+from collections.abc import Callable
+
+from serving.errors import ServingError
+
 
 class BatchError(Exception):
     exit_code = 1
@@ -40,3 +45,15 @@ class Away(BatchError):
 
 class AlreadyScored(Exception):
     """No error: another run has done the work."""
+
+
+def run(act: Callable[[], None]) -> None:
+    """Do what a process was started for: an error that we know is one message and its exit code."""
+    try:
+        act()
+    except (BatchError, ServingError) as error:
+        print(f"mlops: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        print("mlops: interrupted; nothing was stored", file=sys.stderr)
+        sys.exit(130)

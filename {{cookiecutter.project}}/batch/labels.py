@@ -3,22 +3,19 @@
 A label loaded again replaces the one before.
 """
 
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
 from pyarrow import csv, parquet
 
-from batch import monitor
-from batch.errors import BatchError, SourceError
+from batch import destinations, errors, order
+from batch.errors import SourceError
 from batch.relational import Relational
 from serving import schema
-from serving.errors import ServingError
 from serving.predictor import SCHEMA
 from serving.release import BUNDLE
 from serving.schema import Schema
@@ -46,46 +43,40 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def main() -> None:
-    try:
-        load(msgspec.json.decode(sys.argv[1], type=Order))
-    except msgspec.DecodeError as error:
-        sys.exit(f"mlops: this is no order ({error}): start with `mlops labels`")
-    except (BatchError, ServingError) as error:
-        print(f"mlops: {error}", file=sys.stderr)
-        sys.exit(getattr(error, "exit_code", 1))
+    errors.run(lambda: load(order.given(Order)))
 
 
-def load(order: Order) -> None:
+def load(asked: Order) -> None:
     """All labels of the file, or none."""
-    known = schema.read(Path(order.release) / BUNDLE / SCHEMA)
-    rows = read(order, known)
-    with closing(monitor.opened(order.to)) as database:
+    known = schema.read(Path(asked.release) / BUNDLE / SCHEMA)
+    rows = read(asked, known)
+    with closing(destinations.relational(asked.to)) as database:
         with database.transaction():
             store(database, rows)
         scored = int(database.query(KNOWN)["labels"][0].as_py())
     print(
-        f"loaded {len(rows):,} labels of {order.file}; {scored:,} labels are of rows that were scored"
+        f"loaded {len(rows):,} labels of {asked.file}; {scored:,} labels are of rows that were scored"
     )
 
 
-def read(order: Order, known: Schema) -> pa.Table:
+def read(asked: Order, known: Schema) -> pa.Table:
     """Raises SourceError that names what is missing, twice there, or no class of the model."""
-    label = order.label or known.target
-    table = table_of(Path(order.file), order.key, label)
-    rows = pa.table({"row_key": text(table[order.key]), "label": text(table[label])})
+    label = asked.label or known.target
+    table = table_of(Path(asked.file), asked.key, label)
+    rows = pa.table({"row_key": text(table[asked.key]), "label": text(table[label])})
     if rows.filter(pc.equal(rows["row_key"], "")).num_rows:
-        raise SourceError(f"{order.file}: a row has no {order.key!r}: nothing was loaded")
+        raise SourceError(f"{asked.file}: a row has no {asked.key!r}: nothing was loaded")
     others = set(rows["label"].unique().to_pylist()) - set(known.classes)
     if others:
         raise SourceError(
-            f"{order.file}: {label!r} holds {shown(others)}, and the model tells "
+            f"{asked.file}: {label!r} holds {shown(others)}, and the model tells "
             f"{' and '.join(map(repr, known.classes))} apart: nothing was loaded"
         )
     counts = pc.value_counts(rows["row_key"].combine_chunks())
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
         raise SourceError(
-            f"{order.file} names {shown(set(twice.to_pylist()))} more than once: nothing was loaded"
+            f"{asked.file} names {shown(set(twice.to_pylist()))} more than once: nothing was loaded"
         )
     return rows
 

@@ -3,31 +3,26 @@
 It reads what `mlops score` left in the database, counts by bin and labels; no row is kept for it.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from batch import destinations, drift, monitor_page, urls
+from batch import destinations, drift, errors, monitor_page, order
 from batch.drift import Drift, Spread
-from batch.errors import BatchError, UsageError
+from batch.errors import BatchError
 from batch.relational import Relational
 from serving import profile, release, schema
-from serving.errors import ServingError
 from serving.predictor import SCHEMA
-from serving.profile import Counts, Reference
+from serving.profile import Counts
 from serving.release import BUNDLE, Release
-
-RELATIONAL = ("sqlite", "postgresql")
 
 BATCHES = """
 SELECT count(*) AS batches, coalesce(sum(rows), 0) AS rows, coalesce(sum(rejected), 0) AS rejected,
@@ -36,7 +31,8 @@ FROM batches WHERE environment = ? AND started_at >= ?"""
 
 PROFILES = """
 SELECT "column", bin, sum(profiles.rows) AS rows FROM profiles JOIN batches USING (batch)
-WHERE environment = ? AND model_version = ? AND started_at >= ? GROUP BY "column", bin"""
+WHERE environment = ? AND model_version = ? AND started_at >= ? GROUP BY "column", bin
+ORDER BY bin"""
 
 ACCURACY = """
 SELECT model_version, count(*) AS labelled,
@@ -99,38 +95,21 @@ class Report(Struct, frozen=True):
 
 
 def main() -> None:
-    try:
-        order = msgspec.json.decode(sys.argv[1], type=Order)
-        monitor(order)
-    except msgspec.DecodeError as error:
-        sys.exit(f"mlops: this is no order ({error}): start with `mlops monitor`")
-    except (BatchError, ServingError) as error:
-        print(f"mlops: {error}", file=sys.stderr)
-        sys.exit(getattr(error, "exit_code", 1))
+    errors.run(lambda: monitor(order.given(Order)))
 
 
-def monitor(order: Order) -> None:
+def monitor(asked: Order) -> None:
     """Raises OutOfBounds, after it has shown what it found."""
-    folder = Path(order.release)
-    since = datetime.now(UTC) - timedelta(days=order.days)
-    with closing(opened(order.url)) as database:
+    folder = Path(asked.release)
+    since = datetime.now(UTC) - timedelta(days=asked.days)
+    with closing(destinations.relational(asked.url)) as database:
         found = report(database, release.read(folder), folder / BUNDLE, since)
-    show(found, order, Console(highlight=False, soft_wrap=True))
-    if order.html:
-        monitor_page.write(Path(order.html), found, order.max_psi)
-        print(f"wrote {order.html}")
-    if faults := list(out_of_bounds(found, order)):
+    show(found, asked, Console(highlight=False, soft_wrap=True))
+    if asked.html:
+        monitor_page.write(Path(asked.html), found, asked.max_psi)
+        print(f"wrote {asked.html}")
+    if faults := list(out_of_bounds(found, asked)):
         raise OutOfBounds("; ".join(faults))
-
-
-def opened(text: str) -> Relational:
-    url = urls.parse(text)
-    if url.scheme not in RELATIONAL:
-        raise UsageError(
-            f"{url} keeps no counts of what was scored: monitor batches that went to sqlite:// or "
-            "postgresql://"
-        )
-    return cast(Relational, destinations.opened(url))
 
 
 def report(database: Relational, released: Release, bundle: Path, since: datetime) -> Report:
@@ -146,37 +125,21 @@ def report(database: Relational, released: Release, bundle: Path, since: datetim
         rows=int(seen["rows"]),
         rejected=int(seen["rejected"]),
         others=int(seen["others"]),
-        drifts=drift.of_columns(reference, padded(counts, reference)),
+        drifts=drift.of_columns(reference, counts),
         predictions=None
         if tenths is None
-        else drift.of_predictions(reference, known.target, fitted(tenths, profile.BINS)),
+        else drift.of_predictions(reference, known.target, tenths),
         live=[live(row) for row in database.query(ACCURACY, *window).to_pylist()],
     )
 
 
 def counted(database: Relational, released: Release, since: datetime) -> dict[str, Counts]:
     """Rows by column and bin, of the batches that the release has scored."""
-    found: dict[str, dict[int, int]] = {}
+    found: dict[str, list[int]] = {}
     query = database.query(PROFILES, released.environment, released.name, since)
     for row in query.to_pylist():
-        found.setdefault(row["column"], {})[int(row["bin"])] = int(row["rows"])
-    return {
-        column: np.array([rows.get(place, 0) for place in range(max(rows) + 1)], np.int64)
-        for column, rows in found.items()
-    }
-
-
-def padded(counts: dict[str, Counts], reference: Reference) -> dict[str, Counts]:
-    return {
-        name: fitted(counts[name], len(bins.rows))
-        for name, bins in reference.columns.items()
-        if name in counts
-    }
-
-
-def fitted(counts: Counts, bins: int) -> Counts:
-    """With the empty bins at the end, which are in no row of the table."""
-    return np.pad(counts, (0, bins - len(counts)))
+        found.setdefault(row["column"], []).append(int(row["rows"]))
+    return {column: np.array(rows, np.int64) for column, rows in found.items()}
 
 
 def live(row: dict[str, Any]) -> Live:
@@ -186,20 +149,20 @@ def live(row: dict[str, Any]) -> Live:
     return Live(row["model_version"], int(row["labelled"]), accuracy, wrong)
 
 
-def out_of_bounds(found: Report, order: Order) -> Iterator[str]:
+def out_of_bounds(found: Report, asked: Order) -> Iterator[str]:
     for each in found.all_drifts:
-        if not each.passes(order.max_psi):
+        if not each.passes(asked.max_psi):
             yield (
-                f"{each.spread.name} has drifted: PSI {each.psi:.2f}, allowed {order.max_psi:g} "
+                f"{each.spread.name} has drifted: PSI {each.psi:.2f}, allowed {asked.max_psi:g} "
                 "(--max-psi)"
             )
     for latest in found.live[:1]:
-        if order.min_accuracy is not None and latest.accuracy < order.min_accuracy:
+        if asked.min_accuracy is not None and latest.accuracy < asked.min_accuracy:
             yield (
                 f"the live accuracy of {latest.version} is {latest.accuracy:.4f}, at least "
-                f"{order.min_accuracy:g} is wanted (--min-accuracy)"
+                f"{asked.min_accuracy:g} is wanted (--min-accuracy)"
             )
-        wrong, most = latest.false_positive_percent, order.max_false_positive_percent
+        wrong, most = latest.false_positive_percent, asked.max_false_positive_percent
         if wrong is not None and most is not None and wrong > most:
             yield (
                 f"{latest.version} calls {wrong:.2f} % of the negative rows positive, at most "
@@ -207,11 +170,11 @@ def out_of_bounds(found: Report, order: Order) -> Iterator[str]:
             )
 
 
-def show(found: Report, order: Order, console: Console) -> None:
+def show(found: Report, asked: Order, console: Console) -> None:
     for line in headline(found):
         console.print(line, markup=False)
     if found.all_drifts:
-        console.print(drift_table(found.all_drifts, order.max_psi))
+        console.print(drift_table(found.all_drifts, asked.max_psi))
     if found.live:
         console.print(live_table(found.live))
 

@@ -1,4 +1,7 @@
-"""What `mlops score` asks of the process that scores."""
+"""What `mlops` asks of a process of this room: JSON, its only argument."""
+
+import sys
+from typing import TypeVar
 
 import msgspec
 
@@ -6,8 +9,8 @@ from batch.errors import UsageError
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`release` is the folder of a deployment, `rejects` that of the rejects files; `max_rejects` is
-    a number of rows or a percentage."""
+    """To score: `release` is the folder of a deployment, `rejects` that of the rejects files;
+    `max_rejects` is a number of rows or a percentage."""
 
     inputs: list[str]
     to: str
@@ -20,8 +23,12 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scheduler: str | None = None
 
 
-def read(text: str) -> Order:
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def given(kind: type[T]) -> T:
+    """The order that this process was started with."""
     try:
-        return msgspec.json.decode(text, type=Order)
+        return msgspec.json.decode(" ".join(sys.argv[1:]), type=kind)
     except msgspec.DecodeError as error:
-        raise UsageError(f"this is no order ({error}): start with `mlops score`") from None
+        raise UsageError(f"this is no order ({error}): `mlops` starts this process") from None

@@ -3,7 +3,6 @@
 A batch is known by its rows, key, model and environment: the same order again finds it done.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -13,15 +12,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from batch import destinations, files, order, progress, urls
+from batch import destinations, errors, files, order, progress, urls
 from batch.batches import ROWS, Batch, Finished, digest, identity
 from batch.destinations import Destination
-from batch.errors import AlreadyScored, BatchError
+from batch.errors import AlreadyScored
 from batch.files import File
 from batch.order import Order
 from batch.rejects import Limit, RejectsFile
 from serving import release, schema
-from serving.errors import ServingError
 from serving.predictor import MODEL, SCHEMA
 from serving.release import BUNDLE, Release
 from serving.schema import Schema
@@ -40,14 +38,7 @@ MOST_WARNINGS = 5
 def main() -> None:
     import batch.without_pandas  # noqa: F401
 
-    try:
-        score(order.read(sys.argv[1]), lambda line: print(line, flush=True))
-    except (BatchError, ServingError) as error:
-        print(f"mlops: {error}", file=sys.stderr)
-        sys.exit(getattr(error, "exit_code", 1))
-    except KeyboardInterrupt:
-        print("mlops: interrupted; nothing was stored", file=sys.stderr)
-        sys.exit(130)
+    errors.run(lambda: score(order.given(Order), lambda line: print(line, flush=True)))
 
 
 def score(asked: Order, say: Say) -> None:

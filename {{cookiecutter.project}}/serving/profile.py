@@ -62,18 +62,16 @@ class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=Tr
 
 class Reference(Struct, frozen=True, forbid_unknown_fields=True):
     """`columns` of the training rows; of the test rows, how many have a `probability` of the positive
-    class in each tenth from 0 to 1, and the share that is called positive."""
+    class in each tenth from 0 to 1."""
 
     columns: dict[str, NumberBins | CategoryBins]
     probability: tuple[int, ...]
-    positive_share: float
 
 
 def of(training: Columns, test: Predictions, schema: Schema) -> Reference:
     columns = {column.name: filled(column, training[column.name]) for column in schema.columns}
     tenths = count_probabilities(test.probabilities[:, 1])
-    share = float((test.labels == schema.positive).mean())
-    return Reference(columns, tuple(tenths.tolist()), share)
+    return Reference(columns, tuple(tenths.tolist()))
 
 
 def filled(column: Column, values: NDArray[Any]) -> NumberBins | CategoryBins:
@@ -85,11 +83,6 @@ def deciles(values: NDArray[np.float64]) -> NumberBins:
     shares = np.arange(1, BINS) / BINS
     edges = np.quantile(values[~np.isnan(values)], shares, method="inverted_cdf")
     return NumberBins(tuple(np.unique(edges).tolist()))
-
-
-def counts(columns: Columns, reference: Reference) -> dict[str, Counts]:
-    """The rows in each bin of each column."""
-    return {name: bins.count(columns[name]) for name, bins in reference.columns.items()}
 
 
 def count_probabilities(positive: NDArray[np.float32]) -> Counts:

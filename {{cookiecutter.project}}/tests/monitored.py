@@ -62,7 +62,7 @@ def score(
 ) -> None:
     """Leave a batch: `columns` in its profile, a row for each of `answers`, by key."""
     reference = profile.read(folder)
-    counts = profile.counts(columns, reference)
+    counts = {name: bins.count(columns[name]) for name, bins in reference.columns.items()}
     counts["answer"] = profile.count_probabilities(np.linspace(0, 1, 500, dtype=np.float32))
     kept = [
         Count(column, place, int(rows))

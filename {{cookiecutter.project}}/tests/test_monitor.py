@@ -78,7 +78,7 @@ def test_with_nothing_scored_it_says_so(place: Path, capsys: pytest.CaptureFixtu
 
 
 def test_what_is_no_database_is_refused(place: Path) -> None:
-    with pytest.raises(UsageError, match="sqlite:// or postgresql://"):
+    with pytest.raises(UsageError, match="sqlite:// and postgresql:// do"):
         monitor.monitor(Order("predictions.parquet", "folder"))
 
 
