@@ -24,6 +24,7 @@ from dvc.repo import Repo
 from release import dvc, environments, lock_merge, lockfile, repro, rescoring, store
 from release.errors import Refused, ReleaseError
 from release.git import Git
+from release.outputs import BUNDLE, TESTING
 from release.rescoring import python
 
 
@@ -134,7 +135,7 @@ def compare(repo: Repo, champion: str) -> dict[str, Any]:
         place = Path(folder)
         try:
             rescoring.lay_out(repo, champion, place)
-            scores = rescoring.scores(place, tree / "data/prepared/test.parquet")
+            scores = rescoring.scores(place, tree / TESTING)
             result: dict[str, Any] = json.loads(python("pipeline.compare", scores, cwd=tree))
         except subprocess.CalledProcessError as error:
             return {"incomparable": rescoring.reason(error)}
@@ -146,7 +147,7 @@ def compare(repo: Repo, champion: str) -> dict[str, Any]:
 def measure(repo: Repo) -> dict[str, float]:
     """What the bundle of the tree costs: milliseconds for one row, megabytes, megabytes of memory."""
     measured: dict[str, float] = json.loads(
-        python("serving.measure", "deploy", cwd=Path(repo.root_dir))
+        python("serving.measure", BUNDLE, cwd=Path(repo.root_dir))
     )
     return measured
 

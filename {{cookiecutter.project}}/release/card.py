@@ -9,17 +9,18 @@ from release import environments, lockfile, records, tags, versions
 from release.comparison import flat
 from release.errors import ReleaseError
 from release.git import Git
+from release.outputs import BUNDLE, MODEL, RAW, TESTING, TRAINING, VALIDATION
 from release.records import Kept, Record
 from release.tags import Tag
 
 NEWEST = 5
 MADE_OF = {
-    "model": "models/model.onnx",
-    "bundle": "deploy",
-    "raw data": "data/raw",
-    "training data": "data/prepared/train.parquet",
-    "validation data": "data/prepared/validation.parquet",
-    "testing data": "data/prepared/test.parquet",
+    "model": MODEL,
+    "bundle": BUNDLE,
+    "raw data": RAW,
+    "training data": TRAINING,
+    "validation data": VALIDATION,
+    "testing data": TESTING,
 }
 
 
@@ -113,6 +114,6 @@ def commands(version: str) -> Iterator[str]:
     tag = f"{versions.PREFIX}{version}"
     yield f"dvc artifacts get . model --rev {version} --out model-{version}"
     yield f"dvc get . models/model.onnx --rev {tag} --out {version}.onnx"
-    yield f"dvc get . data/raw --rev {tag} --out raw-{version}"
+    yield f"dvc get . {RAW} --rev {tag} --out raw-{version}"
     yield f"dvc get . data/prepared --rev {tag} --out prepared-{version}"
     yield f"git worktree add ../{version} {tag} && cd ../{version} && dvc pull"

@@ -12,15 +12,15 @@ from typing import Any
 from release import environments, lockfile, rescoring, revisions, store
 from release.errors import ReleaseError
 from release.git import Git
-from release.rescoring import DEPLOY, python
+from release.outputs import BUNDLE, RAW, TESTING, TRAINING, VALIDATION
+from release.rescoring import python
 
 HERE = Path(__file__).parents[1]
-TEST = "data/prepared/test.parquet"
 TABLES = {
-    "data/raw": "raw",
-    "data/prepared/train.parquet": "training",
-    "data/prepared/validation.parquet": "validation",
-    TEST: "testing",
+    RAW: "raw",
+    TRAINING: "training",
+    VALIDATION: "validation",
+    TESTING: "testing",
 }
 NOT_CODE = (
     "data", "deploy", "models", "reports", "requirements", "environments", "environment.yaml",
@@ -146,7 +146,7 @@ def metrics(states: States) -> Iterator[str]:
         if old != new:
             numbers = isinstance(old, float) and isinstance(new, float)
             yield change(name, old, new) + (f" ({new - old:+.6g})" if numbers else "")
-    tested = [each.get(TEST) for each in states.of(lockfile.carried)]
+    tested = [each.get(TESTING) for each in states.of(lockfile.carried)]
     if before != after and tested[0] != tested[1]:
         yield "measured on different test rows"
 
@@ -158,7 +158,7 @@ def measured(git: Git, commit: str) -> dict[str, Any]:
 def predictions(states: States) -> Iterator[str]:
     """What both bundles, each with its own code, say of the test rows of the new state."""
     before, after = states.of(lockfile.carried)
-    if before.get(DEPLOY) == after.get(DEPLOY):
+    if before.get(BUNDLE) == after.get(BUNDLE):
         return
     found = agreement(states)
     share = found["flipped"] / found["rows"]
@@ -172,9 +172,9 @@ def agreement(states: States) -> dict[str, Any]:
     from release import dvc
 
     with tempfile.TemporaryDirectory() as folder, dvc.opened(states.git.root) as repo:
-        test = Path(folder, TEST)
+        test = Path(folder, TESTING)
         made = lockfile.stages(states.git, states.new)
-        store.copy(repo, lockfile.made(made, TEST), test)
+        store.copy(repo, lockfile.made(made, TESTING), test)
         places = {Path(folder, "old"): states.old, Path(folder, "new"): states.new}
         for place, commit in places.items():
             rescoring.lay_out(repo, commit, place)

@@ -30,10 +30,10 @@ from release import (
 )
 from release.errors import ReleaseError
 from release.git import Git
+from release.outputs import BUNDLE
 from release.records import Kept
 
 FOLDER = Path(".dvc/tmp/deployments")
-BUNDLE = "deploy"
 RELEASE = "release.json"
 PARTS = ("serving", "batch", venv.LOCKS, venv.INSTALL)
 MEASURED = ("milliseconds", "megabytes", "memory_megabytes")

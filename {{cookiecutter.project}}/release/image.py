@@ -18,6 +18,7 @@ from release import deployment, process
 from release.deployment import Deployment
 from release.errors import Refused, ReleaseError
 from release.git import Git
+from release.outputs import BUNDLE
 
 RECIPE = "Dockerfile"
 OF_THE_COMMIT = (RECIPE, "requirements/serve.txt", "serving")
@@ -90,7 +91,7 @@ def refuse_unreleased(git: Git, revision: str, release: Mapping[str, Any]) -> No
 def lay_out(git: Git, deployed: Deployment, context: Path) -> None:
     """All that the engine gets to see."""
     git.export(deployed.commit, OF_THE_COMMIT, context)
-    shutil.copytree(deployed.folder / deployment.BUNDLE, context / deployment.BUNDLE)
+    shutil.copytree(deployed.folder / BUNDLE, context / BUNDLE)
     shutil.copy(deployed.folder / deployment.RELEASE, context)
 
 

@@ -17,9 +17,8 @@ import yaml
 from release import environments, lock_merge, lockfile, objects, versions
 from release.branches import ORIGIN
 from release.git import Git
+from release.outputs import BUNDLE, MODEL
 
-MODEL = "models/model.onnx"
-BUNDLE = "deploy"
 CANDIDATE = "candidate"
 METRICS = "reports/metrics.json"
 EXPERIMENTS = "refs/exps/??/*"

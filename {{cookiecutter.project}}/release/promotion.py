@@ -23,6 +23,7 @@ from release import (
 )
 from release.errors import Refused, ReleaseError, StageFailed
 from release.git import Git
+from release.outputs import BUNDLE
 from release.publication import Move
 from release.records import Record
 from release.versions import Answers, Version
@@ -138,10 +139,10 @@ def committed(tree: Git, plan: Plan) -> str:
 
 def compared(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
     """How the candidate stands against the champion, the model that it replaces; None where none is."""
-    champion = lockfile.output(lockfile.stages(tree, plan.target_commit), "deploy")
+    champion = lockfile.output(lockfile.stages(tree, plan.target_commit), BUNDLE)
     if champion is None:
         return None
-    if champion == lockfile.output(lockfile.stages(tree, commit), "deploy"):
+    if champion == lockfile.output(lockfile.stages(tree, commit), BUNDLE):
         return {"passed": True, "same_bundle": True}
     comparison: dict[str, Any] = worker.ask("compare", champion=plan.target_commit)
     if reason := comparison.get("incomparable"):
@@ -184,7 +185,7 @@ def record_of(
         version=version.name,
         reason=version.reason,
         answers=asdict(answers),
-        bundle=lockfile.made(lockfile.stages(tree, commit), "deploy"),
+        bundle=lockfile.made(lockfile.stages(tree, commit), BUNDLE),
         metrics=read_json(tree, "reports/metrics.json"),
         gate=read_json(tree, "reports/gate.json"),
         comparison=comparison,

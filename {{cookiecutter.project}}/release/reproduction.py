@@ -21,12 +21,10 @@ from typing import Any, Literal
 from release import lockfile, private_store, process, revisions, venv, worktree
 from release.errors import ReleaseError, StageFailed
 from release.git import Git
+from release.outputs import BUNDLE, TESTING, TRAINING
 from release.private_store import PrivateStore
-from release.rescoring import TRAIN
 
 HERE = Path(__file__).parents[1]
-DEPLOY = "deploy"
-TEST = "data/prepared/test.parquet"
 RUNNING = re.compile(r"Running stage '(.+)':")
 
 Say = Callable[[str], None]
@@ -194,12 +192,12 @@ def agreement(
 ) -> dict[str, Any]:
     """What pipeline.agreement finds between the bundle of the record and the one made anew."""
     place = workshop.tree.root / ".dvc/tmp/recorded"
-    for path in (DEPLOY, TRAIN, TEST):
+    for path in (BUNDLE, TRAINING, TESTING):
         store.copy(lockfile.made(recorded, path), place / path)
-    scores = {place / DEPLOY: place / "recorded.npz", Path(DEPLOY): place / "made.npz"}
+    scores = {place / BUNDLE: place / "recorded.npz", Path(BUNDLE): place / "made.npz"}
     try:
         for folder, file in scores.items():
-            rows = (place / TRAIN, place / TEST)
+            rows = (place / TRAINING, place / TESTING)
             workshop.run("python", "-m", "pipeline.rescore", folder, *rows, file)
         ask = ["-m", "pipeline.agreement", *map(str, scores.values())]
         found: dict[str, Any] = json.loads(process.run([sys.executable, *ask], HERE, os.environ))

@@ -11,10 +11,9 @@ from dvc.repo import Repo
 
 from release import lockfile, store
 from release.git import Git
+from release.outputs import BUNDLE, TRAINING
 
 CODE = ("serving", "pipeline")
-DEPLOY = "deploy"
-TRAIN = "data/prepared/train.parquet"
 
 
 def lay_out(repo: Repo, commit: str, place: Path) -> None:
@@ -22,14 +21,14 @@ def lay_out(repo: Repo, commit: str, place: Path) -> None:
     git = Git(Path(repo.root_dir))
     made = lockfile.stages(git, commit)
     git.export(commit, CODE, place)
-    for path in (DEPLOY, TRAIN):
+    for path in (BUNDLE, TRAINING):
         store.copy(repo, lockfile.made(made, path), place / path)
 
 
 def scores(place: Path, test: Path) -> Path:
     """The file of what the bundle laid out in `place` answers for the rows of `test`."""
     file = place / "scores.npz"
-    python("pipeline.rescore", DEPLOY, TRAIN, test, file, cwd=place)
+    python("pipeline.rescore", BUNDLE, TRAINING, test, file, cwd=place)
     return file
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from release import arrivals, environments, lockfile, records, running
 from release.git import Git
-
-MODEL = "models/model.onnx"
+from release.outputs import MODEL
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from release import models
 from release.errors import ReleaseError
 from release.git import Git
 from release.models import Model
+from release.outputs import TESTING, TRAINING, VALIDATION
 
 Cell = str | float | None
 Row = Mapping[str, Cell]
@@ -61,10 +62,10 @@ def row(model: Model, numbers: Numbers) -> Row:
         "model": model.name,
         "architecture": text(architecture),
         "dataset": text(prepare.get("dataset")),
-        "training": numbers.of("training", outputs.get("data/prepared/train.parquet")),
-        "validation": numbers.of("validation", outputs.get("data/prepared/validation.parquet")),
+        "training": numbers.of("training", outputs.get(TRAINING)),
+        "validation": numbers.of("validation", outputs.get(VALIDATION)),
         "parameters": numbers.of(f"parameters of {architecture}", other_parameters(prepare, train)),
-        "testing": numbers.of("testing", outputs.get("data/prepared/test.parquet")),
+        "testing": numbers.of("testing", outputs.get(TESTING)),
         "accuracy": model.metrics.get("accuracy"),
         "false_positive_percent": model.metrics.get("false_positive_percent"),
         "running": ", ".join(model.running) or None,

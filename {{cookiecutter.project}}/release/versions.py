@@ -11,6 +11,7 @@ from typing import Any
 
 from release import lockfile, tags
 from release.git import Git
+from release.outputs import SCHEMA
 
 PREFIX = "model@"
 PATTERN = re.compile(r"(?:model@)?(v\d+\.\d+\.\d+)")
@@ -35,7 +36,7 @@ class Answers:
         made = lockfile.stages(git, commit)
         return cls(
             model=lockfile.made(made, "models/model.onnx"),
-            schema=lockfile.made(made, "models/schema.json"),
+            schema=lockfile.made(made, SCHEMA),
             serving=git.run("rev-parse", f"{commit}:serving"),
             libraries=git.run("rev-parse", f"{commit}:requirements/serve.txt"),
             contract={
