@@ -51,6 +51,21 @@ def test_an_environment_without_a_version_is_known_by_its_commit(run: Run, proje
     assert f"model {commit} (dev)" in score(run, project, "--environment", "dev").stdout
 
 
+def test_labels_tell_how_right_the_live_model_is(run: Run, project: Path) -> None:
+    score(run, project, "--key", "id")
+    loaded = run("mlops", "labels", "rows.csv", "--to", TO, "--key", "id", cwd=project).stdout
+    assert f"{small_batch.ROWS} labels are of rows that were scored" in loaded
+    right = "SELECT avg(prediction = label) FROM latest_predictions JOIN labels USING (row_key)"
+    with closing(sqlite3.connect(project / "predictions.db")) as database:
+        ((accuracy,),) = database.execute(right).fetchall()
+    bounds = ("--max-psi", "100", "--min-accuracy")
+    seen = run("mlops", "monitor", TO, *bounds, f"{accuracy - 0.01}", cwd=project).stdout
+    assert f"{accuracy:.4f}" in seen
+    failed = run("mlops", "monitor", TO, *bounds, f"{accuracy + 0.01}", cwd=project, check=False)
+    assert failed.returncode == 4
+    assert "the live accuracy of v1.0.0" in failed.stderr
+
+
 def test_rejects_lie_in_the_project_and_git_sees_none(run: Run, project: Path) -> None:
     with (project / "rows.csv").open("a") as rows:
         rows.write("one cell\n" * 3)
