@@ -26,10 +26,10 @@ import psutil
 import pytest
 import small_batch
 from adbc_driver_postgresql import dbapi
-from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 from servers import execute
 from small_batch import process, run, stored, table
+from small_disk import mounted
 from steps import stepped
 
 import soak
@@ -287,17 +287,9 @@ def test_a_server_that_goes_in_the_middle_and_comes_back(
 
 @pytest.fixture
 def small_disk(here: Path) -> Iterator[Path]:
-    """A file system of its own, of a megabyte, where nothing lies."""
-    disk = here / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here, so none can be full: {done.stderr}")
-    try:
+    """Of a megabyte, where nothing lies."""
+    with mounted(here / "disk", "1m") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def fill(disk: Path, left: int) -> None:
@@ -393,16 +385,6 @@ def test_a_file_that_changes_while_it_is_scored_is_refused(
     complete(target, released, expected, done=False)
 
 
-def as_parquet(released: Path) -> None:
-    model = schema.read(released / "deploy/schema.json")
-    text = arrow_csv.ConvertOptions(
-        column_types=dict.fromkeys(model.names("category"), "string"),
-        null_values=model.missing,
-        strings_can_be_null=True,
-    )
-    parquet.write_table(arrow_csv.read_csv("rows.csv", convert_options=text), "rows.parquet")
-
-
 def as_gzip(_: Path) -> None:
     Path("rows.csv.gz").write_bytes(gzip.compress(Path("rows.csv").read_bytes()))
 
@@ -413,7 +395,11 @@ def as_quoted(_: Path) -> None:
     text.to_csv("quoted.csv", index=False)
 
 
-WRITTEN = {"rows.parquet": as_parquet, "rows.csv.gz": as_gzip, "quoted.csv": as_quoted}
+WRITTEN = {
+    "rows.parquet": small_batch.write_parquet,
+    "rows.csv.gz": as_gzip,
+    "quoted.csv": as_quoted,
+}
 
 
 SHARES = [0.123, 0.456, 0.876] if soak.LOG else [0.456]

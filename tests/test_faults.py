@@ -5,7 +5,6 @@ without it are a few of each.
 """
 
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import truth
 from fault import KILLED_BEFORE, KILLED_DURING, Command, meanwhile
 from instant_project import promote, set_quality
+from small_disk import mounted
 from truth import refs
 
 import soak
@@ -319,17 +319,9 @@ def break_(file: Path, damage: str) -> None:
 
 @pytest.fixture
 def small_disk(prepared: Path, tmp_path: Path) -> Iterator[Path]:
-    """The project on a file system of its own, of a few megabytes."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here, so none can be full: {done.stderr}")
-    try:
+    """Of a few megabytes, for the project."""
+    with mounted(tmp_path / "disk", "16m") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("release", RELEASES if soak.LOG else ["promote"])

@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pytest
 import small_batch
 from redis import AuthenticationError, Redis, RedisError
+from scored_rows import START, batch, rows
 from servers import free_port
 from small_batch import process, stored, table
 
@@ -23,7 +23,6 @@ from batch import destinations, redis_store, urls
 from batch.batches import ROWS, Batch, Outcome
 from batch.errors import AlreadyScored, Away, DuplicateKey, Refused, UsageError
 
-START = datetime(2026, 11, 23, 14, tzinfo=UTC)
 MONTH = 30 * 86400
 MANY = 20_000
 FOUR = Outcome(4, 0, 0, START, ())
@@ -73,27 +72,6 @@ def database(redis: str) -> Iterator[Redis]:
     with Redis.from_url(redis, decode_responses=True) as database:
         yield database
         database.flushall()
-
-
-def batch(name: str, hours: int = 0, environment: str = "prod") -> Batch:
-    when = START + timedelta(hours=hours)
-    return Batch(name, "rows.csv", "s", f"v{hours}", "m", environment, "no", "yes", when)
-
-
-def rows(keys: Sequence[str], piece: int = 2) -> pa.RecordBatchReader:
-    pieces = (keys[start : start + piece] for start in range(0, len(keys), piece))
-    batches = (
-        pa.record_batch(
-            [
-                pa.array(piece),
-                ["yes"] * len(piece),
-                *[pa.array([0.1] * len(piece), pa.float32())] * 2,
-            ],
-            schema=ROWS,
-        )
-        for piece in pieces
-    )
-    return pa.RecordBatchReader.from_batches(ROWS, batches)
 
 
 def store(

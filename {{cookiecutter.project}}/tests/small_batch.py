@@ -13,9 +13,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import small_project
+from pyarrow import csv, parquet
 
 from batch import score
 from batch.order import Order
+from serving import schema
 
 ROWS = 200
 DATABASE = "predictions.db"
@@ -59,6 +61,17 @@ def table(rows: int = ROWS) -> pd.DataFrame:
     table = small_project.table(rows)
     table.insert(0, "id", [f"person {number}" for number in range(rows)])
     return table
+
+
+def write_parquet(release: Path) -> None:
+    """rows.csv, as rows.parquet of the types that the model knows."""
+    model = schema.read(release / "deploy/schema.json")
+    text = csv.ConvertOptions(
+        column_types=dict.fromkeys(model.names("category"), "string"),
+        null_values=model.missing,
+        strings_can_be_null=True,
+    )
+    parquet.write_table(csv.read_csv("rows.csv", convert_options=text), "rows.parquet")
 
 
 def order(release: Path, *inputs: str, **others: Any) -> Order:

@@ -4,9 +4,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import fsspec
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import small_batch
 from pyarrow import parquet
+from scored_rows import START, batch, rows
 from small_batch import process, stored, table
 
 from batch import destinations, urls
@@ -21,7 +22,6 @@ from batch import parquet as destination
 from batch.batches import ROWS, Batch, Count, Finished, Outcome
 from batch.errors import AlreadyScored, UsageError
 
-START = datetime(2026, 11, 23, 14, tzinfo=UTC)
 FOLDER = "predictions"
 MANY = 20_000
 PLACES = [FOLDER, "memory://predictions"]
@@ -34,28 +34,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     yield tmp_path / FOLDER
     fsspec.filesystem("memory").store.clear()
-
-
-def batch(name: str, hours: int = 0) -> Batch:
-    when = START + timedelta(hours=hours)
-    return Batch(name, "rows.csv", "s", f"v{hours}", "m", "prod", "no", "yes", when)
-
-
-def rows(keys: Sequence[str]) -> pa.RecordBatchReader:
-    """In batches of two."""
-    pieces = (keys[start : start + 2] for start in range(0, len(keys), 2))
-    batches = (
-        pa.record_batch(
-            [
-                pa.array(piece),
-                ["yes"] * len(piece),
-                *[pa.array([0.1] * len(piece), pa.float32())] * 2,
-            ],
-            schema=ROWS,
-        )
-        for piece in pieces
-    )
-    return pa.RecordBatchReader.from_batches(ROWS, batches)
 
 
 def outcome() -> Outcome:

@@ -7,19 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_pipeline import PROJECT
+from tiny_pipeline import PROJECT, alive
 
 from release import process
 
 ASK = "import os; from release import process; process.run(['sh', 'run.sh'], '.', os.environ)"
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def waited(condition: Callable[[], bool]) -> bool:

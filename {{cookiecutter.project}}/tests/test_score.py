@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 import small_batch
-from pyarrow import csv as arrow_csv
-from pyarrow import parquet
 from small_batch import ROWS, order, process, release, run, stored, table
 
 from batch import score
@@ -59,13 +57,7 @@ def test_every_row_is_predicted_as_the_predictor_does(
 
 
 def test_csv_and_parquet_compressed_or_not_give_the_same(released: Path, arrived: Path) -> None:
-    model = schema.read(released / "deploy/schema.json")
-    text = arrow_csv.ConvertOptions(
-        column_types=dict.fromkeys(model.names("category"), "string"),
-        null_values=model.missing,
-        strings_can_be_null=True,
-    )
-    parquet.write_table(arrow_csv.read_csv("rows.csv", convert_options=text), "rows.parquet")
+    small_batch.write_parquet(released)
     table().to_csv("rows.csv.gz", index=False, sep=";")
     for name in ("rows.csv", "rows.parquet", "rows.csv.gz"):
         run(released, name, key="id")

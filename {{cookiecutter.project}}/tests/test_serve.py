@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_pipeline import PROJECT, commit, git
+from tiny_pipeline import PROJECT, alive, commit, git
 
 from release import running, serve, status
 from release.errors import ReleaseError
@@ -142,14 +142,6 @@ def start(request: pytest.FixtureRequest) -> Callable[..., Supervisor]:
 
 
 Start = Callable[..., Supervisor]
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_it_follows_the_branch_and_the_old_process_ends(on_prod: Path, start: Start) -> None:
