@@ -17,7 +17,7 @@ from serving.contract import Contract, Decoded, Values
 from serving.errors import InputError
 from serving.faults import Fault
 from serving.gathering import Gathering
-from serving.predictor import Predictions, Predictor
+from serving.predictor import Predictor
 from serving.problems import Problem
 from serving.settings import Settings
 from serving.telemetry import Metrics
@@ -116,7 +116,7 @@ class PredictionEndpoint:
         if len(body) > LIGHT_BYTES or body.count(b"{") > LIGHT_ROWS:
             return await self._answer_in_thread(body)
         decoded = self._contract.decode(body, self._settings.max_rows)
-        return self._worded(decoded, await self._gathering.predict(decoded.values))
+        return self._answered(decoded, await self._gathering.predict(decoded.values))
 
     async def _answer_in_thread(self, body: bytes) -> Answer:
         if not self._places.acquire(blocking=False):
@@ -127,23 +127,23 @@ class PredictionEndpoint:
 
     def _work(self, body: bytes) -> Answer:
         decoded = self._contract.decode(body, self._settings.max_rows)
-        return self._worded(decoded, self._ask(decoded.values))
+        return self._answered(decoded, self._ask(decoded.values))
 
-    def _ask(self, rows: Values) -> Predictions:
-        return self._predictor.predict(self._contract.arrays(rows))
-
-    def _worded(self, decoded: Decoded, predictions: Predictions) -> Answer:
-        labels = predictions.labels.tolist()
-        answers = [
-            Prediction(label, dict(zip(self._classes, row, strict=True)))
-            for label, row in zip(labels, predictions.probabilities.tolist(), strict=True)
-        ]
-        for warning in decoded.warnings:
-            said = answers[warning.row]
-            said.warnings = [*said.warnings, warning]
+    def _ask(self, rows: Values) -> list[Prediction]:
+        found = self._predictor.predict(self._contract.arrays(rows))
+        labels = found.labels.tolist()
         self._metrics.predicted(labels)
+        return [
+            Prediction(label, dict(zip(self._classes, row, strict=True)))
+            for label, row in zip(labels, found.probabilities.tolist(), strict=True)
+        ]
+
+    def _answered(self, decoded: Decoded, predictions: list[Prediction]) -> Answer:
+        for warning in decoded.warnings:
+            said = predictions[warning.row]
+            said.warnings = [*said.warnings, warning]
         self._metrics.faults(decoded.warnings)
-        return Answer(self._version, answers, decoded.more)
+        return Answer(self._version, predictions, decoded.more)
 
 
 def refuse_other_type(headers: Headers) -> None:

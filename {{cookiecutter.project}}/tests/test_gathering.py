@@ -1,12 +1,10 @@
 import asyncio
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from serving.contract import Values
 from serving.gathering import Gathering
-from serving.predictor import Predictions
 
 
 class Model:
@@ -15,12 +13,12 @@ class Model:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def __call__(self, rows: Values) -> Predictions:
+    def __call__(self, rows: Values) -> list[str]:
         self.asked.append(len(rows))
         values = [row[0] for row in rows]
         if -1 in values:
             raise ValueError("a row of -1")
-        return Predictions(np.array([*map(str, values)], object), np.array([values], np.float32).T)
+        return [*map(str, values)]
 
 
 def asked(model: Model, requests: Sequence[Sequence[int]]) -> list[list[str] | BaseException]:
@@ -28,8 +26,7 @@ def asked(model: Model, requests: Sequence[Sequence[int]]) -> list[list[str] | B
     gathering = Gathering(model)
 
     async def ask(request: Sequence[int]) -> list[str]:
-        found = await gathering.predict([(value,) for value in request])
-        return list(found.labels)
+        return await gathering.predict([(value,) for value in request])
 
     async def all_at_once() -> list[list[str] | BaseException]:
         return await asyncio.gather(*map(ask, requests), return_exceptions=True)
@@ -77,6 +74,6 @@ def test_one_that_is_given_up_meanwhile_changes_nothing_for_the_others() -> None
         asked[1].cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked[1]
-        return [*(await asked[0]).labels, *(await asked[2]).labels]
+        return [*await asked[0], *await asked[2]]
 
     assert asyncio.run(give_one_up()) == ["1", "3"]
