@@ -180,7 +180,12 @@ def page(services: Sequence[Service], results: Results, asked: argparse.Namespac
                 ],
                 [[name, *cells(rounds)] for name, rounds in results.items()],
             ),
-            "Connections: milliseconds to an answer, median and 99th percentile; answers a second.",
+            paragraph(
+                "Connections: milliseconds to an answer, median and 99th percentile; answers a second. "
+                "A request that comes alone pays a whole run of the model, of which ONNX Runtime's fixed "
+                "part is most. Requests that come together share it: so this template overtakes the "
+                "empty endpoint, which shares nothing."
+            ),
             "",
             "## Beside it",
             "",
