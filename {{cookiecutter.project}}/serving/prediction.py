@@ -96,14 +96,19 @@ class PredictionEndpoint:
     async def _in_time(self, headers: Headers, receive: Receive) -> Answer:
         """As asyncio.timeout does, in a third of its time."""
         seconds, task = self._settings.max_seconds, cast(asyncio.Task[Any], asyncio.current_task())
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(seconds, task.cancel)
+        is_late = False
+
+        def give_up() -> None:
+            nonlocal is_late
+            is_late = True
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(seconds, give_up)
         try:
             return await self._answer(await read(receive, headers, self._settings.max_body))
         except asyncio.CancelledError:
-            if loop.time() < timer.when():
+            if task.uncancel() or not is_late:
                 raise
-            task.uncancel()
             error = f"no answer within {seconds:g} seconds: send fewer rows at once"
             raise Problem(503, error, headers=BUSY) from None
         except InputError as error:
