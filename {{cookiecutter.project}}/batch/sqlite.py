@@ -1,5 +1,6 @@
 """Predictions in a SQLite file: the destination that needs no server."""
 
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -7,16 +8,17 @@ from typing import ClassVar
 import adbc_driver_manager as adbc
 import adbc_driver_sqlite
 
-from batch.errors import UsageError
+from batch.errors import Away, UsageError
 from batch.relational import Relational
 from batch.urls import Url
 
 PATIENCE = 3_600_000
 """Milliseconds for which a batch waits for another one's transaction."""
 
+SECONDS_TO_BEGIN = 10
+
 PRAGMAS = (
     f"busy_timeout = {PATIENCE}",
-    "journal_mode = WAL",  # who reads is not held up by who writes
     "synchronous = NORMAL",  # as safe as FULL against a crash of the process
     "cache_size = -16384",
     "journal_size_limit = 67108864",
@@ -31,7 +33,22 @@ class Sqlite(Relational):
         self._connection = adbc.AdbcConnection(database)
         for pragma in PRAGMAS:
             self.query(f"PRAGMA {pragma}")
+        self._write_ahead()
         return self._connection
+
+    def _write_ahead(self) -> None:
+        """Who reads is not held up by who writes. SQLite's own patience does not hold here: two that
+        begin a file at the same time would find it locked."""
+        end = time.monotonic() + SECONDS_TO_BEGIN
+        while True:
+            try:
+                self.query("PRAGMA journal_mode = WAL")
+            except Away as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def _file(self) -> str:
         file = Path(self.url.path.removeprefix("/"))

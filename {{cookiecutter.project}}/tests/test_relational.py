@@ -171,19 +171,31 @@ def insert(version: int, *, additive: bool) -> None:
         connection.execute("INSERT INTO schema_versions VALUES (?, ?, ?)", row)
 
 
+OPENS_TOGETHER = f"""\
+import pathlib
+import batch.without_pandas
+from batch import destinations, urls
+print("ready", flush=True)
+while not pathlib.Path("go").exists():
+    pass
+destinations.opened(urls.parse("sqlite:///{small_batch.DATABASE}")).close()
+"""
+
+
 def test_processes_that_make_the_tables_at_once_make_them_once(folder: Path) -> None:
-    script = (
-        "import batch.without_pandas; from batch import destinations, urls; "
-        f"destinations.opened(urls.parse('sqlite:///{small_batch.DATABASE}')).close()"
-    )
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", script],
+            [sys.executable, "-c", OPENS_TOGETHER],
             env=small_batch.variables(PROJECT),
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        for _ in range(3)
+        for _ in range(4)
     ]
+    for process in started:
+        assert process.stdout
+        process.stdout.readline()
+    Path("go").touch()
     for process in started:
         _, said = process.communicate()
         assert process.returncode == 0, said

@@ -6,7 +6,6 @@ import os
 import signal
 import stat
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -224,10 +223,11 @@ def test_a_profile_is_stored_that_counts_every_scored_row(released: Path, arrive
 
 def test_warnings_are_counted_by_column_and_kind(released: Path, arrived: Path) -> None:
     content, column = table(), number_column(released)
-    content.loc[:4, column] = "1000000"
+    content[column] = "1000000"
     content.to_csv("rows.csv", index=False)
-    assert f"{column}: range (5)" in run(released)
-    assert stored("SELECT warnings >= 5, rejected FROM batches") == [(1, 0)]
+    assert f"{column}: range ({ROWS})" in run(released)
+    ((warnings, rejected),) = stored("SELECT warnings, rejected FROM batches")
+    assert (warnings >= ROWS, rejected) == (True, 0)
 
 
 def test_a_bundle_that_is_not_the_released_one_scores_nothing(
@@ -294,7 +294,6 @@ def test_a_process_that_is_ended_leaves_nothing_and_the_next_completes(
     )
     assert running.stdout
     running.stdout.readline()
-    time.sleep(0.1)
     running.send_signal(end)
     running.communicate()
     assert running.returncode != 0
