@@ -26,7 +26,7 @@ TEMPLATE = Path(__file__).resolve().parents[1]
 PAGE = Path(__file__).with_suffix(".md")
 BATCH = 10
 FUZZ_REQUESTS = 100_000
-FAULTS = ("faults", "batch_faults", "fuzz", "deletable", "cron")
+FAULTS = ("faults", "batch_faults", "fuzz", "deletable", "own_table", "cron")
 KINDS = (*FAULTS, "histories")
 
 Entry = Mapping[str, Any]

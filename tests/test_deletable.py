@@ -1,12 +1,12 @@
 """What a team may not need is deleted as README.md says, and everything else still passes."""
 
-import ast
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import UNBAKED, Run
+from cutting import cut
 
 import soak
 
@@ -22,20 +22,6 @@ def delete(project: Path, part: dict[str, str]) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     for command in COMMAND.findall(part["words"]):
         cut(project / "cli.py", command)
-
-
-def cut(module: Path, function: str) -> None:
-    """The function, with what decorates it, out of the module."""
-    text = module.read_text()
-    (found,) = (
-        node
-        for node in ast.parse(text).body
-        if isinstance(node, ast.FunctionDef) and node.name == function
-    )
-    first = found.decorator_list[0].lineno - 1
-    lines = text.splitlines(keepends=True)
-    after = (found.end_lineno or 0) + 2
-    module.write_text("".join([*lines[:first], *lines[after:]]))
 
 
 def test_the_readme_names_them() -> None:
