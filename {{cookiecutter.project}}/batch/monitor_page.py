@@ -1,17 +1,12 @@
 """What the monitor found as one page that needs nothing else: a table, and for each column its bins."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from batch.drift import Drift, shares
 from batch.errors import BatchError
-
-if TYPE_CHECKING:
-    from batch.monitor import Live, Report
+from batch.monitor_report import Live, Report
 
 WIDTH, LINE, LABEL = 320, 16, 110
 
