@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import small_batch
 import small_project
+from conftest import UNBAKED, Run
 
 ROWS = 60_000
 EVERYTHING = "SELECT * FROM predictions ORDER BY row_key"
@@ -136,6 +137,22 @@ def test_a_scheduler_without_workers_and_one_with_other_code_are_refused(
     cluster.worker(other)
     assert "other code or libraries" in ended(score("p.db", **asked), 3)
     assert not stored("p.db")
+
+
+def test_workers_with_what_the_readme_sends_them_score_what_prod_holds(
+    run: Run, in_production: Path, cluster: Cluster, many_rows: Path, tmp_path: Path
+) -> None:
+    (line,) = re.findall(
+        r"^git archive prod .*$", (UNBAKED / "README.md").read_text(), re.MULTILINE
+    )
+    (tmp_path / "worker").mkdir()
+    send = line.replace("WORKER_FOLDER", str(tmp_path / "worker"))
+    run("bash", "-c", f"set -o pipefail; {send}", cwd=in_production)
+    cluster.worker(tmp_path / "worker")
+    score = ("mlops", "score", many_rows, "--to", "sqlite:///p.db")
+    dask = ("--engine", "dask", "--scheduler", cluster.address)
+    assert f"scored {ROWS:,} rows" in run(*score, *dask, cwd=in_production).stdout
+    assert "already scored" in run(*score, cwd=in_production).stdout
 
 
 def test_the_same_bits_and_the_same_batch_although_a_worker_is_killed(
