@@ -1,4 +1,4 @@
-"""`mlops score` in a project whose model is in production."""
+"""One answer and many, in a project whose model is in production."""
 
 import sqlite3
 from contextlib import closing
@@ -64,6 +64,17 @@ def test_labels_tell_how_right_the_live_model_is(run: Run, project: Path) -> Non
     failed = run("mlops", "monitor", TO, *bounds, f"{accuracy + 0.01}", cwd=project, check=False)
     assert failed.returncode == 4
     assert "the live accuracy of v1.0.0" in failed.stderr
+
+
+def test_one_answer_is_of_the_released_code_whatever_is_being_written_here(
+    run: Run, project: Path
+) -> None:
+    before = run("mlops", "predict", cwd=project).stdout
+    with (project / "serving/features.py").open("a") as features:
+        features.write(
+            "\n\n@number\ndef half_finished(age: Numbers) -> Numbers:\n    return age / 2\n"
+        )
+    assert run("mlops", "predict", cwd=project).stdout == before
 
 
 def test_rejects_lie_in_the_project_and_git_sees_none(run: Run, project: Path) -> None:

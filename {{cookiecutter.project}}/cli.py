@@ -7,7 +7,6 @@ elsewhere is out of reach now. After any but 0, nothing is half-done.
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -288,24 +287,11 @@ def predict(
 ) -> None:
     """Answer for one row with the model that an environment deployed."""
     from release import deployment
-    from serving.contract import Contract
-    from serving.predictor import Predictor
 
     with deployment.of(Git.here(), environment, say=complain) as deployed:
-        predictor = Predictor(deployed.folder / "deploy")
-    body = json.dumps(predictor.schema.example()) if row is None else row
-    contract = Contract(predictor.schema)
-    decoded = contract.decode(body.encode(), most_rows=1)
-    for warning in decoded.warnings:
-        complain(f"warning: {warning}")
-    predictions = predictor.predict(contract.arrays(decoded.values))
-    probabilities = predictions.probabilities[0].tolist()
-    answer = {
-        "row": json.loads(body),
-        predictor.schema.target: predictions.labels[0],
-        "probability": dict(zip(predictor.schema.classes, probabilities, strict=True)),
-    }
-    print(json.dumps(answer, indent=1, ensure_ascii=False))
+        asked = [] if row is None else [row]
+        code = deployed.run("serving.ask", str(deployed.folder), *asked)
+    sys.exit(code)
 
 
 @app.command()
@@ -451,7 +437,7 @@ def of_one(environment: str | None, version: str | None) -> str:
 
 
 def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
-    """Runs a module of batch/, in the code of what was deployed, and ends as it does."""
+    """Runs a module of batch/, as it was deployed, and ends as it does."""
     from release import deployment
 
     with deployment.of(Git.here(), revision, room="batch", say=complain) as deployed:
@@ -460,9 +446,8 @@ def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
             name: value for name, value in order.items() if not (value is None or value is False)
         }
         given["release"] = str(deployed.folder)
-        command = (deployed.python, "-m", module, json.dumps(given))
-        done = subprocess.run(command, env=deployed.variables, check=False)
-    sys.exit(done.returncode)
+        code = deployed.run(module, json.dumps(given))
+    sys.exit(code)
 
 
 @app.command()
