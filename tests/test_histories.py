@@ -360,9 +360,19 @@ class History(RuleBasedStateMachine):
             yield
         except (Refused, StageFailed) as error:
             assert truth.refs(self.origin) == before
+            self.check_what_is_lacked(str(error))
             self.tell(who, f"{release}: {type(error).__name__}: {error}")
         else:
             self.tell(who, release)
+
+    def check_what_is_lacked(self, refusal: str) -> None:
+        """No fix is asked for that was picked and has come to the source."""
+        origin = Git(self.origin)
+        for source in re.findall(r"has changes that (\w+) lacks", refusal):
+            picked = origin.run("log", source, "--format=%b")
+            for short in re.findall(r"^  (\w{7,}) ", refusal, re.MULTILINE):
+                commit = origin.run("rev-parse", short)
+                assert f"(cherry picked from commit {commit})" not in picked
 
     def check(self, person: Person, record: Record | None) -> None:
         """What was released is whole on origin, in the storage and in the cache of who did it."""

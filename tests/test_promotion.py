@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import instant_project
+import pytest
 from instant_project import promote, refused, reproduce, set_quality, state
 from tiny_pipeline import commit
 
@@ -68,6 +69,30 @@ def test_changes_of_the_target_must_be_picked_first(in_staging: Path) -> None:
     refused(in_staging, "staging", f"(?s)Mend the gate.*git cherry-pick -x {fix[:7]}")
     git.run("cherry-pick", "-x", fix)
     reproduce(in_staging, "Reproduce")
+    assert promote(in_staging, "staging")
+
+
+@pytest.mark.parametrize("brings", [["cherry-pick", "-x"], ["cherry-pick"]], ids=" ".join)
+@pytest.mark.parametrize("first", ["promoted", "merged by hand"])
+def test_what_was_picked_once_holds_up_no_later_promotion(
+    in_staging: Path, brings: list[str], first: str
+) -> None:
+    git = Git(in_staging)
+    git.run("switch", "--quiet", "staging")
+    (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
+    commit(in_staging, "Mend the gate")
+    git.run("switch", "--quiet", "dev")
+    git.run(*brings, "staging")
+    reproduce(in_staging, "Reproduce")
+    if first == "promoted":
+        promote(in_staging, "staging")
+    else:
+        git.run("switch", "--quiet", "staging")
+        git.run("merge", "--quiet", "--no-edit", "-X", "theirs", "dev")
+        instant_project.name_environment(in_staging, "staging")
+        reproduce(in_staging, "Reproduce")
+        git.run("switch", "--quiet", "dev")
+    set_quality(in_staging, 0.93)
     assert promote(in_staging, "staging")
 
 

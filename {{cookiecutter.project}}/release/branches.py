@@ -114,12 +114,29 @@ def refuse_lacking(git: Git, environment: str, target: str, source: str) -> None
 
 def lacked(git: Git, target: str, source: str) -> list[str]:
     """The target's own changes, oldest first. What promotions make anew is none."""
-    own = git.lines(
-        "rev-list", "--no-merges", "--reverse", "--cherry-pick", "--right-only",
-        f"{source}...{target}", "--", *BUT_REMADE,
-    )  # fmt: skip
-    picked = git.run("log", f"{target}..{source}", "--format=%b") if own else ""
+    own = own_changes(git, target, source)
+    if own and (same := last_without_any(git, target, source)):
+        own = own_changes(git, target, source, f"^{same}")
+    picks = ("--fixed-strings", "--grep=(cherry picked from commit ", "--format=%b")
+    picked = git.run("log", *picks, source) if own else ""
     return [commit for commit in own if f"(cherry picked from commit {commit})" not in picked]
+
+
+def own_changes(git: Git, target: str, source: str, *but: str) -> list[str]:
+    return git.lines(
+        "rev-list", "--no-merges", "--reverse", "--cherry-pick", "--right-only",
+        f"{source}...{target}", *but, "--", *BUT_REMADE,
+    )  # fmt: skip
+
+
+def last_without_any(git: Git, target: str, source: str) -> str | None:
+    """The last commit of the target that was a commit of the source and nothing else, the remade aside:
+    a promotion, or a merge by hand."""
+    for line in git.lines("rev-list", "--first-parent", "--merges", "--parents", target):
+        merge, _, *merged = line.split()
+        if any(is_ancestor(git, each, source) and holds(git, merge, each) for each in merged):
+            return merge
+    return None
 
 
 def changes(git: Git, old: str, new: str) -> list[str]:
