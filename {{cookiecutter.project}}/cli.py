@@ -153,7 +153,7 @@ def promote(
         as_proposal=propose,
     )
     if record is None:
-        say(f"{environment} holds all that is upstream of it: nothing to promote")
+        say(promotion.why_nothing(Git.here(), environment))
         return
     show_gates(record)
     if propose:
@@ -174,7 +174,8 @@ def show_gates(record: Record) -> None:
     for metric, drop in ((record.comparison or {}).get("metrics") or {}).items():
         say(
             f"gate: {metric} {drop['champion']} -> {drop['challenger']}, advantage {drop['advantage']} "
-            f"(95 % interval {drop['interval'][0]} to {drop['interval'][1]}, max drop {drop['max_drop']})"
+            f"(95 % interval {drop['interval'][0]} to {drop['interval'][1]}, max drop {drop['max_drop']}) "
+            f"{'passed' if drop['passed'] else 'FAILED'}"
         )
 
 
@@ -267,7 +268,9 @@ def compare(old: Revision, new: Revision) -> None:
 
 
 @app.command()
-def show(version: Annotated[str, typer.Argument(help="A version, v1.2.0.")]) -> None:
+def show(
+    version: Annotated[str, typer.Argument(help="A version (v1.2.0), or an environment for its.")],
+) -> None:
     """Show a version's card, with the commands that get its model and data."""
     from release import card
 
@@ -348,7 +351,13 @@ def score(
         list[str], typer.Argument(help="CSV and Parquet files, folders, patterns, URLs.")
     ],
     *,
-    to: Annotated[str, typer.Option(metavar="URL", help="sqlite:///file.db, postgresql://...")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="sqlite:///file.db, postgresql://user@host/db, redis://host, or a folder for Parquet.",
+        ),
+    ],
     key: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="What a row is known by; else its number.")
     ] = None,
@@ -406,13 +415,16 @@ def monitor(
     url: Annotated[str, typer.Argument(help="Where the predictions are: sqlite:///file.db, ...")],
     *,
     environment: Annotated[str, typer.Option(help="Whose batches.")] = "prod",
-    days: Annotated[float, typer.Option(help="How far back.")] = 7,
+    days: Annotated[float, typer.Option(min=0.01, help="How far back.")] = 7,
     max_psi: Annotated[
-        float, typer.Option(help="A column that moved further, and not by chance, ends it with 4.")
+        float,
+        typer.Option(min=0, help="A column that moved further, and not by chance, ends it with 4."),
     ] = 0.25,
-    min_accuracy: Annotated[float | None, typer.Option(help="Of the rows with labels.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of the rows with labels.")
+    ] = None,
     max_false_positive_percent: Annotated[
-        float | None, typer.Option(help="Of the rows with labels.")
+        float | None, typer.Option(min=0, max=100, help="Of the rows with labels.")
     ] = None,
     html: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a page with a chart for each column.")

@@ -2,13 +2,14 @@
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 import pyarrow as pa
 
 from batch import urls
 from batch.batches import Batch, Finished, Outcome
-from batch.errors import UsageError
+from batch.errors import SourceError, UsageError
 from batch.urls import Url
 
 if TYPE_CHECKING:
@@ -55,13 +56,21 @@ def opened(url: Url) -> Destination:
 
 
 def relational(text: str) -> "Relational":
-    """A database that keeps more than predictions: what was counted of them, and labels."""
+    """A database, already there, that keeps more than predictions: what was counted of them, and labels."""
     url = urls.parse(text)
     if url.scheme not in RELATIONAL:
         raise UsageError(
             f"{url} keeps no labels and no counts of what was scored; sqlite:// and postgresql:// do"
         )
+    if url.scheme == "sqlite" and not sqlite_file(url).exists():
+        raise SourceError(f"{url}: there is no such database; `mlops score` makes it")
     return cast("Relational", opened(url))
+
+
+def sqlite_file(url: Url) -> Path:
+    from batch import sqlite
+
+    return sqlite.file(url)
 
 
 def unknown(url: Url) -> UsageError:

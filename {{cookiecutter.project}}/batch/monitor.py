@@ -12,7 +12,7 @@ from rich.table import Table
 
 from batch import destinations, drift, errors, monitor_page, monitor_report, order
 from batch.drift import Drift, Spread
-from batch.errors import BatchError
+from batch.errors import BatchError, SourceError
 from batch.monitor_report import Live, Report
 from serving import release
 from serving.release import BUNDLE
@@ -50,8 +50,20 @@ def monitor(asked: Order) -> None:
     if asked.html:
         monitor_page.write(Path(asked.html), found, asked.max_psi)
         print(f"wrote {asked.html}")
+    refuse_nothing(found, asked)
     if faults := list(out_of_bounds(found, asked)):
         raise OutOfBounds("; ".join(faults))
+
+
+def refuse_nothing(found: Report, asked: Order) -> None:
+    """A schedule that watches nothing must not stay green."""
+    if not found.batches:
+        raise SourceError(
+            f"no batch of {found.release.environment} was scored in {asked.days:g} days: look further "
+            "back with --days, or find out why none was"
+        )
+    if not found.live and (asked.min_accuracy or asked.max_false_positive_percent) is not None:
+        raise SourceError("without labels no accuracy can be judged: load them with `mlops labels`")
 
 
 def out_of_bounds(found: Report, asked: Order) -> Iterator[str]:

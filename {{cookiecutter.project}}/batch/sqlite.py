@@ -29,7 +29,9 @@ class Sqlite(Relational):
     types: ClassVar = {"identity": "INTEGER PRIMARY KEY", "moment": "TEXT"}
 
     def connect(self) -> adbc.AdbcConnection:
-        database = adbc.AdbcDatabase(driver=adbc_driver_sqlite._driver_path(), uri=self._file())
+        database = adbc.AdbcDatabase(
+            driver=adbc_driver_sqlite._driver_path(), uri=str(file(self.url))
+        )
         self._connection = adbc.AdbcConnection(database)
         for pragma in PRAGMAS:
             self.query(f"PRAGMA {pragma}")
@@ -50,16 +52,6 @@ class Sqlite(Relational):
             else:
                 return
 
-    def _file(self) -> str:
-        file = Path(self.url.path.removeprefix("/"))
-        if self.url.host or not file.name:
-            raise UsageError(
-                f"{self.url} names no file: sqlite:///file.db, or sqlite:////folder/file.db"
-            )
-        if not file.parent.is_dir():
-            raise UsageError(f"{self.url}: there is no folder {file.parent}: make it")
-        return str(file)
-
     def has(self, table: str) -> bool:
         sql = "SELECT 1 FROM sqlite_master WHERE name = ?"
         return bool(self.query(sql, table).num_rows)
@@ -78,6 +70,16 @@ class Sqlite(Relational):
 
     def value(self, value: object) -> object:
         return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
+
+
+def file(url: Url) -> Path:
+    """Raises UsageError where the URL names none, or one in a folder that is not there."""
+    file = Path(url.path.removeprefix("/"))
+    if url.host or not file.name:
+        raise UsageError(f"{url} names no file: sqlite:///file.db, or sqlite:////folder/file.db")
+    if not file.parent.is_dir():
+        raise UsageError(f"{url}: there is no folder {file.parent}: make it")
+    return file
 
 
 def opened(url: Url) -> Sqlite:

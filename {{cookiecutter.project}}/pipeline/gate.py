@@ -40,7 +40,7 @@ def refuse(results: Mapping[str, Mapping[str, Any]], settings: GateSettings) -> 
         for metric, result in results.items()
         if not result["passed"]
     )
-    message = f"{failures} (bounds of environments/, gate.bounds)"
+    message = f"{failures} (gate.bounds of environments/*.yaml, which are changed on dev)"
     if settings.on_failure == "stop":
         raise GateFailed(message)
     print(f"gate: {message}", file=sys.stderr)

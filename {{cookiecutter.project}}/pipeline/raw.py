@@ -99,7 +99,8 @@ def check_header(header: Sequence[str], file: Path, params: PrepareParams) -> No
     }
     problems = {
         "twice in the header; name each column once": [name for name, n in found.items() if n > 1],
-        "declared in params.yaml (prepare.columns) and not in the file": declared - found.keys(),
+        "declared in params.yaml (prepare: columns, target) and not in the file": declared
+        - found.keys(),
         "in the file and not declared in params.yaml (prepare.columns); add it there, to "
         "`ignored` if the model should not see it": found.keys() - declared,
     }

@@ -46,12 +46,20 @@ def card(git: Git, name: str) -> Iterator[str]:
 
 def found(git: Git, name: str) -> Tag:
     known = {tag.name: tag for tag in tags.matching(git, f"{versions.PREFIX}v*")}
-    wanted = f"{versions.PREFIX}{versions.named(name)}"
+    wanted = f"{versions.PREFIX}{meant(git, name)}"
     if wanted in known:
         return known[wanted]
     newest = ", ".join(version.name for version in versions.every(git)[-NEWEST:])
     last = f"the last are {newest}" if newest else "there is none yet"
     raise ReleaseError(f"there is no version {name!r}; {last}")
+
+
+def meant(git: Git, name: str) -> str | None:
+    """The version: v1.2.0, 1.2.0, or what an environment was last given."""
+    if name in environments.CHAIN:
+        latest = records.latest(git, name)
+        return latest.record.version if latest else None
+    return versions.named(name) or versions.named(f"v{name}")
 
 
 def section(title: str, lines: Iterable[str]) -> Iterator[str]:

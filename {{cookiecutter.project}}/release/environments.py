@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from release.errors import Refused, ReleaseError
+from release.errors import Refused, ReleaseError, UsageError
 
 CHAIN = ("dev", "staging", "prod")
 FILE = "environment.yaml"
@@ -20,7 +20,7 @@ def upstream(environment: str) -> str:
 
 def known(name: str) -> str:
     if name not in CHAIN:
-        raise ReleaseError(f"{name!r} is no environment; it is one of {', '.join(CHAIN)}")
+        raise UsageError(f"{name!r} is no environment; it is one of {', '.join(CHAIN)}")
     return name
 
 

@@ -2,6 +2,7 @@
 
 ReleaseError            exit code 1: something is missing or broken
 ├── GitError            a Git command failed; the message is Git's own
+├── UsageError          exit code 2: what was asked for is no thing that could be done
 ├── Refused             exit code 3: the state of the branches does not allow it
 ├── StageFailed         exit code 4: a stage, most often the gate, said no
 └── NotReproduced       exit code 4: a stage that ran again made something else
@@ -14,6 +15,10 @@ class ReleaseError(Exception):
 
 class GitError(ReleaseError):
     pass
+
+
+class UsageError(ReleaseError):
+    exit_code = 2
 
 
 class Refused(ReleaseError):

@@ -17,7 +17,10 @@ class Git:
     @classmethod
     def here(cls) -> "Git":
         """Git in the working tree that holds the current directory."""
-        return cls(Path(cls(Path.cwd()).run("rev-parse", "--show-toplevel")))
+        here = cls(Path.cwd())
+        if not here.succeeds("rev-parse", "--show-toplevel"):
+            raise GitError(f"{here.root} is in no Git repository: `cd` into your project")
+        return cls(Path(here.run("rev-parse", "--show-toplevel")))
 
     def run(self, *arguments: str, given: str | None = None) -> str:
         """What the command printed, without its last newline; `given` is its standard input."""

@@ -87,6 +87,19 @@ def promote(
         return candidate.record
 
 
+def why_nothing(git: Git, environment: str) -> str:
+    """Why there is nothing to promote, and what may be wanted instead."""
+    source = environments.upstream(environment)
+    said = f"{environment} holds all that {source} holds: nothing to promote"
+    if source == environments.CHAIN[0]:
+        return said
+    further = environments.upstream(source)
+    wanted = arrivals.release_of(git, branches.tip(git, further))
+    if branches.holds(git, branches.tip(git, source), wanted):
+        return said
+    return f"{said}. {further} is ahead of {source}: `mlops promote {source}` first"
+
+
 def planned(git: Git, environment: str, accepted: str | None) -> Plan:
     source = environments.upstream(environment)
     branches.fetch(git)

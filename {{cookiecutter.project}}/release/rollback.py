@@ -6,7 +6,7 @@ kept and can be rolled back in turn.
 
 from dataclasses import replace
 
-from release import arrivals, branches, promotion, records, worktree
+from release import arrivals, branches, environments, promotion, records, worktree
 from release.errors import Refused
 from release.git import Git
 from release.promotion import Say
@@ -16,6 +16,8 @@ from release.worker import started
 
 def roll_back(git: Git, environment: str, to: str | None, say: Say) -> Record:
     """The record of the rollback, to the record or version `to`, or else to the one before."""
+    if environments.known(environment) == environments.CHAIN[0]:
+        raise Refused(f"nothing is released to {environment}: `git revert` undoes a commit there")
     with worktree.one_release_at_a_time(git):
         known = records.latest(git, environment)
         branches.fetch(git)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from serving import release
 from serving.contract import Contract
-from serving.errors import ServingError
+from serving.errors import MalformedBody, ServingError
 from serving.predictor import Predictor
 
 
@@ -27,7 +27,12 @@ def answer(folder: Path, row: str | None = None) -> str:
     predictor = Predictor(bundle)
     body = json.dumps(predictor.schema.example()) if row is None else row
     contract = Contract(predictor.schema)
-    decoded = contract.decode(body.encode(), most_rows=1)
+    try:
+        decoded = contract.decode(body.encode(), most_rows=1)
+    except MalformedBody as error:
+        raise MalformedBody(
+            f'{error}. ROW is the row itself, such as \'{{"age": 37, ...}}\'; of a file: "$(cat row.json)"'
+        ) from None
     for warning in decoded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     predictions = predictor.predict(contract.arrays(decoded.values))

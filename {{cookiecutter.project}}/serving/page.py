@@ -40,7 +40,7 @@ pre { overflow-x: auto; padding: .7rem; background: #8882 }
 </form>
 <pre id="answer" aria-live="polite">The answer comes here.</pre>
 <h2>Or from a shell</h2>
-<pre id="curl">curl <i>ADDRESS</i>/predict -H 'Content-Type: application/json' -d '$shell'</pre>
+<pre id="curl">curl <i>ADDRESS</i>/predict -H 'Content-Type: application/json'$key -d '$shell'</pre>
 <h2>Columns</h2>
 <table>
 <tr><th>Name</th><th>Type</th><th></th></tr>
@@ -66,7 +66,7 @@ form.onsubmit = async event => {
 """)
 
 
-def of(release: Release, schema: Schema) -> str:
+def of(release: Release, schema: Schema, *, secured: bool) -> str:
     example = json.dumps(schema.example(), indent=1, ensure_ascii=False)
     shell = json.dumps(schema.example(), ensure_ascii=False).replace("'", "'\\''")
     return PAGE.substitute(
@@ -75,6 +75,7 @@ def of(release: Release, schema: Schema) -> str:
         example=escape(example),
         height=len(schema.columns) + 2,
         shell=escape(shell),
+        key=escape(' -H "X-API-Key: $API_KEY"' if secured else ""),
         columns="\n".join(rows(schema)),
     )
 

@@ -70,6 +70,6 @@ def create(
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page.of(released, schema))
+        return HTMLResponse(page.of(released, schema, secured=endpoint.secured))
 
     return app

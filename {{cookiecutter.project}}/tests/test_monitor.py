@@ -72,9 +72,19 @@ def test_batches_of_other_days_environments_and_versions_are_left_out(
     assert "1 of them by other versions" in capsys.readouterr().out
 
 
-def test_with_nothing_scored_it_says_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    watch()
+def test_a_schedule_that_watches_nothing_does_not_stay_green(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SourceError, match=r"p\.db: there is no such database"):
+        watch()
+    assert not (place / "p.db").exists()
+    scored(place, days_ago=8)
+    with pytest.raises(SourceError, match="no batch of prod was scored in 7 days"):
+        watch()
     assert "nothing was scored by v1.0.0" in capsys.readouterr().out
+    scored(place)
+    with pytest.raises(SourceError, match="without labels no accuracy can be judged"):
+        watch(max_false_positive_percent=10)
 
 
 def test_what_is_no_database_is_refused(place: Path) -> None:
@@ -131,7 +141,8 @@ def test_labels_that_are_wrong_load_nothing(place: Path, content: str, words: st
     (place / "truth.csv").write_text(content)
     with pytest.raises(SourceError, match=words):
         labels.load(labels.Order("truth.csv", "sqlite:///p.db", "folder"))
-    watch(min_accuracy=1)
+    with pytest.raises(SourceError, match="without labels"):
+        watch(min_accuracy=1)
 
 
 def test_a_page_holds_a_chart_for_each_column_and_escapes_names(

@@ -64,7 +64,7 @@ def one_row_in_each_split(table: pd.DataFrame) -> pd.DataFrame:
     ("breaks", "message"),
     [
         (no_rows, "table.csv holds a header and no rows"),
-        (no_target, "declared in params.yaml (prepare.columns) and not in the file"),
+        (no_target, "declared in params.yaml (prepare: columns, target) and not in the file"),
         (one_class, "holds 1 class ("),
         (three_classes, "holds 3 classes ("),
         (other_classes, "params.yaml: prepare.positive"),

@@ -1,13 +1,16 @@
 """Promotions of the instant project, by real Git and real DVC; each refusal changes nothing."""
 
 import re
+from functools import partial
 from pathlib import Path
 
+import pytest
 from instant_project import promote, refused, set_quality
 
 from release import promotion, records, status, worktree
-from release.errors import StageFailed
+from release.errors import GitError, Refused, StageFailed, UsageError
 from release.git import Git
+from release.rollback import roll_back
 
 
 def test_uncommitted_work_is_refused(on_dev: Path) -> None:
@@ -17,6 +20,30 @@ def test_uncommitted_work_is_refused(on_dev: Path) -> None:
 
 def test_skipping_an_environment_is_refused(on_dev: Path) -> None:
     refused(on_dev, "prod", "staging has made no model yet: `mlops promote staging`")
+
+
+RELEASES = {
+    "promoted": partial(promotion.promote, say=print),
+    "released": partial(roll_back, to=None, say=print),
+}
+
+
+@pytest.mark.parametrize("done", RELEASES)
+def test_what_is_no_environment_is_wrong_usage_and_dev_is_none_to_release_to(
+    on_dev: Path, done: str
+) -> None:
+    with pytest.raises(UsageError, match="'stagin' is no environment; it is one of dev, staging"):
+        RELEASES[done](Git(on_dev), "stagin")
+    with pytest.raises(Refused, match=f"nothing is {done} to dev"):
+        RELEASES[done](Git(on_dev), "dev")
+
+
+def test_outside_a_repository_it_says_where_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GitError, match="is in no Git repository: `cd` into your project"):
+        Git.here()
 
 
 def test_a_target_that_is_checked_out_is_refused(on_dev: Path) -> None:
@@ -47,6 +74,11 @@ def test_a_promotion_carries_the_bytes_and_runs_only_what_differs(in_staging: Pa
     models = {each.environment: each.model for each in status.of_every_environment(git)}
     assert models["staging"] == models["prod"]
     assert promote(in_staging, "prod") is None
+    nothing = "prod holds all that staging holds: nothing to promote"
+    assert promotion.why_nothing(git, "prod") == nothing
+    set_quality(in_staging, 0.91)
+    first = f"{nothing}. dev is ahead of staging: `mlops promote staging` first"
+    assert promotion.why_nothing(git, "prod") == first
 
 
 def test_a_record_and_a_version_are_tags_on_the_commit(in_staging: Path) -> None:
