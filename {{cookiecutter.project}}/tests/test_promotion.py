@@ -1,6 +1,7 @@
 """Promotions of the instant project, by real Git and real DVC; each refusal changes nothing."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def test_skipping_an_environment_is_refused(on_dev: Path) -> None:
     refused(on_dev, "prod", "staging has made no model yet: `mlops promote staging`")
 
 
-RELEASES = {
+RELEASES: dict[str, Callable[[Git, str], object]] = {
     "promoted": partial(promotion.promote, say=print),
     "released": partial(roll_back, to=None, say=print),
 }
