@@ -15,6 +15,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
+import tiny_pipeline
 from dvc.exceptions import ReproductionError
 from dvc.repo import Repo
 
@@ -93,6 +94,7 @@ class Repository:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        tiny_pipeline.age(path)
 
     def read(self, name: str) -> str:
         return (self.root / name).read_text()

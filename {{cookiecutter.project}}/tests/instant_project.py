@@ -136,6 +136,7 @@ def reproduce(folder: Path, message: str) -> str:
 
 def set_quality(folder: Path, quality: float) -> str:
     (folder / "params.yaml").write_text(f"quality: {quality}\n")
+    tiny_pipeline.age(folder / "params.yaml")
     return reproduce(folder, f"Quality {quality}")
 
 
