@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 LONGEST_NAME = 50
 LONGEST_TEXT = 200
-OLDEST_GIT = (2, 28)  # the first with `git init --initial-branch`
+OLDEST_GIT = (2, 34)  # the first whose `update-ref --stdin` answers at once
 REMOTE_SCHEMES = (
     *("azure", "gdrive", "gs", "hdfs", "http", "https"),
     *("oss", "s3", "ssh", "webdav", "webdavs", "webhdfs"),
@@ -103,7 +103,8 @@ def check_git() -> None:
     found = ask_git("version")
     version = tuple(int(number) for number in re.findall("[0-9]+", found)[:2])
     if version < OLDEST_GIT:
-        raise RefusedError(f"{found} is too old: 2.28 or later is needed. Upgrade git.")
+        oldest = "{}.{}".format(*OLDEST_GIT)
+        raise RefusedError(f"{found} is too old: {oldest} or later is needed. Upgrade git.")
 
 
 def check_place(project: Path) -> None:

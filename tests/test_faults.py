@@ -226,7 +226,9 @@ def test_whoever_reaches_origin_first_wins(project: Path, tmp_path: Path) -> Non
     before = refs(project)
     first = meanwhile(colleague, "rollback", "staging", said=tmp_path / "first")
     command = Command(project, "promote", "staging", moment="* push *", fault=first)
-    assert "origin did not take the release, so that no branch or tag has moved" in command.ended()
+    said = command.ended()
+    assert "staging was changed on origin while this release was made" in said
+    assert "Roll staging back to staging/0002 (v1.1.0), by A. Tester" in said
     assert command.process.returncode == 3
     assert (tmp_path / "first").read_text().endswith("exit code 0\n")
     assert refs(project) == before

@@ -273,13 +273,16 @@ class History(RuleBasedStateMachine):
 
     def promote(self, chance: Random) -> None:
         who, _ = self.someone(chance)
-        self.release(who, chance.choice(ROOMS), chance.choice([None, "agreed"]))
+        again = chance.random() < 0.5
+        self.release(who, chance.choice(ROOMS), chance.choice([None, "agreed"]), again)
 
-    def release(self, who: str, environment: str, accepted: str | None) -> None:
+    def release(self, who: str, environment: str, accepted: str | None, again: bool) -> None:
         person = self.people[who]
         source = environments.upstream(environment)
         with self.refusable(who, f"promotes {source} to {environment}"):
-            record = promotion.promote(person.git, environment, print, accepted=accepted)
+            record = promotion.promote(
+                person.git, environment, print, accepted=accepted, again=again
+            )
             target, tip = (branches.tip(person.git, name) for name in (environment, source))
             assert branches.holds(person.git, target, arrivals.release_of(person.git, tip))
             self.check(person, record)
@@ -304,7 +307,7 @@ class History(RuleBasedStateMachine):
             return  # the first that hypothesis draws, for each seed, has no step
         self.finish(self.at("project"), "The end", run=True, share=True)
         for environment in ROOMS:
-            self.release("project", environment, "agreed")
+            self.release("project", environment, "agreed", again=True)
         truth.check(self.origin, self.storage)
         runs = [self.storage / "runs", *(each.cache / "runs" for each in self.people.values())]
         for folder in (self.origin, *(each.folder for each in self.people.values())):

@@ -172,7 +172,7 @@ def test_old_git(run: Run, tmp_path: Path) -> None:
     old.write_text("#!/bin/sh\necho git version 2.20.1\n")
     old.chmod(0o755)
     path = f"{old.parent}:{run.environment['PATH']}"
-    refused(run.cookiecutter(tmp_path, PATH=path), "2.20.1", "2.28")
+    refused(run.cookiecutter(tmp_path, PATH=path), "2.20.1", "2.34")
     assert left(tmp_path) == ["old"]
 
 

@@ -1,5 +1,6 @@
 """More promotions of the instant project: slower, and of cases that are rarer."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import instant_project
@@ -7,7 +8,7 @@ import pytest
 from instant_project import promote, refused, reproduce, set_quality, state
 from tiny_pipeline import commit
 
-from release import promotion
+from release import models, promotion
 from release.errors import ReleaseError, StageFailed
 from release.git import Git
 
@@ -113,3 +114,28 @@ def test_versions_tell_what_changed_for_clients(in_staging: Path) -> None:
     assert major
     assert major.version == "v2.0.0"
     assert "column 'x' was number and is category" in major.reason
+
+
+LAYOUTS: dict[str, Callable[[str], str]] = {
+    "a comment above": lambda lock: f"# ours\n{lock}",
+    "a comment inside": lambda lock: lock.replace("  train:\n", "  # ours\n  train:\n"),
+    "a comment behind": lambda lock: lock.replace("  train:\n", "  train:  # ours\n"),
+    "a blank line": lambda lock: lock.replace("stages:\n", "\nstages:\n"),
+    "without an end": lambda lock: lock.removesuffix("\n"),
+    "quoted otherwise": lambda lock: lock.replace("schema: '2.0'", 'schema: "2.0"'),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_lock_that_somebody_has_edited_is_promoted_without_the_shortcut(
+    in_staging: Path, layout: str
+) -> None:
+    for quality in (0.91, 0.92):
+        set_quality(in_staging, quality)
+        lock = in_staging / "dvc.lock"
+        lock.write_text(LAYOUTS[layout](lock.read_text()))
+        Git(in_staging).run("commit", "--all", "--allow-empty", "--quiet", "-m", "Edit dvc.lock")
+        record = promote(in_staging, "staging")
+        assert record
+        assert record.metrics["test"]["accuracy"] == quality
+    assert [model.name for model in models.every(Git(in_staging))] == ["v1.0.0", "v1.1.0", "v1.2.0"]

@@ -132,7 +132,9 @@ def test_a_rollback_in_a_clone_fetches_what_it_restores(shared: Path) -> None:
     colleague = clone(shared, "colleague")
     record = rollback.roll_back(Git(colleague), "staging", None, lambda line: None)
     assert record.restored == "staging/0001"
-    assert promote(shared, "staging")
+    with pytest.raises(Refused, match=r"staging was rolled back from v1\.1\.0"):
+        promote(shared, "staging")
+    assert promote(shared, "staging", again=True)
 
 
 def test_a_detached_head_and_another_working_tree_are_no_obstacle(shared: Path) -> None:

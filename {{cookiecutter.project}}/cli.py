@@ -140,6 +140,9 @@ def promote(
         str | None,
         typer.Option(metavar="REASON", help="Why a missing comparison may be overlooked."),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Release what a rollback has withdrawn.")
+    ] = False,
 ) -> None:
     """Make ENVIRONMENT what the branch upstream of it is, if its gates let it pass."""
     from release import promotion
@@ -149,6 +152,7 @@ def promote(
         environment,
         say,
         accepted=accept_incomparable,
+        again=again,
         dry_run=dry_run,
         as_proposal=propose,
     )
@@ -184,13 +188,19 @@ def rollback(
     environment: Environment,
     to: Annotated[
         str | None,
-        typer.Option(help="A record (prod/0003) or a version; by default the one before."),
+        typer.Option(help="A record (prod/0003) or a version; by default what was there before."),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why, in a line; `mlops status` shows it.")
     ] = None,
 ) -> None:
-    """Make ENVIRONMENT again what an older record of it says; no stage is run."""
+    """Make ENVIRONMENT again what an older record of it says; no stage is run.
+
+    What was there is withdrawn: it comes back only by `mlops promote ENVIRONMENT --again`.
+    """
     from release import rollback
 
-    say(rollback.roll_back(Git.here(), environment, to, say).title)
+    say(rollback.roll_back(Git.here(), environment, to, say, reason=reason).title)
 
 
 @app.command()
@@ -203,7 +213,8 @@ def status() -> None:
     table.add_column("Gate", no_wrap=True)
     table.add_column("Since", no_wrap=True)
     table.add_column("Serving", no_wrap=True)
-    for each in environment_status.of_every_environment(Git.here()):
+    found = environment_status.of_every_environment(Git.here())
+    for each in found:
         table.add_row(
             each.environment,
             each.version or "-",
@@ -216,6 +227,9 @@ def status() -> None:
             escape(each.serving or "-"),
         )
     Console(width=WIDE).print(table)
+    for each in found:
+        if each.rolled_back:
+            say(each.rolled_back)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The branches of the environments, here and on origin, and what forbids to move one."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from release import arrivals, environments, lockfile
 from release.errors import GitError, Refused
@@ -37,10 +38,36 @@ def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:
         say(f"{error}; the branches of {ORIGIN} count as they were last seen")
 
 
+@dataclass(frozen=True)
+class Position:
+    """The last commit of an environment's branch, here and on origin; None where it has none."""
+
+    environment: str
+    here: str | None
+    there: str | None
+
+    @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.environment}"
+
+
+def position(git: Git, environment: str) -> Position:
+    """Where the branch is now; on origin, as of the last fetch."""
+    return Position(
+        environments.known(environment),
+        git.commit(f"refs/heads/{environment}"),
+        git.commit(f"refs/remotes/{ORIGIN}/{environment}"),
+    )
+
+
 def tip(git: Git, environment: str) -> str:
     """The last commit of the environment's branch, here or on origin, whichever is ahead."""
-    here = git.commit(f"refs/heads/{environments.known(environment)}")
-    there = git.commit(f"refs/remotes/{ORIGIN}/{environment}")
+    return later(git, position(git, environment))
+
+
+def later(git: Git, position: Position) -> str:
+    """The commit of a position that is ahead. Raises Refused where there is none, or where they diverge."""
+    environment, here, there = position.environment, position.here, position.there
     if here is None and there is None:
         raise Refused(
             f"there is no branch {environment!r}, here or on {ORIGIN}: `git branch {environment} COMMIT`"
@@ -57,12 +84,16 @@ def tip(git: Git, environment: str) -> str:
     )
 
 
-def catch_up(git: Git, environment: str, commit: str) -> None:
-    """Move the branch here to where origin already is, as after a release that was cut short."""
-    ref = f"refs/heads/{environment}"
-    here = git.commit(ref)
-    if here and here != commit and is_ancestor(git, here, commit):
-        git.run("update-ref", "-m", f"catch up with {ORIGIN}", ref, commit, here)
+def catch_up(git: Git, position: Position) -> Position:
+    """Moves the branch here to where origin already is, as after a release that was cut short."""
+    here, there = position.here, position.there
+    if not (here and there) or here == there or not is_ancestor(git, here, there):
+        return position
+    try:
+        git.run("update-ref", "-m", f"catch up with {ORIGIN}", position.ref, there, here)
+    except GitError as error:
+        raise Refused(f"{position.environment} moved meanwhile: {error}. Run it again") from error
+    return replace(position, here=there)
 
 
 def is_ancestor(git: Git, old: str, new: str) -> bool:

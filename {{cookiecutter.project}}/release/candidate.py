@@ -102,14 +102,19 @@ def begin_from_target(git: Git, source: str, target: str) -> None:
     """Where the source has not changed an entry since the target last had it, take the target's.
 
     It names the runs of the target's environment, so that DVC need not restore each of them. An entry
-    that is not up to date here is found so by DVC, as any other.
+    that is not up to date here is found so by DVC, as any other. A dvc.lock with a comment, or in any
+    other layout that the merge driver does not know, is left as it is: DVC restores each run.
     """
     if git.read(target, lockfile.LOCK) is None:
         return
     commits = (git.run("merge-base", source, target), target, source)
-    before, ours, theirs = (
-        lock_merge.parse((git.read(commit, lockfile.LOCK) or b"").decode()) for commit in commits
-    )
+    try:
+        before, ours, theirs = (
+            lock_merge.parse((git.read(commit, lockfile.LOCK) or b"").decode())
+            for commit in commits
+        )
+    except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
+        return
     kept = {
         name: ours[name] for name in ours if name in theirs and before.get(name) == theirs[name]
     }

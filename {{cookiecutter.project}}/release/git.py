@@ -1,9 +1,12 @@
 """Git, as commands in one working tree."""
 
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from subprocess import PIPE
 
 from release.errors import GitError
 
@@ -55,6 +58,37 @@ class Git:
         archive = self.raw("archive", "--format=zip", revision, "--", *paths)
         with zipfile.ZipFile(BytesIO(archive)) as file:
             file.extractall(folder)
+
+    @contextmanager
+    def transaction(self, updates: Sequence[str], reason: str) -> Iterator[None]:
+        """Locks refs, and moves them all when the block has ended well; otherwise none.
+
+        `updates` are lines of `git update-ref --stdin`. Raises GitError before the block runs where a
+        ref is not as its line expects, or is locked by another process of Git.
+        """
+        command = ["git", "update-ref", "-m", reason, "--stdin"]
+        with (
+            tempfile.TemporaryFile() as words,
+            subprocess.Popen(
+                command, cwd=self.root, bufsize=0, stdin=PIPE, stdout=PIPE, stderr=words
+            ) as process,
+        ):
+
+            def send(*lines: str) -> None:
+                """Git answers the last line once all of them hold."""
+                assert process.stdin
+                assert process.stdout
+                with suppress(BrokenPipeError):
+                    process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+                if f"{lines[-1]}: ok\n".encode() not in iter(process.stdout.readline, b""):
+                    words.seek(0)
+                    raise GitError(
+                        f"git update-ref: {words.read().decode(errors='replace').strip()}"
+                    )
+
+            send("start", *updates, "prepare")
+            yield
+            send("commit")
 
     def raw(self, *arguments: str, given: str | None = None) -> bytes:
         process = self._process(*arguments, given=given)

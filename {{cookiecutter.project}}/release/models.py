@@ -123,14 +123,14 @@ def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
 
 
 def made_in(lock: bytes) -> Made:
-    """Nothing, where the file is not as DVC writes it: a conflict, committed as it stood.
+    """What the file says; nothing where it is no YAML, as a conflict that was committed as it stood.
 
-    Reads the few lines that matter; any reader of YAML takes ten times as long for the whole.
+    Reads the few lines that matter, as DVC writes them; any reader of YAML takes ten times as long.
     """
     try:
         entries = lock_merge.parse(lock.decode()).values()
     except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
-        return Made({}, {})
+        return made_in_another_layout(lock)
     outputs = [
         out for entry in entries for text in OUTPUTS.findall(entry) for out in OUTPUT.findall(text)
     ]
@@ -138,6 +138,17 @@ def made_in(lock: bytes) -> Made:
     return Made(
         dict(outputs), dict(ChainMap(*(each.get("params.yaml", {}) for each in parameters)))
     )
+
+
+def made_in_another_layout(lock: bytes) -> Made:
+    """The same of a file that somebody has edited: with a comment, or a blank line."""
+    try:
+        entries = (yaml.load(lock, yaml.CSafeLoader).get("stages") or {}).values()
+        outputs = {out["path"]: out["md5"] for each in entries for out in each.get("outs", [])}
+        parameters = [each.get("params", {}).get("params.yaml", {}) for each in entries]
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        return Made({}, {})
+    return Made(outputs, dict(ChainMap(*parameters)))
 
 
 @cache

@@ -6,7 +6,7 @@ move together. Until that moment nothing has changed; on any failure, nothing ev
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,13 +19,14 @@ from release import (
     records,
     tags,
     versions,
+    withdrawals,
     worktree,
 )
+from release.branches import Position
 from release.errors import Refused, ReleaseError, StageFailed
 from release.git import Git
 from release.outputs import BUNDLE
-from release.publication import Move
-from release.records import Record
+from release.records import Kept, Record
 from release.versions import Answers, Version
 from release.worker import Worker, started
 
@@ -34,13 +35,27 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be promoted where. `accepted` says why a missing comparison may be overlooked."""
+    """What is to be promoted where.
+
+    `start` is where the target's branch was before the work began, `target_commit` its last commit, and
+    `number` that of the record to be made. `withdrawals` are the rollbacks that stand.
+    `accepted` says why a missing comparison may be overlooked, `again` that a rollback may be overruled.
+    """
 
     environment: str
     source: str
     source_commit: str
+    start: Position
     target_commit: str
+    number: int
+    withdrawals: Sequence[Kept]
     accepted: str | None = None
+    again: bool = False
+
+    @property
+    def record(self) -> str:
+        """The name of the record to be made."""
+        return records.NUMBER.format(environment=self.environment, number=self.number)
 
 
 @dataclass(frozen=True)
@@ -57,17 +72,21 @@ def promote(
     say: Say,
     *,
     accepted: str | None = None,
+    again: bool = False,
     dry_run: bool = False,
     as_proposal: bool = False,
 ) -> Record | None:
     """The record of the release; None where the target holds all of its source.
 
-    Raises Refused, or StageFailed where a stage or gate said no; then nothing has changed.
+    What a rollback has withdrawn is released only with `again`. Raises Refused, or StageFailed where a
+    stage or gate said no; then nothing has changed.
     """
     with worktree.one_release_at_a_time(git):
-        plan = planned(git, environment, accepted)
+        plan = planned(git, environment, accepted, again)
         if branches.holds(git, plan.target_commit, plan.source_commit):
             return record_merged_proposal(git, plan)
+        proposal = publication.proposal(git, plan.record) if as_proposal else None
+        refuse_withdrawn(plan, withdrawals.covering(plan.withdrawals, plan.source_commit))
         say_what_comes_back(git, plan, say)
         with (
             worktree.temporary(git, plan.source_commit) as tree,
@@ -80,10 +99,12 @@ def promote(
             say("sending data to the remote")
             if not worker.ask("push", commits=[plan.source_commit, candidate.commit]):
                 say("there is no DVC remote: the data stay in this cache alone")
-        if as_proposal:
-            propose(git, plan, candidate)
+        if proposal:
+            publication.propose(
+                git, plan.start, proposal, committed_for_review(git, plan, candidate)
+            )
         else:
-            publish(git, candidate.commit, candidate.record)
+            publish(git, plan.start, candidate.commit, candidate.record)
         return candidate.record
 
 
@@ -100,17 +121,38 @@ def why_nothing(git: Git, environment: str) -> str:
     return f"{said}. {further} is ahead of {source}: `mlops promote {source}` first"
 
 
-def planned(git: Git, environment: str, accepted: str | None) -> Plan:
+def planned(git: Git, environment: str, accepted: str | None, again: bool) -> Plan:
     source = environments.upstream(environment)
     branches.fetch(git)
     branches.refuse_checked_out(git, environment)
     branches.refuse_uncommitted(git, source)
+    start = branches.position(git, environment)
+    target = branches.later(git, start)
     wanted = arrivals.release_of(git, branches.tip(git, source))
-    plan = Plan(environment, source, wanted, branches.tip(git, environment), accepted)
-    branches.refuse_empty(git, source, plan.source_commit)
-    branches.refuse_lacking(git, environment, plan.target_commit, plan.source_commit)
-    branches.catch_up(git, environment, plan.target_commit)
-    return plan
+    branches.refuse_empty(git, source, wanted)
+    branches.refuse_lacking(git, environment, target, wanted)
+    kept = records.of(git, environment)
+    return Plan(
+        environment=environment,
+        source=source,
+        source_commit=wanted,
+        start=branches.catch_up(git, start),
+        target_commit=target,
+        number=kept[-1].record.number + 1 if kept else 1,
+        withdrawals=withdrawals.standing(kept),
+        accepted=accepted,
+        again=again,
+    )
+
+
+def refuse_withdrawn(plan: Plan, rollback: Kept | None) -> None:
+    """A rollback stands until somebody overrules it: no colleague and no job undoes it unseen."""
+    if rollback and rollback.record.withdrew and not plan.again:
+        raise Refused(
+            f"{withdrawals.sentence(rollback)}. {plan.source} {plan.source_commit[:7]} would bring "
+            f"{rollback.record.withdrew['version']} back: mend it on {environments.CHAIN[0]} first, or, "
+            f"if {plan.environment} shall have it again, `mlops promote {plan.environment} --again`"
+        )
 
 
 def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
@@ -118,9 +160,9 @@ def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
     latest = records.latest(git, plan.environment)
     if latest is None or latest.record.restored is None:
         return
-    again = branches.changes(git, latest.record.source_commit, plan.source_commit)
+    changes = branches.changes(git, latest.record.source_commit, plan.source_commit)
     say(f"{plan.environment} was rolled back to {latest.record.restored}; this brings again:")
-    for line in again:
+    for line in changes:
         say(f"  {line}")
 
 
@@ -189,9 +231,11 @@ def record_of(
 ) -> Record:
     answers = Answers.at(tree, commit, read_json(tree, "deploy/schema.json"))
     version = versions.version_of(answers, versions.every(tree))
+    rollback = withdrawals.covering(plan.withdrawals, plan.source_commit, version.name)
+    refuse_withdrawn(plan, rollback)
     return Record(
         environment=plan.environment,
-        number=records.next_number(tree, plan.environment),
+        number=plan.number,
         kind="promotion",
         source=plan.source,
         source_commit=plan.source_commit,
@@ -205,6 +249,7 @@ def record_of(
         milliseconds=cost["milliseconds"],
         megabytes=cost["megabytes"],
         memory_megabytes=cost["memory_megabytes"],
+        again=rollback.record.name if rollback else None,
     )
 
 
@@ -213,33 +258,28 @@ def read_json(tree: Git, path: str) -> Mapping[str, Any]:
     return content
 
 
-def publish(git: Git, commit: str, record: Record) -> None:
+def publish(git: Git, start: Position, commit: str, record: Record) -> None:
     """The branch, the record's tag and, where it is new, the version's tag."""
-    new = [publication.tag(git, record.name, commit, record.message())]
+    new = [publication.make_tag(git, record.name, commit, record.message())]
     version = Version.read(asdict(record))
     if not git.commit(f"refs/tags/{version.tag}"):
-        new.append(publication.tag(git, version.tag, commit, version.message()))
-    publication.publish(git, Move(f"refs/heads/{record.environment}", commit), new, record.title)
+        new.append(publication.make_tag(git, version.tag, commit, version.message()))
+    publication.publish(git, start, commit, new, record.title)
 
 
-def propose(git: Git, plan: Plan, candidate: Candidate) -> None:
-    """Push the same tree as a branch for review; it carries the record that it will have."""
-    if not branches.has_origin(git):
-        raise Refused(f"a proposal needs a Git remote called {branches.ORIGIN}: `git remote add`")
+def committed_for_review(git: Git, plan: Plan, candidate: Candidate) -> str:
+    """A commit of the candidate's tree whose message is the record that it will have."""
     tree = git.run("rev-parse", f"{candidate.commit}^{{tree}}")
     parents = ["-p", plan.target_commit, "-p", plan.source_commit]
-    commit = git.run("commit-tree", tree, *parents, "-m", candidate.record.message())
-    branch = f"refs/heads/proposal/{candidate.record.name}"
-    git.run("push", "--quiet", "--no-verify", branches.ORIGIN, f"+{commit}:{branch}")
+    return git.run("commit-tree", tree, *parents, "-m", candidate.record.message())
 
 
 def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
     """Where the target is a proposal that was merged, its record and version are made now."""
-    target, number = plan.target_commit, records.next_number(git, plan.environment)
-    title = f"^{records.NUMBER.format(environment=plan.environment, number=number)}: "
-    found = git.lines("rev-list", "-1", f"--grep={title}", f"{plan.source_commit}..{target}")
+    target, since = plan.target_commit, f"{plan.source_commit}..{plan.target_commit}"
+    found = git.lines("rev-list", "-1", f"--grep=^{plan.record}: ", since)
     if not found or not git.succeeds("diff", "--quiet", found[0], target, "--", *arrivals.ALL_ELSE):
         return None
     record = Record(**tags.in_message(git.run("show", "-s", "--format=%B", found[0])))
-    publish(git, target, record)
+    publish(git, plan.start, target, record)
     return record

@@ -20,9 +20,11 @@ NUMBER = "{environment}/{number:04d}"
 class Record:
     """What was released, from where, and how it was judged.
 
-    `answers` is what the version stands for, and `reason` why it has its number. `restored` names
-    the record that a rollback brought back. `comparison` says how the model stood against the
-    champion, the one it replaced, or why the two could not be compared.
+    `answers` is what the version stands for, and `reason` why it has its number. `comparison` says
+    how the model stood against the champion, the one it replaced, or why the two could not be compared.
+    A rollback names in `restored` the promotion that it brought back, and says in `withdrew` what it took
+    away: the promotion's record, version and source_commit (None where only commits made by hand were
+    undone). `again` names the rollback that a promotion overruled.
     """
 
     environment: str
@@ -41,6 +43,14 @@ class Record:
     megabytes: float
     memory_megabytes: float | None = None
     restored: str | None = None
+    withdrew: Mapping[str, str] | None = None
+    rollback_reason: str | None = None
+    again: str | None = None
+
+    @property
+    def in_effect(self) -> str:
+        """The name of the promotion that an environment holds under this record."""
+        return self.restored or self.name
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from release import arrivals, environments, lockfile, records, running
+from release import arrivals, environments, lockfile, records, running, withdrawals
 from release.git import Git
 from release.outputs import MODEL
 
@@ -15,7 +15,8 @@ class Status:
     """Everything but the environment is None where nothing was made yet.
 
     `version` and `record` are those of the branch's last commit, None where that is no release.
-    `serving` is what a `mlops serve` of this machine answers with, and what it refused.
+    `serving` is what a `mlops serve` of this machine answers with, and what it refused. `rolled_back`
+    says from what to what the environment was rolled back, by whom and why, None where it was not.
     """
 
     environment: str
@@ -28,6 +29,7 @@ class Status:
     false_positive_percent: float | None = None
     gate_passed: bool | None = None
     serving: str | None = None
+    rolled_back: str | None = None
 
 
 def of_every_environment(git: Git) -> list[Status]:
@@ -42,8 +44,8 @@ def status(git: Git, environment: str) -> Status:
         return Status(environment)
     commit = arrivals.release_of(git, tip)
     test = report(git, commit, "metrics").get("test", {})
-    latest = records.latest(git, environment)
-    record = latest.record if latest and latest.commit == commit else None
+    kept = records.of(git, environment)
+    record = kept[-1].record if kept and kept[-1].commit == commit else None
     return Status(
         environment,
         commit=commit[:7],
@@ -55,6 +57,7 @@ def status(git: Git, environment: str) -> Status:
         false_positive_percent=test.get("false_positive_percent"),
         gate_passed=report(git, commit, "gate").get("passed"),
         serving=serving(git, environment),
+        rolled_back=withdrawals.sentence(kept[-1]) if record and record.restored else None,
     )
 
 

@@ -140,11 +140,15 @@ def set_quality(folder: Path, quality: float) -> str:
     return reproduce(folder, f"Quality {quality}")
 
 
-def promote(folder: Path, *chain: str, accepted: str | None = None) -> Record | None:
+def promote(
+    folder: Path, *chain: str, accepted: str | None = None, again: bool = False
+) -> Record | None:
     """The record of the last promotion."""
     record = None
     for name in chain:
-        record = promotion.promote(Git(folder), name, lambda line: None, accepted=accepted)
+        record = promotion.promote(
+            Git(folder), name, lambda line: None, accepted=accepted, again=again
+        )
     return record
 
 
