@@ -26,7 +26,7 @@ TEMPLATE = Path(__file__).resolve().parents[1]
 PAGE = Path(__file__).with_suffix(".md")
 BATCH = 10
 FUZZ_REQUESTS = 100_000
-FAULTS = ("faults", "batch_faults", "fuzz", "deletable", "own_table", "cron")
+FAULTS = ("faults", "races", "batch_faults", "fuzz", "deletable", "own_table", "cron")
 KINDS = (*FAULTS, "histories")
 
 Entry = Mapping[str, Any]
@@ -163,6 +163,32 @@ def kills(struck: list[Entry]) -> list[str]:
     ]
 
 
+def races(ran: list[Entry]) -> list[str]:
+    """A table of where somebody committed while a release was made, and how it ended."""
+    ends = [("kept", "released"), ("kept", "refused"), ("refused by Git's lock", "released")]
+    count = Counter(
+        (each["release"], each["branch"], each["where"], each["commit"], each["ended"])
+        for each in ran
+    )
+    rows = sorted({key[:3] for key in count})
+    return [
+        "## A commit at each call of Git",
+        "",
+        f"{len(ran)} releases to staging, during each of which somebody committed on its source (dev) or "
+        "its target (staging). No commit was lost; each release happened whole or was refused with exit "
+        "code 3 and nothing moved. While origin takes the refs, those here are locked: Git then refuses "
+        "the commit.",
+        "",
+        "| Release | Commit on | kept, released | kept, refused | not made, released |",
+        "|---|---|--:|--:|--:|",
+        *(
+            f"| {release} | {branch} {place} "
+            f"| {' | '.join(str(count[release, branch, place, *end]) for end in ends)} |"
+            for release, branch, place in rows
+        ),
+    ]
+
+
 def batch_kills(struck: list[Entry]) -> list[str]:
     """A table of where batches were killed and what was left then."""
     count = Counter((each["database"], each["when"], each["left"]) for each in struck)
@@ -206,7 +232,7 @@ def where(entry: Entry) -> str:
 
 
 SLICES = 20
-SECTIONS = {"kill": kills, "batch kill": batch_kills, "fuzz": fuzzed}
+SECTIONS = {"kill": kills, "race": races, "batch kill": batch_kills, "fuzz": fuzzed}
 
 
 def histories(told: Collection[Sequence[str]], asked: int) -> list[str]:
