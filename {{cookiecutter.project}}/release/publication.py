@@ -50,7 +50,7 @@ def publish(git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], 
                 expected = {start.ref: start.there} | {tag.ref: None for tag in new_tags}
                 push(git, specs, expected)
     except GitError as error:
-        raise refusal(git, start, new_tags, error) from error
+        raise refusal(git, start, commit, new_tags, error) from error
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def propose(git: Git, start: Position, proposal: Proposal, commit: str) -> None:
     try:
         push(git, specs, expected)
     except GitError as error:
-        raise refusal(git, start, [], error) from error
+        raise refusal(git, start, commit, [], error) from error
 
 
 def push(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -> None:
@@ -110,25 +110,31 @@ def push(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -> Non
     git.run("push", "--quiet", "--no-verify", "--atomic", *leases, ORIGIN, *specs)
 
 
-def refusal(git: Git, start: Position, new_tags: Sequence[NewTag], error: GitError) -> Refused:
+def refusal(
+    git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], error: GitError
+) -> Refused:
     """Why the refs did not move: what somebody else did meanwhile, or else Git's own words."""
+    shared = branches.has_origin(git)
     try:
         branches.fetch(git)
-        listed = git.lines("ls-remote", ORIGIN) if branches.has_origin(git) else []
+        listed = git.lines("ls-remote", ORIGIN) if shared else []
     except GitError as away:
         return not_taken(away)
-    there = {ref: commit for commit, ref in (line.split("\t") for line in listed)}
-    here = git.commit(start.ref)
-    if here != start.here:
+    there = {ref: name for name, ref in (line.split("\t") for line in listed)}
+    if shared and there.get(start.ref) == commit:
+        return Refused(
+            f"{ORIGIN} has the release, and the refs here did not move: {error}. Run it again"
+        )
+    if (here := git.commit(start.ref)) != start.here:
         return moved(git, start.environment, "here", here)
-    if there.get(start.ref) != start.there:
+    if shared and there.get(start.ref) != start.there:
         return moved(git, start.environment, f"on {ORIGIN}", there.get(start.ref))
     if taken := [tag.name for tag in new_tags if tag.ref in there or git.commit(tag.ref)]:
         return Refused(
             f"the tag {taken[0]} was made meanwhile, here or on {ORIGIN}. No branch or tag has moved. "
             "See `mlops status`, then run it again"
         )
-    return not_taken(error) if there else Refused(f"no branch or tag has moved: {error}")
+    return not_taken(error) if shared else Refused(f"no branch or tag has moved: {error}")
 
 
 def moved(git: Git, environment: str, where: str, commit: str | None) -> Refused:
