@@ -497,13 +497,14 @@ def watch(
     """Score each file that arrives in FOLDER, once, with the model that ENVIRONMENT has then."""
     from batch import urls
     from batch.watch import Watch
-    from release import environments
+    from release import child_environment, environments
 
     urls.parse(to)
     score = ["score", "--to", to, "--environment", environments.known(environment)]
     score += ["--max-rejects", max_rejects, *(["--key", key] if key else []), "--"]
     command = [sys.executable, __file__, *score]
-    Watch(folder, command, settle=settle, attempts=attempts, pause=pause).run()
+    variables = child_environment.for_python(Path(__file__).parent)
+    Watch(folder, command, variables, settle=settle, attempts=attempts, pause=pause).run()
 
 
 def complain(line: str) -> None:

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,13 +47,22 @@ class Seen:
 
 
 class Watch:
-    """`command` scores one file, whose path is its last argument. Times are in seconds."""
+    """`command` scores one file, whose path is its last argument; its environment is `variables`. Times
+    are in seconds."""
 
     def __init__(
-        self, folder: Path, command: Sequence[str], *, settle: float, attempts: int, pause: float
+        self,
+        folder: Path,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        *,
+        settle: float,
+        attempts: int,
+        pause: float,
     ) -> None:
         self.folder = folder
         self.command = command
+        self.variables = variables
         self.settle = settle
         self.attempts = attempts
         self.pause = pause
@@ -127,6 +136,7 @@ class Watch:
         """The exit code of the process that scored the file, and its last words."""
         with subprocess.Popen(
             [*self.command, str(path)],
+            env=self.variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

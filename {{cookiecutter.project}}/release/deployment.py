@@ -21,6 +21,7 @@ from typing import Any, Literal, Self
 from release import (
     arrivals,
     branches,
+    child_environment,
     environments,
     lockfile,
     records,
@@ -75,7 +76,7 @@ class Deployment:
     @property
     def variables(self) -> dict[str, str]:
         """Under which a process finds the code of the folder, wherever it stands."""
-        return {**venv.unled(), "PYTHONPATH": str(self.folder), "PYTHONSAFEPATH": "1"}
+        return {**child_environment.for_python(self.folder), "PYTHONSAFEPATH": "1"}
 
     def run(self, module: str, *words: str) -> int:
         """The exit code of a module of the folder's code."""

@@ -11,15 +11,19 @@ from dvc.logger import set_loggers_level
 from dvc.repo import Repo
 from dvc.ui import ui
 
-from release import attestation
+from release import attestation, child_environment
 from release.errors import ReleaseError
 
 
 @contextmanager
 def opened(root: Path, config: Mapping[str, object] | None = None) -> Iterator[Repo]:
-    """The DVC repository at `root`, which is the working directory meanwhile."""
+    """The DVC repository at `root`, which is the working directory, its code first for stages, meanwhile."""
     try:
-        with chdir(root), Repo(str(root), config=config) as repo:
+        with (
+            chdir(root),
+            child_environment.in_this_process(root),
+            Repo(str(root), config=config) as repo,
+        ):
             ui.enable()
             yield repo
     except (DvcException, OSError) as error:

@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from subprocess import PIPE
 
+from release import child_environment
 from release.errors import GitError
 
 
@@ -104,6 +105,7 @@ class Git:
             return subprocess.run(
                 ["git", *arguments],
                 cwd=self.root,
+                env=child_environment.for_command(),
                 input=given.encode() if given is not None else b"",
                 capture_output=True,
                 check=False,

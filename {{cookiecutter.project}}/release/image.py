@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from release import deployment, process
+from release import child_environment, deployment, process
 from release.deployment import Deployment
 from release.errors import Refused, ReleaseError
 from release.git import Git
@@ -50,7 +50,8 @@ def build(git: Git, revision: str, say: Callable[[str], None], name: str | None 
         say(f"building {image} from {release['record']} with {engine}")
         command = [engine, "build", *ENGINES[engine], *secrets(), *labels(git, release)]
         try:
-            process.run([*command, "--tag", image, "."], Path(folder), os.environ | SETTINGS, say)
+            variables = child_environment.for_command() | SETTINGS
+            process.run([*command, "--tag", image, "."], Path(folder), variables, say)
         except subprocess.CalledProcessError as error:
             raise ReleaseError(
                 f"{engine} could not build {image}:\n{process.last_words(error)}"
@@ -65,7 +66,13 @@ def engine_at_hand() -> str:
         if not shutil.which(engine):
             reasons[engine] = "is not on PATH"
             continue
-        asked = subprocess.run([engine, "version"], capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            [engine, "version"],
+            env=child_environment.for_command(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if asked.returncode == 0:
             return engine
         reasons[engine] = f"does not answer: {asked.stderr.strip()}"
@@ -121,6 +128,11 @@ def project(git: Git) -> str:
 
 
 def megabytes(engine: str, image: str) -> float:
-    asked = subprocess.run([engine, "image", "inspect", image], capture_output=True, check=True)
+    asked = subprocess.run(
+        [engine, "image", "inspect", image],
+        env=child_environment.for_command(),
+        capture_output=True,
+        check=True,
+    )
     size: int = json.loads(asked.stdout)[0]["Size"]
     return size / 1e6

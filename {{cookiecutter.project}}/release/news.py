@@ -1,10 +1,9 @@
 """What is new of a branch: as it is known here, and on origin. Asked again and again, it waits for nobody."""
 
 import asyncio
-import os
 from asyncio.subprocess import DEVNULL, PIPE
 
-from release import branches
+from release import branches, child_environment
 from release.errors import GitError
 from release.git import Git
 
@@ -28,7 +27,7 @@ async def fetch(git: Git) -> str:
         process = await asyncio.create_subprocess_exec(
             *("git", *branches.FETCH),
             cwd=git.root,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+            env={**child_environment.for_command(), "GIT_TERMINAL_PROMPT": "0"},
             stdin=DEVNULL,
             stdout=DEVNULL,
             stderr=PIPE,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from threading import Thread
 from typing import IO, NamedTuple
 
+from release import child_environment
 from release.git import Git
 
 
@@ -18,6 +19,7 @@ def read(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
     with subprocess.Popen(
         ["git", "cat-file", "--batch", "--buffer"],
         cwd=git.root,
+        env=child_environment.for_command(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:

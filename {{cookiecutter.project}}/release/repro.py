@@ -9,7 +9,7 @@ from dvc.output import Output
 from dvc.repo import Repo, lock_repo
 from dvc.stage.exceptions import StageCmdFailedError
 
-from release import attestation, dvc, guard
+from release import attestation, child_environment, dvc, guard
 from release.errors import ReleaseError, StageFailed
 from release.git import Git
 
@@ -38,6 +38,7 @@ def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) ->
     Entries that no run attests are dropped from dvc.lock first. Data that are not in the working
     tree come from the cache and from the default remote, where one can be read.
     """
+    child_environment.require_python()
     complete = bring_from_cache(repo)
     pull = not complete and dvc.fetch_records(repo)
     if doubtful := dvc.unattested(repo, ask_remote=complete):

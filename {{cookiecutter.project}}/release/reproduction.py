@@ -6,7 +6,6 @@ settings stay as they are, and nothing is left but the libraries (release/venv.p
 """
 
 import json
-import os
 import platform
 import re
 import subprocess
@@ -18,7 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from release import lockfile, private_store, process, revisions, venv, worktree
+from release import (
+    child_environment,
+    lockfile,
+    private_store,
+    process,
+    revisions,
+    venv,
+    worktree,
+)
 from release.errors import ReleaseError, StageFailed
 from release.git import Git
 from release.outputs import BUNDLE, TESTING, TRAINING
@@ -199,10 +206,11 @@ def agreement(
         for folder, file in scores.items():
             rows = (place / TRAINING, place / TESTING)
             workshop.run("python", "-m", "pipeline.rescore", folder, *rows, file)
-        ask = ["-m", "pipeline.agreement", *map(str, scores.values())]
-        found: dict[str, Any] = json.loads(process.run([sys.executable, *ask], HERE, os.environ))
+        ask = (sys.executable, "-m", "pipeline.agreement", *scores.values())
+        said = process.run(ask, HERE, child_environment.for_python(HERE))
     except subprocess.CalledProcessError as error:
         raise ReleaseError(process.last_words(error, lines=1)) from error
+    found: dict[str, Any] = json.loads(said)
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from release import lockfile, store
+from release import child_environment, lockfile, store
 from release.git import Git
 from release.outputs import BUNDLE, TRAINING
 
@@ -35,7 +35,14 @@ def scores(place: Path, test: Path) -> Path:
 def python(module: str, *arguments: object, cwd: Path) -> str:
     """What a module of another room prints."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    process = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        command,
+        cwd=cwd,
+        env=child_environment.for_python(cwd),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return process.stdout
 
 

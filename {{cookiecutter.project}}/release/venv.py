@@ -4,7 +4,6 @@ It is kept under .dvc/tmp by the hash of the locks and the version of Python, so
 ask for the same finds it ready.
 """
 
-import os
 import platform
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from release import process, scratch
+from release import child_environment, process, scratch
 from release.errors import ReleaseError
 from release.git import Git
 
@@ -53,7 +52,7 @@ def install(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     command = (sys.executable, INSTALL, "--venv", folder, "--no-project")
     try:
-        process.run(command, tree, unled(), say)
+        process.run(command, tree, child_environment.for_installer(), say)
     except subprocess.CalledProcessError as error:
         raise ReleaseError(
             f"its libraries can't be installed with Python {platform.python_version()}: "
@@ -65,12 +64,5 @@ def install(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
 
 def inside(folder: Path, tree: Path) -> dict[str, str]:
     """The variables of a shell that has activated the environment and stands in `tree`."""
-    variables = unled()
-    path = os.pathsep.join([str(folder / "bin"), variables.get("PATH", os.defpath)])
-    return {**variables, "VIRTUAL_ENV": str(folder), "PATH": path, "PYTHONPATH": str(tree)}
-
-
-def unled() -> dict[str, str]:
-    """The variables of this process, without what leads to the libraries of another."""
-    leading = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
-    return {name: value for name, value in os.environ.items() if name not in leading}
+    variables = child_environment.for_python(tree, programs=folder / "bin")
+    return {**variables, "VIRTUAL_ENV": str(folder)}

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from release import errors
+from release import child_environment, errors
 from release.errors import ReleaseError
 
 HERE = Path(__file__).parents[1]
@@ -43,6 +43,7 @@ def started(tree: Path, home: Path) -> Iterator[Worker]:
     process = subprocess.Popen(
         [sys.executable, "-m", "release.candidate", tree, home, str(write)],
         cwd=HERE,
+        env=child_environment.for_python(HERE),
         stdin=subprocess.PIPE,
         bufsize=0,
         pass_fds=[write],

@@ -1,6 +1,7 @@
 """What a bundle costs: `python -m serving.measure BUNDLE` prints it as JSON."""
 
 import json
+import os
 import re
 import resource
 import subprocess
@@ -21,7 +22,11 @@ PROJECT = Path(__file__).parents[1]
 def measured(bundle: Path) -> dict[str, float]:
     """Measured in a process of its own, whose memory holds nothing else."""
     command = [sys.executable, "-m", "serving.measure", str(bundle.resolve())]
-    process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    # PYTHONPATH alone says where the code is, whatever the caller's variables say.
+    variables = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONSAFEPATH": "1"}
+    process = subprocess.run(
+        command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False
+    )
     if process.returncode:
         raise BundleError(f"{bundle} cannot be measured: {process.stderr.strip()[-1000:]}")
     cost: dict[str, float] = json.loads(process.stdout)

@@ -36,12 +36,14 @@ print("reading\\nscored 10 rows")
 """
 
 WATCH = """\
+import os
 import sys
 from pathlib import Path
 from batch.watch import Watch
 from batch.errors import BatchError
 try:
-    Watch(Path("in"), [sys.executable, "score.py"], settle=0.2, attempts=3, pause=0.1).run()
+    command = [sys.executable, "score.py"]
+    Watch(Path("in"), command, os.environ, settle=0.2, attempts=3, pause=0.1).run()
 except BatchError as error:
     print(error)
     sys.exit(error.exit_code)
