@@ -7,7 +7,8 @@ PipelineError
 ├── ParityError         the ONNX model answers something else than the estimator
 ├── GateFailed          a metric is outside the bounds of the environment
 ├── Incomparable        champion and challenger cannot be measured on the same rows
-└── SmokeTestFailed     the bundle did not answer as it should
+├── SmokeTestFailed     the bundle did not answer as it should
+└── OtherLibraries      what is installed is not what the lock of the stage says
 """
 
 import sys
@@ -45,6 +46,10 @@ class Incomparable(PipelineError):
 
 
 class SmokeTestFailed(PipelineError):
+    pass
+
+
+class OtherLibraries(PipelineError):
     pass
 
 
