@@ -91,9 +91,10 @@ def make_storage(url: str, project: str) -> None:
 
 def main() -> None:
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # set while a Git hook runs
-        os.environ.pop(name, None)
     try:
+        local = run("git", "rev-parse", "--local-env-vars").split()  # set while a Git hook runs
+        for name in local:
+            os.environ.pop(name, None)
         write_remote(answers["remote_url"])
         make_branches()
         make_storage(answers["remote_url"], answers["project"])

@@ -130,14 +130,14 @@ def ask_git(*question: str) -> str:
 
 def main() -> None:
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # set while a Git hook runs
-        os.environ.pop(name, None)
     try:
         check_name(answers["project"])
         for question in ("description", "author", "remote_url"):
             check_text(question, answers[question])
         check_remote(answers["remote_url"], answers["project"])
         check_git()
+        for name in ask_git("rev-parse", "--local-env-vars").split():  # set while a Git hook runs
+            os.environ.pop(name, None)
         check_place(Path.cwd())
     except RefusedError as refusal:
         sys.exit(f"\nNo project was made: {refusal}\n")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -255,7 +256,10 @@ def test_baking_while_a_git_hook_runs(run: Run, tmp_path: Path) -> None:
     outer.mkdir()
     run.git("init", "--quiet", cwd=outer)
     git_directory = str(outer / ".git")
-    done = run.cookiecutter(tmp_path, GIT_DIR=git_directory, GIT_INDEX_FILE="index")
+    index = str(outer / "index")
+    done = run.cookiecutter(
+        tmp_path, GIT_DIR=git_directory, GIT_INDEX_FILE=index, GIT_OBJECT_DIRECTORY=str(tmp_path)
+    )
     assert done.returncode == 0, done.stderr
     assert run.git("for-each-ref", cwd=outer) == ""
     assert run.git("branch", "--show-current", cwd=tmp_path / NAME) == "dev"
@@ -273,5 +277,16 @@ def test_says_what_was_made_and_what_comes_next(run: Run, tmp_path: Path) -> Non
 
 def test_the_merge_driver_is_configured(run: Run, baked: Path) -> None:
     driver = run.git("config", "merge.binary.driver", cwd=baked).split()
-    assert driver == ["python3", "release/lock_merge.py", "%O", "%A", "%B", "%P"]
-    assert os.path.exists(baked / driver[1])  # noqa: PTH110
+    assert driver == ["python3", "-I", "release/lock_merge.py", "%O", "%A", "%B", "%P"]
+    assert os.path.exists(baked / driver[2])  # noqa: PTH110
+
+
+def test_install_configures_its_own_repository_while_a_git_hook_of_another_runs(
+    run: Run, project: Path, tmp_path: Path
+) -> None:
+    run.git("config", "--remove-section", "merge.binary", cwd=project)
+    run.git("init", "--quiet", "outer", cwd=tmp_path)
+    hook = {"GIT_DIR": str(tmp_path / "outer/.git"), "GIT_PREFIX": ""}
+    run(sys.executable, "install.py", "--merge-driver", cwd=project, **hook)
+    assert "lock_merge.py" in run.git("config", "merge.binary.driver", cwd=project)
+    assert "merge" not in run.git("config", "--local", "--list", cwd=tmp_path / "outer")

@@ -20,7 +20,7 @@ from dvc.exceptions import ReproductionError
 from dvc.repo import Repo
 
 PROJECT = Path(__file__).parents[1] / "{{cookiecutter.project}}"
-DRIVER = "python3 release/lock_merge.py %O %A %B %P"
+DRIVER = "python3 -I release/lock_merge.py %O %A %B %P"
 PIPELINE = """\
 vars: [environment.yaml]
 stages:

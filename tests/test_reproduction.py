@@ -75,7 +75,7 @@ def test_another_library_that_predicts_the_same_is_equivalent(
     run: Run, recorded: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(OTHER_LIBRARY)
-    run("mlops", "repro", "--force", cwd=recorded, PYTHONPATH=str(tmp_path))
+    run("dvc", "repro", "--force", cwd=recorded, PYTHONPATH=str(tmp_path))  # `mlops` drops it
     run.git("commit", "--all", "--message", "Made with another library", cwd=recorded)
     done = run("mlops", "reproduce", "dev", cwd=recorded)
     assert "is equivalent: " in done.stdout

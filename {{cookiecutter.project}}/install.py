@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent
@@ -22,8 +23,12 @@ LOCKS = [PROJECT / "requirements" / f"{room}.txt" for room in ("train", "serve",
 OLDEST_PYTHON = (3, 11)
 MERGE_DRIVER = {
     "merge.binary.name": "merge dvc.lock entry by entry",
-    "merge.binary.driver": "python3 release/lock_merge.py %O %A %B %P",
+    "merge.binary.driver": "python3 -I release/lock_merge.py %O %A %B %P",
 }
+
+
+OF_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
+"""Variables that lead a Python to other libraries, which pip would take for installed."""
 
 
 class InstallError(Exception):
@@ -127,7 +132,9 @@ def run(what: str, command: list[str]) -> None:
     """Run a command, showing that it lives; what it printed is shown only if it fails."""
     started = time.monotonic()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, env=variables(), stdout=output, stderr=subprocess.STDOUT
+        )
         live = sys.stdout.isatty()
         while True:
             try:
@@ -142,6 +149,11 @@ def run(what: str, command: list[str]) -> None:
     report(what, started)
 
 
+def variables() -> dict[str, str]:
+    """For a Python, and for uv, that install into the environment that they are told."""
+    return {name: value for name, value in os.environ.items() if name not in OF_PYTHON}
+
+
 def report(what: str, started: float, end: str = "\n") -> None:
     print(f"  {what:<64} {time.monotonic() - started:5.1f} s", end=end, flush=True)
 
@@ -152,11 +164,20 @@ def configure_merge_driver() -> None:
         return
     if not shutil.which("git"):
         raise InstallError("git is not on PATH. On Debian: sudo apt-get install git")
+    # A hook or an alias of another repository may run this: Git's own variables would lead there.
+    local = git("rev-parse", "--local-env-vars", env=os.environ).split()
+    env = {name: value for name, value in os.environ.items() if name not in local}
     for name, value in MERGE_DRIVER.items():
-        get = ["git", "config", "--local", "--get", name]
-        found = subprocess.run(get, cwd=PROJECT, capture_output=True, text=True, check=False)
-        if found.stdout.rstrip("\n") != value:
-            subprocess.run(["git", "config", "--local", name, value], cwd=PROJECT, check=True)
+        if git("config", "--local", "--default", "", "--get", name, env=env).rstrip("\n") != value:
+            git("config", "--local", name, value, env=env)
+
+
+def git(*words: str, env: Mapping[str, str]) -> str:
+    """What the command printed; CalledProcessError if it fails."""
+    command = ["git", *words]
+    return subprocess.run(
+        command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 def choose_tool(wish: str | None) -> str:

@@ -16,7 +16,7 @@ RUN = "-m release.hook"
 HOOK = f"""\
 #!/bin/sh
 {MARK}: refuses to push a branch whose records are not true.
-unset $(git rev-parse --local-env-vars)
+unset $(git rev-parse --local-env-vars) PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 main=$(git rev-parse --path-format=absolute --git-common-dir)/..
 for python in .venv/bin/python "$main/.venv/bin/python"; do
     if [ -x "$python" ]; then exec "$python" {RUN}; fi

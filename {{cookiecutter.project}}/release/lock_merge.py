@@ -1,6 +1,6 @@
 """Git's merge driver for dvc.lock and reports/; runs under any python3, without an environment.
 
-    git config merge.binary.driver "python3 release/lock_merge.py %O %A %B %P"
+    git config merge.binary.driver "python3 -I release/lock_merge.py %O %A %B %P"
 
 A text merge of dvc.lock can join two halves of two runs into the record of one that never was.
 Here an entry, the record of one stage's run, is merged whole: changed on one side it is taken,

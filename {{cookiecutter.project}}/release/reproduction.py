@@ -206,7 +206,7 @@ def agreement(
         for folder, file in scores.items():
             rows = (place / TRAINING, place / TESTING)
             workshop.run("python", "-m", "pipeline.rescore", folder, *rows, file)
-        ask = (sys.executable, "-m", "pipeline.agreement", *scores.values())
+        ask: list[str | Path] = [sys.executable, "-m", "pipeline.agreement", *scores.values()]
         said = process.run(ask, HERE, child_environment.for_python(HERE))
     except subprocess.CalledProcessError as error:
         raise ReleaseError(process.last_words(error, lines=1)) from error
