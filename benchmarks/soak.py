@@ -26,7 +26,9 @@ TEMPLATE = Path(__file__).resolve().parents[1]
 PAGE = Path(__file__).with_suffix(".md")
 BATCH = 10
 FUZZ_REQUESTS = 100_000
-FAULTS = ("faults", "races", "batch_faults", "fuzz", "deletable", "own_table", "cron")
+FAULTS = (
+    "faults", "races", "caller_environment", "batch_faults", "fuzz", "deletable", "own_table", "cron"
+)  # fmt: skip
 KINDS = (*FAULTS, "histories")
 
 Entry = Mapping[str, Any]
@@ -209,6 +211,26 @@ def batch_kills(struck: list[Entry]) -> list[str]:
     ]
 
 
+def callers(led: list[Entry]) -> list[str]:
+    """A table of which commands ran under which variables of the caller."""
+    count = Counter((each["command"], each["variable"]) for each in led)
+    commands, variables = (list(dict.fromkeys(of)) for of in zip(*count, strict=True))
+    return [
+        "## The caller's environment",
+        "",
+        f"{len(led)} commands ran under variables that Git sets for what it starts, or that lead to other "
+        "code or another Python. Each ended, spoke and left refs, index, working tree and settings as the "
+        "same command without them; no foreign module or interpreter ran, and no other repository changed.",
+        "",
+        f"| `mlops` | {' | '.join(variables)} |",
+        f"|---|{'--:|' * len(variables)}",
+        *(
+            f"| {command} | {' | '.join(str(count[command, name]) for name in variables)} |"
+            for command in commands
+        ),
+    ]
+
+
 def fuzzed(sent: list[Entry]) -> list[str]:
     requests = Counter[str]()
     for each in sent:
@@ -232,7 +254,13 @@ def where(entry: Entry) -> str:
 
 
 SLICES = 20
-SECTIONS = {"kill": kills, "race": races, "batch kill": batch_kills, "fuzz": fuzzed}
+SECTIONS = {
+    "kill": kills,
+    "race": races,
+    "caller": callers,
+    "batch kill": batch_kills,
+    "fuzz": fuzzed,
+}
 
 
 def histories(told: Collection[Sequence[str]], asked: int) -> list[str]:

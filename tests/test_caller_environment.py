@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,10 +17,11 @@ from pathlib import Path
 import instant_project
 import pytest
 import tiny_pipeline
-from fault import MLOPS
+from fault import MLOPS, mlops
 from instant_project import promote, set_quality
 
 import soak
+from release import dvc
 from release.git import Git
 
 TRAIN = "mkdir -p models && grep quality params.yaml > models/model.onnx && cp schema.json models"
@@ -291,3 +292,59 @@ def test_the_caller_leads_no_command_astray(
     assert wanted.code == EXIT_CODES.get(command, 0), wanted.said
     assert run(prepared, tmp_path / "copy", command, name) == wanted
     soak.note("caller", command=command, variable=name)
+
+
+@pytest.fixture
+def linked(prepared: Path, tmp_path: Path) -> Path:
+    """A linked working tree of dev, in which Git sets GIT_DIR for what it runs; the data are in the
+    storage, and the program `../dry-run` tries a promotion."""
+    project = instant_project.copied(prepared, tmp_path / "copy")
+    with dvc.opened(project) as repo, dvc.quiet():
+        repo.push(revs=["dev"], run_cache=True)
+    tree = project.parent / "linked"
+    Git(project).run("worktree", "add", "--quiet", str(tree), "dev")
+    program = project.parent / "dry-run"
+    program.write_text(f"#!/bin/sh\n{mlops(*COMMANDS['promote --dry-run'])}\n")
+    program.chmod(0o755)
+    return tree
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "alias.try=!../dry-run", "try"),
+        ("rebase", "--quiet", "--exec", "../dry-run", "HEAD~1"),
+        (
+            "-c",
+            "core.hooksPath=../hooks",
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "--message",
+            "Tried",
+        ),
+    ],
+    ids=["alias", "rebase", "hook"],
+)
+def test_what_git_itself_starts_leaves_index_and_working_tree_alone(
+    linked: Path, words: Sequence[str]
+) -> None:
+    git = Git(linked)
+    hook = linked.parent / "hooks/pre-commit"
+    hook.parent.mkdir()
+    hook.symlink_to("../dry-run")
+    asked = ("ls-files --stage", "status --porcelain", "for-each-ref refs/heads/staging refs/tags")
+    before, unchanged = [git.run(*each.split()) for each in asked], without_cache(linked)
+    done = subprocess.run(
+        ["git", *words], cwd=linked, env=os.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "gate: accuracy 0.93" in done.stdout + done.stderr
+    assert [git.run(*each.split()) for each in asked] == before
+    assert without_cache(linked) == unchanged
+    assert git.read("HEAD", "environment.yaml") == b"environment: dev\n"
+
+
+def without_cache(folder: Path) -> dict[str, str]:
+    """What was fetched to be promoted stays in the cache."""
+    return {name: digest for name, digest in files(folder).items() if digest}
