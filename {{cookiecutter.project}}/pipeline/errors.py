@@ -5,6 +5,7 @@ PipelineError
 ├── DataError           the raw table is not as params.yaml describes it
 ├── ExportError         the estimator cannot become an ONNX model
 ├── ParityError         the ONNX model answers something else than the estimator
+├── Unanswered          the model answers rows with NaN, which no metric can judge
 ├── GateFailed          a metric is outside the bounds of the environment
 ├── Incomparable        champion and challenger cannot be measured on the same rows
 ├── SmokeTestFailed     the bundle did not answer as it should
@@ -34,6 +35,10 @@ class ExportError(PipelineError):
 
 
 class ParityError(PipelineError):
+    pass
+
+
+class Unanswered(PipelineError):
     pass
 
 

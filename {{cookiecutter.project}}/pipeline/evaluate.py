@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from pipeline import errors, params, plots, splits
+from pipeline.errors import DataError
 from pipeline.metrics import METRICS, measure
 from pipeline.splits import Split
 from serving.predictor import Predictions, Predictor
@@ -33,7 +34,8 @@ def main() -> None:
         "test": metrics_of(predictor, test, predictions),
     }
     REPORTS.mkdir(exist_ok=True)
-    (REPORTS / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    report = json.dumps(metrics, indent=1, allow_nan=False)
+    (REPORTS / "metrics.json").write_text(report + "\n")
     rows = subgroups(predictor, test, predictions, options.subgroups)
     plots.write(REPORTS / "subgroups.csv", ["group", "rows", *METRICS], rows)
     draw(predictor, test, predictions, options.importance_rows)
@@ -70,7 +72,15 @@ def draw(predictor: Predictor, test: Split, predictions: Predictions, importance
 
 
 def importance(predictor: Predictor, test: Split) -> list[tuple[str, float]]:
-    """How much ROC AUC drops when a column is shuffled, the most important column first."""
+    """How much ROC AUC drops when a column is shuffled, the most important column first.
+
+    Raises DataError where the rows are of one class, for which there is no ROC AUC.
+    """
+    if len(np.unique(test.target)) < 2:
+        raise DataError(
+            f"the first {len(test)} test rows (evaluate.importance_rows) are all of one class, and the "
+            "importance of a column needs both: raise evaluate.importance_rows in params.yaml"
+        )
 
     def quality(columns: dict[str, NDArray[Any]]) -> float:
         return float(roc_auc_score(test.target, predictor.predict(columns).probabilities[:, 1]))

@@ -7,7 +7,10 @@ metric that has no meaning for the rows, as ROC AUC where all are of one class, 
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.errors import Unanswered
 
 METRICS = (
     "accuracy",
@@ -34,9 +37,12 @@ def measure(
         target: 1 for the truly positive rows, 0 for the others.
         predicted: the same for the predicted class.
         probability: of the positive class, 0 to 1.
+
+    Raises Unanswered where a probability is NaN.
     """
     from sklearn import metrics
 
+    refuse_unanswered(probability)
     negatives, positives = int((target == 0).sum()), int((target == 1).sum())
     both = bool(negatives and positives)
     wrong_positives = int(((target == 0) & (predicted == 1)).sum())
@@ -56,6 +62,15 @@ def measure(
         "brier": metrics.brier_score_loss(target, probability, pos_label=1),
     }
     return {"rows": len(target), **{name: rounded(value) for name, value in values.items()}}
+
+
+def refuse_unanswered(probability: NDArray[Any]) -> None:
+    """Raises Unanswered where a probability is NaN: every comparison with it is false."""
+    if unanswered := np.count_nonzero(np.isnan(probability)):
+        raise Unanswered(
+            f"the model answers {unanswered:,} of the {len(probability):,} rows with NaN: change the "
+            "derived column (serving/features.py) or the architecture that brings it about"
+        )
 
 
 def share(part: int, whole: int) -> float | None:

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.architectures import ARCHITECTURES
 from serving import features
 
-pytest_plugins = ["small_project", "instant_project", "small_batch"]
+pytest_plugins = ["small_project", "contenders", "instant_project", "small_batch"]
 
 
 @pytest.fixture(scope="session", autouse=True)

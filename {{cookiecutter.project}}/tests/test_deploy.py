@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,12 @@ def test_a_model_that_cannot_be_loaded_is_refused(trained: Path) -> None:
     assert "the bundle does not answer its own example row" in refusal()
 
 
-def test_a_bundle_that_answers_otherwise_than_was_evaluated_is_refused(trained: Path) -> None:
+@pytest.mark.parametrize("difference", [0.01, -0.01, math.nan])
+def test_a_bundle_that_answers_otherwise_than_was_evaluated_is_refused(
+    trained: Path, difference: float
+) -> None:
     metrics = json.loads(Path("reports/metrics.json").read_text())
-    metrics["test"]["accuracy"] -= 0.01
+    metrics["test"]["accuracy"] += difference
     Path("reports/metrics.json").write_text(json.dumps(metrics))
     assert "and evaluate found" in refusal()
 

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from small_project import change, contents
 
 from pipeline import evaluate, params, splits
+from pipeline.errors import DataError
 from pipeline.metrics import METRICS
 from pipeline.splits import Split
 from serving import schema
@@ -98,6 +99,16 @@ def test_reports_repeat(trained: Path) -> None:
     before = contents("reports")
     evaluate.main()
     assert contents("reports") == before | {"gate.json": before["gate.json"]}
+
+
+def test_rows_of_one_class_have_no_importance_and_the_parameter_is_named(trained: Path) -> None:
+    change("params.yaml", "evaluate.importance_rows", 1)
+    with pytest.raises(DataError) as refused:
+        evaluate.main()
+    assert str(refused.value) == (
+        "the first 1 test rows (evaluate.importance_rows) are all of one class, and the importance of a "
+        "column needs both: raise evaluate.importance_rows in params.yaml"
+    )
 
 
 def test_fewer_rows_for_the_importance_are_enough(trained: Path) -> None:

@@ -1,7 +1,9 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
+from contenders import strictly
 from small_project import change
 
 from pipeline import gate
@@ -12,15 +14,15 @@ METRICS = {"accuracy": 0.7, "false_positive_percent": 12.5, "roc_auc": None}
 BOUNDS = {"accuracy": {"min": 0.8}, "false_positive_percent": {"min": 1, "max": 5}}
 
 
-def measure(environment: str, bounds: object = BOUNDS) -> None:
+def measure(environment: str, bounds: object = BOUNDS, **metrics: float) -> None:
     change("environment.yaml", "environment", environment)
     change(f"environments/{environment}.yaml", "gate.bounds", bounds)
     Path("reports").mkdir(exist_ok=True)
-    Path("reports/metrics.json").write_text(json.dumps({"test": METRICS}))
+    Path("reports/metrics.json").write_text(json.dumps({"test": METRICS | metrics}))
 
 
 def result() -> dict[str, object]:
-    content: dict[str, object] = json.loads(Path("reports/gate.json").read_text())
+    content: dict[str, object] = strictly(Path("reports/gate.json").read_text())
     return content
 
 
@@ -64,6 +66,19 @@ def test_one_failure_among_passes_stops(project: Path) -> None:
         gate.main()
 
 
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_what_could_not_be_measured_stops_and_is_said_to_have_no_value(
+    project: Path, value: float
+) -> None:
+    measure("staging", {"roc_auc": {"min": 0}}, roc_auc=value)
+    with pytest.raises(GateFailed) as failed:
+        gate.main()
+    assert str(failed.value).startswith(
+        "roc_auc has no value for these test rows and must be at least 0.0"
+    )
+    assert result()["roc_auc"] == {"value": None, "min": 0.0, "passed": False}
+
+
 @pytest.mark.parametrize(
     ("value", "bound", "passed"),
     [
@@ -72,6 +87,13 @@ def test_one_failure_among_passes_stops(project: Path) -> None:
         (0.79, Bound(min=0.8), False),
         (0.81, Bound(max=0.8), False),
         (0.0, Bound(min=0.0), True),
+        (0.5, Bound(min=0.5, max=0.5), True),
+        (0.4, Bound(min=0.5, max=0.6), False),
+        (0.7, Bound(min=0.5, max=0.6), False),
+        (math.nan, Bound(min=0.0), False),
+        (math.nan, Bound(max=1.0), False),
+        (math.inf, Bound(min=0.0), False),
+        (-math.inf, Bound(max=1.0), False),
         (None, Bound(min=0.0), False),
         (None, Bound(max=1.0), False),
     ],

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipeline.errors import Unanswered
 from pipeline.metrics import METRICS, measure
 
 TARGET = np.array([0, 0, 0, 0, 0, 1, 1, 1])
@@ -41,6 +42,16 @@ def test_what_has_no_meaning_for_rows_of_one_class_is_none(
 ) -> None:
     measured = measure(np.full(8, target), PREDICTED, PROBABILITY)
     assert {name for name, value in measured.items() if value is None} == without_meaning
+
+
+def test_a_probability_that_is_nan_is_refused() -> None:
+    unanswered = np.where(TARGET == 1, np.nan, PROBABILITY)
+    with pytest.raises(Unanswered) as refused:
+        measure(TARGET, PREDICTED, unanswered)
+    assert str(refused.value) == (
+        "the model answers 3 of the 8 rows with NaN: change the derived column (serving/features.py) or "
+        "the architecture that brings it about"
+    )
 
 
 def test_nothing_called_positive_has_no_precision() -> None:
