@@ -50,7 +50,8 @@ from pathlib import Path
 import numpy as np
 bundle, train, test, scores = map(Path, sys.argv[1:])
 probability = np.array([float((bundle / "probability.txt").read_text())] * 3)
-np.savez(scores, called=(probability > 0.5).astype(np.int8), probability=probability)
+called = (probability > 0.5).astype(np.int8)
+np.savez(scores, positive="yes", called=called, probability=probability)
 """
 UNUSED = ("params.yaml", "environment.yaml", "models/.gitignore")
 FILES = {

@@ -215,7 +215,7 @@ def compared(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, An
 def drops(comparison: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{name} was {each['champion']} and is {each['challenger']}, a drop of "
-        f"{-each['advantage']:.4f} where {each['max_drop']} is allowed "
+        f"{-each['advantage']:.6f} where {each['max_drop']} is allowed "
         f"(gate.max_drop; 95 % interval of the advantage {each['interval']})"
         for name, each in comparison["metrics"].items()
         if not each["passed"]
