@@ -11,15 +11,10 @@ import pandas as pd
 import pytest
 import small_project
 from conftest import NAME, Process, Run
+from contenders import PAIRED, strictly
 from production import TABLE
 from ruamel.yaml import YAML
 
-PAIRED = ("accuracy", "false_positive_percent", "false_negative_percent", "brier")
-SOUND: dict[str, Any] = {"architecture": "logistic_regression"}
-ONE_TREE = {
-    "architecture": "random_forest",
-    "architectures": {"random_forest": {"trees": 1, "leaves": 500}},
-}
 TEST_ROWS = "data/prepared/test.parquet"
 TRAINING_ROWS = "data/prepared/train.parquet"
 DROP = re.compile(
@@ -38,7 +33,7 @@ def champion(run: Run, bake: Callable[..., Path], tmp_path_factory: pytest.TempP
         text = small_project.ENVIRONMENT.format(fraction=1.0, on_failure="stop")
         (project / f"environments/{name}.yaml").write_text(text)
     allow(project, dict.fromkeys(PAIRED, 0))
-    train(project, SOUND)
+    train_sound(project)
     reproduce(run, project, "A sound model")
     mlops(run, project, "promote", "staging")
     return folder
@@ -49,7 +44,7 @@ def worse(run: Run, champion: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The same with a worse model on dev."""
     folder = tmp_path_factory.mktemp("worse") / "copy"
     shutil.copytree(champion, folder, symlinks=True)
-    train(folder / NAME, ONE_TREE)
+    train(folder / NAME, "random_forest", trees=1, leaves=500)
     reproduce(run, folder / NAME, "A single tree")
     return folder
 
@@ -79,17 +74,14 @@ def edit(file: Path, change: Callable[[Any], None]) -> None:
     YAML().dump(content, file)
 
 
-def train(project: Path, options: Mapping[str, Any]) -> None:
-    edit(project / "params.yaml", lambda content: content["train"].update(options))
-    architecture = options["architecture"]
-    blocks = options.get("architectures", {})
+def train(project: Path, architecture: str, **options: float) -> None:
+    """Choose the architecture, and no other."""
+    chosen = {"architecture": architecture, "architectures": {architecture: options}}
+    edit(project / "params.yaml", lambda content: content["train"].update(chosen))
 
-    def keep(content: Any) -> None:
-        content["train"]["architectures"] = {
-            architecture: blocks.get(architecture, {"inverse_penalty": 1.0, "iterations": 500})
-        }
 
-    edit(project / "params.yaml", keep)
+def train_sound(project: Path) -> None:
+    train(project, "logistic_regression", inverse_penalty=1.0, iterations=500)
 
 
 def allow(project: Path, max_drop: Mapping[str, float], on_failure: str = "stop") -> None:
@@ -118,14 +110,9 @@ def refused(run: Run, project: Path, code: int, *options: str) -> str:
 
 def comparison(run: Run, project: Path, number: int) -> Any:
     """That of the record staging/000`number`, read as strict JSON."""
-    message = run.git(
-        "for-each-ref", "--format=%(contents:body)", f"refs/tags/staging/{number:04d}", cwd=project
-    )
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    return json.loads(message, parse_constant=refuse)["comparison"]
+    tag = f"refs/tags/staging/{number:04d}"
+    message = run.git("for-each-ref", "--format=%(contents:body)", tag, cwd=project)
+    return strictly(message)["comparison"]
 
 
 def measured(project: Path) -> Any:
@@ -177,7 +164,7 @@ def test_where_drops_are_reported_a_worse_model_is_released_and_a_better_one_rep
     worse = comparison(run, with_worse, 2)
     assert (worse["passed"], worse["stops"]) == (False, False)
     allow(with_worse, dict.fromkeys(PAIRED, 0))
-    train(with_worse, SOUND)
+    train_sound(with_worse)
     reproduce(run, with_worse, "A sound model again, and stop")
     mlops(run, with_worse, "promote", "staging")
     better = comparison(run, with_worse, 3)
