@@ -71,7 +71,13 @@ class Git:
         with (
             tempfile.TemporaryFile() as words,
             subprocess.Popen(
-                command, cwd=self.root, bufsize=0, stdin=PIPE, stdout=PIPE, stderr=words
+                command,
+                cwd=self.root,
+                env=child_environment.for_command(),
+                bufsize=0,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=words,
             ) as process,
         ):
 
