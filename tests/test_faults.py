@@ -126,8 +126,8 @@ def test_kill_while_it_publishes(
 ) -> None:
     point = Point(prepared, tmp_path / "point", release)
     command = point.command(moment, fault)
-    command.ended()
-    assert command.process.returncode == -9
+    said = command.ended()
+    assert command.process.returncode == -9, said
     point.check()
 
 

@@ -286,7 +286,7 @@ def test_install_configures_its_own_repository_while_a_git_hook_of_another_runs(
 ) -> None:
     run.git("config", "--remove-section", "merge.binary", cwd=project)
     run.git("init", "--quiet", "outer", cwd=tmp_path)
-    hook = {"GIT_DIR": str(tmp_path / "outer/.git"), "GIT_PREFIX": ""}
-    run(sys.executable, "install.py", "--merge-driver", cwd=project, **hook)
+    command = (sys.executable, "install.py", "--merge-driver")
+    run(*command, cwd=project, GIT_DIR=str(tmp_path / "outer/.git"), GIT_PREFIX="")
     assert "lock_merge.py" in run.git("config", "merge.binary.driver", cwd=project)
     assert "merge" not in run.git("config", "--local", "--list", cwd=tmp_path / "outer")

@@ -86,7 +86,7 @@ def named_by_git() -> frozenset[str]:
     try:
         asked = subprocess.run(
             ["git", "rev-parse", "--local-env-vars"],
-            env={"PATH": os.environ.get("PATH", os.defpath)},
+            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
             capture_output=True,
             text=True,
             check=True,
