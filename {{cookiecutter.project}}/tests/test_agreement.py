@@ -30,9 +30,10 @@ def test_answers_that_are_nan_are_refused(here: None, capsys: Capture) -> None:
     pair([0.1, np.nan], [0.1, np.nan])
     with pytest.raises(Unanswered, match="the model answers 1 of the 2 rows with NaN"):
         agreed("1.npz", "2.npz", capsys)
-    pair([0.1, 0.2], [np.nan, np.nan])
-    with pytest.raises(Unanswered, match="the model answers 2 of the 2 rows with NaN"):
-        agreed("1.npz", "2.npz", capsys)
+    for one, other in (([0.1, 0.2], [np.nan, np.nan]), ([np.nan, np.nan], [0.1, 0.2])):
+        pair(one, other)
+        with pytest.raises(Unanswered, match="the model answers 2 of the 2 rows with NaN"):
+            agreed("1.npz", "2.npz", capsys)
 
 
 def test_models_of_other_positive_classes_are_refused(here: None, capsys: Capture) -> None:
