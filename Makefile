@@ -23,8 +23,8 @@ lesson:  ## bake a project into lesson/ (LESSON=DIR), train eight models, print 
 install:  ## make .venv with all that the tests need (WITH=pip or WITH=uv to choose)
 	@$(INSTALL) $(LOCKS)
 
-engine:  ## podman, by apt where it is missing, and a base image, for tests/test_container.py
-	@tests/engine.sh "$(HOME)/.cache/mlops-engine"
+engine:  ## podman, by apt where it is missing, and a base image, for tests/release/follow/test_container.py
+	@tests/fixtures/engine.sh "$(HOME)/.cache/mlops-engine"
 
 test: check  ## check, then run all tests
 	@$(ACTIVATE) && python -m pytest

@@ -19,7 +19,8 @@ LATER = ".dvc/tmp/lesson"
 # split a row is in depends on the row alone, so that each file can change the splits it shall.
 DEAL = f"""
 from pathlib import Path
-from pipeline import params, prepare, raw
+from mlops import params
+from mlops.prepare import __main__ as prepare, raw
 
 options, census = params.load().params.prepare, raw.RAW / "adult.csv"
 header, *lines = census.read_text().splitlines(keepends=True)[:10_001]

@@ -116,7 +116,7 @@ def contestants(made: Project, mlflow: Environment) -> Iterator[Contestant]:
     yield Contestant(
         OURS,
         lambda file, place: [
-            *(sys.executable, "-m", "cli", "score", file, "--to", place, "--key", "id"),
+            *(sys.executable, "-m", "mlops.cli", "score", file, "--to", place, "--key", "id"),
             *("--environment", "dev"),
         ],
         folder=made.folder,

@@ -112,18 +112,20 @@ def first_run_rows(project: Path) -> Iterable[tuple[str, float]]:
 
 
 def imported(project: Path, stage: str) -> None:
-    run(sys.executable, "-c", f"import pipeline.{stage}", cwd=project)
+    run(sys.executable, "-c", f"import mlops.{stage}.__main__", cwd=project)
 
 
 def staged(project: Path, stage: str) -> None:
-    run(sys.executable, "-m", f"pipeline.{stage}", cwd=project)
+    run(sys.executable, "-m", f"mlops.{stage}", cwd=project)
 
 
 FIT = """
 import time
-from pipeline import params, splits, train
-from serving import schema
-from serving.inputs import matrices
+from mlops import params
+from mlops.tables import splits
+from mlops.train import __main__ as train
+from mlops.predict import schema
+from mlops.predict.inputs import matrices
 options, read = params.load().params.train, schema.read(splits.SCHEMA)
 training = splits.read("train", read)
 inputs = matrices(training.columns, read)
@@ -141,7 +143,7 @@ def no_op_rows(project: Path, tiny: Path) -> Iterable[tuple[str, float]]:
     yield "`dvc repro`, this project", median(lambda: run("dvc", "repro", cwd=project))
     yield (
         "`mlops repro`, this project",
-        median(lambda: run(sys.executable, "-m", "cli", "repro", cwd=project)),
+        median(lambda: run(sys.executable, "-m", "mlops.cli", "repro", cwd=project)),
     )
 
 

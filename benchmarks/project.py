@@ -38,7 +38,7 @@ class Project:
 def made(parent: Path, mlflow: Environment) -> Project:
     print("baking and training", flush=True)
     project = Project(cookiecutter(TEMPLATE, parent), parent / "twin")
-    call(sys.executable, "-m", "cli", "repro", cwd=project.folder)
+    call(sys.executable, "-m", "mlops.cli", "repro", cwd=project.folder)
     call("git", "add", "--all", cwd=project.folder)
     call("git", "commit", "--quiet", "--message", "First model", cwd=project.folder)
     project.twin.mkdir()

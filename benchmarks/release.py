@@ -16,7 +16,7 @@ RUNS = 7
 
 
 def mlops(project: Path, *arguments: str) -> None:
-    run("python", "-m", "cli", *arguments, cwd=project)
+    run("python", "-m", "mlops.cli", *arguments, cwd=project)
 
 
 def commit(project: Path, message: str) -> None:

@@ -81,7 +81,7 @@ def changes(project: Path) -> Iterator[tuple[str, str]]:
     for python in filter(shutil.which, PYTHONS):
         venv = project.parent / python
         shell(f"{python} install.py --venv {venv} --no-project", project)
-        yield python, f"{venv}/bin/python cli.py reproduce"
+        yield python, f"{venv}/bin/python -m mlops.cli reproduce"
 
 
 def rows(project: Path) -> Iterator[str]:

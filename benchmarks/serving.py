@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
 
 def ours(made: Project, kept: Path) -> Iterator[Service]:
     deployment = (
-        "from release import deployment; from release.git import Git; "
+        "from mlops.release.follow import deployment; from mlops.release.history.git import Git; "
         "print(deployment.of(Git.here(), 'dev').folder)"
     )
     folder = Path(call(sys.executable, "-c", deployment, cwd=made.folder).strip())
@@ -73,7 +73,7 @@ def ours(made: Project, kept: Path) -> Iterator[Service]:
         OURS,
         environments.made(kept, "serve", "--require-hashes", "--requirement", str(LOCK)),
         ["fastapi", "msgspec", "onnxruntime", "uvicorn"],
-        ["python", "-m", "serving", "--port", "{port}"],
+        ["python", "-m", "mlops.service", "--port", "{port}"],
         folder=folder,
         variables={"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"},
         label=first_label,
@@ -82,7 +82,7 @@ def ours(made: Project, kept: Path) -> Iterator[Service]:
         FOLLOWING,
         Environment(Path(sys.prefix)),
         ["fastapi", "msgspec", "onnxruntime", "uvicorn", "dvc"],
-        [sys.executable, "-m", "cli", "serve", "--environment", "dev", "--port", "{port}"],
+        [sys.executable, "-m", "mlops.cli", "serve", "--environment", "dev", "--port", "{port}"],
         folder=made.folder,
         label=first_label,
     )

@@ -78,9 +78,10 @@ def run(job: str, log: Path) -> bool:
     """Whether its tests pass."""
     name, _, seed = job.partition(" ")
     options = [f"--hypothesis-seed={seed}"] if seed else []
+    (test,) = TEMPLATE.glob(f"tests/**/test_{name}.py")
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--show-capture=no", f"tests/test_{name}.py", *options],
+        [sys.executable, "-m", "pytest", "--show-capture=no", str(test), *options],
         cwd=TEMPLATE,
         env={
             **os.environ,

@@ -34,7 +34,7 @@ ENVIRONMENT = {
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     "DVC_NO_ANALYTICS": "1",
 }
-TRACKER = (sys.executable, "-m", "cli", "tracker")
+TRACKER = (sys.executable, "-m", "mlops.cli", "tracker")
 DVC = ("dvc", "metrics", "show", "-T")
 
 
@@ -63,7 +63,7 @@ def project(parent: Path) -> Path:
     """A project that was run once, on dev."""
     run(sys.executable, "-m", "cookiecutter", "--no-input", "-o", parent, TEMPLATE, cwd=parent)
     root = parent / NAME
-    run(sys.executable, "-m", "cli", "repro", cwd=root)
+    run(sys.executable, "-m", "mlops.cli", "repro", cwd=root)
     run("git", "add", "--all", cwd=root)
     run("git", "commit", "--quiet", "--message", "First run", cwd=root)
     return root

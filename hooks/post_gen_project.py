@@ -76,7 +76,7 @@ def make_branches() -> None:
     git("commit", "-m", "Begin on dev")
     for source, environment in (("dev", "staging"), ("staging", "prod")):
         git("switch", "--create", environment)
-        path = Path("environment.yaml")
+        path = Path("branch.yaml")
         text = path.read_text(encoding="utf-8")
         text = text.replace(f"environment: {source}", f"environment: {environment}")
         path.write_text(text, encoding="utf-8")

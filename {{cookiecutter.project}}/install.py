@@ -23,7 +23,7 @@ LOCKS = [PROJECT / "requirements" / f"{room}.txt" for room in ("train", "serve",
 OLDEST_PYTHON = (3, 11)
 MERGE_DRIVER = {
     "merge.binary.name": "merge dvc.lock entry by entry",
-    "merge.binary.driver": "python3 -I release/lock_merge.py %O %A %B %P",
+    "merge.binary.driver": "python3 -I mlops/release/history/lock_merge.py %O %A %B %P",
 }
 
 

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, csv, parquet
 
-import batch.without_pandas  # noqa: F401  # Arrow would import it, which takes a second
-from serving.predictor import Predictions, Predictor
-from serving.schema import Schema
+import mlops.batch.without_pandas  # noqa: F401  # Arrow would import it, which takes a second
+from mlops.predict.predictor import Predictions, Predictor
+from mlops.predict.schema import Schema
 
 ROWS = 50_000
 """At a time: best in bulk, as the processor's caches go."""

@@ -1,4 +1,4 @@
-"""The two derived columns of the project's serving/features.py, as a pandas user writes them."""
+"""The two derived columns of the project's science/features.py, as a pandas user writes them."""
 
 import pandas as pd
 

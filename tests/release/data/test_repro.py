@@ -1,0 +1,170 @@
+"""Every test runs in the directory `project`: the tiny pipeline, run, committed and pushed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlops.errors import MlopsError, Refused
+from mlops.release.data import dvc
+from mlops.release.data.repro import repro, unreproduced
+from mlops.release.errors import StageFailed
+from tiny_pipeline import ENVIRONMENT, git, make, reproduced, shell
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return reproduced(tmp_path_factory.mktemp("repro") / "project")
+
+
+@pytest.fixture
+def project(pushed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    shutil.copytree(pushed.parent, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy" / "project"
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def lie(project: Path) -> None:
+    """The lock and the model of a merge that never ran."""
+    replace(project / "params.yaml", "weight: 1", "weight: 2")
+    replace(project / "dvc.lock", "weight: 1", "weight: 2")
+
+
+def test_the_command_it_names_commits_all_of_a_first_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = make(tmp_path / "project")
+    repro(project)
+    said = capsys.readouterr().out
+    assert "Brought up to date: train, evaluate, deploy." in said
+    shell(project, said.splitlines()[-1].split("`")[1])
+    assert git(project, "status", "--porcelain") == ""
+    repro(project)
+    assert capsys.readouterr().out.splitlines()[-1] == "Everything was up to date."
+
+
+def test_an_entry_that_no_run_attests_is_dropped_and_its_stage_run(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lie(project)
+    repro(project)
+    assert "train: no run attests its entry in dvc.lock" in capsys.readouterr().out
+    assert (project / "models/model.txt").read_text() == "sum: 10\n"
+    assert (project / "reports/metrics.yaml").read_text() == "sum: 10\n"
+
+
+def test_plain_dvc_believes_the_same_lie(project: Path) -> None:
+    lie(project)
+    with dvc.opened(project) as repo:
+        assert repo.reproduce() == []
+    assert (project / "models/model.txt").read_text() == "sum: 5\n"
+
+
+def test_a_clone_fetches_the_records_and_the_data_and_runs_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clone = project.parent / "clone"
+    git(project.parent, "clone", "--quiet", "project", "clone")
+    repro(clone)
+    assert capsys.readouterr().out.splitlines()[-1] == "Everything was up to date."
+    assert (clone / "deploy.txt").read_text() == "sum: 5\nlabel: dev\n"
+    assert git(clone, "status", "--porcelain") == ""
+
+
+def test_forced_in_a_clone_it_runs_every_stage(
+    project: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(project.parent, "clone", "--quiet", "project", "clone")
+    repro(project.parent / "clone", force=True)
+    assert "> sh train.sh" in caplog.messages
+    assert capsys.readouterr().out == "Brought up to date: train, evaluate, deploy.\n"
+
+
+@pytest.mark.parametrize(
+    "settings", ["remote unset", "url = ../../nowhere", "url = ssh://nowhere.invalid/x"]
+)
+def test_without_a_remote_it_runs_what_no_record_attests(
+    project: Path, settings: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = "" if settings == "remote unset" else f"['remote \"storage\"']\n{settings}\n"
+    core = "remote = storage" if config else ""
+    (project / ".dvc/config").write_text(f"[core]\nautostage = true\n{core}\n{config}")
+    shutil.rmtree(project / ".dvc/cache/runs")
+    (project / "models/model.txt").unlink()
+    repro(project)
+    assert "Brought up to date: train, evaluate, deploy." in capsys.readouterr().out
+    assert (project / "models/model.txt").read_text() == "sum: 5\n"
+
+
+def test_data_that_are_nowhere_are_named(project: Path) -> None:
+    shutil.rmtree(project / ".dvc/cache")
+    shutil.rmtree(project.parent / "storage")
+    (project / "data/raw.txt").unlink()
+    with pytest.raises(MlopsError, match=r"data/raw\.txt"):
+        repro(project)
+
+
+def test_a_failing_stage_is_named_and_changes_neither_lock_nor_output(project: Path) -> None:
+    kept = [project / "dvc.lock", project / "models/model.txt", project / "deploy.txt"]
+    before = [file.read_text() for file in kept]
+    (project / "train.sh").write_text("exit 7\n")
+    with pytest.raises(StageFailed, match=r"'train'.*sh train.sh, exited with 7"):
+        repro(project)
+    assert [file.read_text() for file in kept] == before
+
+
+def test_one_stage_and_what_it_needs(project: Path) -> None:
+    replace(project / "params.yaml", "weight: 1", "weight: 3")
+    repro(project, ["evaluate"])
+    assert (project / "reports/metrics.yaml").read_text() == "sum: 15\n"
+    assert (project / "deploy.txt").read_text() == "sum: 5\nlabel: dev\n"
+
+
+def test_the_wrong_environment_is_refused_before_anything_runs(project: Path) -> None:
+    replace(project / "branch.yaml", "dev", "staging")
+    with pytest.raises(Refused, match="says staging"):
+        repro(project)
+    assert (project / "deploy.txt").read_text() == "sum: 5\nlabel: dev\n"
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "dvc.lock", "data/raw.txt.dvc", ".dvc/config"])
+def test_a_damaged_file_is_told_in_words(project: Path, name: str) -> None:
+    (project / name).write_bytes(b"\xff: [")
+    with pytest.raises(MlopsError):
+        repro(project)
+
+
+def test_what_is_not_reproduced_is_known_without_the_data(project: Path) -> None:
+    shutil.rmtree(project / "models")
+    with dvc.opened(project) as repo:
+        assert unreproduced(repo) == []
+    replace(project / "params.yaml", "weight: 1", "weight: 3")
+    replace(project / "environments/dev.yaml", "dev", "other")
+    with dvc.opened(project) as repo:
+        assert unreproduced(repo) == ["train", "deploy"]
+
+
+def test_an_output_that_a_merge_left_unignored_is_ignored_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "models/.gitignore").write_text("")
+    (project / "models/model.txt").unlink()
+    git(project, "commit", "--quiet", "--all", "--message", "Take the wrong side")
+    repro(project)
+    shell(project, capsys.readouterr().out.splitlines()[-1].split("`")[1])
+    assert (project / "models/model.txt").read_text() == "sum: 5\n"
+    assert git(project, "ls-files", "--others", "--exclude-standard") == ""
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_an_output_that_git_keeps_too_is_told_with_its_cure(project: Path) -> None:
+    git(project, "add", "--force", "models/model.txt")
+    with pytest.raises(MlopsError, match=r"git rm -r --cached .*model\.txt"):
+        repro(project)

@@ -1,0 +1,350 @@
+"""The tracker on histories of dvc.lock, as DVC writes it, made by Git alone."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import instant_project
+from machinery import PROJECT
+from mlops.errors import MlopsError
+from mlops.release.data import dvc
+from mlops.release.history.git import Git
+from mlops.release.look import tracker, tracker_page
+
+LOCK = """\
+schema: '2.0'
+stages:
+  prepare:
+    cmd: python -m mlops.prepare
+    deps:
+    - path: data/raw
+      hash: md5
+      md5: 873bdd183fe61e575791c69c4dd07085.dir
+      size: 3518606
+      nfiles: 1
+    params:
+      params.yaml:
+        prepare:
+          dataset: {dataset}
+          missing:
+          - ''
+          - '?'
+      environments/dev.yaml:
+        data:
+          fraction: 0.3
+    outs:
+    - path: data/prepared/test.parquet
+      hash: md5
+      md5: {testing}
+      size: 30647
+    - path: data/prepared/train.parquet
+      hash: md5
+      md5: {training}
+      size: 76639
+    - path: data/prepared/validation.parquet
+      hash: md5
+      md5: {validation}
+      size: 30419
+  train:
+    cmd: python -m mlops.train
+    deps:
+    - path: data/prepared/train.parquet
+      hash: md5
+      md5: {training}
+      size: 76639
+    params:
+      params.yaml:
+        train:
+          seed: 20
+          architecture: {architecture}
+          architectures:
+            logistic_regression:
+              iterations: 500
+            random_forest:
+              trees: {trees}
+    outs:
+    - path: models/model.onnx
+      hash: md5
+      md5: {model}
+      size: 340161
+  deploy:
+    cmd:
+    - python -m mlops.deploy.guard
+    - python -m mlops.deploy
+    deps:
+    - path: models/model.onnx
+      hash: md5
+      md5: {model}
+      size: 340161
+    outs:
+    - path: deploy
+      hash: md5
+      md5: {bundle}.dir
+      size: 346161
+      nfiles: 3
+"""
+USUAL = {
+    "dataset": "adult",
+    "training": "t1",
+    "validation": "v1",
+    "testing": "e1",
+    "architecture": "random_forest",
+    "trees": 100,
+}
+MADE = ("model", "architecture", "training", "validation", "parameters", "testing")
+
+
+@pytest.fixture
+def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
+    instant_project.speak_as_tester(monkeypatch)
+    return begun(tmp_path)
+
+
+def begun(folder: Path) -> Git:
+    git = Git(folder)
+    git.run("init", "--quiet", "--initial-branch", "dev")
+    (folder / "reports").mkdir()
+    return git
+
+
+def commit(git: Git, model: str, accuracy: float = 0.8, **changed: object) -> str:
+    """A run that was committed, and its commit."""
+    content = {**USUAL, "model": model, "bundle": f"bundle-{model}", **changed}
+    metrics = {"accuracy": accuracy, "false_positive_percent": 5.0, "recall": 1 - accuracy}
+    (git.root / "dvc.lock").write_text(LOCK.format(**content))
+    (git.root / "reports/metrics.json").write_text(json.dumps({"test": metrics}))
+    git.run("add", "--all")
+    git.run("commit", "--quiet", "--allow-empty", "--message", f"Model {model}")
+    return git.run("rev-parse", "HEAD")
+
+
+def release(git: Git, version: str, commit: str = "HEAD") -> None:
+    git.run("tag", "--annotate", "--message", "it", f"model@{version}", commit)
+
+
+def table(git: Git, *columns: str) -> list[tuple[tracker.Cell, ...]]:
+    return [tuple(row[column] for column in columns) for row in tracker.rows(git)]
+
+
+def test_versions_of_data_and_parameters_are_numbered_as_they_come_up(git: Git) -> None:
+    commit(git, "a", architecture="logistic_regression")
+    commit(git, "b")
+    commit(git, "c", trees=200)
+    commit(git, "d", trees=200, training="t2")
+    commit(git, "e", validation="v2", testing="e2")
+    commit(git, "f", architecture="logistic_regression", trees=200)
+    assert table(git, *MADE) == [
+        ("candidate a", "logistic_regression", "1.0", "1.0", "1.0", "1.0"),
+        ("candidate b", "random_forest", "1.0", "1.0", "1.0", "1.0"),
+        ("candidate c", "random_forest", "1.0", "1.0", "1.1", "1.0"),
+        ("candidate d", "random_forest", "1.1", "1.0", "1.1", "1.0"),
+        ("candidate e", "random_forest", "1.0", "1.1", "1.0", "1.1"),
+        ("candidate f", "logistic_regression", "1.0", "1.0", "1.0", "1.0"),
+    ]
+
+
+def test_a_model_has_one_row_by_its_version_once_it_is_released(git: Git) -> None:
+    commit(git, "a", accuracy=0.7)
+    commit(git, "b")
+    commit(git, "a", accuracy=0.9)
+    assert table(git, "model", "accuracy") == [("candidate a", 0.7), ("candidate b", 0.8)]
+    release(git, "v1.0.0")
+    assert table(git, "model", "accuracy") == [("candidate b", 0.8), ("v1.0.0", 0.9)]
+
+
+def test_a_branch_that_came_in_by_a_merge_is_part_of_the_history(git: Git) -> None:
+    commit(git, "a")
+    git.run("switch", "--quiet", "--create", "feature")
+    commit(git, "b")
+    commit(git, "c")
+    git.run("switch", "--quiet", "dev")
+    git.run("merge", "--quiet", "--no-ff", "feature")
+    commit(git, "d")
+    assert [name for (name,) in table(git, "model")] == [f"candidate {name}" for name in "abcd"]
+
+
+def test_what_dvc_has_saved_as_an_experiment_is_a_candidate(on_dev: Path) -> None:
+    (on_dev / "params.yaml").write_text("quality: 0.95\n")
+    with dvc.opened(on_dev) as repo:
+        repo.reproduce()
+        saved = repo.experiments.save(name="better")
+    git = Git(on_dev)
+    git.run("reset", "--quiet", "--hard")
+    assert table(git, "commit", "accuracy", "running") == [
+        (git.run("rev-parse", "dev"), 0.9, "dev"),
+        (saved, 0.95, None),
+    ]
+
+
+def test_what_is_queued_is_no_model(git: Git) -> None:
+    commit(git, "a")
+    queued = commit(git, "b")
+    git.run("reset", "--quiet", "--hard", "HEAD~1")
+    git.run("update-ref", "refs/exps/celery/stash", queued)
+    assert table(git, "model") == [("candidate a",)]
+    git.run("update-ref", f"refs/exps/ab/{'c' * 38}/named", queued)
+    assert table(git, "model") == [("candidate a",), ("candidate b",)]
+
+
+def test_each_environment_runs_what_its_last_commit_has_here_or_on_origin(git: Git) -> None:
+    old, new = commit(git, "a"), commit(git, "b")
+    for ref, at in {"heads/staging": new, "heads/prod": old, "remotes/origin/prod": new}.items():
+        git.run("update-ref", f"refs/{ref}", at)
+    assert table(git, "model", "running") == [
+        ("candidate a", None),
+        ("candidate b", "dev, staging, prod"),
+    ]
+    git.run("update-ref", "refs/heads/prod", commit(git, "a"))
+    assert table(git, "model", "running") == [
+        ("candidate a", "dev, prod"),
+        ("candidate b", "staging"),
+    ]
+
+
+def test_two_versions_of_one_model_are_told_apart_by_their_bundle(git: Git) -> None:
+    first = commit(git, "a")
+    release(git, "v1.0.0")
+    commit(git, "a", bundle="other code")
+    release(git, "v1.0.1")
+    git.run("branch", "prod", first)
+    assert table(git, "model", "running") == [("v1.0.0", "prod"), ("v1.0.1", "dev")]
+
+
+def test_a_conflict_that_was_committed_and_a_report_that_is_missing_are_no_obstacle(
+    git: Git,
+) -> None:
+    commit(git, "a")
+    (git.root / "dvc.lock").write_text("<<<<<<< HEAD\n" + LOCK)
+    (git.root / "reports/metrics.json").unlink()
+    git.run("commit", "--quiet", "--all", "--message", "Oops")
+    (git.root / "dvc.lock").write_text(LOCK.format(**USUAL, model="b", bundle="b"))
+    git.run("commit", "--quiet", "--all", "--message", "No report")
+    assert table(git, "model", "accuracy") == [("candidate a", 0.8), ("candidate b", None)]
+    rows = tracker.rows(git)
+    assert [row["model"] for row in tracker.ordered(rows, "recall")][-1] == "candidate b"
+
+
+def test_before_the_first_model_it_says_what_to_do(git: Git) -> None:
+    git.run("commit", "--quiet", "--allow-empty", "--message", "Begin")
+    with pytest.raises(MlopsError, match="no model was committed yet: `mlops repro`"):
+        tracker.rows(git)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> list[tracker.Row]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        instant_project.speak_as_tester(monkeypatch)
+        git = begun(tmp_path_factory.mktemp("three"))
+        commit(git, "a", accuracy=0.7, dataset="adult")
+        commit(git, "b", accuracy=0.9, dataset="titanic")
+        commit(git, "c", accuracy=0.8, dataset="titanic", architecture="logistic_regression")
+        git.run("branch", "staging")
+        return tracker.rows(git)
+
+
+@pytest.mark.parametrize(
+    ("column", "order"),
+    [
+        ("accuracy", "bca"),
+        ("recall", "acb"),
+        ("architecture", "cab"),
+        ("running", "cab"),
+    ],
+)
+def test_the_best_come_first(three: list[tracker.Row], column: str, order: str) -> None:
+    found = [str(row["model"])[-1] for row in tracker.ordered(three, column)]
+    assert "".join(found) == order
+
+
+@pytest.mark.parametrize("column", ["log_loss", "brier", "false_negative_percent"])
+def test_of_losses_and_faults_the_smallest_is_the_best(column: str) -> None:
+    rows: list[tracker.Row] = [{column: value} for value in (0.3, 0.1, None, 0.2)]
+    assert [row[column] for row in tracker.ordered(rows, column)] == [0.1, 0.2, 0.3, None]
+
+
+def test_version_numbers_sort_as_numbers() -> None:
+    rows: list[tracker.Row] = [{"model": name} for name in ("v1.10.0", "candidate 1f", "v1.9.0")]
+    found = [row["model"] for row in tracker.ordered(rows, "model")]
+    assert found == ["candidate 1f", "v1.9.0", "v1.10.0"]
+
+
+def test_rows_are_chosen_by_any_column_and_one_of_many_environments(
+    three: list[tracker.Row],
+) -> None:
+    assert [row["model"] for row in tracker.where(three, "dataset=adult")] == ["candidate a"]
+    assert [row["model"] for row in tracker.where(three, "running=staging")] == ["candidate c"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("dataset=adlut", "no such model has dataset 'adlut'; there are adult, titanic"),
+        ("recal=1", "'recal' is no column; it is one of model, architecture, .* recall"),
+        ("dataset", "'dataset' is no condition: say COLUMN=VALUE"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_the_choices(
+    three: list[tracker.Row], condition: str, words: str
+) -> None:
+    with pytest.raises(MlopsError, match=words):
+        tracker.where(three, condition)
+
+
+def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
+    columns = tracker.headings("recall")
+    assert list(columns)[-2:] == ["recall", "running"]
+    assert json.loads(tracker.as_json(three)) == three
+    read = list(csv.DictReader(io.StringIO(tracker.as_csv(three))))
+    assert [row["model"] for row in read] == [row["model"] for row in three]
+    assert read[0].keys() == three[0].keys()
+    table = [line.split() for line in tracker.as_text(three, columns).splitlines()]
+    assert [line[:2] for line in table[3:]] == [["candidate", name] for name in "abc"]
+    lines = tracker.as_markdown(three, columns).splitlines()
+    assert len(lines) == 2 + len(three)
+    assert lines[2] == (
+        "| candidate a | random_forest | adult | 1.0 | 1.0 | 1.0 | 1.0 | 0.7000 | 5.00 | 0.3000 | - |"
+    )
+
+
+def test_names_from_the_data_stay_text_on_the_page_and_in_markdown(git: Git) -> None:
+    commit(git, "a", dataset="'<script>|{x}'")
+    rows = tracker.rows(git)
+    page = tracker_page.page(rows, tracker.headings(), rows)
+    assert "&lt;script&gt;|{x}" in page
+    assert page.count("<script>") == 1
+    assert r"<script>\|{x}" in tracker.as_markdown(rows, tracker.headings())
+
+
+def test_the_page_needs_nothing_else_and_draws_each_metric(three: list[tracker.Row]) -> None:
+    page = tracker_page.page(three, tracker.headings(), three)
+    assert not any(word in page for word in ("http:", "https:", "src=", "href=", "url("))
+    assert page.count("<svg") == len(tracker.metrics_of(three)) == 3
+    assert page.count("<circle") == 9
+
+
+def test_a_page_that_can_not_be_written_is_told(three: list[tracker.Row], tmp_path: Path) -> None:
+    with pytest.raises(MlopsError, match=r"the page can't be written: .*nowhere"):
+        tracker_page.write(tmp_path / "nowhere/page.html", three, tracker.headings(), three)
+
+
+def test_nothing_heavy_is_loaded(git: Git) -> None:
+    commit(git, "a")
+    command = "sys.argv[1:] = ['tracker']; app(standalone_mode=False)"
+    script = f"import sys; from mlops.cli.__main__ import app; {command}"
+    heavy = "print({'dvc', 'pandas', 'sklearn', 'numpy'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}; {heavy}"],
+        cwd=git.root,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "candidate a" in done.stdout
+    assert done.stdout.endswith("set()\n")

@@ -1,0 +1,86 @@
+"""`mlops reproduce` on the real pipeline with a part of the table: the same bytes, whatever changed.
+
+The first reproduction installs the locked libraries; the others find them ready.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from baking import Run
+
+ROWS = 2000
+ARCHITECTURES = ("logistic_regression", "random_forest", "gradient_boosting")
+SETTINGS = """\
+data: {fraction: 1.0}
+gate:
+  on_failure: stop
+  bounds:
+    accuracy: {min: 0.6}
+  max_drop: {}
+deploy: {max_milliseconds: 1000, max_megabytes: 50, max_memory_megabytes: 500}
+serve: {api_key_required: false, max_rows: 1000, max_body_megabytes: 1, max_seconds: 5}
+"""
+RECORDED = ("OMP_NUM_THREADS=2", "PYTHONHASHSEED=0", "TZ=UTC", "LC_ALL=C.UTF-8")
+CHANGED = (
+    "OMP_NUM_THREADS=1",
+    "OPENBLAS_NUM_THREADS=1",
+    "PYTHONHASHSEED=4711",
+    "TZ=Pacific/Auckland",
+    "LC_ALL=C",
+)
+OTHER_LIBRARY = """\
+import sys
+if "mlops.train" in sys.orig_argv:
+    import skl2onnx
+    skl2onnx.__producer_version__ = "0.0"  # the exporter writes it into the model
+"""
+
+
+@pytest.fixture(scope="module")
+def recorded(run: Run, bake: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A branch for each architecture; the last one is dev, promoted to staging as v1.0.0."""
+    project = bake(tmp_path_factory.mktemp("reproduction"))
+    table = project / "data/raw/adult.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[: ROWS + 1]))
+    for name in ("dev", "staging"):
+        (project / f"environments/{name}.yaml").write_text(SETTINGS)
+    run("dvc", "add", "data/raw", cwd=project)
+    for architecture in ARCHITECTURES:
+        params = project / "params.yaml"
+        chosen = re.sub(r"architecture: \w+", f"architecture: {architecture}", params.read_text())
+        params.write_text(chosen)
+        run("env", *RECORDED, "mlops", "repro", cwd=project)
+        run.git("add", "--all", cwd=project)
+        run.git("commit", "--message", architecture, cwd=project)
+        run.git("branch", architecture, cwd=project)
+    run("env", *RECORDED, "mlops", "promote", "staging", cwd=project)
+    return project
+
+
+@pytest.mark.parametrize("name", [*ARCHITECTURES[:2], "v1.0.0"])
+def test_other_threads_hash_seed_time_zone_and_directory_give_the_same_bytes(
+    run: Run, recorded: Path, name: str
+) -> None:
+    before = [run.git(*words.split(), cwd=recorded) for words in ("status", "worktree list")]
+    done = run("env", *CHANGED, "mlops", "reproduce", name, cwd=recorded)
+    assert re.search(r"is identical: all \d+ files are, byte for byte", done.stdout)
+    assert [
+        run.git(*words.split(), cwd=recorded) for words in ("status", "worktree list")
+    ] == before
+
+
+def test_another_library_that_predicts_the_same_is_equivalent(
+    run: Run, recorded: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(OTHER_LIBRARY)
+    run("dvc", "repro", "--force", cwd=recorded, PYTHONPATH=str(tmp_path))  # `mlops` drops it
+    run.git("commit", "--all", "--message", "Made with another library", cwd=recorded)
+    done = run("mlops", "reproduce", "dev", cwd=recorded)
+    assert "is equivalent: " in done.stdout
+    assert re.search(
+        r"\(deploy/manifest\.json, deploy/model\.onnx, models/model\.onnx", done.stdout
+    )
+    assert "test rows, 0 are called another class" in done.stdout

@@ -1,0 +1,434 @@
+"""Random histories: two people, each with a clone, work as Git lets them; what must hold holds.
+
+They commit on dev and on feature branches, with the merge driver of dvc.lock or without it, merge and
+rebase, promote, roll back, mend prod and pick the fix, merge downstream by plain Git, bring new data,
+add and remove stages. What `mlops` refuses is refused; anything else that goes wrong is a failure.
+`make soak` runs hundreds of them.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+
+import instant_project
+import soak
+import truth
+from mlops import environments
+from mlops.errors import Refused
+from mlops.release.data import dvc, repro
+from mlops.release.errors import StageFailed
+from mlops.release.history import arrivals, branches, lock_merge, records
+from mlops.release.history.git import Git
+from mlops.release.history.records import Record
+from mlops.release.promote import promotion, rollback
+
+DRIVER = Path(lock_merge.__file__)
+SETTINGS = settings(
+    max_examples=int(os.environ.get("HISTORIES", "5")),
+    stateful_step_count=12 if soak.LOG else 4,
+    deadline=None,
+    database=None,
+    derandomize=not soak.LOG,
+    phases=[Phase.generate],  # a step takes a second: the story of what failed is told as it was
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+
+STAGES = "stages:\n"
+EXTRA = """\
+  extra:
+    cmd: cp models/model.onnx models/extra
+    deps: [models/model.onnx]
+    outs: [models/extra]
+"""
+
+
+class Person:
+    """Someone's clone. On dev, with nothing uncommitted, between two of the methods."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = folder / ".dvc/cache"
+        self.git = Git(folder)
+
+    def write(self, path: str, change: Callable[[str], str]) -> None:
+        file = self.folder / path
+        file.write_text(change(file.read_text()))
+
+    def fetch(self) -> None:
+        branches.fetch(self.git)
+
+    def switch(self, branch: str) -> None:
+        self.git.run("switch", "--quiet", branch)
+        self.check_out_data()
+
+    def check_out_data(self) -> None:
+        with dvc.opened(self.folder) as repo, dvc.quiet():
+            repo.pull(["data/raw.dvc"], force=True)
+
+    def commit(self, message: str) -> None:
+        self.git.run("add", "--all")
+        self.git.run("commit", "--quiet", "--allow-empty", "--message", message)
+
+    def reproduce(self) -> None:
+        self.check_out_data()
+        repro.repro(self.folder)
+        self.commit("Reproduce")
+
+    def send(self) -> None:
+        with dvc.opened(self.folder) as repo, dvc.quiet():
+            repo.push(run_cache=True)
+
+    def merge(self, other: str, side: str, *options: str) -> None:
+        if not self.git.succeeds("merge", "--quiet", "--no-edit", *options, other):
+            self.take(side)
+            self.git.run("commit", "--quiet", "--allow-empty", "--no-edit")
+        elif "--squash" in options:
+            self.commit(f"Squash {other}")
+
+    def rebase(self, onto: str, side: str) -> None:
+        done = self.git.succeeds("rebase", "--quiet", onto)
+        while not done:
+            self.take(side)
+            done = self.git.succeeds("-c", "core.editor=true", "rebase", "--continue")
+
+    def pick(self, commit: str, side: str) -> None:
+        if not self.git.succeeds("cherry-pick", "-x", commit):
+            self.take(side)
+            message = self.git.run("show", "-s", "--format=%B", commit).strip()
+            self.commit(f"{message}\n\n(cherry picked from commit {commit})")
+
+    def take(self, side: str) -> None:
+        """Resolves every conflict by one side of it."""
+        for path in self.git.lines("diff", "--name-only", "--diff-filter=U"):
+            if not self.git.succeeds("checkout", f"--{side}", "--", path):
+                self.git.run("rm", "--quiet", "--", path)
+        self.git.run("add", "--all")
+
+    def bring(self, branch: str, side: str = "theirs") -> None:
+        """The branch, from origin, with what is here."""
+        self.fetch()
+        if self.git.commit(f"refs/heads/{branch}") is None:
+            self.git.run("branch", branch, f"origin/{branch}")
+        self.git.run("switch", "--quiet", branch)
+        self.merge(f"origin/{branch}", side)
+        self.check_out_data()
+
+
+def parameter(person: Person, number: int, quality: float) -> None:
+    person.write("params.yaml", lambda text: f"quality: {quality}\n")
+
+
+def script(person: Person, number: int, quality: float) -> None:
+    person.write("gate.py", lambda text: f"{text}# {number}\n")
+
+
+def bound(person: Person, number: int, quality: float) -> None:
+    gate = f"gate: {quality - 0.1:.2f}"
+    person.write("environments/staging.yaml", lambda text: re.sub("gate: .*", gate, text))
+
+
+def schema(person: Person, number: int, quality: float) -> None:
+    person.write("schema.json", lambda text: re.sub('"x[0-9]*"', f'"x{number}"', text))
+
+
+def library(person: Person, number: int, quality: float) -> None:
+    person.write("requirements/serve.txt", lambda text: f"{text}library{number}\n")
+
+
+def stage(person: Person, number: int, quality: float) -> None:
+    """Added, or removed where it is there."""
+    person.write(
+        "dvc.yaml",
+        lambda text: (
+            text.replace(EXTRA, "") if EXTRA in text else text.replace(STAGES, STAGES + EXTRA)
+        ),
+    )
+
+
+def data(person: Person, number: int, quality: float) -> None:
+    person.write("data/raw", lambda text: f"{text}row {number}\n")
+    with dvc.opened(person.folder) as repo, dvc.quiet():
+        repo.add("data/raw")
+        repo.push(["data/raw.dvc"])
+
+
+CHANGES = (parameter, script, bound, schema, library, stage, data)
+PEOPLE = ("project", "colleague")
+ROOMS = environments.CHAIN[1:]
+SIDES = ("ours", "theirs")
+
+
+class History(RuleBasedStateMachine):
+    """Each step is drawn from a seed of its own, so that no history is like another from the first on."""
+
+    def __init__(self, prepared: Path, place: Path, seed: str) -> None:
+        super().__init__()
+        self.seed = seed
+        self.root = Path(tempfile.mkdtemp(dir=place))
+        self.prepared = prepared
+        self.count = 0
+        self.features: list[tuple[str, str]] = []
+        self.fixes: list[str] = []
+        self.story: list[str] = []
+
+    @initialize(driver=st.booleans())
+    def begin(self, driver: bool) -> None:
+        folder = instant_project.copied(self.prepared, self.root / "copy")
+        self.storage, self.origin = folder.parent / "storage", folder.parent / "origin.git"
+        Git(folder).run("clone", "--quiet", "../origin.git", "../colleague")
+        self.people = {name: Person(folder.with_name(name)) for name in PEOPLE}
+        if driver:
+            merge = f"python3 '{DRIVER}' %O %A %B %P"
+            for person in self.people.values():
+                person.git.run("config", "merge.binary.driver", merge)
+
+    @rule(seed=st.integers(0, 2**64 - 1))
+    def go_on(self, seed: int) -> None:
+        chance = Random(f"{self.seed} {seed} {len(self.story)}")  # noqa: S311 (no secret)
+        (step,) = chance.choices([*STEPS], weights=[*STEPS.values()])
+        step(self, chance)
+
+    def commit_on_dev(self, chance: Random) -> None:
+        """Perhaps run and perhaps shared."""
+        who, person = self.someone(chance)
+        kind = self.change(person, chance)
+        run, share = chance.random() < 0.8, chance.random() < 0.8
+        self.finish(person, f"Change {kind}", run, share)
+        self.tell(who, f"changes {kind} on dev{'' if run else ', runs nothing'}")
+
+    def begin_feature(self, chance: Random) -> None:
+        who, person = self.someone(chance)
+        branch = f"feature-{self.number()}"
+        person.git.run("switch", "--quiet", "--create", branch)
+        kind = self.change(person, chance)
+        person.commit(f"Change {kind}")
+        if chance.random() < 0.8:
+            person.reproduce()
+        person.switch("dev")
+        self.features.append((who, branch))
+        self.tell(who, f"changes {kind} on a feature branch")
+
+    def finish_feature(self, chance: Random) -> None:
+        if not self.features:
+            self.begin_feature(chance)
+            return
+        who, branch = self.features.pop(chance.randrange(len(self.features)))
+        how, side = chance.choice(["merge", "rebase", "squash"]), chance.choice(SIDES)
+        person = self.at(who)
+        if how == "rebase":
+            person.git.run("switch", "--quiet", branch)
+            person.rebase("dev", side)
+            person.git.run("switch", "--quiet", "dev")
+        person.merge(branch, side, *(["--squash"] if how == "squash" else []))
+        self.finish(person, f"After {branch}", run=chance.random() < 0.8, share=True)
+        self.tell(who, f"brings a feature to dev by {how}")
+
+    def merge_downstream(self, chance: Random) -> None:
+        """`git merge` and `dvc repro`, and no `mlops`; a gate may say no, then it is undone."""
+        environment = chance.choice(ROOMS)
+        who, person = self.someone(chance)
+        upstream = f"origin/{environments.upstream(environment)}"
+        person.bring(environment)
+        person.merge(upstream, chance.choice(SIDES))
+        kept = self.keep_or_undo(person, environment)
+        person.switch("dev")
+        self.tell(who, f"merges into {environment} by plain Git{'' if kept else ', undone'}")
+
+    def mend_prod(self, chance: Random) -> None:
+        """A fix that starts from prod: code in one commit, what it changes in another."""
+        if self.fixes:
+            self.pick_fix(chance)
+            return
+        who, person = self.someone(chance)
+        person.bring("prod")
+        number = self.number()
+        person.write("gate.py", lambda text: f"# mended {number}\n{text}")
+        person.commit(f"Mend {number}")
+        fix = person.git.run("rev-parse", "HEAD")
+        if self.keep_or_undo(person, "prod"):
+            self.fixes.append(fix)
+        person.switch("dev")
+        self.tell(who, "mends prod")
+
+    def pick_fix(self, chance: Random) -> None:
+        if not self.fixes:
+            self.mend_prod(chance)
+            return
+        who, person = self.someone(chance)
+        person.pick(self.fixes.pop(0), chance.choice(SIDES))
+        self.finish(person, "After the fix", run=True, share=True)
+        self.tell(who, "picks the fix of prod to dev")
+
+    def promote(self, chance: Random) -> None:
+        who, _ = self.someone(chance)
+        again = chance.random() < 0.5
+        self.release(who, chance.choice(ROOMS), chance.choice([None, "agreed"]), again)
+
+    def release(self, who: str, environment: str, accepted: str | None, again: bool) -> None:
+        person = self.people[who]
+        source = environments.upstream(environment)
+        with self.refusable(who, f"promotes {source} to {environment}"):
+            record = promotion.promote(
+                person.git, environment, print, accepted=accepted, again=again
+            )
+            target, tip = (branches.tip(person.git, name) for name in (environment, source))
+            assert branches.holds(person.git, target, arrivals.release_of(person.git, tip))
+            self.check(person, record)
+
+    def roll_back(self, chance: Random) -> None:
+        who, person = self.someone(chance)
+        kept = {room: records.of(person.git, room) for room in ROOMS}
+        able = [room for room in ROOMS if len({each.record.version for each in kept[room]}) > 1]
+        if not able:
+            self.promote(chance)
+            return
+        environment = chance.choice(able)
+        to = chance.choice([None, *(each.record.name for each in kept[environment])])
+        with self.refusable(who, f"rolls {environment} back"):
+            record = rollback.roll_back(person.git, environment, to, print)
+            assert person.git.succeeds("diff", "--quiet", record.restored or "", environment)
+            self.check(person, record)
+
+    def teardown(self) -> None:
+        """In the end all that is on dev is released, if the gates let it pass."""
+        if not self.story:
+            return  # the first that hypothesis draws, for each seed, has no step
+        self.finish(self.at("project"), "The end", run=True, share=True)
+        for environment in ROOMS:
+            self.release("project", environment, "agreed", again=True)
+        truth.check(self.origin, self.storage)
+        runs = [self.storage / "runs", *(each.cache / "runs" for each in self.people.values())]
+        for folder in (self.origin, *(each.folder for each in self.people.values())):
+            truth.check_locks(folder, runs)
+        soak.note("history", story=self.story)
+        shutil.rmtree(self.root)
+
+    def someone(self, chance: Random) -> tuple[str, Person]:
+        who = chance.choice(PEOPLE)
+        return who, self.at(who)
+
+    def at(self, who: str) -> Person:
+        person = self.people[who]
+        person.bring("dev")
+        return person
+
+    def number(self) -> int:
+        self.count += 1
+        return self.count
+
+    def tell(self, who: str, what: str) -> None:
+        self.story.append(f"{who} {what}")
+        print(self.story[-1])
+
+    def change(self, person: Person, chance: Random) -> str:
+        change = chance.choice(CHANGES)
+        change(person, self.number(), chance.randint(70, 99) / 100)
+        return change.__name__
+
+    def finish(self, person: Person, message: str, run: bool, share: bool) -> None:
+        """Commit what was changed on dev."""
+        person.commit(message)
+        if run:
+            person.reproduce()
+        if share:
+            person.send()
+        person.git.run("push", "--quiet", "origin", "dev")
+
+    def keep_or_undo(self, person: Person, branch: str) -> bool:
+        try:
+            person.reproduce()
+        except StageFailed:
+            person.git.run("reset", "--quiet", "--hard", f"origin/{branch}")
+            return False
+        person.git.run("push", "--quiet", "origin", branch)
+        return True
+
+    @contextmanager
+    def refusable(self, who: str, release: str) -> Iterator[None]:
+        """Done or refused; if refused, origin is as it was."""
+        before = truth.refs(self.origin)
+        try:
+            yield
+        except (Refused, StageFailed) as error:
+            assert truth.refs(self.origin) == before
+            self.check_what_is_lacked(str(error))
+            self.tell(who, f"{release}: {type(error).__name__}: {error}")
+        else:
+            self.tell(who, release)
+
+    def check_what_is_lacked(self, refusal: str) -> None:
+        """No fix is asked for that was picked and has come to the source."""
+        origin = Git(self.origin)
+        for source in re.findall(r"has changes that (\w+) lacks", refusal):
+            picked = origin.run("log", source, "--format=%b")
+            for short in re.findall(r"^  (\w{7,}) ", refusal, re.MULTILINE):
+                commit = origin.run("rev-parse", short)
+                assert f"(cherry picked from commit {commit})" not in picked
+
+    def check(self, person: Person, record: Record | None) -> None:
+        """What was released is whole on origin, in the storage and in the cache of who did it."""
+        assert person.git.run("status", "--porcelain") == ""
+        truth.check(self.origin, self.storage)
+        assert record is None or truth.is_whole(person.cache, record.bundle)
+
+
+STEPS: dict[Callable[[History, Random], None], int] = {
+    History.commit_on_dev: 3,
+    History.begin_feature: 1,
+    History.finish_feature: 3,
+    History.merge_downstream: 1,
+    History.mend_prod: 1,
+    History.pick_fix: 3,
+    History.promote: 6,
+    History.roll_back: 5,
+}
+"""How often each is drawn, in proportion."""
+
+
+@pytest.fixture(scope="module")
+def prepared(reproduced_on_dev: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that is released to prod, with all its data in the storage, its branches on origin."""
+    folder = tmp_path_factory.mktemp("histories") / "copy"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        instant_project.speak_as_tester(monkeypatch)
+        person = Person(instant_project.copied(reproduced_on_dev, folder))
+        person.write("models/.gitignore", lambda text: f"{text}/extra\n")
+        person.commit("A stage may come, and go")
+        person.git.run("init", "--quiet", "--bare", "--initial-branch", "dev", "../origin.git")
+        person.git.run("remote", "add", "origin", "../origin.git")
+        person.git.run("push", "--quiet", "origin", "dev", "staging", "prod")
+        person.send()
+        instant_project.promote(person.folder, *ROOMS)
+    return person.folder
+
+
+def test_histories(
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    seed = str(request.config.getoption("--hypothesis-seed"))
+    instant_project.speak_as_tester(monkeypatch)
+
+    class Here(History):
+        def __init__(self) -> None:
+            super().__init__(prepared, tmp_path, seed)
+
+    run_state_machine_as_test(Here, settings=SETTINGS)

@@ -1,0 +1,57 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlops import params
+from mlops.errors import ParameterError
+from mlops.predict.predictor import Predictor
+from mlops.tables import splits
+from mlops.train import __main__ as train
+from science import architectures
+from science.architectures import ARCHITECTURES, Inputs, architecture, hyperparameters
+from small_project import change
+
+SHIPPED = list(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_architecture_trains_and_answers_as_its_estimator_twice_alike(
+    trained: Path, name: str
+) -> None:
+    change("params.yaml", "train.architecture", name)
+    models = []
+    for _ in range(2):
+        train.main()
+        models.append(Path("models/model.onnx").read_bytes())
+    assert models[0] == models[1]
+
+
+def test_an_architecture_is_one_function_and_its_block(trained: Path, registries: None) -> None:
+    @architecture
+    def single_tree(inputs: Inputs, seed: int, *, leaves: int) -> Any:
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import make_pipeline
+        from sklearn.tree import DecisionTreeClassifier
+
+        model = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=seed)
+        return make_pipeline(architectures.one_hot(inputs, SimpleImputer()), model)
+
+    change("params.yaml", "train.architectures.single_tree", {"leaves": 2})
+    change("params.yaml", "train.architecture", "single_tree")
+    train.main()
+    predictor = Predictor(Path("models"))
+    test = splits.read("test", predictor.schema)
+    probabilities = predictor.predict(test.columns).probabilities
+    assert len(np.unique(probabilities[:, 1])) == 2
+
+
+def test_its_keyword_arguments_are_its_hyperparameters(untrained: Path, registries: None) -> None:
+    @architecture
+    def guess(inputs: Inputs, seed: int, *, often: float, how: str) -> Any: ...
+
+    assert list(hyperparameters(guess).model_fields) == ["often", "how"]
+    change("params.yaml", "train.architectures.guess", {"often": 1, "how": 2})
+    with pytest.raises(ParameterError, match=r"guess\.how: 2 should be text: put it in quotes"):
+        params.load()

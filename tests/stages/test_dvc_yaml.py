@@ -1,0 +1,98 @@
+"""dvc.yaml names all that decides what a stage makes, so that DVC runs it when any of that changes."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from machinery import PROJECT
+
+ENVIRONMENT_FILE = "environments/${environment}.yaml"
+STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(PROJECT / "dvc.yaml")["stages"]
+PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load(PROJECT / "params.yaml")
+
+NO_DEPENDENCY = {
+    "mlops/params.py",  # DVC tracks the values that it reads, not the code that checks them
+    "mlops/prepare/__init__.py",  # it and the next only refuse to run a stage
+    "mlops/libraries.py",
+    "mlops/errors.py",  # words: no output holds them
+    "mlops/predict/errors.py",
+}
+
+
+def imported(file: str) -> Iterator[str]:
+    """The modules of this project that a module imports, wherever in it, as files."""
+    for node in ast.walk(ast.parse((PROJECT / file).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            files = [name.replace(".", "/") + ".py" for name in names]
+            yield from (file for file in files if (PROJECT / file).is_file())
+
+
+def closure(file: str) -> set[str]:
+    """The module and all that it imports in turn, but for what is no dependency."""
+    found, waiting = set[str](), [file]
+    while waiting:
+        module = waiting.pop()
+        if module not in found | NO_DEPENDENCY:
+            found.add(module)
+            waiting += imported(module)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_code_that_it_runs_and_on_no_other(stage: str) -> None:
+    code = {path for path in STAGES[stage]["deps"] if path.endswith(".py")}
+    assert code == closure(f"mlops/{stage}/__main__.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_dependency_is_there_or_made_by_another_stage(stage: str) -> None:
+    made = {out for each in STAGES.values() for out in outputs(each)}
+    for path in STAGES[stage]["deps"]:
+        assert path in made or any(
+            (PROJECT / f"{path}{suffix}").exists() for suffix in ("", ".dvc")
+        )
+
+
+def outputs(stage: dict[str, Any]) -> Iterator[str]:
+    for kind in ("outs", "metrics", "plots"):
+        for out in stage.get(kind, []):
+            yield from [out] if isinstance(out, str) else out
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_command_runs_the_module_of_the_stage_and_names_no_environment(stage: str) -> None:
+    command = STAGES[stage]["cmd"]
+    lines = [command] if isinstance(command, str) else command
+    assert lines[-1] == f"python -m mlops.{stage}"
+    assert "environment" not in " ".join(lines)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reads_its_own_block_of_params(stage: str) -> None:
+    blocks = [entry for entry in STAGES[stage].get("params", []) if isinstance(entry, str)]
+    assert blocks == [block for block in PARAMS if block == stage]
+
+
+def test_every_block_of_params_belongs_to_a_stage() -> None:
+    assert PARAMS.keys() <= STAGES.keys()
+
+
+def test_only_data_gate_and_deployment_differ_by_environment() -> None:
+    read = {
+        stage: entry[ENVIRONMENT_FILE]
+        for stage, content in STAGES.items()
+        for entry in content.get("params", [])
+        if isinstance(entry, dict)
+    }
+    assert read == {"prepare": ["data"], "gate": ["gate"], "deploy": ["deploy"]}
+
+
+@pytest.mark.parametrize("name", ["dev", "staging", "prod"])
+def test_an_environment_has_the_blocks_of_the_stages_and_of_the_service(name: str) -> None:
+    file = Path(PROJECT, ENVIRONMENT_FILE.replace("${environment}", name))
+    assert list(YAML(typ="safe", pure=True).load(file)) == ["data", "gate", "deploy", "serve"]

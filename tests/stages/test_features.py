@@ -1,0 +1,78 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops import params
+from mlops.contract.contract import Contract
+from mlops.evaluate import __main__ as evaluate
+from mlops.predict import schema
+from mlops.predict.inputs import matrix_columns
+from mlops.predict.predictor import Predictor
+from mlops.prepare import __main__ as prepare
+from mlops.tables import splits
+from mlops.train import __main__ as train
+from science import features
+from science.features import Categories, Feature, Numbers
+from small_project import use
+
+
+def test_every_derived_column_treats_each_row_by_itself(trained: Path) -> None:
+    columns = splits.read("test", schema.read(splits.SCHEMA)).columns
+    backwards = features.derive({name: values[::-1] for name, values in columns.items()})
+    for name, values in features.derive(columns).items():
+        np.testing.assert_array_equal(values, backwards[name][::-1])
+
+
+def odd(a: Numbers) -> Numbers:
+    return a % 2
+
+
+def odd_in_words(a: Numbers, b: Categories) -> Categories:
+    return np.where(a % 2 == 1, "odd ", "even ").astype(object) + b
+
+
+def accuracy_on_odd_numbers() -> float:
+    """Of a model that is to tell odd from even, which none of the columns a and b says."""
+    a = np.random.default_rng(1).integers(0, 10**6, 400)
+    options = params.load().params.prepare
+    target = {options.target: np.where(a % 2 == 1, options.positive, "other")}
+    use(pd.DataFrame({"a": a, "b": ["x", "y"] * 200, **target}), integer=["a"], category=["b"])
+    for stage in (prepare, train, evaluate):
+        stage.main()
+    accuracy: float = json.loads(Path("reports/metrics.json").read_text())["test"]["accuracy"]
+    return accuracy
+
+
+def test_without_a_derived_column_a_model_cannot_tell_odd_from_even(
+    untrained: Path, registries: None
+) -> None:
+    features.DERIVED.clear()
+    assert accuracy_on_odd_numbers() < 0.7
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "matrix"),
+    [
+        (features.number, odd, {"numbers": ["a", "odd"], "categories": ["b"]}),
+        (features.category, odd_in_words, {"numbers": ["a"], "categories": ["b", "odd_in_words"]}),
+    ],
+)
+def test_a_derived_column_is_one_function_for_training_and_prediction(
+    untrained: Path,
+    registries: None,
+    kind: Callable[[Feature], Feature],
+    function: Feature,
+    matrix: dict[str, list[str]],
+) -> None:
+    features.DERIVED.clear()
+    kind(function)
+    assert accuracy_on_odd_numbers() > 0.9
+    predictor = Predictor(Path("models"))
+    assert matrix_columns(predictor.schema) == matrix
+    rows = [{"a": 31_415, "b": "x"}, {"a": 31_416, "b": "x"}]
+    answers = predictor.predict(Contract(predictor.schema).columns(rows))
+    assert answers.labels.tolist() == [predictor.schema.positive, "other"]

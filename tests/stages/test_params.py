@@ -1,0 +1,134 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from machinery import PROJECT
+from mlops import params
+from mlops.errors import ParameterError
+from science.architectures import ARCHITECTURES, hyperparameters
+from small_project import change
+
+ARCHITECTURE = next(iter(ARCHITECTURES))
+OPTIONS = f"train.architectures.{ARCHITECTURE}"
+OPTION = next(iter(hyperparameters(ARCHITECTURES[ARCHITECTURE]).model_fields))
+PROD = "environments/prod.yaml"
+
+
+def refusal() -> str:
+    with pytest.raises(ParameterError) as refused:
+        params.load()
+    return str(refused.value)
+
+
+def test_what_the_project_ships_is_valid() -> None:
+    assert params.load(PROJECT).params.train.architecture in ARCHITECTURES
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "message"),
+    [
+        ("params.yaml", "train.sed", 1, "train.sed: unknown key; did you mean 'seed'?"),
+        ("params.yaml", "train.seed", "x", "train.seed: 'x' should be a valid integer"),
+        ("params.yaml", "train.seed", True, "train.seed: True should be a valid integer"),
+        ("params.yaml", "train.seed", -1, "train.seed: -1 should be greater than or equal to 0"),
+        ("params.yaml", "train.architecture", f"{ARCHITECTURE}s", f"did you mean '{ARCHITECTURE}'?"),
+        ("params.yaml", f"{OPTIONS}.{OPTION}s", 1, f"{OPTION}s: unknown key; did you mean"),
+        ("params.yaml", f"{OPTIONS}.{OPTION}", "x", f"{OPTION}: 'x' should be a valid"),
+        ("params.yaml", OPTIONS, {}, f"architectures.{ARCHITECTURE}.{OPTION}: missing; add it"),
+        ("params.yaml", OPTIONS, 3, f"{OPTIONS}: 3 should hold keys and values"),
+        ("params.yaml", "train.architectures", {}, f"has no block '{ARCHITECTURE}': add one"),
+        ("params.yaml", "prepare.positive", 1, "prepare.positive: 1 should be text: put it in quotes"),
+        ("params.yaml", "prepare.missing", "?", "prepare.missing: '?' should be a list"),
+        ("params.yaml", "prepare.columns.number", ["a", "a"], "a: a column has one type; name it once"),
+        ("params.yaml", "prepare.split.test", 1.5, "test: 1.5 should be less than or equal to 1"),
+        ("params.yaml", "prepare.split.test", 0.9, "test 0.9 leave no row to train on"),
+        ("params.yaml", "evaluate.subgroups", ["none"], "'none' is not in prepare.columns.category"),
+        ("params.yaml", "evaluate", None, "evaluate: None should hold keys and values"),
+        ("params.yaml", "prepare.size", 3, "prepare.size: DVC overlooks changes of a parameter"),
+        ("params.yaml", f"{OPTIONS}.nfiles", 3, f"{OPTIONS}.nfiles: DVC overlooks changes"),
+        ("branch.yaml", "environment", "stagin", "did you mean 'staging'?"),
+        (PROD, "data.fraction", 0, "data.fraction: 0 should be greater than 0"),
+        (PROD, "data", {}, "data.fraction: missing; add it"),
+        (PROD, "gate.on_failure", "halt", "gate.on_failure: 'halt' should be 'report' or 'stop'"),
+        (PROD, "gate.bounds", {"acuracy": {"min": 1}}, "'acuracy' is no metric; did you mean 'accuracy'?"),
+        (PROD, "gate.bounds.accuracy", {"mn": 1}, "accuracy.mn: unknown key; did you mean 'min'?"),
+        (PROD, "gate.bounds.accuracy", {}, "gate.bounds.accuracy: a bound needs min, max or both"),
+        (PROD, "gate.bounds.accuracy", {"min": 0.9, "max": 0.1}, "no value is at least 0.9 and at most"),
+        (PROD, "gate.bounds.accuracy.min", float("nan"), "min: nan should be a finite number"),
+        ("params.yaml", "prepare.contract.extra_column", "warn",
+         "contract.extra_column: 'warn' should be 'error' or 'warning'"),
+        ("params.yaml", "prepare.contract.extra_columns", "error", "did you mean 'extra_column'?"),
+        ("params.yaml", "prepare.contract", {}, "prepare.contract.unknown_category: missing; add it"),
+        (PROD, "serve.api_key_required", "no", "serve.api_key_required: 'no' should be a valid boolean"),
+        (PROD, "serve.max_rows", 0, "serve.max_rows: 0 should be greater than 0"),
+        (PROD, "serve.max_row", 5, "serve.max_row: unknown key; did you mean 'max_rows'?"),
+        (PROD, "deploy.max_memory_megabytes", 0, "max_memory_megabytes: 0 should be greater than 0"),
+        (PROD, "deploy.max_megabytes", None, "deploy.max_megabytes: None should be a valid number"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_with_its_file_its_key_and_the_cure(
+    untrained: Path, file: str, key: str, value: object, message: str
+) -> None:
+    if key == "train.architectures":
+        change(file, "train.architecture", ARCHITECTURE)
+    change(file, key, value)
+    refused = refusal()
+    assert f"{file}: " in refused
+    assert message in refused
+
+
+def test_prod_asks_for_a_key_and_where_people_try_things_out_none_is_asked_for(
+    untrained: Path,
+) -> None:
+    shutil.copytree(PROJECT / "environments", "environments", dirs_exist_ok=True)
+    required = {}
+    for name in ("dev", "staging", "prod"):
+        change("branch.yaml", "environment", name)
+        required[name] = params.load().environment.serve.api_key_required
+    assert required == {"dev": False, "staging": False, "prod": True}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "params.yaml should hold keys and values, not None"),
+        (b"- train\n", "params.yaml should hold keys and values, not ['train']"),
+        (b"train: [1\nprepare: 2\n", "params.yaml is no YAML: line 2: expected ',' or ']'"),
+        (b"train: 1\ntrain: 2\n", 'params.yaml is no YAML: line 2: found duplicate key "train"'),
+        (b"train: \xff\n", "params.yaml is no YAML: unacceptable character #x00ff"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_refused(untrained: Path, content: bytes, message: str) -> None:
+    Path("params.yaml").write_bytes(content)
+    assert message in refusal()
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "branch.yaml"])
+def test_a_missing_file_is_refused(untrained: Path, file: str) -> None:
+    Path(file).unlink()
+    assert f"{file} is missing: `git restore {file}` brings it back" in refusal()
+
+
+def test_the_faults_of_all_files_are_named_at_once_whatever_the_environment(
+    untrained: Path,
+) -> None:
+    change("params.yaml", "train.seed", "x")
+    change("environments/staging.yaml", "data.fraction", 2)
+    change(PROD, "data.fraction", 3)
+    change("branch.yaml", "environment", "test")
+    assert refusal().splitlines() == [
+        "nothing was run:",
+        "  params.yaml: train.seed: 'x' should be a valid integer",
+        "  environments/prod.yaml: data.fraction: 3 should be less than or equal to 1",
+        "  environments/staging.yaml: data.fraction: 2 should be less than or equal to 1",
+        "  branch.yaml: environment: 'test' has no file in environments/; "
+        "it is one of dev, prod, staging",
+    ]
+
+
+def test_a_small_number_is_read_as_dvc_reads_it(untrained: Path) -> None:
+    text = Path(PROD).read_text()
+    Path(PROD).write_text(text.replace("fraction: 1.0", "fraction: 1e-5"))
+    change("branch.yaml", "environment", "prod")
+    assert params.load().environment.data.fraction == 0.00001

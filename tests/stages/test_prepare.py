@@ -1,0 +1,208 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import small_project
+from mlops import errors, params
+from mlops.errors import DataError
+from mlops.params import PrepareParams
+from mlops.predict import schema
+from mlops.prepare import __main__ as prepare
+from mlops.prepare import raw
+from mlops.tables import splits
+from small_project import TABLE, change, contents
+
+PREPARED = "data/prepared"
+
+
+def options() -> PrepareParams:
+    return params.load().params.prepare
+
+
+def rewrite(table: pd.DataFrame) -> None:
+    table.to_csv(TABLE, index=False)
+
+
+def split_of_rows() -> pd.Series:
+    """The split of each row of the raw table, in the order of the file."""
+    return prepare.split_names(raw.read(options()), options())
+
+
+def no_rows(table: pd.DataFrame) -> pd.DataFrame:
+    return table.head(0)
+
+
+def no_target(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop(columns=options().target)
+
+
+def one_class(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table[options().target] == options().positive]
+
+
+def three_classes(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.tail(1).assign(**{options().target: "third"})])
+
+
+def other_classes(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(**{options().target: table[options().target] + "!"})
+
+
+def too_few_rows(table: pd.DataFrame) -> pd.DataFrame:
+    return table.groupby(options().target).head(2)
+
+
+def one_row_in_each_split(table: pd.DataFrame) -> pd.DataFrame:
+    change("branch.yaml", "environment", "staging")
+    rows = table.groupby(split_of_rows()).head(1)
+    return pd.concat(
+        [rows.assign(**{options().target: name}) for name in table[options().target].unique()]
+    )
+
+
+@pytest.mark.parametrize(
+    ("breaks", "message"),
+    [
+        (no_rows, "table.csv holds a header and no rows"),
+        (no_target, "declared in params.yaml (prepare: columns, target) and not in the file"),
+        (one_class, "holds 1 class ("),
+        (three_classes, "holds 3 classes ("),
+        (other_classes, "params.yaml: prepare.positive"),
+        (too_few_rows, "rows and not both classes of"),
+        (one_row_in_each_split, "every column is constant or missing"),
+    ],
+)
+def test_a_bad_table_changes_nothing(
+    trained: Path, breaks: Callable[[pd.DataFrame], pd.DataFrame], message: str
+) -> None:
+    before = contents(PREPARED)
+    rewrite(breaks(small_project.table()))
+    with pytest.raises(DataError) as refused:
+        prepare.main()
+    assert message in str(refused.value)
+    assert contents(PREPARED) == before
+
+
+def test_a_bad_second_file_is_named_and_nothing_is_written(untrained: Path) -> None:
+    Path("data/raw/worse.csv").write_text("")
+    with pytest.raises(DataError, match=r"data/raw/worse\.csv is empty"):
+        prepare.main()
+    assert not Path(PREPARED).exists()
+
+
+@pytest.mark.parametrize(("cell", "what"), [("7", "always 7"), ("", "missing")])
+def test_a_column_that_tells_nothing_is_left_out_with_a_warning(
+    untrained: Path, capsys: pytest.CaptureFixture[str], cell: str, what: str
+) -> None:
+    table = small_project.table()
+    name = table.columns[0]
+    change("params.yaml", "prepare.missing", [*options().missing, ""])
+    rewrite(table.assign(**{name: cell}))
+    prepare.main()
+    assert name not in [column.name for column in schema.read(splits.SCHEMA).columns]
+    assert f"warning: column {name!r} is {what}" in capsys.readouterr().err
+
+
+def test_rows_added_later_move_no_row(untrained: Path) -> None:
+    table = small_project.table()
+    before = split_of_rows()
+    half = table.sample(frac=0.5, random_state=1).sort_index()
+    rewrite(half)
+    assert split_of_rows().tolist() == before[half.index].tolist()
+
+
+def test_duplicates_never_straddle_two_splits_even_with_different_classes(untrained: Path) -> None:
+    table = small_project.table()
+    opposite = table[options().target].map(
+        {options().positive: "other", "other": options().positive}
+    )
+    rewrite(pd.concat([table, table.assign(**{options().target: opposite})]))
+    splits_found = split_of_rows()
+    assert splits_found[: len(table)].tolist() == splits_found[len(table) :].tolist()
+
+
+def test_rows_are_spread_evenly() -> None:
+    positions = pd.Series([prepare.position(str(row), b"salt") for row in range(10_000)])
+    assert positions.between(0, 1, inclusive="left").all()
+    assert positions.quantile([0.2, 0.5, 0.8]).tolist() == pytest.approx([0.2, 0.5, 0.8], abs=0.02)
+
+
+def test_another_seed_splits_differently(untrained: Path) -> None:
+    before = split_of_rows()
+    change("params.yaml", "prepare.split.seed", options().split.seed + 1)
+    assert (split_of_rows() != before).mean() > 0.2
+
+
+def rows_of(name: splits.SplitName) -> pd.DataFrame:
+    return pd.read_parquet(splits.file(name))
+
+
+def test_what_dev_sees_is_a_part_of_what_staging_sees_in_every_split(untrained: Path) -> None:
+    prepare.main()
+    seen_by_dev = {name: rows_of(name) for name in splits.NAMES}
+    change("branch.yaml", "environment", "staging")
+    prepare.main()
+    for name, rows in seen_by_dev.items():
+        all_rows = rows_of(name)
+        assert len(rows) < len(all_rows)
+        assert len(rows.merge(all_rows.drop_duplicates())) == len(rows)
+
+
+def test_every_row_is_in_one_split_as_it_was_in_the_table(untrained: Path) -> None:
+    change("branch.yaml", "environment", "staging")
+    prepare.main()
+    prepared = pd.concat([rows_of(name) for name in splits.NAMES])
+    table = raw.read(options())[list(prepared)]
+    by = [str(name) for name in prepared]
+    pd.testing.assert_frame_equal(
+        prepared.sort_values(by, ignore_index=True),
+        table.sort_values(by, ignore_index=True),
+        check_dtype=False,
+    )
+
+
+def test_the_schema_says_what_the_training_rows_hold(trained: Path) -> None:
+    found = schema.read(splits.SCHEMA)
+    training = rows_of("train")
+    for column in found.columns:
+        values = training[column.name]
+        if column.type == "category":
+            assert set(column.categories) == set(values) - {""}
+            assert column.example in column.categories
+            assert column.missing == ("" in set(values))
+        else:
+            assert (column.minimum, column.maximum) == (values.min(), values.max())
+            assert column.example in values.tolist()
+            assert column.missing == values.isna().any()
+    assert found.positive == options().positive
+
+
+def test_the_schema_carries_the_contract_and_how_tables_write_unknown(untrained: Path) -> None:
+    change("params.yaml", "prepare.contract.out_of_range", "error")
+    prepare.main()
+    found = schema.read(splits.SCHEMA)
+    assert found.policy == schema.Policy(out_of_range="error")
+    assert found.missing == options().missing
+
+
+def test_only_the_most_frequent_categories_are_known() -> None:
+    values = pd.Series(["rare", "often", "often", "some", "some"], name="colour")
+    many = pd.Series([f"{number:03}" for number in range(60)] * 2 + ["always"] * 3)
+    assert prepare.column_of("colour", "category", values).example == "often"
+    assert len(prepare.column_of("colour", "category", many).categories) == 50
+    assert "always" in prepare.column_of("colour", "category", many).categories
+
+
+def test_run_as_a_stage_an_error_is_one_message_and_no_traceback(untrained: Path) -> None:
+    TABLE.unlink()
+    with pytest.raises(SystemExit, match=r"^DataError: data/raw holds no CSV file"):
+        errors.run(prepare.main)
+
+
+def test_the_provenance_names_the_parameters_of_the_run(trained: Path) -> None:
+    provenance = json.loads(splits.PROVENANCE.read_text())
+    assert provenance["parameters"]["data"] == {"fraction": 0.7}
+    assert provenance["parameters"]["prepare"]["dataset"] == options().dataset

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlops.errors import DataError
+from mlops.params import PrepareParams
+from mlops.prepare import raw
+
+PARAMS = PrepareParams.model_validate(
+    {
+        "dataset": "trees",
+        "target": "kind",
+        "positive": "oak",
+        "missing": ["", "?"],
+        "columns": {
+            "integer": ["age"],
+            "number": ["height"],
+            "category": ["soil"],
+            "ignored": ["note"],
+        },
+        "contract": {
+            "missing_value": "warning",
+            "unknown_category": "warning",
+            "out_of_range": "warning",
+            "extra_column": "error",
+        },
+        "split": {"validation": 0.2, "test": 0.2, "seed": 1},
+    }
+)
+HEADER = "age,height,soil,note,kind\n"
+ROW = "80,12.5,clay,by the gate,oak\n"
+GOOD = HEADER + ROW
+
+
+def refusal(folder: Path, content: str | bytes, name: str = "trees.csv") -> str:
+    file = folder / name
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(DataError) as refused:
+        raw.read(PARAMS, folder)
+    return str(refused.value).replace(f"{folder}/", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "trees.csv is empty: it needs a header and rows"),
+        ("\n\n", "trees.csv is empty: it needs a header and rows"),
+        (HEADER, "trees.csv holds a header and no rows"),
+        ("age,height,soil,note\n", "column 'kind': declared in params.yaml"),
+        ("age,height,note,kind\n", "column 'soil': declared in params.yaml"),
+        (HEADER.replace("age", "age,girth"), "column 'girth': in the file and not declared"),
+        (HEADER.replace("age", "age,age"), "column 'age': twice in the header"),
+        (GOOD + ROW.replace("80", "old"), "column 'age': not a number: line 3 ('old')"),
+        (GOOD + ROW.replace("80", "1,5"), "cells than the header (5): line 3 (6)"),
+        (GOOD + ROW.replace(",oak", ""), "cells than the header (5): line 3 (4)"),
+        (GOOD + ROW.replace("80", '"1,5"'), "column 'age': not a number: line 3 ('1,5')"),
+        (GOOD + ROW.replace("80", "80.5"), "column 'age': not a whole number: line 3 ('80.5')"),
+        (GOOD + ROW.replace("80", "16777217"), "column 'age': over 16777216"),
+        (GOOD + ROW.replace("12.5", "inf"), "column 'height': not a finite number: line 3 ('inf')"),
+        (GOOD + ROW.replace("12.5", "-inf"), "column 'height': not a finite number: line 3"),
+        (GOOD + ROW.replace("12.5", "1e400"), "'height': not a finite number: line 3 ('1e400')"),
+        (GOOD + ROW.replace("12.5", "nan"), "column 'height': not a number: line 3 ('nan')"),
+        (GOOD + ROW.replace("oak", "?"), "column 'kind': missing, and it is the target: line 3"),
+        (GOOD + ROW.replace("clay", '"clay'), "trees.csv, line 3: unexpected end of data"),
+        (GOOD + '80,12.5,"clay"y,-,oak\n', "trees.csv, line 3: ',' expected after '\"'"),
+        ((GOOD + "80,12.5,Lößlehm,,oak\n").encode("latin-1"), "line 3: byte 0xf6 is not UTF-8"),
+        (GOOD.encode("utf-16"), "trees.csv, line 1: byte 0xff is not UTF-8"),
+        (GOOD + "\n\n" + ROW.replace("80", "x"), "not a number: line 5 ('x')"),
+        (HEADER + ROW.replace("by", '"by\n') .replace("gate", 'gate"') + ROW.replace("80", "x"),
+         "not a number: line 4 ('x')"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_with_its_file_its_column_and_its_lines(
+    tmp_path: Path, content: str | bytes, message: str
+) -> None:
+    refused = refusal(tmp_path, content)
+    assert "trees.csv" in refused
+    assert message in refused
+
+
+def test_all_columns_are_named_at_once_and_the_first_lines_of_each(tmp_path: Path) -> None:
+    refused = refusal(tmp_path, HEADER + "x,y,clay,,oak\n" * 7)
+    assert refused.splitlines() == [
+        "trees.csv does not fit params.yaml:",
+        *(
+            f"  column {column!r}: not a number: "
+            + ", ".join(f"line {line} ({cell!r})" for line in range(2, 7))
+            + " and 2 more"
+            for column, cell in (("age", "x"), ("height", "y"))
+        ),
+    ]
+
+
+def test_a_bad_file_is_named_when_another_is_good(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text(GOOD)
+    assert refusal(tmp_path, HEADER + ROW.replace("80", "x"), "2.csv").startswith("2.csv ")
+
+
+def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"holds no CSV file: put your table there, or run `dvc pull`"
+    ):
+        raw.read(PARAMS, tmp_path)
+
+
+def test_files_are_one_table_without_the_ignored_columns_in_whatever_order(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text(GOOD)
+    (tmp_path / "2.csv").write_text("kind,note,soil,height,age\nelm,,sand,3,7\n")
+    table = raw.read(PARAMS, tmp_path)
+    assert sorted(map(str, table)) == ["age", "height", "kind", "soil"]
+    assert table.age.tolist() == [80, 7]
+    assert table.kind.tolist() == ["oak", "elm"]
+
+
+def test_missing_cells_are_nan_or_empty_text_and_spaces_around_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "trees.csv").write_bytes(
+        ("\ufeff" + HEADER + "?,,?,,oak\r\n -0 , 1e-3 , clay , , oak \r\n").encode()
+    )
+    table = raw.read(PARAMS, tmp_path)
+    assert table.soil.tolist() == ["", "clay"]
+    assert table.kind.tolist() == ["oak", "oak"]
+    np.testing.assert_array_equal(table[["age", "height"]], [[np.nan, np.nan], [0, 0.001]])
+    assert not np.signbit(table.age[1])

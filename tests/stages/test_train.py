@@ -1,0 +1,96 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from mlops import params, provenance
+from mlops.errors import DataError, ExportError, ParityError
+from mlops.predict import schema
+from mlops.prepare import __main__ as prepare
+from mlops.tables import splits
+from mlops.train import __main__ as train
+from science import features
+from science.architectures import Inputs, architecture, one_hot
+from science.features import Numbers
+from small_project import change, contents, use
+
+
+def choose(name: str) -> None:
+    change("params.yaml", f"train.architectures.{name}", {})
+    change("params.yaml", "train.architecture", name)
+
+
+class NeverFitted(LogisticRegression):  # type: ignore[misc]
+    def fit(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("it was fitted")
+
+
+def test_an_estimator_that_cannot_be_exported_is_refused_before_fitting(
+    trained: Path, registries: None
+) -> None:
+    @architecture
+    def unheard_of(inputs: Inputs, seed: int) -> Any:
+        return make_pipeline(one_hot(inputs, "drop"), NeverFitted())
+
+    before = contents("models")
+    choose("unheard_of")
+    with pytest.raises(ExportError, match="NeverFitted cannot be exported"):
+        train.main()
+    assert contents("models") == before
+
+
+def test_a_model_that_answers_something_else_than_its_estimator_is_not_written(
+    untrained: Path, registries: None
+) -> None:
+    @architecture
+    def forest_on_missing(inputs: Inputs, seed: int) -> Any:
+        return make_pipeline(one_hot(inputs, "passthrough"), RandomForestClassifier(5))
+
+    features.DERIVED.clear()
+    options = params.load().params.prepare
+    table = pd.DataFrame({"a": np.arange(400.0), "b": np.random.default_rng(2).random(400)})
+    table.loc[::3, "a"] = np.nan
+    table[options.target] = np.where(table.a > 200, options.positive, "other")
+    change("params.yaml", "prepare.missing", [""])
+    use(table, number=["a", "b"])
+    prepare.main()
+    choose("forest_on_missing")
+    with pytest.raises(ParityError, match="nothing was written"):
+        train.main()
+    assert not Path("models").exists()
+
+
+def test_a_derived_column_of_an_unknown_column_is_refused(trained: Path, registries: None) -> None:
+    @features.number
+    def lost(not_a_column: Numbers) -> Numbers:
+        return not_a_column
+
+    with pytest.raises(DataError, match="lost takes 'not_a_column', which is no column"):
+        train.main()
+
+
+def test_the_derived_columns_are_kept_with_the_model(trained: Path) -> None:
+    before, after = (schema.read(Path(file)) for file in (splits.SCHEMA, "models/schema.json"))
+    assert before.derived == ()
+    assert after.derived == tuple(features.DERIVED)
+    assert after.columns == before.columns
+
+
+def test_the_provenance_names_the_chosen_hyperparameters_alone(trained: Path) -> None:
+    options = params.load().params.train
+    assert provenance.read(train.PROVENANCE)["parameters"] == {
+        options.architecture: options.hyperparameters,
+        "train": {"seed": options.seed},
+    }
+
+
+def test_categories_of_a_derived_column_are_those_of_training() -> None:
+    column = schema.Column("a", "category", "x", missing=True, categories=("x", "y"))
+    table = schema.Schema("d", "t", ("n", "p"), (column,))
+    inputs = {"categories": np.array([["x"], ["y"]], object)}
+    assert train.inputs_of(inputs, table) == Inputs(0, (("x", "y", ""),))

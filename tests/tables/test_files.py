@@ -1,0 +1,107 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from mlops.errors import Refused, UsageError
+from mlops.tables import files
+from mlops.tables.errors import SourceError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/b.csv", "in/a.parquet", "in/done/c.csv", "in/.d.csv", "in/_e.csv", "in/f.dvc"):
+        path = Path(name)
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(name)
+    return tmp_path
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """An object storage that is only in this process."""
+    filesystem = fsspec.filesystem("memory")
+    yield filesystem
+    filesystem.rm("/", recursive=True)
+
+
+def paths(*inputs: str) -> list[str]:
+    return [file.path for file in files.find(inputs)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("in", ["in/a.parquet", "in/b.csv"]),
+        ("in/*.csv", ["in/b.csv"]),
+        ("in/**/*.csv", ["in/b.csv", "in/done/c.csv"]),
+        ("in/b.csv", ["in/b.csv"]),
+    ],
+)
+def test_a_folder_holds_its_own_files_and_a_pattern_any(
+    folder: Path, text: str, expected: list[str]
+) -> None:
+    assert paths(text) == expected
+
+
+@pytest.mark.parametrize("text", ["in/f.dvc", "in/done/*.parquet", "empty"])
+def test_where_there_is_nothing_to_score_it_is_said(folder: Path, text: str) -> None:
+    Path("empty").mkdir()
+    with pytest.raises(SourceError, match=r"holds no file that could be scored: .*\.parquet"):
+        paths(text)
+
+
+def test_a_file_that_is_not_there(folder: Path) -> None:
+    with pytest.raises(SourceError, match=r"^in/x\.csv is not there$"):
+        paths("in/x.csv")
+
+
+def test_one_content_counts_once_whatever_its_names(folder: Path) -> None:
+    Path("in/a.csv").write_text("in/b.csv")
+    assert paths("in/b.csv", "in", "in/b.csv") == ["in/a.csv", "in/a.parquet"]
+
+
+def test_rows_are_known_by_a_name_that_no_other_file_has(folder: Path) -> None:
+    Path("in/done/b.csv").write_text("another")
+    found = files.find(["in/*.csv", "in/done/*.csv"])
+    assert [file.name for file in found] == ["in/b.csv", "in/done/b.csv", "c.csv"]
+
+
+def test_object_storage(memory: Any) -> None:
+    for path in ("/in/a.csv", "/in/b.csv.gz", "/in/deeper/c.csv"):
+        memory.pipe(path, path.encode())
+    assert paths("memory://in") == ["memory:///in/a.csv", "memory:///in/b.csv.gz"]
+    assert paths("memory://in/*.csv") == ["memory:///in/a.csv"]
+    (file,) = files.find(["memory://in/a.csv"])
+    assert (file.name, file.size) == ("a.csv", 9)
+    with file.open() as opened:
+        assert opened.read() == b"/in/a.csv"
+    with pytest.raises(SourceError, match=r"memory://in/x\.csv"):
+        paths("memory://in/x.csv")
+
+
+@pytest.mark.parametrize(("scheme", "library"), [("s3", "s3fs"), ("gs", "gcsfs")])
+def test_a_library_that_is_not_installed_is_named(scheme: str, library: str) -> None:
+    with pytest.raises(UsageError, match=rf"{scheme}://.*{library}.*make lock && make"):
+        paths(f"{scheme}://bucket/rows.csv")
+
+
+def test_a_password_in_an_input_is_refused() -> None:
+    with pytest.raises(Refused, match="carries a password"):
+        paths("s3://key:hunter2@bucket/rows.csv")
+
+
+@pytest.mark.parametrize("place", ["in/b.csv", "memory://in/b.csv"])
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    folder: Path, memory: Any, place: str
+) -> None:
+    memory.pipe("/in/b.csv", b"a")
+    (file,) = files.find([place])
+    files.refuse_changed(file)
+    memory.pipe("/in/b.csv", b"longer")
+    Path("in/b.csv").write_text("longer still")
+    with pytest.raises(SourceError, match="changed while it was read: wait until it is complete"):
+        files.refuse_changed(file)

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from mlops.tables import files, parquet_source
+from mlops.tables.errors import SourceError
+from mlops.tables.pieces import Wanted
+
+WANTED = Wanted(("n",), ("t",), "k", ("?",))
+ROWS = 50
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pa.Table:
+    monkeypatch.chdir(tmp_path)
+    numbers = range(ROWS)
+    return pa.table(
+        {"o": [None] * ROWS, "t": [f"t{n}" for n in numbers], "n": numbers, "k": numbers}
+    )
+
+
+def source() -> parquet_source.ParquetSource:
+    (file,) = files.find(["rows.parquet"])
+    return parquet_source.open_source(file)
+
+
+def test_pieces_hold_the_wanted_columns_and_count_rows_and_bytes(
+    table: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet.write_table(table, "rows.parquet", row_group_size=17)
+    monkeypatch.setattr(parquet_source, "PIECE", 20)
+    pieces = [*source().pieces(WANTED)]
+    read = [piece.content.records(WANTED) for piece in pieces]
+    assert [records.number for records in read] == [20, 20, 10]
+    assert [n for records in read for n in records.columns["n"].to_pylist()] == [*range(ROWS)]
+    assert {*read[0].columns} == {"n", "t", "k"}
+    assert [piece.content.line(2) for piece in pieces] == [3, 23, 43]
+    assert sum(piece.read for piece in pieces) == Path("rows.parquet").stat().st_size
+
+
+def test_columns_of_another_type_are_named_at_once(table: pa.Table) -> None:
+    wrong = table.set_column(2, "n", pa.array([str(n) for n in range(ROWS)]))
+    wrong = wrong.set_column(1, "t", pa.array(range(ROWS)))
+    parquet.write_table(wrong, "rows.parquet")
+    with pytest.raises(SourceError) as refused:
+        source().refuse_unfit(WANTED)
+    assert "column 'n' is string and should hold numbers" in str(refused.value)
+    assert "column 't' is int64 and should hold text" in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.float32(), pa.decimal128(21, 2), pa.null()])
+def test_every_kind_of_number_is_taken(table: pa.Table, kind: pa.DataType) -> None:
+    numbers = pa.nulls(ROWS) if kind == pa.null() else pa.array(range(ROWS)).cast(kind)
+    words = table["t"].combine_chunks().dictionary_encode()
+    parquet.write_table(table.set_column(2, "n", numbers).set_column(1, "t", words), "rows.parquet")
+    source().refuse_unfit(WANTED)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_a_file_that_is_cut_off_is_refused(table: pa.Table, share: float) -> None:
+    parquet.write_table(table, "rows.parquet")
+    content = Path("rows.parquet").read_bytes()
+    Path("rows.parquet").write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(SourceError, match=r"rows\.parquet is broken or cut off"):
+        source()
+
+
+def test_a_file_with_a_hole_is_refused(table: pa.Table) -> None:
+    parquet.write_table(table, "rows.parquet")
+    content = Path("rows.parquet").read_bytes()
+    Path("rows.parquet").write_bytes(content[:4] + b"\xff" * 600 + content[604:])
+    with pytest.raises(SourceError, match=r"rows\.parquet is broken or cut off"):
+        [*source().pieces(WANTED)]

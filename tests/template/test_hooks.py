@@ -1,0 +1,301 @@
+"""The hooks as functions, and as cookiecutter renders and runs them."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from baking import NAME, TEMPLATE, Process, Run
+
+Bake = Callable[..., Path]
+
+LONG = "x" * 201
+
+
+def load(hook: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(hook, TEMPLATE / "hooks" / f"{hook}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pre_gen = load("pre_gen_project")
+post_gen = load("post_gen_project")
+
+
+def refused(done: Process, *words: str) -> None:
+    """The hook said why, in its own words; cookiecutter's traceback comes from cookiecutter."""
+    assert done.returncode == 1
+    reason = done.stderr.partition("No project was made: ")[2].partition("ERROR:")[0]
+    assert reason, done.stderr
+    assert "Traceback" not in reason
+    for word in words:
+        assert word in reason
+
+
+def left(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+BAD_NAMES = {
+    "Adult Income": "adult-income",
+    "9lives": "lives",
+    "naïve_Bayes!": "naive-bayes",
+    "trailing-": "trailing",
+    "-": "my-project",
+    "日本": "my-project",
+    "it's": "its",
+    "x" * 51: "x" * 50,
+    "two\nlines": "two-lines",
+    'quo"te': "quo-te",
+}
+
+
+@pytest.mark.parametrize(("name", "suggestion"), BAD_NAMES.items())
+def test_bad_name_is_refused_with_a_good_one(name: str, suggestion: str) -> None:
+    with pytest.raises(pre_gen.RefusedError, match=f"Try '{suggestion}'"):
+        pre_gen.check_name(name)
+    pre_gen.check_name(suggestion)
+
+
+@pytest.mark.parametrize("name", ["a", "a1", "adult-income", "x" * 50])
+def test_good_name(name: str) -> None:
+    pre_gen.check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("  ", "empty"),
+        (" edge", "spaces around"),
+        ("two\nlines", "unprintable"),
+        ("bell\a", "unprintable"),
+        ("null\0", "unprintable"),
+        ("\N{RIGHT-TO-LEFT OVERRIDE}txt", "unprintable"),
+        ("\udcff", "unprintable"),
+        (LONG, "201 characters"),
+    ],
+)
+def test_bad_text_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(pre_gen.RefusedError, match=f"^author .*{reason}"):
+        pre_gen.check_text("author", text)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("../mistyped", "mistyped"),
+        (".", "outside the project"),
+        ("../other-storage", "no directory"),
+        ("~/storage", "no directory"),
+        ("me@example.com:store", "no directory"),
+        ("ftp://example.com/store", "no address"),
+        ("file:///store", "no address"),
+        ("s3://", "no address"),
+        ("ssh://me:secret@example.com/store", "holds a password"),
+        ("https://:secret@example.com/store", "holds a password"),
+        ("../a'b", "no place for quotes"),
+        ('../a"b', "no place for quotes"),
+        ("s3://bucket/a,b", "commas"),
+        ("s3://bucket/%(x)s", "no place"),
+        ("s3://bucket # note", "no place"),
+    ],
+)
+def test_bad_remote_is_refused(
+    url: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pre_gen.RefusedError, match=reason) as refusal:
+        pre_gen.check_remote(url, NAME)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("scheme", pre_gen.REMOTE_SCHEMES)
+def test_address_that_dvc_knows(scheme: str) -> None:
+    pre_gen.check_remote(f"{scheme}://me@example.com/store", NAME)
+
+
+def test_remote_is_written_as_dvc_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / ".dvc" / "config"
+    config.parent.mkdir()
+    for url, written in (
+        ("../store", "../../store"),
+        ("/store", "/store"),
+        (r"../a\1", r"../../a\1"),
+        ("s3://bucket", "s3://bucket"),
+    ):
+        config.write_text("[core]\n    remote = storage\n    url = ../../storage\n    after = it\n")
+        post_gen.write_remote(url)
+        assert config.read_text() == (
+            f"[core]\n    remote = storage\n    url = {written}\n    after = it\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({"project": "Adult Income"}, ["Adult Income", "Try 'adult-income'"]),
+        ({"project": 'a"""b\\'}, ["Try 'a-b'"]),
+        ({"description": "two\nlines"}, ["description", r"\n"]),
+        ({"author": LONG}, ["author", "201", "200"]),
+        ({"remote_url": "../mistyped"}, ["../mistyped", "mistyped"]),
+        ({"remote_url": "s3://me:secret@bucket"}, ["--local"]),
+    ],
+)
+def test_bad_answer_leaves_nothing(
+    run: Run, tmp_path: Path, answers: dict[str, str], words: list[str]
+) -> None:
+    refused(run.cookiecutter(tmp_path, answers=answers), *words)
+    assert left(tmp_path) == []
+
+
+def test_a_file_where_the_storage_goes_is_kept(run: Run, tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}-storage").write_text("mine")
+    refused(run.cookiecutter(tmp_path), f"{NAME}-storage", "is a file")
+    assert left(tmp_path) == [f"{NAME}-storage"]
+
+
+def test_no_git(run: Run, tmp_path: Path) -> None:
+    refused(run.cookiecutter(tmp_path, PATH=str(tmp_path)), "sudo apt-get install git")
+    assert left(tmp_path) == []
+
+
+def test_old_git(run: Run, tmp_path: Path) -> None:
+    old = tmp_path / "old" / "git"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho git version 2.20.1\n")
+    old.chmod(0o755)
+    path = f"{old.parent}:{run.environment['PATH']}"
+    refused(run.cookiecutter(tmp_path, PATH=path), "2.20.1", "2.34")
+    assert left(tmp_path) == ["old"]
+
+
+@pytest.mark.parametrize("missing", ["NAME", "EMAIL"])
+def test_no_identity(run: Run, tmp_path: Path, missing: str) -> None:
+    unset = {f"GIT_{who}_{missing}": "" for who in ("AUTHOR", "COMMITTER")}
+    anonymous = Run({key: value for key, value in run.environment.items() if key not in unset})
+    done = anonymous.cookiecutter(tmp_path)
+    refused(done, "git config --global user.name", "git config --global user.email")
+    assert left(tmp_path) == []
+
+
+def test_identity_that_depends_on_the_place(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "me").write_text("[user]\nname = Me\nemail = me@example.com\n")
+    config = tmp_path / "gitconfig"
+    config.write_text(f'[includeIf "gitdir:{tmp_path}/"]\npath = me\n')
+    unnamed = {
+        name: value
+        for name, value in run.environment.items()
+        if not name.startswith(("GIT_AUTHOR", "GIT_COMMITTER"))
+    }
+    done = Run(unnamed).cookiecutter(tmp_path, GIT_CONFIG_GLOBAL=str(config))
+    assert done.returncode == 0, done.stderr
+    assert run.git("log", "-1", "--format=%an", cwd=tmp_path / NAME) == "Me"
+
+
+def test_inside_a_repository_that_does_not_ignore_it(run: Run, tmp_path: Path) -> None:
+    run.git("init", "--quiet", cwd=tmp_path)
+    refused(run.cookiecutter(tmp_path), str(tmp_path), ".gitignore", "--output-dir")
+    assert left(tmp_path) == [".git"]
+
+
+def test_inside_a_repository_that_ignores_it(run: Run, bake: Bake, tmp_path: Path) -> None:
+    run.git("init", "--quiet", cwd=tmp_path)
+    (tmp_path / ".gitignore").write_text(f"{NAME}*/\n")
+    project = bake(tmp_path)
+    assert run.git("rev-parse", "--show-toplevel", cwd=project) == str(project)
+    assert run.git("status", "--porcelain", cwd=tmp_path) == "?? .gitignore"
+
+
+def test_a_directory_in_use_is_refused_and_kept(run: Run, tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "mine").write_text("mine")
+    refused(run.cookiecutter(tmp_path, "--overwrite-if-exists"), "already has files in it")
+    assert left(tmp_path / NAME) == ["mine"]
+
+
+def test_failing_git_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    skeleton = tmp_path / "skeleton"
+    skeleton.mkdir()
+    (skeleton / "index.lock").touch()
+    refused(run.cookiecutter(tmp_path, GIT_TEMPLATE_DIR=str(skeleton)), "git", "index.lock")
+    assert left(tmp_path) == ["skeleton"]
+
+
+def test_settings_of_the_user_do_not_reach_the_first_commits(run: Run, tmp_path: Path) -> None:
+    hooks = tmp_path / "template" / "hooks"
+    hooks.mkdir(parents=True)
+    for place in (hooks, tmp_path):
+        (place / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
+        (place / "pre-commit").chmod(0o755)
+    (tmp_path / "ignore").write_text("*.txt\nrelease/\n*.dvc\n")
+    config = tmp_path / "gitconfig"
+    config.write_text(
+        f"[commit]\ngpgsign = true\n[gpg]\nprogram = false\n[init]\ntemplateDir = {hooks.parent}\n"
+        f"[core]\nhooksPath = {tmp_path}\nexcludesFile = {tmp_path / 'ignore'}\n"
+        "autocrlf = true\nsafecrlf = true\n"
+    )
+    output = tmp_path / "output"
+    output.mkdir()
+    done = run.cookiecutter(output, GIT_CONFIG_GLOBAL=str(config))
+    assert done.returncode == 0, done.stderr
+    tracked = run.git("ls-files", cwd=output / NAME).split("\n")
+    assert {"requirements/serve.txt", "mlops/release/__init__.py", "data/raw.dvc"} <= set(tracked)
+    assert b"\r" not in (output / NAME / "dvc.yaml").read_bytes()
+
+
+def test_baking_while_a_git_hook_runs(run: Run, tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    run.git("init", "--quiet", cwd=outer)
+    git_directory = str(outer / ".git")
+    index = str(outer / "index")
+    done = run.cookiecutter(
+        tmp_path, GIT_DIR=git_directory, GIT_INDEX_FILE=index, GIT_OBJECT_DIRECTORY=str(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    assert run.git("for-each-ref", cwd=outer) == ""
+    assert run.git("branch", "--show-current", cwd=tmp_path / NAME) == "dev"
+
+
+def test_says_what_was_made_and_what_comes_next(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "with space"
+    place.mkdir()
+    done = run.cookiecutter(place)
+    assert f"cd '{place / NAME}'\n" in done.stdout
+    for word in ("dev -> staging -> prod", f"../{NAME}-storage", "make repro", "mlops promote"):
+        assert word in done.stdout
+    assert left(place) == [NAME, f"{NAME}-storage"]
+
+
+def test_the_merge_driver_is_configured(run: Run, baked: Path) -> None:
+    driver = run.git("config", "merge.binary.driver", cwd=baked).split()
+    assert driver == [
+        "python3",
+        "-I",
+        "mlops/release/history/lock_merge.py",
+        "%O",
+        "%A",
+        "%B",
+        "%P",
+    ]
+    assert os.path.exists(baked / driver[2])  # noqa: PTH110
+
+
+def test_install_configures_its_own_repository_while_a_git_hook_of_another_runs(
+    run: Run, project: Path, tmp_path: Path
+) -> None:
+    run.git("config", "--remove-section", "merge.binary", cwd=project)
+    run.git("init", "--quiet", "outer", cwd=tmp_path)
+    command = (sys.executable, "install.py", "--merge-driver")
+    run(*command, cwd=project, GIT_DIR=str(tmp_path / "outer/.git"), GIT_PREFIX="")
+    assert "lock_merge.py" in run.git("config", "merge.binary.driver", cwd=project)
+    assert "merge" not in run.git("config", "--local", "--list", cwd=tmp_path / "outer")

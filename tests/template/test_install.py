@@ -1,0 +1,265 @@
+"""install.py with real pip and real uv, on a library small enough to be made here."""
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from baking import TEMPLATE, UNBAKED, Process, Run
+
+TOOLS = ["pip", "uv"]
+
+
+def wheel(directory: Path, name: str, version: str) -> str:
+    """Make a wheel of one module; the line that locks it."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"version = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},{record_hash(text)}\n" for path, text in files.items())
+    target = directory / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(target, "w") as archive:
+        for path, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+            archive.writestr(path, text)
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(target.read_bytes()).hexdigest()}\n"
+
+
+def record_hash(text: str) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+    return f"sha256={digest},{len(text)}"
+
+
+class Shop:
+    """A directory of wheels, the only place where libraries come from, and a .venv to fill."""
+
+    def __init__(self, run: Run, directory: Path) -> None:
+        self.run = run
+        self.directory = directory
+        self.venv = directory / ".venv"
+        self.one = wheel(directory, "one", "1.0")
+        self.newer = wheel(directory, "one", "2.0")
+        self.two = wheel(directory, "two", "1.0")
+
+    def lock(self, name: str, *lines: str) -> Path:
+        path = self.directory / f"{name}.txt"
+        path.write_text("".join(lines))
+        return path
+
+    def install(self, *arguments: str | Path, check: bool = True, **variables: str) -> Process:
+        installer = UNBAKED / "install.py"
+        return self.run_installer(installer, "--no-project", *arguments, check=check, **variables)
+
+    def run_installer(
+        self, installer: Path, *arguments: str | Path, check: bool = True, **variables: str
+    ) -> Process:
+        python = variables.pop("python", sys.executable)
+        command = [python, str(installer), "--venv", str(self.venv), *arguments]
+        return self.run(*command, cwd=self.directory, check=check, **self.offline(), **variables)
+
+    def offline(self) -> dict[str, str]:
+        return {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.directory),
+            "UV_NO_CONFIG": "1",
+            "UV_OFFLINE": "1",
+            "UV_NO_INDEX": "1",
+            "UV_FIND_LINKS": str(self.directory),
+        }
+
+    def version(self, library: str) -> str:
+        program = f"import {library}; print({library}.version)"
+        done = self.run(self.venv / "bin/python", "-c", program, cwd=self.directory, check=False)
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def shop(run: Run, tmp_path: Path) -> Shop:
+    return Shop(run, tmp_path)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_changed_library_is_refused(shop: Shop, tool: str) -> None:
+    changed = re.sub("[0-9a-f]{64}", "0" * 64, shop.one)
+    done = shop.install("--with", tool, shop.lock("serve", changed), check=False)
+    assert done.returncode == 1
+    assert "hash" in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+    assert shop.version("one") == ""
+    shop.install("--with", tool, shop.lock("serve", shop.one))
+    assert shop.version("one") == "1.0"
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_library_without_a_hash_is_refused(shop: Shop, tool: str) -> None:
+    done = shop.install("--with", tool, shop.lock("serve", "one==1.0\n"), check=False)
+    assert done.returncode == 1
+    assert "hash" in done.stderr.lower()
+    assert not (shop.venv / "installed.json").exists()
+
+
+def test_a_missing_lock_is_named(shop: Shop) -> None:
+    done = shop.install(shop.directory / "nothing.txt", check=False)
+    assert done.returncode == 1
+    assert "nothing.txt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_directory_that_is_no_environment_is_kept(shop: Shop) -> None:
+    (shop.directory / "mine").mkdir()
+    (shop.directory / "mine" / "letter").write_text("dear")
+    lock = shop.lock("serve", shop.one)
+    done = shop.install("--venv", shop.directory / "mine", lock, check=False)
+    assert done.returncode == 1
+    assert "Name another directory" in done.stderr
+    assert (shop.directory / "mine" / "letter").read_text() == "dear"
+
+
+def test_uv_that_is_not_there(shop: Shop) -> None:
+    done = shop.install("--with", "uv", shop.lock("a", shop.one), check=False, PATH="/nowhere")
+    assert done.returncode == 1
+    assert "uv is not on PATH" in done.stderr
+
+
+def test_python_without_ensurepip(shop: Shop) -> None:
+    """As on Debian without python3-venv."""
+    program = (
+        "import importlib.util, runpy, sys;"
+        "found = importlib.util.find_spec;"
+        "importlib.util.find_spec = lambda name: None if name == 'ensurepip' else found(name);"
+        "sys.argv = ['install.py', '--no-project', '--with', 'pip', 'a.txt'];"
+        f"runpy.run_path({str(UNBAKED / 'install.py')!r}, run_name='__main__')"
+    )
+    shop.lock("a", shop.one)
+    done = shop.run(sys.executable, "-c", program, cwd=shop.directory, check=False)
+    assert done.returncode == 1
+    assert f"sudo apt-get install python3.{sys.version_info[1]}-venv" in done.stderr
+
+
+def test_old_python(shop: Shop) -> None:
+    program = (
+        "import runpy, sys; sys.version_info = (3, 9, 2);"
+        "sys.argv = ['install.py', '--no-project'];"
+        f"runpy.run_path({str(UNBAKED / 'install.py')!r}, run_name='__main__')"
+    )
+    done = shop.run(sys.executable, "-c", program, cwd=shop.directory, check=False)
+    assert done.returncode == 1
+    assert "Python 3.11 or later is needed" in done.stderr
+    assert "3.9.2" in done.stderr
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_locks_that_share_a_library(shop: Shop, tool: str) -> None:
+    locks = [shop.lock("serve", shop.one), shop.lock("train", shop.one, shop.two)]
+    done = shop.install("--with", tool, *locks)
+    assert (shop.version("one"), shop.version("two")) == ("1.0", "1.0")
+    assert re.search(r"libraries of serve, train, with \w+ +\d+\.\d s", done.stdout)
+
+
+def test_a_second_run_does_nothing(shop: Shop) -> None:
+    lock = shop.lock("serve", shop.one)
+    shop.install(lock)
+    before = {path: path.stat().st_mtime_ns for path in shop.venv.rglob("*")}
+    assert shop.install(lock).stdout == ""
+    assert {path: path.stat().st_mtime_ns for path in shop.venv.rglob("*")} == before
+
+
+def test_a_further_lock_is_added(shop: Shop) -> None:
+    shop.install(shop.lock("serve", shop.one))
+    (shop.venv / "kept").touch()
+    shop.install(shop.lock("serve", shop.one), shop.lock("train", shop.two))
+    assert (shop.version("one"), shop.version("two")) == ("1.0", "1.0")
+    assert (shop.venv / "kept").exists()
+    assert shop.install(shop.directory / "serve.txt").stdout == ""
+
+
+def test_a_changed_lock_is_made_anew_and_leaves_no_old_library(shop: Shop) -> None:
+    shop.install(shop.lock("serve", shop.one, shop.two))
+    shop.install(shop.lock("serve", shop.newer))
+    assert (shop.version("one"), shop.version("two")) == ("2.0", "")
+
+
+@pytest.mark.parametrize("damage", ["python", "stamp", "half a stamp", "moved"])
+def test_a_broken_environment_is_made_anew(shop: Shop, damage: str) -> None:
+    lock = shop.lock("serve", shop.one)
+    shop.install(lock)
+    if damage == "python":
+        (shop.venv / "bin" / "python").unlink()
+    elif damage == "stamp":
+        (shop.venv / "installed.json").unlink()
+    elif damage == "half a stamp":
+        (shop.venv / "installed.json").write_text('{"python": "3.1')
+    else:
+        shop.venv.rename(shop.directory / "elsewhere")
+        shop.venv = shop.directory / "elsewhere"
+    (shop.venv / "left over").touch()
+    shop.install(lock)
+    assert shop.version("one") == "1.0"
+    assert not (shop.venv / "left over").exists()
+
+
+def test_run_by_the_python_of_the_environment_that_it_replaces(shop: Shop) -> None:
+    shop.install(shop.lock("serve", shop.one))
+    shop.install(shop.lock("serve", shop.newer), python=str(shop.venv / "bin" / "python"))
+    assert shop.version("one") == "2.0"
+
+
+def test_a_clone_gets_the_merge_driver(run: Run, project: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", project, clone, cwd=tmp_path)
+    assert run("git", "config", "merge.binary.driver", cwd=clone, check=False).returncode == 1
+    run(sys.executable, "install.py", "--merge-driver", cwd=clone)
+    driver = run.git("config", "merge.binary.driver", cwd=clone)
+    assert driver == run.git("config", "merge.binary.driver", cwd=project)
+
+
+def test_without_git_there_is_no_merge_driver_to_configure(run: Run, project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    run(sys.executable, "install.py", "--merge-driver", cwd=project)
+    assert not (project / ".git").exists()
+
+
+def test_the_project_becomes_a_command(shop: Shop, project: Path) -> None:
+    """In a .venv that sees the libraries of this one, instead of installing them again."""
+    shop.venv = project / ".venv"
+    lock = shop.lock("serve", shop.one)
+    shop.install("--with", "uv", lock)
+    see = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"
+    next(shop.venv.glob("lib/*/site-packages")).joinpath("see.pth").write_text(see)
+    done = shop.run_installer(project / "install.py", "--with", "uv", lock)
+    assert "itself" in done.stdout
+    assert "libraries" not in done.stdout
+    assert shop.run(shop.venv / "bin" / "mlops", "--help", cwd=project).returncode == 0
+    assert shop.run_installer(project / "install.py", lock).stdout == ""
+    assert shop.run.git("status", "--porcelain", cwd=project) == ""
+
+
+PIN = re.compile("^([a-z0-9-]+)==([^ ;]+)", re.MULTILINE)
+
+
+LOCKS = [*UNBAKED.glob("requirements/*.txt"), *TEMPLATE.glob("requirements/*.txt")]
+
+
+def test_all_locks_agree() -> None:
+    """A library may have a version per Python or platform, but the same ones in every lock."""
+    choices: dict[str, set[frozenset[str]]] = {}
+    for lock in LOCKS:
+        pins = PIN.findall(lock.read_text(encoding="utf-8"))
+        for name, _ in pins:
+            versions = frozenset(version for other, version in pins if other == name)
+            choices.setdefault(name, set()).add(versions)
+    assert {name: found for name, found in choices.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_lock_names_no_host(lock: Path) -> None:
+    assert "://" not in lock.read_text(encoding="utf-8")

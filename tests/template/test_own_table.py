@@ -1,0 +1,49 @@
+"""A project is given another table, as README.md says."""
+
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+import small_project
+import soak
+from baking import Run
+from cutting import cut
+
+PREPARE = {
+    "dataset": "breast",
+    "target": "diagnosis",
+    "positive": "malignant",
+    "columns.integer": [],
+    "columns.category": [],
+}
+
+
+@pytest.fixture
+def other(project: Path) -> Path:
+    loaded = load_breast_cancer(as_frame=True)
+    table = loaded.data.assign(diagnosis=loaded.target_names[loaded.target])
+    (project / "data/raw/adult.csv").unlink()
+    table.to_csv(project / "data/raw/breast.csv", index=False)
+    for key, value in {**PREPARE, "columns.number": [*loaded.data.columns]}.items():
+        small_project.change(str(project / "params.yaml"), f"prepare.{key}", value)
+    small_project.change(str(project / "params.yaml"), "evaluate.subgroups", [])
+    return project
+
+
+def test_what_was_derived_from_the_old_table_is_named(run: Run, other: Path) -> None:
+    done = run("mlops", "repro", cwd=other, check=False)
+    assert done.returncode == 4
+    assert "capital_net takes 'capital_gain', which is no column" in done.stdout + done.stderr
+    assert "or remove capital_net" in done.stdout + done.stderr
+
+
+def test_it_is_trained_released_and_tested(run: Run, other: Path) -> None:
+    for feature in ("capital_net", "hours_per_year_of_education"):
+        cut(other / "science/features.py", feature)
+    run("mlops", "repro", cwd=other)
+    run.git("add", "--all", cwd=other)
+    run.git("commit", "--quiet", "--message", "Another table", cwd=other)
+    assert "v1.0.0" in run("mlops", "promote", "staging", cwd=other).stdout
+    if soak.LOG:
+        run("python", "-m", "pytest", cwd=other)

@@ -1,0 +1,1 @@
+"""Where predictions go: SQLite, PostgreSQL, Redis, Parquet."""

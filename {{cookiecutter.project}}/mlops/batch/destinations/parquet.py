@@ -1,0 +1,239 @@
+"""Predictions as Parquet files in a folder or in object storage: TO/<batch id>.parquet, one for each
+batch, so that the folder is a table of all of them. Its columns are those of the view `predictions`;
+what is one for the batch is JSON in the file's metadata, under "batch" and "profile".
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import astuple
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from mlops.batch.batches import ROWS, Batch, Finished, Outcome, facts
+from mlops.batch.destinations import destinations
+from mlops.batch.errors import AlreadyScored
+from mlops.errors import Away, UsageError
+from mlops.tables import files
+from mlops.tables.urls import Url
+
+SCHEMA = pa.schema(
+    [
+        pa.field("batch_id", pa.string(), nullable=False),
+        *ROWS,
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("environment", pa.string(), nullable=False),
+        pa.field("scored_at", pa.timestamp("us", "UTC"), nullable=False),
+    ]
+)
+
+GROUP = 100_000
+"""Rows that are compressed together."""
+
+
+class Folder(Protocol):
+    def found(self, name: str) -> IO[bytes] | None: ...
+
+    def new(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """A file that is there once it is complete, and never where something is raised."""
+
+
+class ParquetFolder:
+    def __init__(self, url: Url, folder: Folder) -> None:
+        self.url = url
+        self._folder = folder
+
+    def finished(self, batch_id: str) -> Finished | None:
+        file = self._folder.found(f"{batch_id}.parquet")
+        if file is None:
+            return None
+        with file:
+            stored = read(file)
+        if stored is None:
+            return None
+        finished_at = datetime.fromisoformat(stored["finished_at"])
+        return Finished(stored["rows"], stored["rejected"], finished_at)
+
+    def store(
+        self,
+        batch: Batch,
+        rows: pa.RecordBatchReader,
+        outcome: Callable[[], Outcome],
+        *,
+        force: bool,
+    ) -> None:
+        with self._folder.new(f"{batch.batch_id}.parquet") as file:
+            if not force and self.finished(batch.batch_id):
+                raise AlreadyScored
+            self._write(file, batch, rows, outcome)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _write(
+        self,
+        file: IO[bytes],
+        batch: Batch,
+        rows: pa.RecordBatchReader,
+        outcome: Callable[[], Outcome],
+    ) -> None:
+        writer = parquet.ParquetWriter(file, SCHEMA, compression="zstd")
+        try:
+            for group in groups(rows):
+                with usable(self.url):
+                    writer.write_table(completed(group, batch))
+            writer.add_key_value_metadata(metadata(batch, outcome()))
+            with usable(self.url):
+                writer.close()
+        except BaseException:
+            writer.is_open = False  # it would complete the file when it is collected
+            raise
+
+
+class LocalFolder:
+    def __init__(self, url: Url, path: Path) -> None:
+        self._url = url
+        self._path = path
+
+    def found(self, name: str) -> IO[bytes] | None:
+        with usable(self._url), suppress(FileNotFoundError):
+            return (self._path / name).open("rb")
+        return None
+
+    @contextmanager
+    def new(self, name: str) -> Iterator[IO[bytes]]:
+        """Another run of the batch waits. Readers pass over names that begin with a dot."""
+        partial = self._path / f".{name}.partial"
+        with usable(self._url):
+            self._path.mkdir(exist_ok=True)
+            file = locked(partial)
+        try:
+            yield file
+            with usable(self._url):
+                file.flush()
+                os.fsync(file.fileno())
+                partial.replace(self._path / name)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            with suppress(OSError):  # on a full disk
+                file.close()
+
+
+class RemoteFolder:
+    def __init__(self, url: Url) -> None:
+        self._url = url
+        self._filesystem, self._path = files.reached(url.text)
+
+    def found(self, name: str) -> IO[bytes] | None:
+        path = f"{self._path}/{name}"
+        with files.answered(self._url.text):
+            self._filesystem.invalidate_cache()
+            if not self._filesystem.exists(path):
+                return None
+            file: IO[bytes] = self._filesystem.open(path, "rb")
+            return file
+
+    @contextmanager
+    def new(self, name: str) -> Iterator[IO[bytes]]:
+        """Uploaded in one: object storage shows no part of it. Of two runs of a batch at once the
+        later one replaces the rows of the other by the same."""
+        with tempfile.TemporaryDirectory() as here:
+            with LocalFolder(self._url, Path(here)).new(name) as file:
+                yield file
+            with files.answered(self._url.text):
+                self._filesystem.put_file(f"{here}/{name}", f"{self._path}/{name}")
+
+
+def locked(path: Path) -> IO[bytes]:
+    """An empty file of ours alone; the run that had it before may have renamed or removed it."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.truncate()
+                return file
+        file.close()
+
+
+def groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in rows:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= GROUP:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def completed(rows: pa.Table, batch: Batch) -> pa.Table:
+    """With the columns that are the same in every row."""
+    same = {
+        "batch_id": batch.batch_id,
+        "model_version": batch.model_version,
+        "environment": batch.environment,
+        "scored_at": batch.started_at,
+    }
+    columns = [
+        pa.repeat(pa.scalar(same[field.name], field.type), len(rows))
+        if field.name in same
+        else rows[field.name]
+        for field in SCHEMA
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def metadata(batch: Batch, outcome: Outcome) -> dict[str, str]:
+    profile = [astuple(count) for count in outcome.profile]
+    return {"batch": json.dumps(facts(batch, outcome)), "profile": json.dumps(profile)}
+
+
+def read(file: IO[bytes]) -> dict[str, Any] | None:
+    """What became of the batch; None where the file is cut off or not of a batch."""
+    try:
+        stored = (parquet.read_metadata(file).metadata or {}).get(b"batch")
+    except pa.ArrowInvalid:
+        return None
+    return stored and json.loads(stored)
+
+
+@contextmanager
+def usable(url: Url) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise Away(
+            f"{url} can't be used now: {reason}; nothing was stored, try again later"
+        ) from error
+
+
+def opened(url: Url) -> ParquetFolder:
+    if url.scheme in ("", "file"):
+        return ParquetFolder(url, local(url))
+    import fsspec
+
+    if url.scheme not in fsspec.available_protocols():
+        raise destinations.unknown(url)
+    return ParquetFolder(url, RemoteFolder(url))
+
+
+def local(url: Url) -> LocalFolder:
+    path = Path(url.path)
+    if path.exists() and not path.is_dir():
+        raise UsageError(
+            f"{url} is a file: name a folder, where each batch becomes a file of its own"
+        )
+    if not path.parent.is_dir():
+        raise UsageError(f"{url}: there is no folder {path.parent}: make it")
+    return LocalFolder(url, path)

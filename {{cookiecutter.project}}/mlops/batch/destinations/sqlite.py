@@ -1,0 +1,86 @@
+"""Predictions in a SQLite file: the destination that needs no server."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+import adbc_driver_manager as adbc
+import adbc_driver_sqlite
+
+from mlops.batch.destinations.relational import Relational
+from mlops.errors import Away, UsageError
+from mlops.tables.urls import Url
+
+PATIENCE = 3_600_000
+"""Milliseconds for which a batch waits for another one's transaction."""
+
+SECONDS_TO_BEGIN = 10
+
+PRAGMAS = (
+    f"busy_timeout = {PATIENCE}",
+    "synchronous = NORMAL",  # as safe as FULL against a crash of the process
+    "cache_size = -16384",
+    "journal_size_limit = 67108864",
+)
+
+
+class Sqlite(Relational):
+    types: ClassVar = {"identity": "INTEGER PRIMARY KEY", "moment": "TEXT"}
+
+    def connect(self) -> adbc.AdbcConnection:
+        database = adbc.AdbcDatabase(
+            driver=adbc_driver_sqlite._driver_path(), uri=str(file(self.url))
+        )
+        self._connection = adbc.AdbcConnection(database)
+        for pragma in PRAGMAS:
+            self.query(f"PRAGMA {pragma}")
+        self._write_ahead()
+        return self._connection
+
+    def _write_ahead(self) -> None:
+        """Who reads is not held up by who writes. SQLite's own patience does not hold here: two that
+        begin a file at the same time would find it locked."""
+        end = time.monotonic() + SECONDS_TO_BEGIN
+        while True:
+            try:
+                self.query("PRAGMA journal_mode = WAL")
+            except Away as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def has(self, table: str) -> bool:
+        sql = "SELECT 1 FROM sqlite_master WHERE name = ?"
+        return bool(self.query(sql, table).num_rows)
+
+    def begin(self) -> None:
+        self.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        self.execute("ROLLBACK")
+
+    def hold_schema(self) -> None:
+        """The transaction is the only one that writes."""
+
+    def value(self, value: object) -> object:
+        return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
+
+
+def file(url: Url) -> Path:
+    """Raises UsageError where the URL names none, or one in a folder that is not there."""
+    file = Path(url.path.removeprefix("/"))
+    if url.host or not file.name:
+        raise UsageError(f"{url} names no file: sqlite:///file.db, or sqlite:////folder/file.db")
+    if not file.parent.is_dir():
+        raise UsageError(f"{url}: there is no folder {file.parent}: make it")
+    return file
+
+
+def opened(url: Url) -> Sqlite:
+    return Sqlite(url)

@@ -1,0 +1,30 @@
+"""Who scores the pieces: threads of this process, or the workers of a cluster."""
+
+import importlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol, cast
+
+from mlops.batch.order import Order
+from mlops.batch.scorer import Scored, Scorer
+from mlops.errors import UsageError
+from mlops.tables.pieces import Piece
+
+MODULES = {"threads": "mlops.batch.engines.threads", "dask": "mlops.batch.engines.dask_engine"}
+
+
+class Engine(Protocol):
+    def __call__(self, pieces: Iterable[Piece]) -> Iterator[Scored]:
+        """In the order of the pieces, few of them at a time."""
+
+
+def started(order: Order, scorer: Scorer) -> AbstractContextManager[Engine]:
+    if order.engine not in MODULES:
+        raise UsageError(f"--engine should be {' or '.join(MODULES)}, not {order.engine!r}")
+    try:
+        module = importlib.import_module(MODULES[order.engine])
+    except ModuleNotFoundError as error:
+        if error.name != MODULES[order.engine]:
+            raise
+        raise UsageError(f"this project has no --engine {order.engine}: {error}") from None
+    return cast(AbstractContextManager[Engine], module.started(order, scorer))

@@ -1,0 +1,35 @@
+"""Pieces scored in threads: Arrow and the model work outside Python's lock."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from mlops.batch.engines.engines import Engine
+from mlops.batch.order import Order
+from mlops.batch.scorer import Scored, Scorer
+from mlops.tables.pieces import Piece
+
+MOST_WORKERS = 4
+"""More would be waiting for the database, each with a piece in memory."""
+
+
+@contextmanager
+def started(_: Order, scorer: Scorer) -> Iterator[Engine]:
+    workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+    pool = ThreadPoolExecutor(workers)
+
+    def score(pieces: Iterable[Piece]) -> Iterator[Scored]:
+        waiting: deque[Future[Scored]] = deque()
+        for piece in pieces:
+            waiting.append(pool.submit(scorer, piece))
+            if len(waiting) > workers + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    try:
+        yield score
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,1 @@
+"""What became of scored rows: drift of the inputs, and how right the model was."""

@@ -1,0 +1,121 @@
+"""Pieces to scored rows, with the bundle of a deployment. Safe in threads."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mlops.batch import columns
+from mlops.batch.batches import ROWS
+from mlops.batch.columns import Cells, Judge, Mask, Texts
+from mlops.batch.rejects import Reject
+from mlops.contract import profile
+from mlops.contract.contract import Contract
+from mlops.contract.profile import CategoryBins, Counts
+from mlops.predict.predictor import Predictor
+from mlops.tables.files import File
+from mlops.tables.pieces import Piece, Records, Wanted
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What became of a piece. `positions` are those of the scored rows, among `records` in all;
+    `keys` is None where rows are known by their number."""
+
+    file: File
+    read: int
+    records: int
+    positions: NDArray[np.int64]
+    keys: pa.Array | None
+    predictions: pa.Array
+    probabilities: NDArray[np.float32]
+    rejects: Sequence[Reject]
+    warnings: Counter[str]
+    profile: Mapping[str, Counts]
+
+    def rows(self, before: int) -> pa.RecordBatch:
+        """As they are stored; `before` is how many records of the file came in earlier pieces."""
+        keys = self.keys
+        if keys is None:
+            numbers = pa.array(self.positions + before + 1).cast(pa.string())
+            keys = pc.binary_join_element_wise(pa.scalar(self.file.name), numbers, ":")
+        probabilities = [pa.array(self.probabilities[:, column].copy()) for column in (0, 1)]
+        return pa.RecordBatch.from_arrays([keys, self.predictions, *probabilities], schema=ROWS)
+
+
+class Scorer:
+    def __init__(self, bundle: Path, key: str | None) -> None:
+        self._predictor = Predictor(bundle)
+        self._reference = profile.read(bundle)
+        self.schema = self._predictor.schema
+        self.wanted = Wanted.of(self.schema, key)
+        self._contract = Contract(self.schema)
+        self._judge = Judge(self.schema)
+
+    def __call__(self, piece: Piece) -> Scored:
+        records = piece.content.records(self.wanted)
+        positions = records.positions
+        cells = columns.read(records.columns, self.schema)
+        wrong, warnings = self._judge.judge(cells, len(positions))
+        keys = self._keys(records)
+        lacking = np.zeros(len(wrong), bool) if keys is None else keys.is_null().to_numpy(False)
+        good = ~(wrong | lacking)
+        predictions = self._predictor.predict(columns.taken(cells, good))
+        return Scored(
+            piece.file,
+            piece.read,
+            records.number,
+            positions[good],
+            None if keys is None else keys.filter(pa.array(good)),
+            pa.array(predictions.labels, pa.string(), from_pandas=False),
+            predictions.probabilities,
+            self._rejects(piece, records, cells, wrong, lacking),
+            warnings,
+            self._profile(cells, good, predictions.probabilities[:, 1]),
+        )
+
+    def _keys(self, records: Records) -> pa.Array | None:
+        """Null where a row has none."""
+        if self.wanted.key is None:
+            return None
+        keys = pc.utf8_trim_whitespace(records.columns[self.wanted.key].cast(pa.string()))
+        return pc.if_else(pc.equal(keys, ""), pa.scalar(None, pa.string()), keys)
+
+    def _rejects(
+        self, piece: Piece, records: Records, cells: Cells, wrong: Mask, lacking: Mask
+    ) -> list[Reject]:
+        reasons = {broken.position: broken.reason for broken in records.broken}
+        positions = records.positions
+        for row in np.flatnonzero(wrong | lacking).tolist():
+            said = [*self._reasons(cells, row)] if wrong[row] else []
+            if lacking[row]:
+                said.append(f"{self.wanted.key}: expected a key, got nothing")
+            reasons[int(positions[row])] = "; ".join(said)
+        return [
+            Reject(piece.file.path, piece.content.line(position), reasons[position])
+            for position in sorted(reasons)
+        ]
+
+    def _reasons(self, cells: Cells, row: int) -> Iterator[str]:
+        asked = {name: column.cell(row) for name, column in cells.items()}
+        for fault in self._contract.examine(asked):
+            if fault.severity == "error":
+                yield str(fault)
+
+    def _profile(
+        self, cells: Cells, rows: Mask, positive: NDArray[np.float32]
+    ) -> dict[str, Counts]:
+        counts: dict[str, Any] = {self.schema.target: profile.count_probabilities(positive)}
+        for name, bins in self._reference.columns.items():
+            column = cells[name]
+            if isinstance(bins, CategoryBins) and isinstance(column, Texts):
+                counts[name] = bins.spread(column.counted(rows))
+            else:
+                counts[name] = bins.count(column.values[rows])
+        return counts

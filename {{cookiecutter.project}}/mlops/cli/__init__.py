@@ -1,0 +1,1 @@
+"""The door: `mlops`, its commands and exit codes."""

@@ -1,0 +1,1 @@
+"""Two states side by side: what their models answer for the same rows."""

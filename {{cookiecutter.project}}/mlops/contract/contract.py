@@ -1,0 +1,247 @@
+"""The input contract: what a client sends, to columns.
+
+A row that training could have shown is decoded by a type made from the schema, with no Python for
+its columns. Only where that fails is each value looked at, so that every fault is named at once.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from msgspec.structs import astuple
+
+from mlops.contract.errors import InputError, MalformedBody, TooManyRows
+from mlops.contract.faults import MOST_FAULTS, Fault, Kind, expected, printable, said, sentence
+from mlops.predict.inputs import Columns
+from mlops.predict.schema import Column, Schema, Severity
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+Values = Sequence[tuple[Any, ...]]
+"""Of each row, what its columns hold, in an order of the contract's own."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """`single`: the body was one row, not a list. `more` counts the warnings beyond those here."""
+
+    values: Values
+    warnings: list[Fault]
+    single: bool
+    more: int = 0
+
+
+class Contract:
+    """Rows are checked against a schema; what is wrong and can be answered all the same is a warning
+    where the schema's policy says so."""
+
+    def __init__(self, schema: Schema) -> None:
+        policy = schema.policy
+        self.schema = schema
+        self._columns = {
+            column.name: column
+            for column in sorted(schema.columns, key=lambda column: column.type == "category")
+        }
+        self._numbers = len(schema.names("integer", "number"))
+        self._known = {column.name: frozenset(column.categories) for column in schema.columns}
+        self._unknown = frozenset(("", *schema.missing))
+        self._severity: dict[Kind, Severity] = {
+            "missing": "error",
+            "type": "error",
+            "finite": "error",
+            "missing_value": policy.missing_value,
+            "category": policy.unknown_category,
+            "range": policy.out_of_range,
+            "extra": policy.extra_column,
+        }
+        self._row = seen_row([*self._columns.values()])
+        self._decoder = msgspec.json.Decoder(self._row | list[self._row])  # type: ignore[name-defined]
+
+    def decode(self, body: bytes, most_rows: int) -> Decoded:
+        """The rows of a JSON object, or of a list of objects; raises InputError, as `columns` does."""
+        try:
+            found = self._decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._judged_body(body, most_rows)
+        rows = found if isinstance(found, list) else [found]
+        refuse_number(rows, most_rows)
+        # Of a field that stands twice the decoder keeps the last, and says nothing.
+        if body.count(b":") > len(rows) * len(self._columns):
+            return self._judged_body(body, most_rows)
+        return Decoded([*map(astuple, rows)], [], rows is not found)
+
+    def columns(self, rows: Sequence[Mapping[str, Any]]) -> Columns:
+        """Raises InputError that names every wrong field of every row at once."""
+        return self.arrays(self._judged(rows, single=False).values)
+
+    def arrays(self, rows: Values) -> Columns:
+        numbers = np.array([row[: self._numbers] for row in rows], np.float64)
+        texts = np.array([[text or "" for text in row[self._numbers :]] for row in rows], object)
+        return dict(zip(self._columns, (*numbers.T, *texts.T), strict=True))
+
+    def examine(self, row: Mapping[str, Any]) -> list[Fault]:
+        """Every fault of a row, warnings among them."""
+        return [self._fault(row, name, kind) for name, kind in self._faults(row)]
+
+    def _judged_body(self, body: bytes, most_rows: int) -> Decoded:
+        content = parsed(body)
+        rows = content if isinstance(content, list) else [content]
+        refuse_number(rows, most_rows)
+        refuse_no_objects(rows)
+        return self._judged(rows, single=rows is not content)
+
+    def _judged(self, rows: Sequence[Mapping[str, Any]], *, single: bool) -> Decoded:
+        values = [self._seen(row) for row in rows]
+        faults = [
+            (kind, number, name)
+            for number, row in enumerate(rows)
+            if values[number] is None
+            for name, kind in self._faults(row)
+        ]
+        faults.sort(key=lambda fault: self._severity[fault[0]])  # errors first
+        first = [
+            self._fault(rows[number], name, kind, number)
+            for kind, number, name in faults[:MOST_FAULTS]
+        ]
+        more = len(faults) - len(first)
+        if first and first[0].severity == "error":
+            raise InputError(sentence(first, more, single), first, more)
+        whole = [seen or self._values(row) for seen, row in zip(values, rows, strict=True)]
+        return Decoded(whole, first, single, more)
+
+    def _seen(self, row: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Its values, in the order of the arrays, where training could have shown this row."""
+        try:
+            return astuple(msgspec.convert(row, self._row))
+        except (msgspec.ValidationError, UnicodeEncodeError):
+            return None
+
+    def _values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values of a row without errors, in the order of the arrays."""
+        values = [row[name] for name in self._columns]
+        texts = ("" if text in self._unknown else text for text in values[self._numbers :])
+        return (*values[: self._numbers], *texts)
+
+    def _faults(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Kind]]:
+        for name, column in self._columns.items():
+            if name not in row:
+                yield name, "missing"
+            elif kind := self._kind(column, row[name]):
+                yield name, kind
+        yield from ((name, "extra") for name in row if name not in self._columns)
+
+    def _kind(self, column: Column, value: object) -> Kind | None:
+        """What is wrong with a value; None where nothing is."""
+        if value is None:
+            return None if column.missing else "missing_value"
+        if column.type == "category":
+            return self._kind_of_text(column, value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "type"
+        if not abs(value) <= LARGEST:
+            return "finite"
+        if column.type == "integer" and value % 1:
+            return "type"
+        low, high = bounds(column)
+        return None if low <= value <= high else "range"
+
+    def _kind_of_text(self, column: Column, value: object) -> Kind | None:
+        if not isinstance(value, str) or not is_unicode(value):
+            return "type"
+        if value in self._known[column.name]:
+            return None
+        if value in self._unknown:
+            return None if column.missing else "missing_value"
+        return "category"
+
+    def _fault(self, row: Mapping[str, Any], name: str, kind: Kind, number: int = 0) -> Fault:
+        wanted = (
+            expected(self._columns[name], kind) if kind != "extra" else "no column of this name"
+        )
+        came = said(row[name]) if kind != "missing" else "nothing"
+        return Fault(printable(name), kind, wanted, came, self._severity[kind], number)
+
+
+def seen_row(columns: Sequence[Column]) -> Any:
+    """The type of a row that training could have shown. There is no such type for a column whose
+    name msgspec refuses; then it is one that no row has, and every row is looked at by itself."""
+    fields = {f"c{position}": column for position, column in enumerate(columns)}
+    try:
+        return msgspec.defstruct(
+            "Row",
+            [(field, seen(column)) for field, column in fields.items()],
+            rename={field: column.name for field, column in fields.items()},
+            forbid_unknown_fields=True,
+        )
+    except ValueError:
+        return msgspec.defstruct("NoRow", [("never", Annotated[int, Meta(ge=1, le=0)])])
+
+
+def seen(column: Column) -> Any:
+    """The type of a value that training saw in a column."""
+    if column.type == "category":
+        values: Any = Literal[column.categories]
+    else:
+        kind = int if column.type == "integer" else float
+        low, high = bounds(column)
+        values = Annotated[kind, Meta(ge=low, le=high)]
+    return values | None if column.missing else values
+
+
+def bounds(column: Column) -> tuple[float, float]:
+    low = -LARGEST if column.minimum is None else column.minimum
+    return low, LARGEST if column.maximum is None else column.maximum
+
+
+def parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode(), object_pairs_hook=each_once)
+    except RecursionError:
+        raise MalformedBody("nested too deeply: a row is one flat object") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise MalformedBody(f"this is no JSON: {error}") from None
+    except ValueError:
+        raise MalformedBody(
+            "a number of thousands of digits is none that a model can take"
+        ) from None
+
+
+def each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise MalformedBody(f"{said(twice)} stands twice in one object: send each field once")
+    return found
+
+
+def refuse_number(rows: Sequence[object], most: int) -> None:
+    if not rows:
+        raise InputError("the list holds no row: send at least one")
+    if len(rows) > most:
+        raise TooManyRows(
+            f"{len(rows):,} rows are more than the {most:,} that one request may hold: send them in "
+            "parts, or score them as a batch"
+        )
+
+
+def refuse_no_objects(rows: Sequence[object]) -> None:
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise InputError(
+                f"row {number} should be an object with a value for each column, not {said(row)}"
+            )
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can carry it: JSON can escape half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

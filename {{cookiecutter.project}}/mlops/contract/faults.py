@@ -1,0 +1,72 @@
+"""What is wrong with the fields of a row, in words."""
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from mlops.predict.schema import Column, Severity
+
+Kind = Literal["missing", "type", "range", "category", "missing_value", "extra", "finite"]
+
+MOST_FAULTS = 100
+MOST_CATEGORIES = 5
+MOST_CHARACTERS = 100
+WORDS = {"integer": "a whole number", "number": "a number", "category": "text"}
+
+
+class Fault(Struct, frozen=True):
+    """What is wrong with one field of one row, counted from 0. `expected` and `came` are words."""
+
+    column: str
+    kind: Kind
+    expected: str
+    came: str
+    severity: Severity
+    row: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.column}: expected {self.expected}, got {self.came}"
+
+
+def sentence(faults: Sequence[Fault], more: int, single: bool) -> str:
+    said = [f"{fault}" if single else f"row {fault.row}: {fault}" for fault in faults]
+    return "; ".join([*said, f"and {more:,} more"] if more else said)
+
+
+def expected(column: Column, kind: Kind) -> str:
+    match kind:
+        case "missing_value":
+            return "a value, as always in training"
+        case "category":
+            return f"{listed(column.categories)}, as in training"
+        case "range":
+            return f"{column.minimum} to {column.maximum}, as in training"
+        case "finite":
+            return "a number that 32 bits can hold"
+        case _:
+            return WORDS[column.type] + " or null" * column.missing
+
+
+def listed(categories: Sequence[str]) -> str:
+    first = ", ".join(map(said, categories[:MOST_CATEGORIES]))
+    more = len(categories) - MOST_CATEGORIES
+    return f"one of {first}" + (f" or {more} more" if more > 0 else "")
+
+
+def said(value: object) -> str:
+    """A value in few words: as JSON, cut."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    if isinstance(value, str):
+        value = value[:MOST_CHARACTERS]
+    try:
+        return printable(json.dumps(value, ensure_ascii=False, default=str))
+    except ValueError:
+        return "a number of thousands of digits"
+
+
+def printable(text: str) -> str:
+    cut = text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
+    return cut.encode(errors="backslashreplace").decode()

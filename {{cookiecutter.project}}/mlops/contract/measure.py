@@ -1,0 +1,69 @@
+"""What a bundle costs: `python -m mlops.contract.measure BUNDLE` prints it as JSON."""
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+from mlops.contract.contract import Contract
+from mlops.predict.errors import BundleError
+from mlops.predict.inputs import Columns
+from mlops.predict.predictor import Predictor
+
+ATTEMPTS = 50
+PROJECT = Path(__file__).parents[2]
+
+
+def measured(bundle: Path) -> dict[str, float]:
+    """Measured in a process of its own, whose memory holds nothing else."""
+    command = [sys.executable, "-m", "mlops.contract.measure", str(bundle.resolve())]
+    # PYTHONPATH alone says where the code is, whatever the caller's variables say.
+    variables = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONSAFEPATH": "1"}
+    process = subprocess.run(
+        command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        raise BundleError(f"{bundle} cannot be measured: {process.stderr.strip()[-1000:]}")
+    cost: dict[str, float] = json.loads(process.stdout)
+    return cost
+
+
+def measure(bundle: Path) -> dict[str, float]:
+    """Milliseconds for one row, the median of ATTEMPTS; megabytes of the bundle's files; megabytes of
+    memory that this process has had resident at most, once it has answered."""
+    predictor = Predictor(bundle)
+    row = Contract(predictor.schema).columns([predictor.schema.example()])
+    return {
+        "milliseconds": round(median(seconds(predictor, row) for _ in range(ATTEMPTS)) * 1000, 3),
+        "megabytes": megabytes(bundle),
+        "memory_megabytes": round(memory() / 1e6, 1),
+    }
+
+
+def seconds(predictor: Predictor, row: Columns) -> float:
+    start = time.perf_counter()
+    predictor.predict(row)
+    return time.perf_counter() - start
+
+
+def megabytes(bundle: Path) -> float:
+    return round(sum(file.stat().st_size for file in bundle.iterdir()) / 1e6, 3)
+
+
+def memory() -> int:
+    """Bytes. Linux's getrusage would count the memory of the parent, from before this program was
+    loaded; elsewhere there is nothing better."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (kibibytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status.read_text())
+    return int(kibibytes) * 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(Path(sys.argv[1]))))

@@ -1,0 +1,108 @@
+"""How rows are spread over bins: those of the training, and those that are predicted later.
+
+`deploy` writes the reference into the bundle; counts of later rows, made here with the same bins, can
+be held against it, and those of several batches added up.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from mlops.predict.errors import BundleError
+from mlops.predict.inputs import Columns
+from mlops.predict.predictor import Predictions
+from mlops.predict.schema import Column, Schema
+
+REFERENCE = "reference.json"
+BINS = 10
+
+Counts = NDArray[np.int64]
+"""Rows in each bin, in the order of the bins' names."""
+
+
+class NumberBins(Struct, frozen=True, tag="number", forbid_unknown_fields=True):
+    """Up to the first edge, up to the next, ..., over the last, missing. The edges are the deciles of
+    the training rows, each once."""
+
+    edges: tuple[float, ...]
+    rows: tuple[int, ...] = ()
+
+    def count(self, values: NDArray[np.float64]) -> Counts:
+        up_to = [np.count_nonzero(values <= edge) for edge in self.edges]
+        known = len(values) - np.count_nonzero(np.isnan(values))
+        return np.diff([0, *up_to, known, len(values)])
+
+    def names(self) -> list[str]:
+        edges = [f"{edge:g}" for edge in self.edges]
+        return [*(f"up to {edge}" for edge in edges), f"over {edges[-1]}", "(missing)"]
+
+
+class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=True):
+    """Each category that the model knows, any other one, missing."""
+
+    categories: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+
+    def count(self, values: NDArray[Any]) -> Counts:
+        return self.spread(Counter(values.tolist()))
+
+    def spread(self, found: Counter[str]) -> Counts:
+        """Of rows that are counted by their value."""
+        rows = [*(found[category] for category in self.categories), found[""]]
+        return np.array([*rows[:-1], found.total() - sum(rows), rows[-1]], np.int64)
+
+    def names(self) -> list[str]:
+        return [*self.categories, "(other)", "(missing)"]
+
+
+class Reference(Struct, frozen=True, forbid_unknown_fields=True):
+    """`columns` of the training rows; of the test rows, how many have a `probability` of the positive
+    class in each tenth from 0 to 1."""
+
+    columns: dict[str, NumberBins | CategoryBins]
+    probability: tuple[int, ...]
+
+
+def of(training: Columns, test: Predictions, schema: Schema) -> Reference:
+    columns = {column.name: filled(column, training[column.name]) for column in schema.columns}
+    tenths = count_probabilities(test.probabilities[:, 1])
+    return Reference(columns, tuple(tenths.tolist()))
+
+
+def filled(column: Column, values: NDArray[Any]) -> NumberBins | CategoryBins:
+    bins = CategoryBins(column.categories) if column.type == "category" else deciles(values)
+    return msgspec.structs.replace(bins, rows=tuple(bins.count(values).tolist()))
+
+
+def deciles(values: NDArray[np.float64]) -> NumberBins:
+    shares = np.arange(1, BINS) / BINS
+    edges = np.quantile(values[~np.isnan(values)], shares, method="inverted_cdf")
+    return NumberBins(tuple(np.unique(edges).tolist()))
+
+
+def count_probabilities(positive: NDArray[np.float32]) -> Counts:
+    """The rows in each tenth from 0 to 1; 1 itself is in the last."""
+    tenths = np.minimum((positive * BINS).astype(np.int64), BINS - 1)
+    return np.bincount(tenths, minlength=BINS)
+
+
+def read(bundle: Path) -> Reference:
+    path = bundle / REFERENCE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Reference)
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing: run `mlops repro`, or `dvc pull`") from None
+    except msgspec.DecodeError as error:
+        raise BundleError(
+            f"{path} is no profile of the training ({error}): delete it and run `mlops repro`"
+        ) from None
+
+
+def write(reference: Reference, bundle: Path) -> None:
+    text = msgspec.json.format(msgspec.json.encode(reference), indent=1)
+    (bundle / REFERENCE).write_bytes(text + b"\n")

@@ -1,0 +1,36 @@
+"""Refuses to act on a branch that is called after another environment than branch.yaml says.
+
+A merge from downstream, or a fast-forward, brings the other branch's line along, and Git asks
+nobody. The deploy stage runs this module as a process before it acts: python -m mlops.deploy.guard
+"""
+
+import sys
+from pathlib import Path
+
+from mlops import environments
+from mlops.errors import MlopsError, Refused
+from mlops.release.history.git import Git
+
+
+def check(root: Path, branch: str | None = None) -> None:
+    """`branch` is what the working tree shall be; by default what is checked out."""
+    named, branch = environments.of(root), branch or Git(root).branch()
+    if branch in environments.CHAIN and branch != named:
+        raise Refused(
+            f"branch.yaml says {named}, but this is the branch {branch}; a merge from "
+            f"{named} brought that line along. Set it right with "
+            f"`echo 'environment: {branch}' > branch.yaml`, and commit it"
+        )
+
+
+def main() -> int:
+    try:
+        check(Path.cwd())
+    except MlopsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

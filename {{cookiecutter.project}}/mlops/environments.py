@@ -1,0 +1,46 @@
+"""The environments, from upstream to downstream, and the one line that names a branch's own."""
+
+import re
+from pathlib import Path
+
+from mlops.errors import MlopsError, Refused, UsageError
+
+CHAIN = ("dev", "staging", "prod")
+FILE = "branch.yaml"
+LINE = re.compile(r"environment:[ ]+([\"']?)(\S+?)\1(?:[ ]+#.*)?[ ]*")
+
+
+def upstream(environment: str) -> str:
+    """Where promotions to this environment come from."""
+    place = CHAIN.index(known(environment))
+    if not place:
+        raise Refused(f"nothing is promoted to {environment}; commit there, or merge a branch")
+    return CHAIN[place - 1]
+
+
+def known(name: str) -> str:
+    if name not in CHAIN:
+        raise UsageError(f"{name!r} is no environment; it is one of {', '.join(CHAIN)}")
+    return name
+
+
+def named_in(text: str) -> str:
+    """The environment that the text of a branch.yaml names."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    line = LINE.fullmatch(lines[0]) if len(lines) == 1 else None
+    if not line or line[2] not in CHAIN:
+        raise MlopsError(
+            f"{FILE} says {' / '.join(lines) or 'nothing'!r}; it holds one line, "
+            f"`environment: ` and one of {', '.join(CHAIN)}"
+        )
+    return line[2]
+
+
+def of(root: Path) -> str:
+    """The environment of the working tree at `root`."""
+    try:
+        return named_in((root / FILE).read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        raise MlopsError(
+            f"{root / FILE} is missing; bring it back: `git checkout HEAD -- {FILE}`"
+        ) from None

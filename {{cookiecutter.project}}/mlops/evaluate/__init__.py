@@ -1,0 +1,1 @@
+"""The stage evaluate: `python -m mlops.evaluate` measures the exported model."""

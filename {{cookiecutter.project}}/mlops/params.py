@@ -1,0 +1,286 @@
+"""params.yaml and environments/*.yaml, typed, frozen and strict.
+
+Every stage loads all of both, so that a fault in any block is found before anything runs. DVC
+tracks the values, so that this module is no dependency of any stage.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from mlops.errors import ParameterError
+from mlops.metrics import METRICS
+from mlops.predict.schema import Severity
+from science.architectures import ARCHITECTURES, hyperparameters
+
+IGNORED_BY_DVC = ("size", "nfiles")
+
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+PairedMetric = Literal["accuracy", "false_positive_percent", "false_negative_percent", "brier"]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ColumnParams(Strict):
+    integer: Names
+    number: Names
+    category: Names
+    ignored: Names
+
+    @model_validator(mode="after")
+    def each_name_once(self) -> "ColumnParams":
+        names = [*self.integer, *self.number, *self.category, *self.ignored]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)}: a column has one type; name it once")
+        if not (self.integer or self.number or self.category):
+            raise ValueError("a model needs at least one column")
+        return self
+
+
+class SplitParams(Strict):
+    validation: Fraction
+    test: Fraction
+    seed: int
+
+    @model_validator(mode="after")
+    def leave_rows_to_train_on(self) -> "SplitParams":
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation {self.validation} and test {self.test} leave no row to train on: "
+                "their sum must be under 1"
+            )
+        return self
+
+
+class ContractParams(Strict):
+    missing_value: Severity
+    unknown_category: Severity
+    out_of_range: Severity
+    extra_column: Severity
+
+
+class PrepareParams(Strict):
+    dataset: str
+    target: str
+    positive: str
+    missing: Names
+    columns: ColumnParams
+    split: SplitParams
+    contract: ContractParams
+
+
+class TrainParams(Strict):
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    architecture: str
+    architectures: Mapping[str, Mapping[str, Any]]
+
+    @model_validator(mode="after")
+    def architectures_are_known(self) -> "TrainParams":
+        for name in [self.architecture, *self.architectures]:
+            if name not in ARCHITECTURES:
+                raise ValueError(f"{name!r} is no architecture{near(name, ARCHITECTURES)}")
+        if self.architecture not in self.architectures:
+            raise ValueError(f"architectures has no block {self.architecture!r}: add one")
+        for name, options in self.architectures.items():
+            check_hyperparameters(name, options)
+        return self
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        return self.architectures[self.architecture]
+
+
+def check_hyperparameters(architecture: str, options: Mapping[str, Any]) -> None:
+    model = hyperparameters(ARCHITECTURES[architecture])
+    try:
+        model.model_validate(options)
+    except ValidationError as error:
+        faults = [f"architectures.{architecture}.{fault}" for fault in described(error, model)]
+        raise ValueError("; ".join(faults)) from None
+
+
+class EvaluateParams(Strict):
+    subgroups: Names
+    importance_rows: Annotated[int, Field(gt=0)]
+
+
+class Params(Strict):
+    prepare: PrepareParams
+    train: TrainParams
+    evaluate: EvaluateParams
+
+    @model_validator(mode="after")
+    def subgroups_are_columns(self) -> "Params":
+        for name in self.evaluate.subgroups:
+            if name not in self.prepare.columns.category:
+                raise ValueError(
+                    f"evaluate.subgroups: {name!r} is not in prepare.columns.category"
+                    + near(name, self.prepare.columns.category)
+                )
+        return self
+
+
+class DataSettings(Strict):
+    fraction: Fraction
+
+
+class Bound(Strict):
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def bounds_something(self) -> "Bound":
+        if self.min is None and self.max is None:
+            raise ValueError("a bound needs min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"no value is at least {self.min} and at most {self.max}: swap them")
+        return self
+
+
+class GateSettings(Strict):
+    on_failure: Literal["report", "stop"]
+    bounds: Mapping[str, Bound]
+    max_drop: Mapping[PairedMetric, Annotated[float, Field(ge=0)]]
+
+    @model_validator(mode="after")
+    def metrics_are_known(self) -> "GateSettings":
+        for name in self.bounds:
+            if name not in METRICS:
+                raise ValueError(f"bounds: {name!r} is no metric{near(name, METRICS)}")
+        return self
+
+
+class DeploySettings(Strict):
+    max_milliseconds: Annotated[float, Field(gt=0)]
+    max_megabytes: Annotated[float, Field(gt=0)]
+    max_memory_megabytes: Annotated[float, Field(gt=0)]
+
+
+class ServeSettings(Strict):
+    """Of the service; no stage reads them."""
+
+    api_key_required: bool
+    max_rows: Annotated[int, Field(gt=0, le=1_000_000)]
+    max_body_megabytes: Annotated[float, Field(gt=0, le=1000)]
+    max_seconds: Annotated[float, Field(gt=0, le=3600)]
+
+
+class Environment(Strict):
+    data: DataSettings
+    gate: GateSettings
+    deploy: DeploySettings
+    serve: ServeSettings
+
+
+class Settings(Strict):
+    """All that a stage may be told: the science and the environment it runs for."""
+
+    params: Params
+    environment: Environment
+
+
+def load(root: Path = Path()) -> Settings:
+    """Raises ParameterError that names file, key, value and cure, for all files at once."""
+    faults: list[str] = []
+    params = validated(Params, root / "params.yaml", faults)
+    files = sorted((root / "environments").glob("*.yaml"))
+    environments = {file.stem: validated(Environment, file, faults) for file in files}
+    name = str(read(root / "branch.yaml").get("environment"))
+    if name not in environments:
+        faults.append(
+            f"branch.yaml: environment: {name!r} has no file in environments/"
+            + near(name, environments)
+        )
+    if faults:
+        raise ParameterError("\n  ".join(["nothing was run:", *faults]))
+    return Settings(params=params, environment=environments[name])
+
+
+def validated(model: type[BaseModel], file: Path, faults: list[str]) -> Any:
+    """The file as `model`; what is wrong with it is added to `faults`."""
+    try:
+        content = read(file)
+        faults += [f"{file}: {fault}" for fault in names_dvc_ignores(content)]
+        return model.model_validate(content)
+    except ParameterError as error:
+        faults.append(str(error))
+    except ValidationError as error:
+        faults += [f"{file}: {fault}" for fault in described(error, model)]
+    return None
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The file, in the YAML that DVC reads."""
+    try:
+        content = YAML(typ="safe", pure=True).load(file)
+    except FileNotFoundError:
+        raise ParameterError(f"{file} is missing: `git restore {file}` brings it back") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{file} is no YAML: {where_and_why(error)}") from None
+    if not isinstance(content, dict):
+        raise ParameterError(f"{file} should hold keys and values, not {content!r}")
+    return content
+
+
+def where_and_why(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return str(error).splitlines()[0]
+
+
+def names_dvc_ignores(content: object, path: str = "") -> Iterator[str]:
+    if not isinstance(content, Mapping):
+        return
+    for key, value in content.items():
+        if key in IGNORED_BY_DVC:
+            yield f"{path}{key}: DVC overlooks changes of a parameter with this name; rename it"
+        yield from names_dvc_ignores(value, f"{path}{key}.")
+
+
+def described(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+    for fault in error.errors(include_url=False):
+        key = ".".join(map(str, fault["loc"]))
+        prefix = f"{key}: " if key else ""
+        match fault["type"]:
+            case "extra_forbidden":
+                known = fields_at(model, fault["loc"][:-1])
+                yield f"{prefix}unknown key{near(str(fault['loc'][-1]), known)}"
+            case "missing":
+                yield f"{prefix}missing; add it"
+            case "value_error":
+                yield prefix + fault["msg"].removeprefix("Value error, ")
+            case "string_type":
+                yield f"{prefix}{fault['input']!r} should be text: put it in quotes"
+            case "tuple_type":
+                yield f"{prefix}{fault['input']!r} should be a list"
+            case "model_type" | "mapping_type" | "dict_type":
+                yield f"{prefix}{fault['input']!r} should hold keys and values"
+            case _:
+                yield f"{prefix}{fault['input']!r} {fault['msg'].removeprefix('Input ')}"
+
+
+def fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The keys of the block at `path`; in a mapping, every key leads to a block of one kind."""
+    block: Any = model
+    for name in path:
+        kinds = get_args(block)
+        block = kinds[-1] if kinds else block.model_fields[name].annotation
+    return list(block.model_fields)
+
+
+def near(
+    name: str, known: "Iterator[str] | Mapping[str, Any] | tuple[str, ...] | list[str]"
+) -> str:
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; it is one of {', '.join(names)}" if names else ""

@@ -1,0 +1,11 @@
+"""Why there is no answer. The rooms contract and service add their own kinds of AnswerError."""
+
+from mlops.errors import MlopsError
+
+
+class AnswerError(MlopsError):
+    pass
+
+
+class BundleError(AnswerError):
+    """The files of a bundle are missing, broken or do not fit this code."""

@@ -1,0 +1,50 @@
+"""The columns of a table, as the two matrices that every model takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops.predict.schema import Schema
+from science import features
+
+Columns = Mapping[str, NDArray[Any]]
+"""Columns by name, all of one length: float64 with NaN for missing, or text with "" for missing."""
+
+Matrices = dict[str, NDArray[Any]]
+"""`numbers`, float32 of shape (rows, number columns), and `categories`, text of shape (rows,
+category columns); one that has no column is absent."""
+
+TYPES = {"numbers": np.float32, "categories": object}
+
+
+def matrix_columns(schema: Schema) -> dict[str, list[str]]:
+    """The columns of each matrix, in order: those of the table, then the derived ones."""
+    derived = {name: kind for name, (kind, _) in features.DERIVED.items()}
+    return {
+        "numbers": schema.names("integer", "number")
+        + [name for name, kind in derived.items() if kind == "number"],
+        "categories": schema.names("category")
+        + [name for name, kind in derived.items() if kind == "category"],
+    }
+
+
+def matrices(columns: Columns, schema: Schema) -> Matrices:
+    return arranged(columns, matrix_columns(schema))
+
+
+def arranged(columns: Columns, matrix_columns: Mapping[str, Sequence[str]]) -> Matrices:
+    table = {**columns, **features.derive(columns)}
+    return {
+        matrix: side_by_side([table[name] for name in names], TYPES[matrix])
+        for matrix, names in matrix_columns.items()
+        if names
+    }
+
+
+def side_by_side(columns: Sequence[NDArray[Any]], kind: type) -> NDArray[Any]:
+    matrix: NDArray[Any] = np.empty((len(columns[0]), len(columns)), kind)
+    for position, column in enumerate(columns):
+        matrix[:, position] = column
+    return matrix

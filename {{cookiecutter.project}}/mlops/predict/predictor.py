@@ -1,0 +1,97 @@
+"""A bundle directory, ready to answer. The only place where a model is asked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from mlops.predict import schema
+from mlops.predict.errors import BundleError
+from mlops.predict.inputs import Columns, arranged, matrix_columns
+from mlops.predict.schema import Schema
+from science import features
+
+MODEL = "model.onnx"
+SCHEMA = "schema.json"
+
+DECIMALS = 5
+"""Probabilities closer than this count as equal, so that scikit-learn and ONNX, which differ in the
+last bits, name the same class at a tie."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`probabilities` has shape (rows, 2), in the order of the schema's classes."""
+
+    labels: NDArray[Any]
+    probabilities: NDArray[np.float32]
+
+    def take(self, rows: slice | NDArray[Any]) -> "Predictions":
+        return Predictions(self.labels[rows], self.probabilities[rows])
+
+
+class Predictor:
+    """Answers with the model in `bundle`, a directory that holds model.onnx and schema.json."""
+
+    def __init__(self, bundle: Path) -> None:
+        self.schema = schema.read(bundle / SCHEMA)
+        refuse_other_features(self.schema, bundle)
+        self._session = load(bundle / MODEL)
+        refuse_other_inputs(self._session, self.schema, bundle)
+        self._matrix_columns = matrix_columns(self.schema)
+
+    def predict(self, columns: Columns) -> Predictions:
+        return self.predict_matrices(arranged(columns, self._matrix_columns))
+
+    def predict_matrices(self, inputs: dict[str, NDArray[Any]]) -> Predictions:
+        (probabilities,) = self._session.run(["probabilities"], inputs)
+        # The trees of a forest add up in 32 bits, to 1.0000001 at times.
+        probabilities = probabilities.clip(0, 1)
+        return Predictions(labels(self.schema, probabilities), probabilities)
+
+
+def labels(schema: Schema, probabilities: NDArray[Any]) -> NDArray[Any]:
+    """The likelier class of each row, the first one at a tie."""
+    classes: NDArray[Any] = np.asarray(schema.classes, object)
+    likeliest: NDArray[Any] = classes[probabilities.round(DECIMALS).argmax(axis=1)]
+    return likeliest
+
+
+def session(model: bytes) -> Any:
+    """One thread each: more would change the last bits, and a service scales by processes."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def load(file: Path) -> Any:
+    try:
+        return session(file.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(f"{file} is missing: run `mlops repro`, or `dvc pull`") from None
+    except Exception as error:  # onnxruntime raises bare classes of its own, one per failure
+        raise BundleError(
+            f"{file} is no model that can be loaded: delete it and run `mlops repro` ({error})"
+        ) from error
+
+
+def refuse_other_features(schema: Schema, bundle: Path) -> None:
+    if schema.derived != tuple(features.DERIVED):
+        raise BundleError(
+            f"{bundle} was trained with the derived columns {list(schema.derived)}, and "
+            f"science/features.py has {list(features.DERIVED)}: use the code of the model's "
+            "commit, or train again"
+        )
+
+
+def refuse_other_inputs(session: Any, schema: Schema, bundle: Path) -> None:
+    takes = {matrix.name: matrix.shape[1] for matrix in session.get_inputs()}
+    described = {matrix: len(names) for matrix, names in matrix_columns(schema).items() if names}
+    if takes != described:
+        raise BundleError(
+            f"{bundle}: the model takes columns of {takes} and {SCHEMA} describes {described}: "
+            "they are not of one training; run `mlops repro`, or `dvc checkout`"
+        )

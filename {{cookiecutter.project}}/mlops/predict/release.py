@@ -1,0 +1,88 @@
+"""What is known only at release: release.json, written by whoever starts the service."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlops.predict.errors import BundleError
+
+FILE = "release.json"
+REFUSED = "refused.json"
+BUNDLE = "deploy"
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Keys that it does not know are ignored: a newer file may be read by older code."""
+
+    environment: str
+    commit: str
+    bundle: str
+    files: dict[str, str]
+    version: str | None = None
+    record: str | None = None
+    released: str | None = None
+    author: str | None = None
+    metrics: dict[str, Any] = {}
+    milliseconds: float | None = None
+    megabytes: float | None = None
+    memory_megabytes: float | None = None
+    serve: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The version, or the commit of what has none."""
+        return self.version or self.commit[:7]
+
+
+class Model(Release, frozen=True):
+    """A release, and what is known of a newer one that did not start."""
+
+    refused: dict[str, Any] | None = None
+
+
+def read(folder: Path) -> Release:
+    path = folder / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Release)
+    except FileNotFoundError:
+        raise BundleError(
+            f"{path} is missing: start with `mlops serve`, which writes it, or in such a folder"
+        ) from None
+    except msgspec.DecodeError as error:
+        raise BundleError(f"{path} is no release ({error}): start with `mlops serve`") from None
+
+
+def model(release: Release, folder: Path) -> Model:
+    path = folder / REFUSED
+    refused = msgspec.json.decode(path.read_bytes()) if path.exists() else None
+    return Model(**msgspec.structs.asdict(release), refused=refused)
+
+
+def verify(release: Release, bundle: Path) -> None:
+    """Raises BundleError unless the bundle is, byte for byte, what was released."""
+    found = {
+        file.relative_to(bundle).as_posix(): md5(file)
+        for file in bundle.rglob("*")
+        if file.is_file()
+    }
+    faults = [
+        *(f"{name} is missing" for name in release.files if name not in found),
+        *(f"{name} was not released" for name in found if name not in release.files),
+        *(
+            f"{name} has the hash {found[name]}, not {expected}"
+            for name, expected in release.files.items()
+            if found.get(name, expected) != expected
+        ),
+    ]
+    if faults:
+        raise BundleError(
+            f"{bundle} is not what {release.name} released: {'; '.join(faults)}. "
+            f"Delete {bundle.parent.resolve()} and start again"
+        )
+
+
+def md5(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

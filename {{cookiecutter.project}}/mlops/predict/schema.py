@@ -1,0 +1,74 @@
+"""The input schema of a model: what a row must hold, and what the answer can be."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from mlops.predict.errors import BundleError
+
+ColumnType = Literal["integer", "number", "category"]
+Severity = Literal["error", "warning"]
+Value = int | float | str
+
+
+class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One input, with what was seen of it in training."""
+
+    name: str
+    type: ColumnType
+    example: Value
+    missing: bool
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    categories: tuple[str, ...] = ()
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of a row that can be answered, but is not like those of training.
+
+    `missing_value` is about a column that training never saw missing.
+    """
+
+    missing_value: Severity = "warning"
+    unknown_category: Severity = "warning"
+    out_of_range: Severity = "warning"
+    extra_column: Severity = "error"
+
+
+class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`classes` are (negative, positive); `derived` names the columns that features.py adds;
+    `missing` are the texts by which a table says "unknown"."""
+
+    dataset: str
+    target: str
+    classes: tuple[str, str]
+    columns: tuple[Column, ...]
+    derived: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    policy: Policy = Policy()
+
+    @property
+    def positive(self) -> str:
+        return self.classes[1]
+
+    def names(self, *types: ColumnType) -> list[str]:
+        return [column.name for column in self.columns if column.type in types]
+
+    def example(self) -> dict[str, Value]:
+        return {column.name: column.example for column in self.columns}
+
+
+def read(path: Path) -> Schema:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Schema)
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing: run `mlops repro`, or `dvc pull`") from None
+    except msgspec.DecodeError as error:
+        raise BundleError(
+            f"{path} is no input schema ({error}): delete it and run `mlops repro`"
+        ) from None
+
+
+def write(schema: Schema, path: Path) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(schema), indent=1) + b"\n")

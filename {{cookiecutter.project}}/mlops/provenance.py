@@ -1,0 +1,40 @@
+"""What made a stage's outputs: the hash of each of its dependencies, and its parameters.
+
+The dependencies are those that dvc.yaml lists, so that the file changes exactly when the stage runs
+again. Hashes are MD5 as everywhere in DVC, and can be found again in dvc.lock.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlops.params import Strict
+from mlops.params import read as read_yaml
+
+
+def write(file: Path, stage: str, parameters: Mapping[str, Strict | Mapping[str, Any]]) -> None:
+    content = {"made_from": made_from(stage), "parameters": parameters}
+    file.write_text(json.dumps(content, indent=1, default=lambda model: model.model_dump()) + "\n")
+
+
+def read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def made_from(stage: str) -> dict[str, str]:
+    """The MD5 of each file that the stage depends on, by path."""
+    dependencies = read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]
+    files = [file for path in dependencies for file in files_in(Path(path))]
+    return {file.as_posix(): md5(file) for file in files}
+
+
+def files_in(path: Path) -> Iterator[Path]:
+    return iter(sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path])
+
+
+def md5(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,97 @@
+"""The environment variables of every process that this room starts, and of DVC inside this one.
+
+Git tells what it starts (hooks, `rebase --exec`, aliases) where its repository, working tree and index
+are; in any other working tree that is wrong. PYTHONPATH, PYTHONSAFEPATH and another `python` first on
+PATH put other code and other libraries in the place of the project's. None of these reaches a process
+that is started here. Who commits (GIT_AUTHOR_NAME) and how a remote is reached (GIT_SSH_COMMAND) are
+the caller's to say.
+
+No other module of release/, and neither batch/ nor mlops/cli/__main__.py, hands os.environ on.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from mlops.errors import MlopsError
+from mlops.release.errors import GitError
+
+OF_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
+"""What leads a Python to code or libraries of the caller's choice."""
+
+
+def for_command() -> dict[str, str]:
+    """For a program that is not Python of ours, such as Git: all but Git's local variables."""
+    return {name: value for name, value in os.environ.items() if name not in local_to_git()}
+
+
+def for_installer() -> dict[str, str]:
+    """For a Python with the import path that it has by itself."""
+    return {name: value for name, value in for_command().items() if name not in OF_PYTHON}
+
+
+def for_python(code: Path, programs: Path | None = None) -> dict[str, str]:
+    """For a Python that runs the modules in the directory `code`, and for the stages that it starts.
+
+    `python` is the one in the directory `programs`, by default the interpreter that runs now.
+    """
+    variables = for_installer()
+    first = str(programs or own_programs())
+    others = variables.get("PATH", os.defpath).split(os.pathsep)
+    path = os.pathsep.join([first, *(other for other in others if other != first)])
+    return {**variables, "PATH": path, "PYTHONPATH": str(code)}
+
+
+@contextmanager
+def in_this_process(code: Path) -> Iterator[None]:
+    """The variables of `for_python` are this process's own meanwhile: DVC reads them and hands them on."""
+    before, wanted = dict(os.environ), for_python(code)
+    replace(wanted)
+    try:
+        yield
+    finally:
+        replace(before)
+
+
+def replace(variables: dict[str, str]) -> None:
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+
+
+def own_programs() -> Path:
+    return Path(sys.executable).parent
+
+
+def require_python() -> None:
+    """Raises MlopsError where a stage's `python` would be another one than that which runs now."""
+    if not (own_programs() / "python").exists():
+        raise MlopsError(
+            f"the stages run `python`, and beside {sys.executable} there is none: "
+            "`python3 install.py` makes .venv, then `.venv/bin/mlops` again"
+        )
+
+
+def local_to_git() -> frozenset[str]:
+    """The variables that belong to one repository; Git is asked only where it has variables at all."""
+    has_variables = any(name.startswith("GIT_") for name in os.environ)
+    return named_by_git() if has_variables else frozenset()
+
+
+@cache
+def named_by_git() -> frozenset[str]:
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "--local-env-vars"],
+            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise GitError(f"cannot run git: {error}") from error
+    return frozenset(asked.stdout.split())

@@ -1,0 +1,1 @@
+"""What DVC says: runs and their records, caches and remotes."""

@@ -1,0 +1,88 @@
+"""Which entries of a dvc.lock no run stands behind.
+
+For every run DVC's run cache keeps a record of command, dependencies, parameters and hashes of the
+outputs: <cache>/runs/<first two of key>/<key>/<value>. An entry without its record was made by a
+merge or by hand, and may claim an output that no run gives.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA, COMPILED_MULTI_STAGE_SCHEMA
+from dvc.utils import dict_sha256
+from dvc.utils.serialize import YAMLFileCorruptedError, modify_yaml, parse_yaml
+from voluptuous import Invalid
+
+from mlops.errors import MlopsError
+
+UNHASHED = ["size", "nfiles"]  # DVC leaves these names out of the keys of its run cache
+
+Entry = Mapping[str, Any]
+
+
+def unattested(lock: bytes, pipeline: bytes, runs: Path) -> list[str]:
+    """The stages of `lock`, a dvc.lock, whose entry has no record among `runs`.
+
+    `pipeline` is the dvc.yaml beside it: it says which stages DVC keeps no record of.
+    """
+    entries = stages_in(lock, "dvc.lock", COMPILED_LOCKFILE_SCHEMA)
+    stages = stages_in(pipeline, "dvc.yaml", COMPILED_MULTI_STAGE_SCHEMA)
+    return [
+        name
+        for name, entry in entries.items()
+        if is_recorded(entry, stages.get(name.partition("@")[0], {}))
+        and not record(entry, runs).exists()
+    ]
+
+
+def drop(lock_file: Path, stages: Collection[str]) -> None:
+    with modify_yaml(lock_file) as lock:
+        for name in stages:
+            del lock["stages"][name]
+        if not lock["stages"]:
+            del lock["stages"]
+
+
+def stages_in(text: bytes, name: str, schema: Callable[[Any], Any]) -> Mapping[str, Entry]:
+    try:
+        content = parse_yaml(text, name)
+        stages: Mapping[str, Entry] = schema(content).get("stages", {}) if content else {}
+    except (YAMLFileCorruptedError, UnicodeDecodeError, Invalid) as error:
+        raise MlopsError(
+            f"{name} is not as DVC reads it ({error}); its last committed state comes back with "
+            f"`git checkout HEAD -- {name}`"
+        ) from error
+    return stages
+
+
+def is_recorded(entry: Entry, stage: Entry) -> bool:
+    """Whether DVC keeps records of this stage's runs at all."""
+    definition = stage.get("do", stage)
+    dependencies = entry.get("deps", [])
+    return bool(
+        (dependencies or entry.get("params"))
+        and entry.get("outs")
+        and not definition.get("always_changed")
+        and not any("://" in dependency["path"] for dependency in dependencies)
+        and all(can_be_restored(kind, flags) for kind, flags in outputs(definition))
+    )
+
+
+def outputs(definition: Entry) -> Iterator[tuple[str, Entry]]:
+    """Kind and flags of each output that a stage of dvc.yaml declares."""
+    for kind in ("outs", "metrics", "plots"):
+        for output in definition.get(kind, []):
+            for flags in output.values() if isinstance(output, dict) else [{}]:
+                yield kind, flags
+
+
+def can_be_restored(kind: str, flags: Entry) -> bool:
+    return not flags.get("persist") and (kind != "outs" or bool(flags.get("cache", True)))
+
+
+def record(entry: Entry, runs: Path) -> Path:
+    paths = [output["path"] for output in entry["outs"]]
+    key: str = dict_sha256({**entry, "outs": paths}, exclude=UNHASHED)
+    value: str = dict_sha256(entry, exclude=UNHASHED)
+    return runs / key[:2] / key / value

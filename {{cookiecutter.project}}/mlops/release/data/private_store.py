@@ -1,0 +1,86 @@
+"""Data by hash for a working tree whose cache is its own, so that the project's stays as it is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dvc.config import Config
+from dvc.repo import Repo
+
+from mlops.release.data import attestation, dvc, store
+from mlops.release.promote.candidate import settings
+
+
+class PrivateStore:
+    """What the project's cache has is linked into the tree's; what is missing or damaged there is
+    fetched from the remote."""
+
+    def __init__(self, repo: Repo, cache: Path, shared: Path) -> None:
+        self._repo = repo
+        self._cache = cache
+        self._shared = shared
+
+    def copy(self, md5: str, place: Path) -> None:
+        """A file or directory of its own at `place`."""
+        self._link(md5)
+        store.copy(self._repo, md5, place)
+
+    def files(self, md5: str) -> dict[str, str] | None:
+        """The MD5 of each file of a directory, by path; None where its list can't be had."""
+        self._link(md5)
+        if store.mend(self._repo, [md5]):
+            return None
+        return store.files(self._repo.cache.local, md5)
+
+    def unattested(self, lock: bytes, pipeline: bytes) -> list[str]:
+        """The entries of `lock` that no run attests, neither here nor in the remote."""
+        names = attestation.unattested(lock, pipeline, self._shared / "runs")
+        if names and dvc.fetch_records(self._repo):
+            fetched = Path(self._repo.stage_cache.cache_dir)
+            return [
+                name for name in attestation.unattested(lock, pipeline, fetched) if name in names
+            ]
+        return names
+
+    def _link(self, md5: str) -> None:
+        cache = self._repo.cache.local
+        self._link_object(md5)
+        if store.is_intact(cache, md5):
+            for child in store.children(cache, md5):
+                self._link_object(child)
+
+    def _link_object(self, md5: str) -> None:
+        own = Path(self._repo.cache.local.oid_to_path(md5))
+        known = self._shared / own.relative_to(self._cache)
+        if known.exists() and not own.exists():
+            own.parent.mkdir(parents=True, exist_ok=True)
+            own.symlink_to(known)
+
+
+@contextmanager
+def opened(tree: Path, home: Path) -> Iterator[PrivateStore]:
+    """For the working tree `tree`, with the remotes of the project at `home`."""
+    config, cache = shared(tree, home), tree / ".dvc/cache"
+    own = {**config, "cache": {"dir": str(cache), "type": "copy"}}
+    with dvc.opened(tree, own) as repo:
+        yield PrivateStore(repo, cache, Path(config["cache"]["dir"]))
+
+
+def shared(tree: Path, home: Path) -> dict[str, Any]:
+    """Settings for DVC in `tree`: cache and remotes of `home`, nothing left behind."""
+    config = settings(home)
+    return {**config, "core": {**config["core"], "site_cache_dir": str(site(tree))}}
+
+
+def configure(tree: Path) -> dict[str, str]:
+    """Make every DVC in the tree use its own cache alone; with the variables that it needs."""
+    with Config(str(tree / ".dvc")).edit("local") as local:
+        local["cache"] = {"dir": str(tree / ".dvc/cache"), "type": "copy"}
+        local["core"] = {"autostage": False}
+    return {"DVC_SITE_CACHE_DIR": str(site(tree)), "DVC_NO_ANALYTICS": "1"}
+
+
+def site(tree: Path) -> Path:
+    """Where DVC keeps what it knows of the tree; otherwise a folder of the machine, for ever."""
+    return tree / ".dvc/tmp/site"

@@ -1,0 +1,99 @@
+"""`mlops repro`: DVC's reproduction, from a dvc.lock whose every entry is a run that happened."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from dvc.exceptions import ReproductionError
+from dvc.output import Output
+from dvc.repo import Repo, lock_repo
+from dvc.stage.exceptions import StageCmdFailedError
+
+from mlops.deploy import guard
+from mlops.errors import MlopsError
+from mlops.release import child_environment
+from mlops.release.data import attestation, dvc
+from mlops.release.errors import StageFailed
+from mlops.release.history.git import Git
+
+
+def repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) -> None:
+    """Brings the working tree at `root` up to date and says how to commit what changed."""
+    guard.check(root)
+    with dvc.opened(root) as repo:
+        done = reproduce(repo, stages, force=force)
+        ignore_outputs(repo)
+        results = [str(out) for out in repo.index.outs if not out.use_cache]
+    print(summary(Git(root), done, ["dvc.lock", "*.gitignore", *results]))
+
+
+def ignore_outputs(repo: Repo) -> None:
+    """A merge may have lost lines of .gitignore, and DVC writes them only for a stage that it runs."""
+    with repo.scm_context(quiet=True):
+        for out in repo.index.outs:
+            if out.exists:
+                out.ignore()
+
+
+def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) -> list[str]:
+    """Brings the stages, by default all, up to date and names those that were not.
+
+    Entries that no run attests are dropped from dvc.lock first. Data that are not in the working
+    tree come from the cache and from the default remote, where one can be read.
+    """
+    child_environment.require_python()
+    complete = bring_from_cache(repo)
+    pull = not complete and dvc.fetch_records(repo)
+    if doubtful := dvc.unattested(repo, ask_remote=complete):
+        for name in doubtful:
+            print(f"{name}: no run attests its entry in dvc.lock; dropped, to be run", flush=True)
+        attestation.drop(Path(repo.root_dir, "dvc.lock"), doubtful)
+    if pull and force:
+        repo.pull(sources(repo), allow_missing=True)  # DVC itself pulls nothing when forced
+    try:
+        done = repo.reproduce(list(stages) or None, force=force, pull=pull)
+    except ReproductionError as error:
+        bring_from_cache(repo)  # DVC removes what a stage made before it runs the stage
+        by_its_command = isinstance(error.__cause__, StageCmdFailedError)
+        raise (StageFailed if by_its_command else MlopsError)(dvc.words_of(error)) from error
+    return [stage.addressing for stage in done if stage.cmd]
+
+
+def unreproduced(repo: Repo) -> list[str]:
+    """The stages that are not up to date, whether or not their data are in the working tree."""
+    with lock_repo(repo), dvc.quiet():
+        stages = repo.index.stages
+        return [
+            stage.addressing
+            for stage in stages
+            if not (stage.is_callback or stage.always_changed)
+            and stage.changed(allow_missing=True, upstream=stages)
+        ]
+
+
+def bring_from_cache(repo: Repo) -> bool:
+    """Checks out what is missing in the working tree; False where the cache lacks some of it."""
+    with lock_repo(repo), dvc.quiet():
+        for out in absent(repo):
+            if not out.changed_cache():
+                out.checkout()  # repo.checkout would load the libraries of the remote too
+        return not absent(repo)
+
+
+def absent(repo: Repo) -> list[Output]:
+    return [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
+
+
+def sources(repo: Repo) -> list[str]:
+    return [stage.addressing for stage in repo.index.stages if stage.is_data_source]
+
+
+def summary(git: Git, done: Sequence[str], results: Sequence[str]) -> str:
+    """What was done, and the command that commits `results`, the paths that Git keeps."""
+    new = git.lines("ls-files", "--others", "--exclude-standard", "--", *results)
+    said = f"Brought up to date: {', '.join(done)}." if done else "Everything was up to date."
+    if not new and git.succeeds("diff", "--quiet", "HEAD", "--", *results):
+        return said
+    add = f"git add {shlex.join(new)} && " if new else ""
+    subject = f"Reproduce {', '.join(done)}" if done else "Reproduce"
+    return f"{said} Commit it: `{add}git commit -am {shlex.quote(subject)}`"

@@ -1,0 +1,127 @@
+"""DVC's objects by hash: between cache and remote, and whether they are what their name says."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dvc.fs import LocalFileSystem
+from dvc.repo import Repo
+from dvc_data.hashfile.db import HashFileDB
+from dvc_data.hashfile.hash import hash_file
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
+
+from mlops.errors import MlopsError
+from mlops.release.data import attestation
+from mlops.release.data.attestation import Entry
+
+
+def mend(repo: Repo, names: Iterable[str]) -> list[str]:
+    """Brings what is missing or damaged in the cache from the remote; names what could not be.
+
+    Deletes damaged objects first, since DVC takes a read-only object for a good one.
+    """
+    wanted = list(names)
+    for _ in ("directories", "what is in them"):
+        broken = [name for top in wanted for name in faults(repo.cache.local, top)]
+        if not broken or not has_remote(repo):
+            break
+        for name in broken:
+            Path(repo.cache.local.oid_to_path(name)).unlink(missing_ok=True)
+        repo.cloud.pull({HashInfo("md5", name) for name in broken})
+    return [top for top in wanted if list(faults(repo.cache.local, top))]
+
+
+def faults(cache: HashFileDB, top: str) -> Iterator[str]:
+    """The objects that are missing or damaged: itself or, of a directory, what is in it."""
+    if not is_intact(cache, top):
+        yield top
+        return
+    yield from (name for name in children(cache, top) if not is_intact(cache, name))
+
+
+def children(cache: HashFileDB, top: str) -> Iterator[str]:
+    if top.endswith(".dir"):
+        yield from files(cache, top).values()
+
+
+def files(cache: HashFileDB, top: str) -> dict[str, str]:
+    """The hash of each file of a directory, by its path there."""
+    listed = Tree.load(cache, HashInfo("md5", top))
+    return {"/".join(key): child.value for key, _, child in listed}
+
+
+def is_intact(cache: HashFileDB, name: str) -> bool:
+    try:
+        _, found = hash_file(cache.oid_to_path(name), cache.fs, "md5")
+    except FileNotFoundError:
+        return False
+    return bool(found.value == name.removesuffix(".dir"))
+
+
+def copy(repo: Repo, name: str, place: Path) -> None:
+    """The object, file or directory, as a file or directory of its own at `place`."""
+    if lost := mend(repo, [name]):
+        raise MlopsError(
+            f"the data {lost[0]} are neither in the cache nor in the remote: `dvc push` them from "
+            "where they were made, or `mlops repro` there"
+        )
+    cache = repo.cache.local
+    if not name.endswith(".dir"):
+        copy_file(cache.oid_to_path(name), place)
+        return
+    for path, child in files(cache, name).items():
+        copy_file(cache.oid_to_path(child), place / path)
+
+
+def copy_file(source: str, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, place)
+
+
+def push(repo: Repo, tops: Iterable[str], entries: Iterable[Entry]) -> None:
+    """Sends the objects, and the records of the runs that made the entries, to the remote."""
+    refuse_mistyped(repo)
+    cache = repo.cache.local
+    names = {name for top in tops for name in (top, *children(cache, top))}
+    repo.cloud.push({HashInfo("md5", name) for name in names})
+    push_records(repo, entries)
+
+
+def refuse_damaged(repo: Repo, tops: Iterable[str]) -> None:
+    """For what DVC has just checked out, taking it for good: stages have perhaps read it."""
+    damaged = {name for top in tops for name in faults(repo.cache.local, top)}
+    for name in damaged:
+        Path(repo.cache.local.oid_to_path(name)).unlink(missing_ok=True)
+    if damaged:
+        raise MlopsError(
+            f"{', '.join(sorted(damaged))} were damaged in the cache, so that what was made from them "
+            "counts for nothing; they are deleted, to be made or fetched anew: run it again"
+        )
+
+
+def push_records(repo: Repo, entries: Iterable[Entry]) -> None:
+    """DVC itself could only send every record of every run there ever was."""
+    remote = repo.cloud.get_remote_odb(command="push", hash_name="md5-dos2unix")
+    runs = Path(repo.stage_cache.cache_dir)
+    for entry in entries:
+        record = attestation.record(entry, runs)
+        if record.exists():
+            place = remote.fs.join(remote.path, "runs", *record.relative_to(runs).parts)
+            remote.fs.makedirs(remote.fs.parent(place), exist_ok=True)
+            remote.fs.put_file(str(record), place)
+
+
+def has_remote(repo: Repo) -> bool:
+    return bool(repo.config["core"].get("remote"))
+
+
+def refuse_mistyped(repo: Repo) -> None:
+    """DVC would create a local remote of any name, without a word."""
+    remote = repo.cloud.get_remote()
+    if isinstance(remote.fs, LocalFileSystem) and not os.path.isdir(remote.path):  # noqa: PTH112
+        raise MlopsError(
+            f"the remote {remote.name!r} is the directory {remote.path}, and there is none: "
+            "`mkdir` it, or `dvc remote modify` the url"
+        )

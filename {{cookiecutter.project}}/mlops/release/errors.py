@@ -1,0 +1,26 @@
+"""Why a release did not happen. Every message says what, which value, and what to do now.
+
+MlopsError              exit code 1: something is missing or broken
+├── UsageError          exit code 2: what was asked for is no thing that could be done
+├── Refused             exit code 3: the state of the branches does not allow it
+├── GitError            a Git command failed; the message is Git's own
+├── StageFailed         exit code 4: a stage, most often the gate, said no
+└── NotReproduced       exit code 4: a stage that ran again made something else
+"""
+
+from mlops.errors import MlopsError, Refused, UsageError
+
+# promote/worker.py raises again, by its name here, what its process told of.
+__all__ = ["GitError", "MlopsError", "NotReproduced", "Refused", "StageFailed", "UsageError"]
+
+
+class GitError(MlopsError):
+    pass
+
+
+class StageFailed(MlopsError):
+    exit_code = 4
+
+
+class NotReproduced(MlopsError):
+    exit_code = 4

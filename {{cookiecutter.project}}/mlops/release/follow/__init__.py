@@ -1,0 +1,1 @@
+"""What answers for a branch: its deployment, laid out, served and followed."""

@@ -1,0 +1,224 @@
+"""What a commit deployed, laid out to be run with its own code and libraries.
+
+`.dvc/tmp/deployments/<commit>/` holds the code of mlops/ and science/, the locks of its libraries, the
+bundle in deploy/, and release.json, which says what is known of the release. It is laid out once;
+release.json comes last, so that a folder that has one is whole. A lock keeps it while it is in use.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from mlops import environments
+from mlops.errors import MlopsError
+from mlops.release import child_environment
+from mlops.release.history import arrivals, branches, lockfile, records, revisions, versions
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import BUNDLE
+from mlops.release.history.records import Kept
+from mlops.release.places import scratch, venv
+
+FOLDER = Path(".dvc/tmp/deployments")
+RELEASE = "release.json"
+PARTS = ("mlops", "science", venv.LOCKS, venv.INSTALL)
+MEASURED = ("milliseconds", "megabytes", "memory_megabytes")
+
+Room = Literal["serve", "batch"]
+Say = Callable[[str], None]
+
+
+class Deployment:
+    """The folder of a commit, kept until `close`, and how to run what lies there."""
+
+    def __init__(self, git: Git, commit: str, room: Room, say: Say, held: ExitStack) -> None:
+        self.commit = commit
+        self.folder = place(git, commit)
+        self._git = git
+        self._lock = f"{venv.LOCKS}/{room}.txt"
+        self._say = say
+        self._held = held
+
+    @property
+    def release(self) -> dict[str, Any]:
+        """What release.json says."""
+        content: dict[str, Any] = json.loads((self.folder / RELEASE).read_bytes())
+        return content
+
+    @cached_property
+    def python(self) -> Path:
+        """The interpreter that has the commit's libraries, installed now where none has them."""
+        locked = self._git.read(self.commit, self._lock)
+        if locked is None:
+            raise MlopsError(f"{self.commit[:7]} has no {self._lock}: it can't be run so")
+        if is_installed(locked, self._git.root / self._lock):
+            return Path(sys.executable)
+        self._say(f"{self._lock} of {self.commit[:7]} is not what is installed here: making ready")
+        own = venv.of(self._git, self.commit, self.folder, self._say)
+        return self._held.enter_context(own) / "bin" / "python"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Under which a process finds the code of the folder, wherever it stands."""
+        return {**child_environment.for_python(self.folder), "PYTHONSAFEPATH": "1"}
+
+    def run(self, module: str, *words: str) -> int:
+        """The exit code of a module of the folder's code."""
+        command = [str(self.python), "-m", module, *words]
+        return subprocess.run(command, env=self.variables, check=False).returncode
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *how: object) -> None:
+        self.close()
+
+
+def of(
+    git: Git, revision: str, *, room: Room = "serve", say: Say = lambda line: None
+) -> Deployment:
+    """What an environment, version, record, branch or commit deployed; what is lacking is fetched."""
+    commit = arrivals.release_of(git, commit_of(git, revision, say))
+    with laid_out(git, commit, revision) as stack:
+        renew(git, commit)
+        return Deployment(git, commit, room, say, stack.pop_all())
+
+
+def commit_of(git: Git, revision: str, say: Say) -> str:
+    """Of a version, where it was last released, the furthest downstream."""
+    if revision in environments.CHAIN:
+        branches.fetch_if_in_reach(git, say)
+        return branches.tip(git, revision)
+    if not git.commit(revision) and not released(git, revision):
+        branches.fetch_if_in_reach(git, say)
+    return released(git, revision) or revisions.commit_of(git, revision)
+
+
+def released(git: Git, version: str) -> str | None:
+    wanted = versions.named(version)
+    for environment in reversed(environments.CHAIN if wanted else ()):
+        for kept in reversed(records.of(git, environment)):
+            if kept.record.version == wanted:
+                return kept.commit
+    return None
+
+
+def place(git: Git, commit: str) -> Path:
+    return git.root / FOLDER / commit
+
+
+def laid_out(git: Git, commit: str, revision: str) -> ExitStack:
+    """Its folder is there, made now where it is not yet, and kept until this is closed."""
+    folder = place(git, commit)
+    while True:
+        with ExitStack() as stack:
+            stack.enter_context(scratch.held(folder, shared=True))
+            if (folder / RELEASE).exists():
+                return stack.pop_all()
+        remove_superseded(git)
+        with scratch.held(folder):
+            if not (folder / RELEASE).exists():
+                lay_out(git, commit, revision)
+
+
+def lay_out(git: Git, commit: str, revision: str) -> None:
+    from mlops.release.data import dvc, store
+
+    folder, md5 = place(git, commit), bundle_of(git, commit, revision)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with dvc.opened(git.root) as repo:
+            parts = git.lines("ls-tree", "--name-only", commit, "--", *PARTS)
+            git.export(commit, parts, folder)
+            store.copy(repo, md5, folder / BUNDLE)
+            files = store.files(repo.cache.local, md5)
+            write(folder / RELEASE, known(git, commit, md5, files))
+    except MlopsError as error:
+        raise MlopsError(f"what {revision} deployed can't be had: {error}") from error
+
+
+def bundle_of(git: Git, commit: str, revision: str) -> str:
+    md5 = lockfile.output(lockfile.stages(git, commit), BUNDLE)
+    if md5 is None:
+        promoted = revision in environments.CHAIN[1:]
+        cure = f"`mlops promote {revision}`" if promoted else "there, `mlops repro` and commit"
+        raise MlopsError(f"{revision} has deployed nothing yet: {cure}")
+    return md5
+
+
+def known(git: Git, commit: str, bundle: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """All that release.json says; of a commit that is no release, the record's part is null."""
+    environment = environments.named_in((git.read(commit, environments.FILE) or b"").decode())
+    settings = lockfile.parsed(git.read(commit, f"environments/{environment}.yaml"))
+    latest = record_at(git, environment, commit)
+    record = asdict(latest.record) if latest else {}
+    return {
+        "environment": environment,
+        "version": record.get("version"),
+        "commit": commit,
+        "record": latest.record.name if latest else None,
+        "released": latest.when if latest else None,
+        "author": latest.author if latest else None,
+        "bundle": bundle,
+        "files": dict(files),
+        "metrics": json.loads(git.read(commit, "reports/metrics.json") or b"{}"),
+        **{name: record.get(name) for name in MEASURED},
+        "serve": settings.get("serve") or {},
+    }
+
+
+def record_at(git: Git, environment: str, commit: str) -> Kept | None:
+    made = [each for each in records.of(git, environment) if each.commit == commit]
+    return made[-1] if made else None
+
+
+def renew(git: Git, commit: str) -> None:
+    """A record may be made, or fetched, after its commit was laid out."""
+    file = place(git, commit) / RELEASE
+    content = json.loads(file.read_bytes())
+    now = known(git, commit, content["bundle"], content["files"])
+    if now != content:
+        write(file, now)
+
+
+def write(file: Path, content: Mapping[str, Any]) -> None:
+    """At once: others may be reading it."""
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    new.replace(file)
+
+
+def is_installed(locked: bytes, lock: Path) -> bool:
+    """Whether the running interpreter has the libraries of a lock, whose file here is `lock`."""
+    stamp = Path(sys.prefix, "installed.json")
+    if not stamp.exists():
+        return lock.exists() and lock.read_bytes() == locked
+    installed = json.loads(stamp.read_bytes())
+    return hashlib.sha256(locked).hexdigest() in (
+        digest for path, digest in installed.items() if path.endswith(f"/{venv.LOCKS}/{lock.name}")
+    )
+
+
+def superseded(git: Git) -> list[Path]:
+    """The folders of commits in which no branch, here or on origin, ends."""
+    tips = git.lines("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
+    current = {*tips, *(arrivals.release_of(git, tip) for tip in tips)}
+    folders = sorted((git.root / FOLDER).glob("*/"))
+    return [folder for folder in folders if folder.name not in current]
+
+
+def remove_superseded(git: Git) -> None:
+    """But those in use."""
+    for folder in superseded(git):
+        scratch.remove_if_free(folder)

@@ -1,0 +1,142 @@
+"""A container image of the service, built from a release and never from the working tree.
+
+Dockerfile, serving code and lock are those of the release's commit, the bundle is what it deployed.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mlops.errors import MlopsError, Refused
+from mlops.release import child_environment
+from mlops.release.follow import deployment
+from mlops.release.follow.deployment import Deployment
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import BUNDLE
+from mlops.release.places import process
+
+RECIPE = "container/Dockerfile"
+OF_THE_COMMIT = (RECIPE, "requirements/serve.txt", "mlops", "science")
+ENGINES = {
+    "docker": (),
+    "podman": ("--timestamp", "0"),  # without a clock, what is built again has the same layers
+}
+SETTINGS = {
+    "DOCKER_BUILDKIT": "1",
+    "BUILDAH_FORMAT": "docker",  # podman's own format has no HEALTHCHECK
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    name: str
+    engine: str
+    megabytes: float
+
+
+def build(git: Git, revision: str, say: Callable[[str], None], name: str | None = None) -> Image:
+    """The image of what an environment holds, or of a version; by default named after both."""
+    engine = engine_at_hand()
+    with deployment.of(git, revision, say=say) as deployed, TemporaryDirectory() as folder:
+        release = deployed.release
+        refuse_unreleased(git, revision, release)
+        image = name or f"{project(git)}:{release['version']}"
+        lay_out(git, deployed, Path(folder))
+        say(f"building {image} from {release['record']} with {engine}")
+        command = [engine, "build", *ENGINES[engine], *secrets(), *labels(git, release)]
+        try:
+            variables = child_environment.for_command() | SETTINGS
+            process.run(
+                [*command, "--file", RECIPE, "--tag", image, "."], Path(folder), variables, say
+            )
+        except subprocess.CalledProcessError as error:
+            raise MlopsError(
+                f"{engine} could not build {image}:\n{process.last_words(error)}"
+            ) from error
+    return Image(image, engine, megabytes(engine, image))
+
+
+def engine_at_hand() -> str:
+    """The first that is installed and answers."""
+    reasons = {}
+    for engine in ENGINES:
+        if not shutil.which(engine):
+            reasons[engine] = "is not on PATH"
+            continue
+        asked = subprocess.run(
+            [engine, "version"],
+            env=child_environment.for_command(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.returncode == 0:
+            return engine
+        reasons[engine] = f"does not answer: {asked.stderr.strip()}"
+    told = "; ".join(f"{engine} {reason}" for engine, reason in reasons.items())
+    raise MlopsError(
+        f"no container engine can build here: {told}. Start one, or install it: on Debian "
+        "`sudo apt-get install podman buildah runc`"
+    )
+
+
+def refuse_unreleased(git: Git, revision: str, release: Mapping[str, Any]) -> None:
+    if release["version"] is None:
+        raise Refused(
+            f"{revision} ({release['commit'][:7]}) is no release, and an image is built from one: "
+            "`mlops promote`, then name staging, prod or a version"
+        )
+    if git.read(release["commit"], RECIPE) is None:
+        raise MlopsError(
+            f"{release['version']} was released without a {RECIPE}: bring one to dev and promote it"
+        )
+
+
+def lay_out(git: Git, deployed: Deployment, context: Path) -> None:
+    """All that the engine gets to see."""
+    git.export(deployed.commit, OF_THE_COMMIT, context)
+    shutil.copytree(deployed.folder / BUNDLE, context / BUNDLE)
+    shutil.copy(deployed.folder / deployment.RELEASE, context)
+
+
+def secrets() -> list[str]:
+    """pip's own settings, such as another index: there while libraries are installed, then gone."""
+    settings = os.environ.get("PIP_CONFIG_FILE", os.devnull)
+    return ["--secret", f"id=pip,src={settings}"] if Path(settings).is_file() else []
+
+
+def labels(git: Git, release: Mapping[str, Any]) -> Iterator[str]:
+    told = {
+        "org.opencontainers.image.title": project(git),
+        "org.opencontainers.image.version": release["version"],
+        "org.opencontainers.image.revision": release["commit"],
+        "org.opencontainers.image.created": release["released"],
+        "mlops.record": release["record"],
+        "mlops.bundle": release["bundle"],
+        "mlops.model": release["files"]["model.onnx"],
+    }
+    for label, value in told.items():
+        yield from ("--label", f"{label}={value}")
+
+
+def project(git: Git) -> str:
+    """The directory of the project, as far as the name of an image may say it."""
+    return re.sub("[^a-z0-9]+", "-", git.root.name.lower()).strip("-") or "model"
+
+
+def megabytes(engine: str, image: str) -> float:
+    asked = subprocess.run(
+        [engine, "image", "inspect", image],
+        env=child_environment.for_command(),
+        capture_output=True,
+        check=True,
+    )
+    size: int = json.loads(asked.stdout)[0]["Size"]
+    return size / 1e6

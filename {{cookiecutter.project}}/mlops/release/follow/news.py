@@ -1,0 +1,49 @@
+"""What is new of a branch: as it is known here, and on origin. Asked again and again, it waits for nobody."""
+
+import asyncio
+from asyncio.subprocess import DEVNULL, PIPE
+
+from mlops.release import child_environment
+from mlops.release.errors import GitError
+from mlops.release.history import branches
+from mlops.release.history.git import Git
+
+PATIENCE = 60.0
+"""Seconds that origin has for an answer."""
+
+
+def here(git: Git, environment: str) -> str:
+    """Other words whenever the branch or a record has changed."""
+    origin = f"refs/remotes/{branches.ORIGIN}/{environment}"
+    patterns = (f"refs/heads/{environment}", origin, f"refs/tags/{environment}/*")
+    try:
+        return git.run("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
+    except GitError as error:
+        return str(error)
+
+
+async def fetch(git: Git) -> str:
+    """Brings what origin has, asking nobody for a password; why it could not."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *("git", *branches.FETCH),
+            cwd=git.root,
+            env={**child_environment.for_command(), "GIT_TERMINAL_PROMPT": "0"},
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return str(error)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            _, words = await process.communicate()
+    except TimeoutError:
+        return f"no answer within {PATIENCE:.0f} s"
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    said = words.decode(errors="replace").strip() or f"exit {process.returncode}"
+    return said if process.returncode else ""

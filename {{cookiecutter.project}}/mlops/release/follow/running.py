@@ -1,0 +1,68 @@
+"""Which service of this machine follows which environment, and what it says of itself."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mlops.release.history.git import Git
+
+FOLDER = Path(".dvc/tmp/serving")
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+PATIENCE = 0.5  # seconds
+
+
+@contextmanager
+def announced(git: Git, environment: str | None, host: str, port: int) -> Iterator[str]:
+    """The URL at which it can be asked, told to others as long as it follows an environment."""
+    if environment is None:
+        yield url(host, port)
+        return
+    file = git.root / FOLDER / f"{environment}.json"
+    address = url(host, port)
+    content = {"url": address, "pid": os.getpid(), "host": host, "port": port}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content))
+    try:
+        yield address
+    finally:
+        if announcement(git, environment) == content:
+            file.unlink()
+
+
+def url(host: str, port: int) -> str:
+    reached = ANYWHERE.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def announcement(git: Git, environment: str) -> dict[str, Any] | None:
+    """None where nobody has announced a service; one that was killed could not take it back."""
+    try:
+        found: dict[str, Any] = json.loads((git.root / FOLDER / f"{environment}.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found
+
+
+def model(git: Git, environment: str) -> dict[str, Any] | None:
+    """What the service answers to GET /model, None where none does."""
+    announced = announcement(git, environment)
+    return announced and asked(announced["url"])
+
+
+def asked(address: str) -> dict[str, Any] | None:
+    from http.client import HTTPConnection, HTTPException
+
+    connection = HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/model")
+        answer = connection.getresponse()
+        content = json.loads(answer.read()) if answer.status == 200 else None
+    except (OSError, HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return content if isinstance(content, dict) and "commit" in content else None

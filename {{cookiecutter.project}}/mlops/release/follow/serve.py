@@ -1,0 +1,234 @@
+"""`mlops serve`: answers with what a branch deployed, and follows the branch.
+
+The socket is this process's own. When the branch moves, a process of the new commit is started beside
+the old one, on the same socket; once it is ready, the old one answers what it was asked and ends. So
+code, libraries, schema and model change together, and no request is dropped.
+"""
+
+import asyncio
+import json
+import math
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from mlops.errors import MlopsError
+from mlops.release.follow import deployment, news, running
+from mlops.release.follow.child import Child, NotReady
+from mlops.release.history import arrivals, branches
+from mlops.release.history.git import Git
+
+LOOK = 0.5
+"""Seconds between two looks at the branch as it is known here."""
+RETRY = 30.0
+"""Seconds until what could not be had is asked for again."""
+REFUSED = "refused.json"
+BACKLOG = 2048
+
+Level = Literal["info", "warning", "error"]
+T = TypeVar("T")
+
+
+def serve(git: Git, revision: str, *, host: str, port: int, follow: float | None) -> None:
+    """Until it is told to end, by SIGTERM or from the keyboard.
+
+    `follow` is the seconds between two questions to origin, None to follow no branch. Raises
+    MlopsError where the first process does not start.
+    """
+    with listening(host, port) as shared:
+        asyncio.run(Supervisor(git, revision, shared, follow).run())
+
+
+def listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise MlopsError(
+            f"port {port} of {host} can't be listened on: {error.strerror}. Stop what is there, or "
+            "choose others with --host and --port"
+        ) from error
+
+
+class Supervisor:
+    """`refused` is what the branch holds and can't be served, as GET /model tells it; `barred` is the
+    commit that was tried and did not start, `retry_at` when to try again what could not be had."""
+
+    def __init__(
+        self, git: Git, revision: str, shared: socket.socket, follow: float | None
+    ) -> None:
+        self.git = git
+        self.revision = revision
+        self.shared = shared
+        self.every = follow
+        self.refused: dict[str, Any] | None = None
+        self.barred: str | None = None
+        self.retry_at = math.inf
+        self.draining: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        self.end_on_signals()
+        with suppress(asyncio.CancelledError):
+            self.child = await self.first()
+            try:
+                await self.go_on()
+            finally:
+                self.log("ending")
+                self.retire()
+                await asyncio.gather(*self.draining)
+
+    def end_on_signals(self) -> None:
+        task = asyncio.current_task()
+        assert task
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+    async def first(self) -> Child:
+        child = await in_thread(lambda: self.prepared(self.revision))
+        try:
+            await child.start()
+        except NotReady as error:
+            raise MlopsError(f"{child.name} ({self.revision}) does not start: {error}") from error
+        return child
+
+    async def go_on(self) -> None:
+        name = self.revision if self.every else None
+        with running.announced(self.git, name, *self.shared.getsockname()[:2]) as self.url:
+            async with asyncio.TaskGroup() as self.tasks:
+                self.serves_now()
+                if self.every:
+                    self.tasks.create_task(self.follow())
+                if self.every and branches.has_origin(self.git):
+                    self.tasks.create_task(self.learn(self.every))
+
+    def serves_now(self) -> None:
+        child = self.child
+        self.keeping = self.tasks.create_task(child.keep(lambda how: self.tell_death(child, how)))
+        self.log("serving", **facts(child), url=self.url)
+        self.forget_refused()
+
+    def tell_death(self, child: Child, how: str) -> None:
+        self.log("died", "error", **facts(child), reason=how)
+
+    async def follow(self) -> None:
+        seen = ""
+        while True:
+            known = news.here(self.git, self.revision)
+            if known != seen or time.monotonic() > self.retry_at:
+                seen, self.retry_at = known, math.inf
+                await self.catch_up()
+            await asyncio.sleep(LOOK)
+
+    async def learn(self, every: float) -> None:
+        """What origin has; that it is out of reach is said once, and when it is back."""
+        away = ""
+        while True:
+            await asyncio.sleep(every)
+            reason = await news.fetch(self.git)
+            if reason and not away:
+                self.log("origin_away", "warning", reason=reason)
+            if away and not reason:
+                self.log("origin_back")
+            away = reason
+
+    async def catch_up(self) -> None:
+        """Serves what the branch holds; where that can't be, what serves now goes on."""
+        commit = None
+        try:
+            commit = arrivals.release_of(self.git, branches.tip(self.git, self.revision))
+            if commit == self.barred:
+                return
+            new = await in_thread(partial(self.prepared, commit))
+        except Exception as error:  # whatever it is that a new commit brings along
+            self.retry_at = time.monotonic() + RETRY
+            reason = str(error) if isinstance(error, MlopsError) else repr(error)
+            self.refuse(commit, reason)
+            return
+        if new.release == self.child.release:
+            new.deployed.close()
+            self.forget_refused()
+            return
+        await self.replace(new)
+
+    async def replace(self, new: Child) -> None:
+        self.log("starting", **facts(new))
+        try:
+            await new.start()
+        except NotReady as error:
+            new.deployed.close()
+            self.barred = new.deployed.commit
+            self.refuse(self.barred, str(error))
+            return
+        self.retire()
+        self.child = new
+        self.serves_now()
+
+    def retire(self) -> None:
+        """The child answers what it was asked, and ends."""
+        self.forget_refused()
+        self.keeping.cancel()
+        draining = asyncio.create_task(self.child.drain())
+        self.draining.add(draining)
+        draining.add_done_callback(self.draining.discard)
+
+    def refuse(self, commit: str | None, reason: str) -> None:
+        """Says so once: in the log, and to who asks the service or `mlops status`."""
+        refused = {"version": self.version_at(commit), "commit": commit, "reason": reason}
+        if refused != self.refused:
+            self.refused = refused
+            with suppress(OSError):  # a full disk is no reason not to serve
+                deployment.write(self.child.deployed.folder / REFUSED, refused)
+            self.log("refused", "error", **refused)
+
+    def version_at(self, commit: str | None) -> str | None:
+        with suppress(MlopsError):
+            kept = commit and deployment.record_at(self.git, self.revision, commit)
+            return kept.record.version if kept else None
+        return None
+
+    def forget_refused(self) -> None:
+        self.refused = self.barred = None
+        (self.child.deployed.folder / REFUSED).unlink(missing_ok=True)
+
+    def prepared(self, revision: str) -> Child:
+        deployed = deployment.of(self.git, revision, say=self.mention)
+        try:
+            return Child(deployed, self.shared)
+        except MlopsError:
+            deployed.close()
+            raise
+
+    def mention(self, line: str) -> None:
+        self.log("preparing", reason=line)
+
+    def log(self, event: str, level: Level = "info", **facts: object) -> None:
+        now = datetime.now(UTC).isoformat()
+        line = {"time": now, "level": level, "event": event, "environment": self.revision, **facts}
+        with suppress(OSError):  # nobody reading it is no reason not to serve
+            print(json.dumps(line), flush=True)
+
+
+def facts(child: Child) -> dict[str, Any]:
+    return {name: child.release[name] for name in ("environment", "version", "commit")}
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """One that nobody waits for at the end: a download may take long."""
+    result: Future[T] = Future()
+
+    def run() -> None:
+        result.set_running_or_notify_cancel()
+        try:
+            result.set_result(work())
+        except Exception as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(result)

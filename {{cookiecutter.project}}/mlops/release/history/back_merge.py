@@ -1,0 +1,63 @@
+"""Back-merges: merges that brought an environment into one upstream of it.
+
+Every commit names its environment, and a merge goes downstream when its first parent, the branch that
+it was made on, names an environment downstream of the others' or the same. A back-merge that was reverted
+is undone, and one that was promoted since is what every environment holds: neither is told.
+"""
+
+from collections.abc import Iterator
+
+from mlops import environments
+from mlops.errors import MlopsError
+from mlops.release.history import branches, objects
+from mlops.release.history.git import Git
+
+
+def findings(git: Git, commit: str) -> Iterator[str]:
+    """A line with its cure for each in the history of `commit`, newest first."""
+    released = [f"--glob=refs/tags/{name}/*" for name in environments.CHAIN[1:]]
+    found = git.lines("rev-list", "--merges", "--parents", commit, "--not", *released)
+    merges = [line.split() for line in found]
+    place = places(git, [parent for _, *parents in merges for parent in parents])
+    for merge, first, *others in merges:
+        for other in others:
+            if place[first] < place[other] and not is_reverted(git, merge, commit):
+                into, brought = (environments.CHAIN[place[each]] for each in (first, other))
+                what = git.run("log", "-1", "--format=%h (%s)", merge)
+                yield (
+                    f"{what} merges {brought} into {into}, and changes flow downstream only: "
+                    f"{cure(git, merge, commit)}{picks(git, first, other)}"
+                )
+
+
+def places(git: Git, commits: list[str]) -> dict[str, int]:
+    """Where in the chain each commit's environment stands; at its begin where it names none."""
+    blobs = objects.read(git, [f"{commit}:{environments.FILE}" for commit in commits])
+    return {commit: place(blob) for commit, blob in zip(commits, blobs, strict=True)}
+
+
+def place(blob: objects.Blob | None) -> int:
+    try:
+        named = environments.named_in(blob.content.decode(errors="replace") if blob else "")
+    except MlopsError:
+        return 0
+    return environments.CHAIN.index(named)
+
+
+def is_reverted(git: Git, merge: str, commit: str) -> bool:
+    words = f"This reverts commit {merge}"
+    return bool(git.lines("rev-list", "-1", "--fixed-strings", f"--grep={words}", commit))
+
+
+def cure(git: Git, merge: str, commit: str) -> str:
+    """What is on a remote is not to be rewritten."""
+    shared = git.lines("for-each-ref", "--count=1", f"--contains={merge}", "refs/remotes")
+    if merge == commit and not shared:
+        return f"`git reset --keep {merge[:7]}^1`"
+    return f"`git revert -m 1 {merge[:7]}`"
+
+
+def picks(git: Git, first: str, other: str) -> str:
+    """What the merge was perhaps for."""
+    wanted = branches.lacked(git, other, first)
+    return f", then `git cherry-pick -x {' '.join(each[:7] for each in wanted)}`" if wanted else ""

@@ -1,0 +1,184 @@
+"""The branches of the environments, here and on origin, and what forbids to move one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mlops import environments
+from mlops.errors import Refused
+from mlops.release.errors import GitError
+from mlops.release.history import arrivals, lockfile
+from mlops.release.history.git import Git
+
+ORIGIN = "origin"
+
+FETCH = ("fetch", "--quiet", "--tags", ORIGIN, f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
+
+REMADE = ("branch.yaml", "dvc.lock", "reports")
+"""What a promotion makes anew; everything else is the source's."""
+
+BUT_REMADE = (*arrivals.ALL_ELSE, *(f":(exclude){path}" for path in REMADE))
+
+
+def has_origin(git: Git) -> bool:
+    return ORIGIN in git.lines("remote")
+
+
+def fetch(git: Git) -> None:
+    """Learn what origin has, of every branch, also in a clone of one."""
+    if git.run("rev-parse", "--is-shallow-repository") == "true":
+        raise Refused(
+            "this clone is shallow, and a release needs its history: `git fetch --unshallow`"
+        )
+    if has_origin(git):
+        git.run(*FETCH)
+
+
+def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:
+    try:
+        fetch(git)
+    except GitError as error:
+        say(f"{error}; the branches of {ORIGIN} count as they were last seen")
+
+
+@dataclass(frozen=True)
+class Position:
+    """The last commit of an environment's branch, here and on origin; None where it has none."""
+
+    environment: str
+    here: str | None
+    there: str | None
+
+    @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.environment}"
+
+
+def position(git: Git, environment: str) -> Position:
+    """Where the branch is now; on origin, as of the last fetch."""
+    return Position(
+        environments.known(environment),
+        git.commit(f"refs/heads/{environment}"),
+        git.commit(f"refs/remotes/{ORIGIN}/{environment}"),
+    )
+
+
+def tip(git: Git, environment: str) -> str:
+    """The last commit of the environment's branch, here or on origin, whichever is ahead."""
+    return later(git, position(git, environment))
+
+
+def later(git: Git, position: Position) -> str:
+    """The commit of a position that is ahead. Raises Refused where there is none, or where they diverge."""
+    environment, here, there = position.environment, position.here, position.there
+    if here is None and there is None:
+        raise Refused(
+            f"there is no branch {environment!r}, here or on {ORIGIN}: `git branch {environment} COMMIT`"
+        )
+    if here is None or there is None:
+        return here or there or ""
+    if is_ancestor(git, here, there):
+        return there
+    if is_ancestor(git, there, here):
+        return here
+    raise Refused(
+        f"{environment} and {ORIGIN}/{environment} have diverged: "
+        f"`git switch {environment} && git pull --rebase`, then again"
+    )
+
+
+def catch_up(git: Git, position: Position) -> Position:
+    """Moves the branch here to where origin already is, as after a release that was cut short."""
+    here, there = position.here, position.there
+    if not (here and there) or here == there or not is_ancestor(git, here, there):
+        return position
+    try:
+        git.run("update-ref", "-m", f"catch up with {ORIGIN}", position.ref, there, here)
+    except GitError as error:
+        raise Refused(f"{position.environment} moved meanwhile: {error}. Run it again") from error
+    return replace(position, here=there)
+
+
+def is_ancestor(git: Git, old: str, new: str) -> bool:
+    return git.succeeds("merge-base", "--is-ancestor", old, new)
+
+
+def refuse_uncommitted(git: Git, source: str) -> None:
+    if git.branch() != source:
+        return
+    if changed := git.lines("status", "--porcelain"):
+        names = ", ".join(line[3:] for line in changed[:5])
+        raise Refused(
+            f"{source} has uncommitted work: {names}{' ...' if len(changed) > 5 else ''}: commit it "
+            "(`git add -A && git commit`) or stash it"
+        )
+
+
+def refuse_empty(git: Git, source: str, commit: str) -> None:
+    if git.read(commit, lockfile.LOCK) is None:
+        first = source == environments.CHAIN[0]
+        cure = f"on {source}, `mlops repro` and commit" if first else f"`mlops promote {source}`"
+        raise Refused(f"{source} has made no model yet: {cure}, then again")
+
+
+def refuse_checked_out(git: Git, environment: str) -> None:
+    where = ""
+    for line in git.lines("worktree", "list", "--porcelain"):
+        if line.startswith("worktree "):
+            where = line.removeprefix("worktree ")
+        if line == f"branch refs/heads/{environment}":
+            raise Refused(
+                f"{environment} is checked out in {where}, and would move under your feet: "
+                f"`git -C {where} switch {environments.CHAIN[0]}`, then again"
+            )
+
+
+def refuse_lacking(git: Git, environment: str, target: str, source: str) -> None:
+    """Commits of the target that a promotion would undo, unless the source has picked them."""
+    if lacking := lacked(git, target, source):
+        listed = "\n  ".join(git.run("log", "-1", "--format=%h %s", commit) for commit in lacking)
+        picks = " ".join(commit[:7] for commit in lacking)
+        first = environments.CHAIN[0]
+        raise Refused(
+            f"{environment} has changes that {environments.upstream(environment)} lacks, and a "
+            f"promotion would undo:\n  {listed}\nbring them to {first}: "
+            f"`git switch {first} && git cherry-pick -x {picks}`, then promote from there on"
+        )
+
+
+def lacked(git: Git, target: str, source: str) -> list[str]:
+    """The target's own changes, oldest first. What promotions make anew is none."""
+    own = own_changes(git, target, source)
+    if own and (same := last_without_any(git, target, source)):
+        own = own_changes(git, target, source, f"^{same}")
+    picks = ("--fixed-strings", "--grep=(cherry picked from commit ", "--format=%b")
+    picked = git.run("log", *picks, source) if own else ""
+    return [commit for commit in own if f"(cherry picked from commit {commit})" not in picked]
+
+
+def own_changes(git: Git, target: str, source: str, *but: str) -> list[str]:
+    return git.lines(
+        "rev-list", "--no-merges", "--reverse", "--cherry-pick", "--right-only",
+        f"{source}...{target}", *but, "--", *BUT_REMADE,
+    )  # fmt: skip
+
+
+def last_without_any(git: Git, target: str, source: str) -> str | None:
+    """The last commit of the target that was a commit of the source and nothing else, the remade aside:
+    a promotion, or a merge by hand."""
+    for line in git.lines("rev-list", "--first-parent", "--merges", "--parents", target):
+        merge, _, *merged = line.split()
+        if any(is_ancestor(git, each, source) and holds(git, merge, each) for each in merged):
+            return merge
+    return None
+
+
+def changes(git: Git, old: str, new: str) -> list[str]:
+    """A line for each change from `old` to `new`, newest first."""
+    return git.lines("log", "--no-merges", "--format=%h %s", f"{old}..{new}", "--", *BUT_REMADE)
+
+
+def holds(git: Git, target: str, source: str) -> bool:
+    """Whether the target is what a promotion of the source would make it, the remade aside."""
+    return is_ancestor(git, source, target) and git.succeeds(
+        "diff", "--quiet", source, target, "--", *BUT_REMADE
+    )

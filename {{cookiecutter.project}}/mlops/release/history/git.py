@@ -1,0 +1,120 @@
+"""Git, as commands in one working tree."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+from subprocess import PIPE
+
+from mlops.release import child_environment
+from mlops.release.errors import GitError
+
+
+class Git:
+    """Runs Git in the working tree at `root`; a command that fails raises GitError."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def here(cls) -> "Git":
+        """Git in the working tree that holds the current directory."""
+        here = cls(Path.cwd())
+        if not here.succeeds("rev-parse", "--show-toplevel"):
+            raise GitError(f"{here.root} is in no Git repository: `cd` into your project")
+        return cls(Path(here.run("rev-parse", "--show-toplevel")))
+
+    def run(self, *arguments: str, given: str | None = None) -> str:
+        """What the command printed, without its last newline; `given` is its standard input."""
+        return self.raw(*arguments, given=given).decode().removesuffix("\n")
+
+    def lines(self, *arguments: str) -> list[str]:
+        return self.run(*arguments).splitlines()
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Whether the command ended with 0; for questions such as `merge-base --is-ancestor`."""
+        return self._process(*arguments).returncode == 0
+
+    def branch(self) -> str | None:
+        """The branch checked out; None on a detached HEAD, and outside of any repository."""
+        found = self._process("symbolic-ref", "--quiet", "--short", "HEAD")
+        return found.stdout.decode().strip() or None
+
+    def commit(self, revision: str) -> str | None:
+        """The full hash of the commit that `revision` names, None where it names none."""
+        found = self._process("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        return found.stdout.decode().strip() or None
+
+    def read(self, revision: str, path: str) -> bytes | None:
+        """The bytes of `path` at `revision`, None where it is not there."""
+        found = self._process("cat-file", "blob", f"{revision}:{path}")
+        return found.stdout if found.returncode == 0 else None
+
+    def export(self, revision: str, paths: Sequence[str], folder: Path) -> None:
+        """Writes the paths, as they are at `revision`, into the folder."""
+        import zipfile
+
+        archive = self.raw("archive", "--format=zip", revision, "--", *paths)
+        with zipfile.ZipFile(BytesIO(archive)) as file:
+            file.extractall(folder)
+
+    @contextmanager
+    def transaction(self, updates: Sequence[str], reason: str) -> Iterator[None]:
+        """Locks refs, and moves them all when the block has ended well; otherwise none.
+
+        `updates` are lines of `git update-ref --stdin`. Raises GitError before the block runs where a
+        ref is not as its line expects, or is locked by another process of Git.
+        """
+        command = ["git", "update-ref", "-m", reason, "--stdin"]
+        with (
+            tempfile.TemporaryFile() as words,
+            subprocess.Popen(
+                command,
+                cwd=self.root,
+                env=child_environment.for_command(),
+                bufsize=0,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=words,
+            ) as process,
+        ):
+
+            def send(*lines: str) -> None:
+                """Git answers the last line once all of them hold."""
+                assert process.stdin
+                assert process.stdout
+                with suppress(BrokenPipeError):
+                    process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+                if f"{lines[-1]}: ok\n".encode() not in iter(process.stdout.readline, b""):
+                    words.seek(0)
+                    raise GitError(
+                        f"git update-ref: {words.read().decode(errors='replace').strip()}"
+                    )
+
+            send("start", *updates, "prepare")
+            yield
+            send("commit")
+
+    def raw(self, *arguments: str, given: str | None = None) -> bytes:
+        process = self._process(*arguments, given=given)
+        if process.returncode:
+            words = process.stderr.decode(errors="replace").strip()
+            raise GitError(f"git {' '.join(arguments)}: {words or f'exit {process.returncode}'}")
+        return process.stdout
+
+    def _process(
+        self, *arguments: str, given: str | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(
+                ["git", *arguments],
+                cwd=self.root,
+                env=child_environment.for_command(),
+                input=given.encode() if given is not None else b"",
+                capture_output=True,
+                check=False,
+            )
+        except OSError as error:
+            raise GitError(f"cannot run git in {self.root}: {error}") from error

@@ -1,0 +1,189 @@
+"""Every model there ever was, read from Git's objects alone: released, committed, tried.
+
+A released model goes by its version. Any other that the branch of an environment or a saved experiment
+of DVC's has committed is a candidate, and goes by its hash.
+"""
+
+import json
+import re
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from mlops import environments
+from mlops.release.history import lock_merge, lockfile, objects, versions
+from mlops.release.history.branches import ORIGIN
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import BUNDLE, MODEL
+
+CANDIDATE = "candidate"
+METRICS = "reports/metrics.json"
+EXPERIMENTS = "refs/exps/??/*"
+"""DVC keeps an experiment as refs/exps/<2 and 38 digits of the commit it began from>/<name>."""
+
+PARAMETERS = re.compile(r"^    params:\n((?:      .*\n)+)", re.MULTILINE)
+OUTPUTS = re.compile(r"^    outs:\n((?:    .*\n)+)", re.MULTILINE)
+OUTPUT = re.compile(r"- path: (.+)\n      hash: md5\n      md5: (\S+)")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a dvc.lock says: the MD5 of each output, and the parameters of params.yaml, by block."""
+
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        """The MD5 of the model; empty where there is none."""
+        return self.outputs.get(MODEL, "")
+
+
+@dataclass(frozen=True)
+class State:
+    """A commit, what its dvc.lock says, and its reports/metrics.json."""
+
+    commit: str
+    made: Made
+    metrics: bytes
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model at the commit that its version points to, or else that had it first.
+
+    `metrics` are those of the test rows, `running` the environments that have it now.
+    """
+
+    name: str
+    commit: str
+    made: Made
+    metrics: Mapping[str, float | None]
+    running: tuple[str, ...]
+
+
+def every(git: Git) -> list[Model]:
+    """In the order in which they were committed."""
+    tips, released = tips_of_environments(git), releases(git)
+    commits = history(git, [*tips.values(), *released])
+    states = [state for state in states_of(git, commits) if state.made.model]
+    named = list(distinct(states, released))
+    current = running(states, tips, named)
+    return [
+        Model(
+            name,
+            state.commit,
+            state.made,
+            json.loads(state.metrics).get("test", {}),
+            tuple(environment for environment, model in current.items() if model == name),
+        )
+        for name, state in named
+    ]
+
+
+def tips_of_environments(git: Git) -> dict[str, str]:
+    """The commit of each branch of an environment, by ref; here and on origin."""
+    refs = [
+        f"refs/{place}/{environment}"
+        for place in ("heads", f"remotes/{ORIGIN}")
+        for environment in environments.CHAIN
+    ]
+    listed = git.lines("for-each-ref", "--format=%(refname) %(objectname)", *refs)
+    return dict(line.split() for line in listed)
+
+
+def releases(git: Git) -> dict[str, str]:
+    """The name of the version at each commit that has one."""
+    form = "--format=%(*objectname) %(refname:lstrip=2)"
+    tags = git.lines("for-each-ref", form, f"refs/tags/{versions.PREFIX}v*")
+    found = [(commit, versions.named(tag)) for commit, tag in (line.split(" ") for line in tags)]
+    return {commit: name for commit, name in found if commit and name}
+
+
+def history(git: Git, commits: Iterable[str]) -> list[str]:
+    """All that leads to the commits and to the experiments; none before what it grew from."""
+    given = "\n".join(commits) + "\n"
+    order = ("--date-order", "--reverse")
+    return git.run("rev-list", *order, f"--glob={EXPERIMENTS}", "--stdin", given=given).splitlines()
+
+
+def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
+    """The state at each commit that holds a dvc.lock."""
+    paths = (lockfile.LOCK, METRICS)
+    blobs = objects.read(git, [f"{commit}:{path}" for commit in commits for path in paths])
+    known: dict[str, Made] = {}
+    for commit, lock, metrics in zip(commits, blobs, blobs, strict=False):
+        if lock:
+            if lock.hash not in known:
+                known[lock.hash] = made_in(lock.content)
+            yield State(commit, known[lock.hash], metrics.content if metrics else b"{}")
+
+
+def made_in(lock: bytes) -> Made:
+    """What the file says; nothing where it is no YAML, as a conflict that was committed as it stood.
+
+    Reads the few lines that matter, as DVC writes them; any reader of YAML takes ten times as long.
+    """
+    try:
+        entries = lock_merge.parse(lock.decode()).values()
+    except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
+        return made_in_another_layout(lock)
+    outputs = [
+        out for entry in entries for text in OUTPUTS.findall(entry) for out in OUTPUT.findall(text)
+    ]
+    parameters = [parsed(text) for entry in entries for text in PARAMETERS.findall(entry)]
+    return Made(
+        dict(outputs), dict(ChainMap(*(each.get("params.yaml", {}) for each in parameters)))
+    )
+
+
+def made_in_another_layout(lock: bytes) -> Made:
+    """The same of a file that somebody has edited: with a comment, or a blank line."""
+    try:
+        entries = (yaml.load(lock, yaml.CSafeLoader).get("stages") or {}).values()
+        outputs = {out["path"]: out["md5"] for each in entries for out in each.get("outs", [])}
+        parameters = [each.get("params", {}).get("params.yaml", {}) for each in entries]
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        return Made({}, {})
+    return Made(outputs, dict(ChainMap(*parameters)))
+
+
+@cache
+def parsed(parameters: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = yaml.load(parameters, yaml.CSafeLoader)
+    return found
+
+
+def distinct(states: Sequence[State], released: Mapping[str, str]) -> Iterator[tuple[str, State]]:
+    """Every version, and every other model where it came up first."""
+    seen = {state.made.model for state in states if state.commit in released}
+    for state in states:
+        if state.commit in released:
+            yield released[state.commit], state
+        elif state.made.model not in seen:
+            seen.add(state.made.model)
+            yield f"{CANDIDATE} {state.made.model[:7]}", state
+
+
+def running(
+    states: Sequence[State], tips: Mapping[str, str], named: Sequence[tuple[str, State]]
+) -> dict[str, str]:
+    """The name of the model that each environment has now, here or on origin, the later commit."""
+    current = {
+        ref.rpartition("/")[2]: name_of(state.made, named)
+        for state in states
+        for ref, commit in tips.items()
+        if commit == state.commit
+    }
+    return {name: current[name] for name in environments.CHAIN if name in current}
+
+
+def name_of(made: Made, named: Sequence[tuple[str, State]]) -> str:
+    """The model by its bundle; or else, where only what is around it changed, the latest one."""
+    same = [(name, state.made) for name, state in named if state.made.model == made.model]
+    exact = [name for name, other in same if other.outputs.get(BUNDLE) == made.outputs.get(BUNDLE)]
+    return (exact or [name for name, _ in same])[-1]

@@ -1,0 +1,47 @@
+"""Many of Git's objects by one process."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from threading import Thread
+from typing import IO, NamedTuple
+
+from mlops.release import child_environment
+from mlops.release.history.git import Git
+
+
+class Blob(NamedTuple):
+    hash: str
+    content: bytes
+
+
+def read(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
+    """What each name, as `COMMIT:PATH`, stands for, in their order; None where it is not there."""
+    with subprocess.Popen(
+        ["git", "cat-file", "--batch", "--buffer"],
+        cwd=git.root,
+        env=child_environment.for_command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        asking = Thread(target=ask, args=(process.stdin, names))
+        asking.start()
+        for _ in names:
+            yield answer(process.stdout)
+        asking.join()
+
+
+def ask(questions: IO[bytes], names: Sequence[str]) -> None:
+    """In a thread of its own: Git stops to listen while its answers are not read."""
+    with questions:
+        questions.writelines(f"{name}\n".encode() for name in names)
+
+
+def answer(answers: IO[bytes]) -> Blob | None:
+    words = answers.readline().split()
+    if words[-1] == b"missing":
+        return None
+    content = answers.read(int(words[-1]))
+    answers.read(1)
+    return Blob(words[0].decode(), content)

@@ -1,0 +1,124 @@
+"""Records: annotated tags `<environment>/<number>`, one for each release that happened.
+
+The tag points at the release's commit, from which everything that made it is reachable; its message
+is a title and, below it, the record as JSON.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from mlops import environments
+from mlops.errors import MlopsError
+from mlops.release.history import tags, versions
+from mlops.release.history.git import Git
+from mlops.release.history.tags import Tag
+
+NUMBER = "{environment}/{number:04d}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was released, from where, and how it was judged.
+
+    `answers` is what the version stands for, and `reason` why it has its number. `comparison` says
+    how the model stood against the champion, the one it replaced, or why the two could not be compared.
+    A rollback names in `restored` the promotion that it brought back, and says in `withdrew` what it took
+    away: the promotion's record, version and source_commit (None where only commits made by hand were
+    undone). `again` names the rollback that a promotion overruled.
+    """
+
+    environment: str
+    number: int
+    kind: Literal["promotion", "rollback"]
+    source: str
+    source_commit: str
+    version: str
+    reason: str
+    answers: Mapping[str, Any]
+    bundle: str
+    metrics: Mapping[str, Any]
+    gate: Mapping[str, Any]
+    comparison: Mapping[str, Any] | None
+    milliseconds: float | None
+    megabytes: float
+    memory_megabytes: float | None = None
+    restored: str | None = None
+    withdrew: Mapping[str, str] | None = None
+    rollback_reason: str | None = None
+    again: str | None = None
+
+    @property
+    def in_effect(self) -> str:
+        """The name of the promotion that an environment holds under this record."""
+        return self.restored or self.name
+
+    @property
+    def name(self) -> str:
+        return NUMBER.format(environment=self.environment, number=self.number)
+
+    @property
+    def model(self) -> str:
+        """The MD5 of the model."""
+        return str(self.answers["model"])
+
+    @property
+    def title(self) -> str:
+        if self.restored:
+            return f"{self.name}: {self.version}, rolled back to {self.restored}"
+        return f"{self.name}: {self.version}, from {self.source} {self.source_commit[:7]}"
+
+    def message(self) -> str:
+        return tags.message(self.title, asdict(self))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record as it is kept: with the commit it points at, and who made it, when (ISO 8601)."""
+
+    record: Record
+    commit: str
+    author: str
+    when: str
+
+
+def of(git: Git, environment: str) -> list[Kept]:
+    """The records of an environment, oldest first."""
+    found = tags.matching(git, f"{environments.known(environment)}/[0-9]*")
+    kept = [Kept(read(tag), tag.commit, tag.author, tag.when) for tag in found]
+    return sorted(kept, key=lambda each: each.record.number)
+
+
+def read(tag: Tag) -> Record:
+    try:
+        return Record(**tag.content())
+    except TypeError as error:
+        raise MlopsError(
+            f"the record {tag.name} was written by another version of mlops ({error}): use the code "
+            f"of its commit, `git switch --detach {tag.name}`"
+        ) from error
+
+
+def next_number(git: Git, environment: str) -> int:
+    kept = latest(git, environment)
+    return kept.record.number + 1 if kept else 1
+
+
+def latest(git: Git, environment: str) -> Kept | None:
+    kept = of(git, environment)
+    return kept[-1] if kept else None
+
+
+def find(git: Git, environment: str, name: str) -> Kept:
+    """The record by its name (prod/0003), or the environment's latest record of a version."""
+    kept = of(git, environment)
+    wanted = versions.named(name)
+    for candidate in reversed(kept):
+        if name == candidate.record.name or wanted == candidate.record.version:
+            return candidate
+    known = ", ".join(f"{each.record.name} ({each.record.version})" for each in kept[-5:])
+    raise MlopsError(
+        f"{environment} has no record {name!r}; its last are {known}"
+        if known
+        else f"{environment} has no record yet"
+    )

@@ -1,0 +1,15 @@
+"""What people call a commit."""
+
+from mlops.errors import MlopsError
+from mlops.release.history import versions
+from mlops.release.history.git import Git
+
+
+def commit_of(git: Git, revision: str) -> str:
+    """The commit of a version (v1.2.0), a branch, here or on origin, or any other revision."""
+    name = versions.named(revision)
+    known = [f"refs/tags/{versions.PREFIX}{name}"] if name else []
+    for candidate in (*known, revision, f"origin/{revision}"):
+        if commit := git.commit(candidate):
+            return commit
+    raise MlopsError(f"{revision!r} names no version, branch, tag or commit of this repository")

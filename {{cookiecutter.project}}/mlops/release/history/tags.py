@@ -1,0 +1,52 @@
+"""Annotated tags whose message is a title and, below it, a JSON object."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlops.errors import MlopsError
+from mlops.release.history.git import Git
+
+FIELDS = (
+    "%(refname:strip=2)%00%(*objectname)%00%(taggername) %(taggeremail)%00%(taggerdate:iso-strict)"
+)
+
+
+@dataclass(frozen=True)
+class Tag:
+    """With the commit it points at, and who made it, when (ISO 8601)."""
+
+    name: str
+    commit: str
+    author: str
+    when: str
+    message: str
+
+    def content(self) -> Mapping[str, Any]:
+        try:
+            return in_message(self.message)
+        except ValueError as error:
+            raise MlopsError(
+                f"the tag {self.name} was not written by mlops: {error}. If it is yours, give it "
+                f"another name: `git tag NAME {self.name} && git tag --delete {self.name}`"
+            ) from error
+
+
+def in_message(message: str) -> Mapping[str, Any]:
+    """The JSON object below a title; ValueError where there is none."""
+    content = json.loads(message.partition("\n\n")[2])
+    if not isinstance(content, dict):
+        raise ValueError("its message holds no JSON object")
+    return content
+
+
+def message(title: str, content: Mapping[str, Any]) -> str:
+    return f"{title}\n\n{json.dumps(content, indent=1)}\n"
+
+
+def matching(git: Git, pattern: str) -> list[Tag]:
+    """The tags of a pattern, such as model@v*, by name."""
+    form = f"--format={FIELDS}%00%(contents)%01"
+    listed = git.run("for-each-ref", "--sort=refname", form, f"refs/tags/{pattern}")
+    return [Tag(*entry.lstrip("\n").split("\0")) for entry in listed.split("\1")[:-1]]

@@ -1,0 +1,125 @@
+"""Versions: tags `model@v<major>.<minor>.<patch>`, in GTO's grammar.
+
+A version is what answers: model, input schema, serving code and serving libraries. Major: the input
+schema breaks clients. Minor: another model. Patch: the same model with anything else changed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlops.release.history import lockfile, tags
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import SCHEMA
+
+PREFIX = "model@"
+PATTERN = re.compile(r"(?:model@)?(v\d+\.\d+\.\d+)")
+FIRST = (1, 0, 0)
+
+ONCE = {"extra_column": "error"}
+"""The policy from before schemas named one: all else was answered."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What answers, by hash, and the contract with its clients."""
+
+    model: str
+    schema: str
+    serving: str
+    libraries: str
+    contract: Mapping[str, Any]
+
+    @classmethod
+    def at(cls, git: Git, commit: str, schema: Mapping[str, Any]) -> "Answers":
+        made = lockfile.stages(git, commit)
+        return cls(
+            model=lockfile.made(made, "models/model.onnx"),
+            schema=lockfile.made(made, SCHEMA),
+            serving=git.run("rev-parse", f"{commit}:mlops"),
+            libraries=git.run("rev-parse", f"{commit}:requirements/serve.txt"),
+            contract={
+                "columns": {column["name"]: column["type"] for column in schema["columns"]},
+                "target": schema["target"],
+                "classes": schema["classes"],
+                "policy": schema.get("policy", ONCE),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Version:
+    number: tuple[int, int, int]
+    answers: Answers
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return "v{}.{}.{}".format(*self.number)
+
+    @property
+    def tag(self) -> str:
+        return PREFIX + self.name
+
+    def message(self) -> str:
+        content = {"version": self.name, "reason": self.reason, "answers": asdict(self.answers)}
+        return tags.message(f"{self.tag}: {self.reason}", content)
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> "Version":
+        """The version of a record, or of its own tag."""
+        major, minor, patch = map(int, content["version"].removeprefix("v").split("."))
+        return cls((major, minor, patch), Answers(**content["answers"]), content["reason"])
+
+
+def named(text: str) -> str | None:
+    """The name of the version that `text`, v1.2.0 or model@v1.2.0, means; None for anything else."""
+    found = PATTERN.fullmatch(text)
+    return found[1] if found else None
+
+
+def every(git: Git) -> list[Version]:
+    """All versions, lowest number first."""
+    found = [Version.read(tag.content()) for tag in tags.matching(git, f"{PREFIX}v*")]
+    return sorted(found, key=lambda version: version.number)
+
+
+def version_of(answers: Answers, known: list[Version]) -> Version:
+    """The version that answers so: a known one, or the next."""
+    for version in known:
+        if version.answers == answers:
+            return version
+    if not known:
+        return Version(FIRST, answers, "the first")
+    latest = known[-1]
+    major, minor, patch = latest.number
+    if broken := list(breaks(latest.answers.contract, answers.contract)):
+        return Version((major + 1, 0, 0), answers, f"breaks clients: {'; '.join(broken)}")
+    if answers.model != latest.answers.model:
+        return Version((major, minor + 1, 0), answers, "another model")
+    changed = [
+        name for name in ("schema", "serving", "libraries")
+        if getattr(answers, name) != getattr(latest.answers, name)
+    ]  # fmt: skip
+    reason = f"the same model, other {' and '.join(changed)}"
+    return Version((major, minor, patch + 1), answers, reason)
+
+
+def breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Why a client of the old contract would fail under the new one."""
+    before, after = old["columns"], new["columns"]
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            yield f"column {name!r} is gone"
+        elif name not in before:
+            yield f"column {name!r} is needed"
+        elif before[name] != after[name]:
+            yield f"column {name!r} was {before[name]} and is {after[name]}"
+    for key in ("target", "classes"):
+        if old[key] != new[key]:
+            yield f"{key} was {old[key]} and is {new[key]}"
+    earlier = old.get("policy", ONCE)
+    for name, severity in sorted(new.get("policy", ONCE).items()):
+        if severity == "error" and earlier.get(name) != "error":
+            yield f"{name} was answered and is refused"

@@ -1,0 +1,83 @@
+"""Where each environment stands, read from Git's objects."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlops import environments
+from mlops.release.follow import running
+from mlops.release.history import arrivals, lockfile, records, withdrawals
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import MODEL
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything but the environment is None where nothing was made yet.
+
+    `version` and `record` are those of the branch's last commit, None where that is no release.
+    `serving` is what a `mlops serve` of this machine answers with, and what it refused. `rolled_back`
+    says from what to what the environment was rolled back, by whom and why, None where it was not.
+    """
+
+    environment: str
+    commit: str | None = None
+    when: str | None = None
+    version: str | None = None
+    record: str | None = None
+    model: str | None = None
+    accuracy: float | None = None
+    false_positive_percent: float | None = None
+    gate_passed: bool | None = None
+    serving: str | None = None
+    rolled_back: str | None = None
+
+
+def of_every_environment(git: Git) -> list[Status]:
+    return [status(git, environment) for environment in environments.CHAIN]
+
+
+def status(git: Git, environment: str) -> Status:
+    tip = git.commit(f"refs/heads/{environment}") or git.commit(
+        f"refs/remotes/origin/{environment}"
+    )
+    if tip is None:
+        return Status(environment)
+    commit = arrivals.release_of(git, tip)
+    test = report(git, commit, "metrics").get("test", {})
+    kept = records.of(git, environment)
+    record = kept[-1].record if kept and kept[-1].commit == commit else None
+    return Status(
+        environment,
+        commit=commit[:7],
+        version=record.version if record else None,
+        record=record.name if record else None,
+        when=git.run("log", "-1", "--format=%cd", "--date=format:%Y-%m-%d %H:%M", commit),
+        model=lockfile.output(lockfile.stages(git, commit), MODEL),
+        accuracy=test.get("accuracy"),
+        false_positive_percent=test.get("false_positive_percent"),
+        gate_passed=report(git, commit, "gate").get("passed"),
+        serving=serving(git, environment),
+        rolled_back=withdrawals.sentence(kept[-1]) if record and record.restored else None,
+    )
+
+
+def serving(git: Git, environment: str) -> str | None:
+    model = running.model(git, environment)
+    if model is None:
+        return None
+    told = named(model)
+    if refused := model.get("refused"):
+        told += f", refused {named(refused)}: {refused['reason'].splitlines()[0]}"
+    return told
+
+
+def named(model: Mapping[str, Any]) -> str:
+    """The version, or the commit of what has none; of a branch that has diverged there is neither."""
+    return model["version"] or (model["commit"] or "")[:7] or "its branch"
+
+
+def report(git: Git, commit: str, name: str) -> dict[str, Any]:
+    content = git.read(commit, f"reports/{name}.json")
+    return json.loads(content) if content else {}

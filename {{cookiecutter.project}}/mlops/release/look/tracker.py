@@ -1,0 +1,191 @@
+"""`mlops tracker`: a row for every model: what made it, how good it is, where it runs."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlops.errors import MlopsError
+from mlops.release.history import models
+from mlops.release.history.git import Git
+from mlops.release.history.models import Model
+from mlops.release.history.outputs import TESTING, TRAINING, VALIDATION
+
+Cell = str | float | None
+Row = Mapping[str, Cell]
+"""A cell for each of COLUMNS, then for each other metric of the test rows, then `commit` and `md5`."""
+
+COLUMNS = {
+    "model": "Model",
+    "architecture": "Code (architecture)",
+    "dataset": "Dataset",
+    "training": "Data (training)",
+    "validation": "Data (validation)",
+    "parameters": "Other parameters",
+    "testing": "Data (testing)",
+    "accuracy": "Accuracy",
+    "false_positive_percent": "% False positives",
+    "running": "running in",
+}
+LESS_IS_BETTER = re.compile(r"log_loss|brier|.*_percent")
+MOST_CHOICES = 12
+
+
+class Numbers:
+    """Names what it has not met before 1.0, 1.1, 1.2, ..., in each column from 1.0 on."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, dict[str, str]] = {}
+
+    def of(self, column: str, key: str | None) -> str | None:
+        if key is None:
+            return None
+        names = self._names.setdefault(column, {})
+        return names.setdefault(key, f"1.{len(names)}")
+
+
+def rows(git: Git) -> list[Row]:
+    """A row for every model, in the order in which they were committed."""
+    numbers = Numbers()
+    found = [row(model, numbers) for model in models.every(git)]
+    if not found:
+        raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
+    return found
+
+
+def row(model: Model, numbers: Numbers) -> Row:
+    prepare, train = (block(model.made.parameters, name) for name in ("prepare", "train"))
+    architecture, outputs = train.get("architecture"), model.made.outputs
+    return {
+        "model": model.name,
+        "architecture": text(architecture),
+        "dataset": text(prepare.get("dataset")),
+        "training": numbers.of("training", outputs.get(TRAINING)),
+        "validation": numbers.of("validation", outputs.get(VALIDATION)),
+        "parameters": numbers.of(f"parameters of {architecture}", other_parameters(prepare, train)),
+        "testing": numbers.of("testing", outputs.get(TESTING)),
+        "accuracy": model.metrics.get("accuracy"),
+        "false_positive_percent": model.metrics.get("false_positive_percent"),
+        "running": ", ".join(model.running) or None,
+        **{name: value for name, value in model.metrics.items() if name not in COLUMNS},
+        "commit": model.commit,
+        "md5": model.made.model,
+    }
+
+
+def other_parameters(prepare: Mapping[str, Any], train: Mapping[str, Any]) -> str:
+    """What the blocks `prepare` and `train` of params.yaml say beside the dataset and architecture.
+
+    Of the hyperparameters only those of the chosen architecture count, and so their versions are
+    numbered within each architecture: 1.1 of random_forest is its second set. The environment's share
+    of the data is none of them; it shows in the data.
+    """
+    chosen = block(block(train, "architectures"), train.get("architecture"))
+    return json.dumps(
+        [{**prepare, "dataset": None}, {**train, "architectures": chosen}], default=str
+    )
+
+
+def block(parameters: Mapping[str, Any], name: object) -> Mapping[str, Any]:
+    """Empty where an older commit had none, or something else in its place."""
+    found = parameters.get(str(name))
+    return found if isinstance(found, Mapping) else {}
+
+
+def text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def where(rows: Sequence[Row], condition: str) -> list[Row]:
+    """The rows that hold to COLUMN=VALUE; refused where none does."""
+    column, equals, value = condition.partition("=")
+    if not equals:
+        raise MlopsError(f"{condition!r} is no condition: say COLUMN=VALUE")
+    refuse_unknown(column, rows)
+    kept = [row for row in rows if value in values(row, column)]
+    if not kept:
+        known = sorted({each for row in rows for each in values(row, column)}, key=natural)
+        more = " ..." if len(known) > MOST_CHOICES else ""
+        choices = ", ".join(known[:MOST_CHOICES]) + more
+        raise MlopsError(f"no such model has {column} {value!r}; there are {choices}")
+    return kept
+
+
+def values(row: Row, column: str) -> list[str]:
+    """A model may run in more than one environment."""
+    return str(row.get(column)).split(", ") if row.get(column) is not None else []
+
+
+def ordered(rows: Sequence[Row], column: str) -> list[Row]:
+    """By a metric the best first, by another column upwards; rows without a value last."""
+    refuse_unknown(column, rows)
+    present = [row for row in rows if row.get(column) is not None]
+    absent = [row for row in rows if row.get(column) is None]
+    downwards = column in metrics_of(rows) and not LESS_IS_BETTER.fullmatch(column)
+    return sorted(present, key=lambda row: natural(row[column]), reverse=downwards) + absent
+
+
+def metrics_of(rows: Sequence[Row]) -> list[str]:
+    return [name for name in names(rows) if any(isinstance(row.get(name), float) for row in rows)]
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """Of every column that some row has."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def refuse_unknown(column: str, rows: Sequence[Row]) -> None:
+    if column not in names(rows):
+        raise MlopsError(f"{column!r} is no column; it is one of {', '.join(names(rows))}")
+
+
+def natural(cell: Cell) -> list[Any]:
+    """v1.10.0 after v1.9.0."""
+    if not isinstance(cell, str):
+        return [cell]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", cell)]
+
+
+def headings(sort: str | None = None) -> dict[str, str]:
+    """COLUMNS; what the rows are sorted by, where it is none of them, goes before the last."""
+    *first, last = COLUMNS.items()
+    extra = [(sort, sort)] if sort and sort not in COLUMNS else []
+    return dict([*first, *extra, last])
+
+
+def shown(row: Row, column: str) -> str:
+    cell = row.get(column)
+    if isinstance(cell, float):
+        return f"{cell:.2f}" if column.endswith("_percent") else f"{cell:.4f}"
+    return "-" if cell is None else str(cell)
+
+
+def as_text(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    """Headings take two lines, which keeps the rows short."""
+    headings = [heading.rpartition(" ") for heading in columns.values()]
+    cells = [[shown(row, name) for name in columns] for row in rows]
+    grid = [[first for first, _, _ in headings], [last for _, _, last in headings], *cells]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    grid.insert(2, ["-" * width for width in widths])
+    lines = (map(str.ljust, line, widths) for line in grid)
+    return "".join("  ".join(line).rstrip() + "\n" for line in lines)
+
+
+def as_markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    lines = [columns.values(), ["---"] * len(columns)]
+    lines += [[shown(row, name).replace("|", r"\|") for name in columns] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, names(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""Places to work in: working trees, locks, processes, environments."""

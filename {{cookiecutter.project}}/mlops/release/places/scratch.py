@@ -1,0 +1,68 @@
+"""Folders of ours under .dvc/tmp. Each is locked while a process uses it; the lock ends with it."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from mlops.errors import MlopsError
+
+
+@contextmanager
+def held(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Nobody else holds the folder meanwhile, or only those who share it; waits for that."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    if not lock_of(folder).exists():
+        return False
+    try:
+        locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB).close()
+    except BlockingIOError:
+        return True
+    return False
+
+
+def remove(folder: Path) -> None:
+    """With its lock, once no other process holds it."""
+    with held(folder):
+        remove_held(folder)
+
+
+def remove_if_free(folder: Path) -> None:
+    with suppress(BlockingIOError), locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        remove_held(folder)
+
+
+def remove_held(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise MlopsError(f"{folder} can't be removed ({error}): remove it by hand") from error
+    lock_of(folder).unlink()
+
+
+def locked(folder: Path, how: int) -> IO[str]:
+    """The lock's file; another process may have removed it with its folder before we had it."""
+    while True:
+        file = lock_of(folder).open("w")
+        try:
+            fcntl.flock(file, how)
+            if os.path.samestat(os.fstat(file.fileno()), lock_of(folder).stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            file.close()
+            raise
+        file.close()
+
+
+def lock_of(folder: Path) -> Path:
+    return folder.parent / f"{folder.name}.lock"

@@ -1,0 +1,69 @@
+"""The locked libraries of a commit, in a virtual environment of their own.
+
+It is kept under .dvc/tmp by the hash of the locks and the version of Python, so that the next one to
+ask for the same finds it ready.
+"""
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlops.errors import MlopsError
+from mlops.release import child_environment
+from mlops.release.history.git import Git
+from mlops.release.places import process, scratch
+
+FOLDER = Path(".dvc/tmp/venvs")
+LOCKS = "requirements"
+INSTALL = "install.py"
+COMPLETE = "complete"
+
+
+@contextmanager
+def of(git: Git, commit: str, tree: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """The directory of the environment for `commit`, whose working tree is `tree`."""
+    folder = git.root / FOLDER / name(git, commit)
+    with scratch.held(folder):
+        if not (folder / COMPLETE).exists():
+            install(folder, tree, say)
+    with scratch.held(folder, shared=True):
+        yield folder
+
+
+def locks(folder: Path) -> str:
+    """Git's hash of the locks that the environment was made of."""
+    return folder.name.partition("-")[0]
+
+
+def name(git: Git, commit: str) -> str:
+    for path in (LOCKS, INSTALL):
+        if not git.succeeds("cat-file", "-e", f"{commit}:{path}"):
+            raise MlopsError(
+                f"{commit[:7]} has no {path}, so that its libraries are not known: only commits "
+                "since this project began to lock them can be run again"
+            )
+    return f"{git.run('rev-parse', f'{commit}:{LOCKS}')}-{platform.python_version()}"
+
+
+def install(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    command = (sys.executable, INSTALL, "--venv", folder, "--no-project")
+    try:
+        process.run(command, tree, child_environment.for_installer(), say)
+    except subprocess.CalledProcessError as error:
+        raise MlopsError(
+            f"its libraries can't be installed with Python {platform.python_version()}: "
+            f"{process.last_words(error)}\nthey come from a package index, which must be in reach "
+            "and still have the versions of requirements/: see to that, then again"
+        ) from error
+    (folder / COMPLETE).touch()
+
+
+def inside(folder: Path, tree: Path) -> dict[str, str]:
+    """The variables of a shell that has activated the environment and stands in `tree`."""
+    variables = child_environment.for_python(tree, programs=folder / "bin")
+    return {**variables, "VIRTUAL_ENV": str(folder)}

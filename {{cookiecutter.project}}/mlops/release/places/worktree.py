@@ -1,0 +1,77 @@
+"""A temporary working tree of its own, so that a release never touches the user's."""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlops.errors import MlopsError, Refused
+from mlops.release.history.git import Git
+from mlops.release.places import scratch
+
+FOLDER = Path(".dvc/tmp/release")
+MANY = Path(".dvc/tmp/trees")
+LITTLE = 1_000_000  # bytes
+
+
+@contextmanager
+def one_release_at_a_time(git: Git) -> Iterator[None]:
+    """Refuses a second release in the repository; the lock ends with its process."""
+    folder = Path(git.run("rev-parse", "--path-format=absolute", "--git-common-dir"))
+    with (folder / "mlops-release.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(
+                "another promotion or rollback is running in this repository: wait until it ends"
+            ) from None
+        with said_when_full(git.root):
+            yield
+
+
+@contextmanager
+def temporary(git: Git, commit: str, place: Path = FOLDER) -> Iterator[Git]:
+    """Git in a detached working tree at `commit`; one that a crash has left goes first."""
+    folder = git.root / place
+    remove(git, folder)
+    no_hooks = ("-c", f"core.hooksPath={os.devnull}")  # DVC's would check out every output
+    try:
+        with said_when_full(git.root):
+            git.run(*no_hooks, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+            yield Git(folder)
+    finally:
+        remove(git, folder)
+
+
+@contextmanager
+def said_when_full(root: Path) -> Iterator[None]:
+    """Of a full disk Git says "unable to write", and DVC blames its links."""
+    try:
+        yield
+    except MlopsError as error:
+        free = shutil.disk_usage(root).free
+        if free > LITTLE or "No space left" in str(error):
+            raise
+        raise type(error)(
+            f"{error}\nNo space left on the disk of {root}, {free} bytes: free some, then again"
+        ) from error
+
+
+@contextmanager
+def one_of_many(git: Git, commit: str) -> Iterator[Git]:
+    """As `temporary`, of which there is one; held as long as it is used."""
+    folder = git.root / MANY / secrets.token_hex(4)
+    with scratch.held(folder):
+        try:
+            with temporary(git, commit, folder) as tree:
+                yield tree
+        finally:
+            scratch.lock_of(folder).unlink()
+
+
+def remove(git: Git, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    git.run("worktree", "prune")

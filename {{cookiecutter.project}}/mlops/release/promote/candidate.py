@@ -1,0 +1,197 @@
+"""What a release would be, made in a working tree of its own by a process of its own.
+
+`python -m mlops.release.promote.candidate TREE HOME ANSWERS` opens DVC once, in the
+working tree TREE with the cache
+and remotes of HOME. Each line of standard input is a task, answered by a line to the file descriptor
+ANSWERS. When standard input closes, its process group is killed, whatever it is doing: no training
+survives the release it was for.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dvc.config import Config
+from dvc.repo import Repo
+
+from mlops import environments
+from mlops.errors import MlopsError, Refused
+from mlops.release.data import dvc, repro, store
+from mlops.release.history import lock_merge, lockfile
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import BUNDLE, TESTING
+from mlops.release.promote import rescoring
+from mlops.release.promote.rescoring import python
+
+
+def main(tree: Path, home: Path, answers: int) -> None:
+    tasks = received()
+    with os.fdopen(answers, "w", buffering=1) as file:
+        try:
+            with dvc.opened(tree, settings(home)) as repo:
+                for task in tasks:
+                    file.write(json.dumps(answered(repo, **json.loads(task))) + "\n")
+        except MlopsError as error:
+            file.write(json.dumps(told(error)) + "\n")
+
+
+def received() -> Iterator[str]:
+    """The tasks, until the parent says `end`; the group is killed when it ends without."""
+    lines: queue.Queue[str] = queue.Queue()
+
+    def watch() -> None:
+        with os.fdopen(os.dup(sys.stdin.fileno())) as stream:
+            for line in stream:
+                lines.put(line.strip())
+                if line.strip() == "end":
+                    return
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+    return iter(lines.get, "end")
+
+
+def answered(repo: Repo, task: str, **arguments: Any) -> dict[str, Any]:
+    try:
+        return {"answer": TASKS[task](repo, **arguments)}
+    except MlopsError as error:
+        return told(error)
+
+
+def told(error: MlopsError) -> dict[str, str]:
+    return {"error": str(error), "kind": type(error).__name__}
+
+
+def settings(home: Path) -> dict[str, Any]:
+    """DVC's settings of the working tree `home`, its paths made absolute, its cache shared."""
+    dvc_dir = home / ".dvc"
+    config = Config(str(dvc_dir))
+    cache = {"dir": str(dvc_dir / "cache"), **config["cache"]}
+    return {"core": config["core"], "cache": cache, "remote": config["remote"]}
+
+
+def make(repo: Repo, environment: str, target: str) -> list[str]:
+    """Run what differs in `environment`, after refusing a source that is not reproduced."""
+    tree = Path(repo.root_dir)
+    if store.has_remote(repo):
+        store.refuse_mistyped(repo)
+    source = Git(tree).run("rev-parse", "HEAD")
+    try:
+        restore(repo, source)
+    except MlopsError as error:
+        raise Refused(str(error)) from error
+    refuse_unreproduced(repo, environments.of(tree))
+    (tree / environments.FILE).write_text(f"environment: {environment}\n")
+    begin_from_target(Git(tree), source, target)
+    done = repro.reproduce(repo)
+    whole = lockfile.carried(Git(tree), source).values()
+    outs = {
+        out.hash_info.value
+        for out in repo.index.outs
+        if out.use_cache and not out.stage.is_data_source
+    }
+    store.refuse_damaged(repo, outs - {*whole})
+    return done
+
+
+def begin_from_target(git: Git, source: str, target: str) -> None:
+    """Where the source has not changed an entry since the target last had it, take the target's.
+
+    It names the runs of the target's environment, so that DVC need not restore each of them. An entry
+    that is not up to date here is found so by DVC, as any other. A dvc.lock with a comment, or in any
+    other layout that the merge driver does not know, is left as it is: DVC restores each run.
+    """
+    if git.read(target, lockfile.LOCK) is None:
+        return
+    commits = (git.run("merge-base", source, target), target, source)
+    try:
+        before, ours, theirs = (
+            lock_merge.parse((git.read(commit, lockfile.LOCK) or b"").decode())
+            for commit in commits
+        )
+    except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
+        return
+    kept = {
+        name: ours[name] for name in ours if name in theirs and before.get(name) == theirs[name]
+    }
+    (git.root / lockfile.LOCK).write_text(lock_merge.render({**theirs, **kept}))
+    for name, entry in lockfile.stages(git, target).items():
+        for out in entry.get("outs", []) if name in kept else []:
+            if (report := git.read(target, out["path"])) is not None:
+                (git.root / out["path"]).write_bytes(report)
+
+
+def refuse_unreproduced(repo: Repo, source: str) -> None:
+    cure = f"on {source}, `mlops repro` and commit, then again"
+    if doubtful := dvc.unattested(repo):
+        raise Refused(f"{source}: no run attests dvc.lock's {', '.join(doubtful)}: {cure}")
+    if stale := repro.unreproduced(repo):
+        raise Refused(f"{source} is not reproduced; not up to date: {', '.join(stale)}: {cure}")
+
+
+def compare(repo: Repo, champion: str) -> dict[str, Any]:
+    """How the model of the tree stands against the one that the commit `champion` deployed."""
+    tree = Path(repo.root_dir)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        try:
+            rescoring.lay_out(repo, champion, place)
+            scores = rescoring.scores(place, tree / TESTING)
+            result: dict[str, Any] = json.loads(python("mlops.compare", scores, cwd=tree))
+        except subprocess.CalledProcessError as error:
+            return {"incomparable": rescoring.reason(error)}
+        except MlopsError as lost:
+            return {"incomparable": str(lost)}
+        return result
+
+
+def measure(repo: Repo) -> dict[str, float]:
+    """What the bundle of the tree costs: milliseconds for one row, megabytes, megabytes of memory."""
+    measured: dict[str, float] = json.loads(
+        python("mlops.contract.measure", BUNDLE, cwd=Path(repo.root_dir))
+    )
+    return measured
+
+
+def push(repo: Repo, commits: list[str]) -> bool:
+    """Send what the dvc.lock of each commit names; False where there is no remote."""
+    if not store.has_remote(repo):
+        return False
+    git = Git(Path(repo.root_dir))
+    for commit in commits:
+        store.push(
+            repo, lockfile.carried(git, commit).values(), lockfile.stages(git, commit).values()
+        )
+    return True
+
+
+def restore(repo: Repo, commit: str) -> int:
+    """Make sure that every output of `commit` can be had, byte for byte; how many there are."""
+    git = Git(Path(repo.root_dir))
+    names = lockfile.carried(git, commit).values()
+    if lost := store.mend(repo, names):
+        raise MlopsError(
+            f"{commit[:7]} cannot be restored: {', '.join(lost)} are neither whole in the cache nor "
+            "in the remote. `dvc push` them from a machine that has them, then again"
+        )
+    return len(names)
+
+
+TASKS: dict[str, Callable[..., Any]] = {
+    "make": make,
+    "compare": compare,
+    "measure": measure,
+    "push": push,
+    "restore": restore,
+}
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

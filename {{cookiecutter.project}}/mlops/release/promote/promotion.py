@@ -1,0 +1,278 @@
+"""Promotion: the target branch becomes its source but for the environment's name, gates permitting.
+
+What is promoted is made in a temporary working tree and committed as one commit with two parents,
+the target's last commit and the source. No text is merged. Data are sent first, then branch and tags
+move together. Until that moment nothing has changed; on any failure, nothing ever does.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlops import environments
+from mlops.errors import MlopsError, Refused
+from mlops.release.errors import StageFailed
+from mlops.release.history import arrivals, branches, lockfile, records, tags, versions, withdrawals
+from mlops.release.history.branches import Position
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import BUNDLE
+from mlops.release.history.records import Kept, Record
+from mlops.release.history.versions import Answers, Version
+from mlops.release.places import worktree
+from mlops.release.promote import publication
+from mlops.release.promote.worker import Worker, started
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be promoted where.
+
+    `start` is where the target's branch was before the work began, `target_commit` its last commit, and
+    `number` that of the record to be made. `withdrawals` are the rollbacks that stand.
+    `accepted` says why a missing comparison may be overlooked, `again` that a rollback may be overruled.
+    """
+
+    environment: str
+    source: str
+    source_commit: str
+    start: Position
+    target_commit: str
+    number: int
+    withdrawals: Sequence[Kept]
+    accepted: str | None = None
+    again: bool = False
+
+    @property
+    def record(self) -> str:
+        """The name of the record to be made."""
+        return records.NUMBER.format(environment=self.environment, number=self.number)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A release, made and judged, that no branch names yet."""
+
+    commit: str
+    record: Record
+
+
+def promote(
+    git: Git,
+    environment: str,
+    say: Say,
+    *,
+    accepted: str | None = None,
+    again: bool = False,
+    dry_run: bool = False,
+    as_proposal: bool = False,
+) -> Record | None:
+    """The record of the release; None where the target holds all of its source.
+
+    What a rollback has withdrawn is released only with `again`. Raises Refused, or StageFailed where a
+    stage or gate said no; then nothing has changed.
+    """
+    with worktree.one_release_at_a_time(git):
+        plan = planned(git, environment, accepted, again)
+        if branches.holds(git, plan.target_commit, plan.source_commit):
+            return record_merged_proposal(git, plan)
+        proposal = publication.proposal(git, plan.record) if as_proposal else None
+        refuse_withdrawn(plan, withdrawals.covering(plan.withdrawals, plan.source_commit))
+        say_what_comes_back(git, plan, say)
+        with (
+            worktree.temporary(git, plan.source_commit) as tree,
+            started(tree.root, git.root) as worker,
+        ):
+            candidate = make(tree, worker, plan, say)
+            if dry_run:
+                say(f"dry run: {candidate.record.title} would be released; no branch has moved")
+                return candidate.record
+            say("sending data to the remote")
+            if not worker.ask("push", commits=[plan.source_commit, candidate.commit]):
+                say("there is no DVC remote: the data stay in this cache alone")
+        if proposal:
+            publication.propose(
+                git, plan.start, proposal, committed_for_review(git, plan, candidate)
+            )
+        else:
+            publish(git, plan.start, candidate.commit, candidate.record)
+        return candidate.record
+
+
+def why_nothing(git: Git, environment: str) -> str:
+    """Why there is nothing to promote, and what may be wanted instead."""
+    source = environments.upstream(environment)
+    said = f"{environment} holds all that {source} holds: nothing to promote"
+    if source == environments.CHAIN[0]:
+        return said
+    further = environments.upstream(source)
+    wanted = arrivals.release_of(git, branches.tip(git, further))
+    if branches.holds(git, branches.tip(git, source), wanted):
+        return said
+    return f"{said}. {further} is ahead of {source}: `mlops promote {source}` first"
+
+
+def planned(git: Git, environment: str, accepted: str | None, again: bool) -> Plan:
+    source = environments.upstream(environment)
+    branches.fetch(git)
+    branches.refuse_checked_out(git, environment)
+    branches.refuse_uncommitted(git, source)
+    start = branches.position(git, environment)
+    target = branches.later(git, start)
+    wanted = arrivals.release_of(git, branches.tip(git, source))
+    branches.refuse_empty(git, source, wanted)
+    branches.refuse_lacking(git, environment, target, wanted)
+    kept = records.of(git, environment)
+    return Plan(
+        environment=environment,
+        source=source,
+        source_commit=wanted,
+        start=branches.catch_up(git, start),
+        target_commit=target,
+        number=kept[-1].record.number + 1 if kept else 1,
+        withdrawals=withdrawals.standing(kept),
+        accepted=accepted,
+        again=again,
+    )
+
+
+def refuse_withdrawn(plan: Plan, rollback: Kept | None) -> None:
+    """A rollback stands until somebody overrules it: no colleague and no job undoes it unseen."""
+    if rollback and rollback.record.withdrew and not plan.again:
+        raise Refused(
+            f"{withdrawals.sentence(rollback)}. {plan.source} {plan.source_commit[:7]} would bring "
+            f"{rollback.record.withdrew['version']} back: mend it on {environments.CHAIN[0]} first, or, "
+            f"if {plan.environment} shall have it again, `mlops promote {plan.environment} --again`"
+        )
+
+
+def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
+    """After a rollback, a promotion restores the source: name the changes that it brings again."""
+    latest = records.latest(git, plan.environment)
+    if latest is None or latest.record.restored is None:
+        return
+    changes = branches.changes(git, latest.record.source_commit, plan.source_commit)
+    say(f"{plan.environment} was rolled back to {latest.record.restored}; this brings again:")
+    for line in changes:
+        say(f"  {line}")
+
+
+def make(tree: Git, worker: Worker, plan: Plan, say: Say) -> Candidate:
+    say(f"running what differs in {plan.environment}, from {plan.source} {plan.source_commit[:7]}")
+    made = worker.ask("make", environment=plan.environment, target=plan.target_commit)
+    say(f"made anew: {', '.join(made) or 'nothing'}")
+    commit = committed(tree, plan)
+    say("comparing with the model that it replaces")
+    comparison = compared(tree, worker, plan, commit)
+    cost = worker.ask("measure")
+    return Candidate(commit, record_of(tree, plan, commit, comparison, cost))
+
+
+def committed(tree: Git, plan: Plan) -> str:
+    """What the working tree holds, after the last commit of the target and the source."""
+    tree.run("add", "--all")
+    changed = tree.lines("diff", "--cached", "--name-only", plan.source_commit)
+    if extra := [path for path in changed if path.split("/")[0] not in branches.REMADE]:
+        raise MlopsError(
+            f"the stages changed {', '.join(extra)}, which no stage declares: add it to `outs` in "
+            "dvc.yaml, or to .gitignore"
+        )
+    message = f"Promote {plan.source} {plan.source_commit[:7]} to {plan.environment}"
+    parents = ["-p", plan.target_commit, "-p", plan.source_commit]
+    whole = arrivals.kept(tree, tree.run("write-tree"), plan.target_commit)
+    return tree.run("commit-tree", whole, *parents, "-m", message)
+
+
+def compared(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
+    """How the candidate stands against the champion, the model that it replaces; None where none is."""
+    champion = lockfile.output(lockfile.stages(tree, plan.target_commit), BUNDLE)
+    if champion is None:
+        return None
+    if champion == lockfile.output(lockfile.stages(tree, commit), BUNDLE):
+        return {"passed": True, "same_bundle": True}
+    comparison: dict[str, Any] = worker.ask("compare", champion=plan.target_commit)
+    if reason := comparison.get("incomparable"):
+        if plan.accepted is None:
+            raise Refused(
+                f"the candidate cannot be compared with the model now in {plan.environment}: {reason}. "
+                "If it shall be released all the same, say why: --accept-incomparable REASON"
+            )
+        return {**comparison, "accepted": plan.accepted}
+    if not comparison["passed"] and comparison["stops"]:
+        raise StageFailed(f"worse than the model now in {plan.environment}: {drops(comparison)}")
+    return comparison
+
+
+def drops(comparison: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{name} was {each['champion']} and is {each['challenger']}, a drop of "
+        f"{-each['advantage']:.6f} where {each['max_drop']} is allowed "
+        f"(gate.max_drop; 95 % interval of the advantage {each['interval']})"
+        for name, each in comparison["metrics"].items()
+        if not each["passed"]
+    )
+
+
+def record_of(
+    tree: Git,
+    plan: Plan,
+    commit: str,
+    comparison: Mapping[str, Any] | None,
+    cost: Mapping[str, float],
+) -> Record:
+    answers = Answers.at(tree, commit, read_json(tree, "deploy/schema.json"))
+    version = versions.version_of(answers, versions.every(tree))
+    rollback = withdrawals.covering(plan.withdrawals, plan.source_commit, version.name)
+    refuse_withdrawn(plan, rollback)
+    return Record(
+        environment=plan.environment,
+        number=plan.number,
+        kind="promotion",
+        source=plan.source,
+        source_commit=plan.source_commit,
+        version=version.name,
+        reason=version.reason,
+        answers=asdict(answers),
+        bundle=lockfile.made(lockfile.stages(tree, commit), BUNDLE),
+        metrics=read_json(tree, "reports/metrics.json"),
+        gate=read_json(tree, "reports/gate.json"),
+        comparison=comparison,
+        milliseconds=cost["milliseconds"],
+        megabytes=cost["megabytes"],
+        memory_megabytes=cost["memory_megabytes"],
+        again=rollback.record.name if rollback else None,
+    )
+
+
+def read_json(tree: Git, path: str) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads((tree.root / path).read_text())
+    return content
+
+
+def publish(git: Git, start: Position, commit: str, record: Record) -> None:
+    """The branch, the record's tag and, where it is new, the version's tag."""
+    new = [publication.make_tag(git, record.name, commit, record.message())]
+    version = Version.read(asdict(record))
+    if not git.commit(f"refs/tags/{version.tag}"):
+        new.append(publication.make_tag(git, version.tag, commit, version.message()))
+    publication.publish(git, start, commit, new, record.title)
+
+
+def committed_for_review(git: Git, plan: Plan, candidate: Candidate) -> str:
+    """A commit of the candidate's tree whose message is the record that it will have."""
+    tree = git.run("rev-parse", f"{candidate.commit}^{{tree}}")
+    parents = ["-p", plan.target_commit, "-p", plan.source_commit]
+    return git.run("commit-tree", tree, *parents, "-m", candidate.record.message())
+
+
+def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
+    """Where the target is a proposal that was merged, its record and version are made now."""
+    target, since = plan.target_commit, f"{plan.source_commit}..{plan.target_commit}"
+    found = git.lines("rev-list", "-1", f"--grep=^{plan.record}: ", since)
+    if not found or not git.succeeds("diff", "--quiet", found[0], target, "--", *arrivals.ALL_ELSE):
+        return None
+    record = Record(**tags.in_message(git.run("show", "-s", "--format=%B", found[0])))
+    publish(git, plan.start, target, record)
+    return record

@@ -1,0 +1,53 @@
+"""What the bundle of a commit answers for given rows, with the code of that commit.
+
+A module that fails raises CalledProcessError; the last line of its standard error is the reason.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from mlops.release import child_environment
+from mlops.release.data import store
+from mlops.release.history import lockfile
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import BUNDLE, TRAINING
+
+CODE = ("mlops", "science")
+
+
+def lay_out(repo: Repo, commit: str, place: Path) -> None:
+    """The commit's code, its bundle and what this was trained on."""
+    git = Git(Path(repo.root_dir))
+    made = lockfile.stages(git, commit)
+    git.export(commit, CODE, place)
+    for path in (BUNDLE, TRAINING):
+        store.copy(repo, lockfile.made(made, path), place / path)
+
+
+def scores(place: Path, test: Path) -> Path:
+    """The file of what the bundle laid out in `place` answers for the rows of `test`."""
+    file = place / "scores.npz"
+    python("mlops.compare.rescore", BUNDLE, TRAINING, test, file, cwd=place)
+    return file
+
+
+def python(module: str, *arguments: object, cwd: Path) -> str:
+    """What a module of another room prints."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    process = subprocess.run(
+        command,
+        cwd=cwd,
+        env=child_environment.for_python(cwd),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return process.stdout
+
+
+def reason(error: subprocess.CalledProcessError) -> str:
+    words = error.stderr.strip().splitlines() or [f"exit {error.returncode}"]
+    return str(words[-1])

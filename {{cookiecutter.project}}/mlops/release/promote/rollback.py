@@ -1,0 +1,122 @@
+"""Rollback: an environment becomes again what an older record of it says. No stage is ever run.
+
+It is a release of its own: a new commit with the record's tree, and a record of it, so that history is
+kept and can be rolled back in turn. What it withdraws comes back only by `mlops promote --again`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mlops import environments
+from mlops.errors import Refused, UsageError
+from mlops.release.history import arrivals, branches, records, withdrawals
+from mlops.release.history.git import Git
+from mlops.release.history.records import Kept, Record
+from mlops.release.places import worktree
+from mlops.release.promote import promotion
+from mlops.release.promote.promotion import Say
+from mlops.release.promote.worker import started
+
+
+def roll_back(
+    git: Git, environment: str, to: str | None, say: Say, *, reason: str | None = None
+) -> Record:
+    """The record of the rollback, to the record or version `to`, or else to what was there before.
+
+    `reason` says why, in a line; the record keeps it.
+    """
+    if environments.known(environment) == environments.CHAIN[0]:
+        raise Refused(f"nothing is released to {environment}: `git revert` undoes a commit there")
+    refuse_unprintable(reason)
+    with worktree.one_release_at_a_time(git):
+        known = records.latest(git, environment)
+        branches.fetch(git)
+        branches.refuse_checked_out(git, environment)
+        start = branches.position(git, environment)
+        target = branches.later(git, start)
+        kept = records.of(git, environment)
+        if not kept:
+            raise Refused(f"{environment} has no record yet: nothing was released to it")
+        if to is None:
+            refuse_unseen(known, kept)
+        start = branches.catch_up(git, start)
+        wanted = records.find(git, environment, to) if to else before(git, target, kept)
+        if is_held(git, wanted, target):
+            raise Refused(
+                f"{environment} already is what {wanted.record.name} says: nothing to roll back"
+            )
+        commit = committed(git, environment, target, wanted, reason)
+        say(f"checking every output of {wanted.record.name}, byte for byte")
+        with started(git.root, git.root) as worker:
+            count = worker.ask("restore", commit=commit)
+            say(f"{count} outputs are as recorded")
+            worker.ask("push", commits=[commit])
+        latest = kept[-1].record
+        record = replace(
+            wanted.record,
+            kind="rollback",
+            number=latest.number + 1,
+            restored=wanted.record.in_effect,
+            withdrew=withdrew(latest, wanted.record),
+            rollback_reason=reason,
+            again=None,
+        )
+        promotion.publish(git, start, commit, record)
+        return record
+
+
+def withdrew(latest: Record, restored: Record) -> dict[str, str] | None:
+    """What the rollback takes away; None where it undoes only commits made by hand."""
+    if latest.in_effect == restored.in_effect:
+        return None
+    return {
+        "record": latest.in_effect,
+        "version": latest.version,
+        "source_commit": latest.source_commit,
+    }
+
+
+def refuse_unprintable(reason: str | None) -> None:
+    if reason is not None and not (reason.strip() and reason.isprintable()):
+        raise UsageError(f"--reason is {reason!r}: give it one line of plain text")
+
+
+def refuse_unseen(known: Kept | None, kept: Sequence[Kept]) -> None:
+    """Two who roll back at once, or one whose command was cut short, mean one step and not two."""
+    if kept[-1] != known and kept[-1].record.restored:
+        raise Refused(
+            f"{kept[-1].record.title}: {kept[-1].author} did so meanwhile. "
+            "To go back further, run this again"
+        )
+
+
+def before(git: Git, target: str, kept: Sequence[Kept]) -> Kept:
+    """The newest record that differs from what is there now and that no rollback has withdrawn."""
+    standing = withdrawals.standing(kept)
+    differing = (each for each in reversed(kept) if not is_held(git, each, target))
+    for each in differing:
+        if not withdrawals.covering(standing, each.record.source_commit, each.record.version):
+            return each
+    environment, latest = kept[-1].record.environment, kept[-1].record
+    said = (
+        f"{environment} holds {latest.version} ({latest.name}), and no record is left to go back to"
+    )
+    if not standing:
+        raise Refused(f"{said}: all {len(kept)} say what it holds")
+    raise Refused(
+        "\n  ".join([f"{said} but what was withdrawn:", *map(withdrawals.sentence, standing)])
+        + f"\nname the one that is meant: `mlops rollback {environment} --to RECORD`"
+    )
+
+
+def is_held(git: Git, kept: Kept, target: str) -> bool:
+    """Whether `target` holds what the record released, whatever has arrived to be scored."""
+    return git.succeeds("diff", "--quiet", kept.commit, target, "--", *arrivals.ALL_ELSE)
+
+
+def committed(git: Git, environment: str, target: str, wanted: Kept, reason: str | None) -> str:
+    """The record's tree after the last commit of the environment; the record is a parent too."""
+    tree = arrivals.kept(git, git.run("rev-parse", f"{wanted.commit}^{{tree}}"), target)
+    subject = f"Roll {environment} back to {wanted.record.name} ({wanted.record.version})"
+    message = f"{subject}\n\n{reason}" if reason else subject
+    return git.run("commit-tree", tree, "-p", target, "-p", wanted.commit, "-m", message)

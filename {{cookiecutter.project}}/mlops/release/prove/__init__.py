@@ -1,0 +1,1 @@
+"""Whether records are true: checks, the hook, reproduction, and cleaning."""

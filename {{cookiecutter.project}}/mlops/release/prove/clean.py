@@ -1,0 +1,191 @@
+"""`mlops clean`: garbage collection that keeps whatever any ref or working tree names.
+
+Branches here and on origin, tags, experiments and the stash are refs: so every environment, every version
+and every record keeps its data. Run records stay, whatever becomes of the data that they name.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo, lock_repo
+from dvc_data.hashfile.db import HashFileDB, get_index
+from dvc_objects.errors import ObjectFormatError
+
+from mlops.errors import Refused
+from mlops.release.data import dvc, store
+from mlops.release.follow import deployment
+from mlops.release.history import branches, objects
+from mlops.release.history.git import Git
+from mlops.release.places import scratch, venv, worktree
+
+HASH = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
+KINDS = {
+    "branches": r"refs/(heads|remotes)/",
+    "tags": r"refs/tags/",
+    "experiments": r"refs/exps/(?!stash|exec)",
+}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Hashes of data that something names, and Git's hashes of the locks of libraries."""
+
+    data: set[str]
+    libraries: set[str]
+
+
+@dataclass(frozen=True)
+class Waste:
+    """What may go. `size` is told for what lies on this machine."""
+
+    what: str
+    count: int
+    size: int | None
+    remove: Callable[[], Any]
+
+    def __str__(self) -> str:
+        size = "" if self.size is None else f", {self.size / 1e6:.1f} MB"
+        return f"{self.count} {self.what}{size}"
+
+
+def clean(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False) -> None:
+    """Deletes what nothing names, in the cache and, where asked, in the default remote."""
+    with worktree.one_release_at_a_time(git):
+        if cloud:
+            branches.fetch(git)
+        else:
+            branches.fetch_if_in_reach(git, say)
+        with dvc.opened(git.root) as repo, lock_repo(repo):
+            refuse_foreign(git, repo)
+            kept = kept_by(git)
+            say(f"keeping what {counted(git)} and the working trees name")
+            waste = [each for each in wasted(git, repo, kept, cloud=cloud) if each.count]
+            for each in waste:
+                say(f"nothing names {each}")
+            if not waste:
+                say("nothing to delete")
+            elif agreed():
+                for each in waste:
+                    each.remove()
+                git.run("worktree", "prune")
+                say(f"freed {sum(each.size or 0 for each in waste) / 1e6:.1f} MB here")
+
+
+def refuse_foreign(git: Git, repo: Repo) -> None:
+    cache = Path(repo.cache.local.path)
+    if not any(cache.is_relative_to(tree) for tree in working_trees(git)):
+        raise Refused(
+            f"the cache {cache} lies outside of this project, and others may keep their data there: "
+            "`dvc gc --all-branches --all-tags --all-experiments --projects PATH ...` with the path "
+            "of every other project"
+        )
+
+
+def counted(git: Git) -> str:
+    refs = git.lines("for-each-ref", "--format=%(refname)")
+    found = {kind: sum(bool(re.match(form, ref)) for ref in refs) for kind, form in KINDS.items()}
+    return ", ".join(f"{count} {kind}" for kind, count in found.items())
+
+
+def kept_by(git: Git) -> Kept:
+    """Every hash in a dvc.lock or .dvc file counts, those of dependencies too: better too many."""
+    named = [line.partition(" ") for line in objects_of_refs(git)]
+    blobs = [name for name, _, path in named if is_ours(path)]
+    texts = [blob.content for blob in objects.read(git, blobs) if blob]
+    texts += [path.read_bytes() for path in uncommitted(git)]
+    data = {found.decode() for text in texts for found in HASH.findall(text)}
+    return Kept(data, {name for name, _, path in named if path == venv.LOCKS})
+
+
+def objects_of_refs(git: Git) -> list[str]:
+    """Hash and path of all that the commits of refs and working trees hold, each hash once."""
+    heads = git.lines("worktree", "list", "--porcelain")
+    commits = {line.removeprefix("HEAD ") for line in heads if line.startswith("HEAD ")}
+    return git.lines("rev-list", "--objects", "--no-walk", "--all", *commits)
+
+
+def is_ours(path: str) -> bool:
+    return Path(path).name == "dvc.lock" or path.endswith(".dvc")
+
+
+def working_trees(git: Git) -> list[Path]:
+    lines = git.lines("worktree", "list", "--porcelain")
+    return [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+
+
+def uncommitted(git: Git) -> Iterator[Path]:
+    for tree in filter(Path.exists, working_trees(git)):
+        listed = Git(tree).run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        paths = [tree / path for path in listed.split("\0") if is_ours(path)]
+        yield from filter(Path.is_file, paths)
+
+
+def wasted(git: Git, repo: Repo, kept: Kept, *, cloud: bool) -> Iterator[Waste]:
+    cache = repo.cache.local
+    paths = unused(cache, with_children(kept.data, [cache]))
+    size = sum(Path(path).stat().st_size for path in paths)
+    yield Waste("objects of the cache", len(paths), size, partial(cache.fs.remove, paths))
+    if cloud:
+        yield from wasted_remotely(repo, kept)
+    venvs = [each for each in inside(git, venv.FOLDER) if venv.locks(each) not in kept.libraries]
+    yield folders("deployments", deployment.superseded(git))
+    yield folders("sets of libraries", venvs)
+    yield folders("leftovers of reproductions and checks", inside(git, worktree.MANY))
+    yield folders("leftovers of promotions", [git.root / worktree.FOLDER])
+
+
+def inside(git: Git, folder: Path) -> list[Path]:
+    return [path for path in sorted((git.root / folder).glob("*")) if path.is_dir()]
+
+
+def folders(what: str, paths: list[Path]) -> Waste:
+    """Those that no process uses. A file that is linked from elsewhere frees nothing."""
+    free = [path for path in paths if path.exists() and not scratch.is_held(path)]
+    files = [file.lstat() for path in free for file in path.rglob("*")]
+    size = sum(status.st_size for status in files if status.st_nlink == 1)
+
+    def remove() -> None:
+        for path in free:
+            scratch.remove(path)
+
+    return Waste(what, len(free), size, remove)
+
+
+def wasted_remotely(repo: Repo, kept: Kept) -> Iterator[Waste]:
+    remote = repo.cloud.get_remote_odb(None, "gc -c", hash_name="md5")
+    paths = unused(remote, with_children(kept.data, [repo.cache.local, remote]))
+
+    def remove() -> None:
+        remote.fs.remove(paths)
+        get_index(remote).clear()  # what DVC remembers of the remote
+
+    yield Waste(f"objects of the remote {remote.path}", len(paths), None, remove)
+
+
+def with_children(names: Iterable[str], stores: list[HashFileDB]) -> set[str]:
+    """A list of files that is in none of the stores keeps nothing: without it they are of no use."""
+    kept = set(names)
+    for name in filter(lambda name: name.endswith(".dir"), names):
+        for odb in stores:
+            try:
+                kept.update(store.children(odb, name))
+                break
+            except (FileNotFoundError, ObjectFormatError):
+                continue
+    return kept
+
+
+def unused(odb: HashFileDB, kept: set[str]) -> list[str]:
+    """Lists of files first, so that none is left which names what is gone."""
+    every: Iterator[str] = odb.all()  # type: ignore[no-untyped-call]
+    return [odb.oid_to_path(name) for name in sorted(set(every) - kept, key=is_file)]
+
+
+def is_file(name: str) -> bool:
+    return not name.endswith(".dir")

@@ -1,0 +1,69 @@
+"""Git's pre-push hook: `mlops check` for each commit that a branch shall become.
+
+Not pre-commit: work in progress may well be committed; what is pushed is what others build on. It runs
+as `python -m mlops.release.prove.hook`, and is told on standard input what is being pushed.
+"""
+
+import sys
+from pathlib import Path
+
+from mlops.errors import MlopsError, Refused
+from mlops.release.history.git import Git
+from mlops.release.prove import check
+
+MARK = "# Written by `mlops check --install-hook`"
+RUN = "-m mlops.release.prove.hook"
+HOOK = f"""\
+#!/bin/sh
+{MARK}: refuses to push a branch whose records are not true.
+unset $(git rev-parse --local-env-vars) PYTHONHOME PYTHONPATH PYTHONSAFEPATH
+main=$(git rev-parse --path-format=absolute --git-common-dir)/..
+for python in .venv/bin/python "$main/.venv/bin/python"; do
+    if [ -x "$python" ]; then exec "$python" {RUN}; fi
+done
+echo "pre-push: there is no .venv to check with: python3 install.py makes it" >&2
+exit 1
+"""
+BRANCH = "refs/heads/"
+
+
+def install(git: Git) -> Path:
+    """The hook's path; of all working trees of the repository. Refused where another hook is."""
+    place = Path(git.run("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
+    own = git.run("rev-parse", "--path-format=absolute", "--git-common-dir")
+    if not (place.is_relative_to(own) or place.is_relative_to(git.root)):
+        raise Refused(
+            f"this repository takes its hooks from {place.parent} (core.hooksPath), where others take "
+            "theirs too: `git config core.hooksPath .git/hooks` gives it its own"
+        )
+    if place.exists() and MARK not in place.read_text(errors="replace"):
+        raise Refused(
+            f"{place} is there and is not ours: add this line to it, before anything that reads its "
+            f"input: `.venv/bin/python {RUN} || exit`"
+        )
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(HOOK)
+    place.chmod(0o755)
+    return place
+
+
+def main() -> int:
+    code = 0
+    for line in sys.stdin:
+        _, commit, ref, _ = line.split()
+        if ref.startswith(BRANCH) and commit.strip("0"):
+            code = checked(commit, ref.removeprefix(BRANCH)) or code
+    return code
+
+
+def checked(commit: str, branch: str) -> int:
+    try:
+        print(check.check_commit(Git.here(), commit, branch))
+    except MlopsError as error:
+        print(f"mlops: {branch} is not pushed: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""Reproduction: a commit's stages run again from nothing, and every file held against its record.
+
+In a fresh working tree, with the commit's own locked libraries, its data fetched by hash, and a cache
+of its own in which nothing can be found: so every stage runs. The user's working tree, cache and
+settings stay as they are, and nothing is left but the libraries (mlops/release/places/venv.py).
+"""
+
+import json
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mlops.errors import MlopsError
+from mlops.release import child_environment
+from mlops.release.data import private_store
+from mlops.release.data.private_store import PrivateStore
+from mlops.release.errors import StageFailed
+from mlops.release.history import lockfile, revisions
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import BUNDLE, TESTING, TRAINING
+from mlops.release.places import process, venv, worktree
+
+HERE = Path(__file__).parents[3]
+RUNNING = re.compile(r"Running stage '(.+)':")
+
+Say = Callable[[str], None]
+Verdict = Literal["identical", "equivalent", "different"]
+
+
+@dataclass(frozen=True)
+class File:
+    """The MD5 of a file as recorded and as made; None where there is none."""
+
+    path: str
+    recorded: str | None
+    made: str | None
+
+    @property
+    def same(self) -> bool:
+        return self.recorded == self.made
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """`ground` says why the verdict is what it is, `where` on what it was found."""
+
+    commit: str
+    files: list[File]
+    verdict: Verdict
+    ground: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A working tree at a commit, and the variables under which its own libraries are found."""
+
+    tree: Git
+    variables: Mapping[str, str]
+
+    def run(self, *command: str | Path, hear: Say = lambda line: None) -> str:
+        return process.run(command, self.tree.root, self.variables, hear)
+
+    def made(self) -> Mapping[str, Any]:
+        """The entries of the dvc.lock that lies in the tree."""
+        content = (self.tree.root / lockfile.LOCK).read_bytes()
+        found: Mapping[str, Any] = lockfile.parsed(content)["stages"]
+        return found
+
+
+def reproduce(git: Git, revision: str, say: Say) -> Reproduction:
+    """Raises StageFailed where a stage fails, MlopsError where data or libraries can't be had."""
+    commit = revisions.commit_of(git, revision)
+    recorded = lockfile.stages(git, commit)
+    if not recorded:
+        raise MlopsError(f"{revision} has no dvc.lock: nothing was run there that could be again")
+    with ExitStack() as stack:
+        with step(say, f"a working tree of {commit[:7]}"):
+            tree = stack.enter_context(worktree.one_of_many(git, commit))
+        with step(say, "its libraries"):
+            libraries = stack.enter_context(venv.of(git, commit, tree.root, say))
+        variables = venv.inside(libraries, tree.root) | private_store.configure(tree.root)
+        workshop = Workshop(tree, variables)
+        with step(say, "its data"), private_store.opened(tree.root, git.root) as store:
+            bring_data(store, tree, recorded)
+        run_stages(workshop, say)
+        with step(say, "comparing"), private_store.opened(tree.root, git.root) as store:
+            files = list(compared(store, recorded, workshop.made()))
+            verdict, ground = judged(store, workshop, commit, files)
+    return Reproduction(commit, files, verdict, ground, where())
+
+
+@contextmanager
+def step(say: Say, what: str) -> Iterator[None]:
+    say(f"{what} ...")
+    started = time.monotonic()
+    yield
+    say(f"{what}: {time.monotonic() - started:.1f} s")
+
+
+def bring_data(store: PrivateStore, tree: Git, recorded: Mapping[str, Any]) -> None:
+    """Puts what no stage makes in its place."""
+    made = {path for path, _ in outputs(recorded)}
+    for path, md5 in lockfile.carried(tree, "HEAD").items():
+        if path not in made:
+            try:
+                store.copy(md5, tree.root / path)
+            except MlopsError as error:
+                raise MlopsError(f"{path}: {error}") from error
+
+
+def outputs(entries: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Path and MD5 of all that the stages made."""
+    for entry in entries.values():
+        for out in entry.get("outs", []):
+            yield out["path"], out["md5"]
+
+
+def run_stages(workshop: Workshop, say: Say) -> None:
+    (workshop.tree.root / lockfile.LOCK).unlink()  # so that it will hold what was run, and no more
+    with ExitStack() as current:
+
+        def hear(line: str) -> None:
+            if found := RUNNING.match(line):
+                current.close()
+                current.enter_context(step(say, f"running {found[1]}"))
+
+        dvc = ("python", "-m", "dvc", "repro", "--force", "--no-run-cache")
+        try:
+            workshop.run(*dvc, hear=hear)
+        except subprocess.CalledProcessError as error:
+            raise StageFailed(
+                f"its stages can't be run again:\n{process.last_words(error)}"
+            ) from error
+
+
+def compared(
+    store: PrivateStore, recorded: Mapping[str, Any], made: Mapping[str, Any]
+) -> Iterator[File]:
+    """Every file of every output; a directory as a whole only where its record has no list of it."""
+    before, after = dict(outputs(recorded)), dict(outputs(made))
+    for path in sorted(before.keys() | after.keys()):
+        yield from difference(store, path, before.get(path), after.get(path))
+
+
+def difference(
+    store: PrivateStore, path: str, recorded: str | None, made: str | None
+) -> Iterator[File]:
+    before, after = files_of(store, path, recorded), files_of(store, path, made)
+    if before is None or after is None:
+        yield File(path, recorded, made)
+        return
+    for name in sorted(before.keys() | after.keys()):
+        yield File(name, before.get(name), after.get(name))
+
+
+def files_of(store: PrivateStore, path: str, md5: str | None) -> dict[str, str] | None:
+    if md5 is None or not md5.endswith(".dir"):
+        return {path: md5} if md5 else {}
+    listed = store.files(md5)
+    return listed and {f"{path}/{name}": value for name, value in listed.items()}
+
+
+def judged(
+    store: PrivateStore, workshop: Workshop, commit: str, files: list[File]
+) -> tuple[Verdict, str]:
+    differing = [file.path for file in files if not file.same]
+    if not differing:
+        return "identical", f"all {len(files)} files are, byte for byte, those of the record"
+    told = f"{len(differing)} of {len(files)} files differ ({', '.join(differing)})"
+    tree = workshop.tree
+    lock, pipeline = (tree.read(commit, name) or b"" for name in (lockfile.LOCK, "dvc.yaml"))
+    if doubtful := store.unattested(lock, pipeline):
+        return "different", f"{told}, and no run attests the record of {', '.join(doubtful)}"
+    try:
+        found = agreement(store, workshop, lockfile.stages(tree, commit))
+    except MlopsError as error:
+        return "different", f"{told}, and the predictions can't be compared: {error}"
+    return (
+        "equivalent" if found["agree"] else "different",
+        f"{told}; of the {found['rows']} test rows, {found['flipped']} are called another class, "
+        f"and probabilities are up to {found['apart']:.2g} apart, where {found['tolerance']} is allowed",
+    )
+
+
+def agreement(
+    store: PrivateStore, workshop: Workshop, recorded: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What mlops.compare.agreement finds between the bundle of the record and the one made anew."""
+    place = workshop.tree.root / ".dvc/tmp/recorded"
+    for path in (BUNDLE, TRAINING, TESTING):
+        store.copy(lockfile.made(recorded, path), place / path)
+    scores = {place / BUNDLE: place / "recorded.npz", Path(BUNDLE): place / "made.npz"}
+    try:
+        for folder, file in scores.items():
+            rows = (place / TRAINING, place / TESTING)
+            workshop.run("python", "-m", "mlops.compare.rescore", folder, *rows, file)
+        ask: list[str | Path] = [sys.executable, "-m", "mlops.compare.agreement", *scores.values()]
+        said = process.run(ask, HERE, child_environment.for_python(HERE))
+    except subprocess.CalledProcessError as error:
+        raise MlopsError(process.last_words(error, lines=1)) from error
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+def where() -> str:
+    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"

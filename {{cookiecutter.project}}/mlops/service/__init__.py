@@ -1,0 +1,1 @@
+"""One answer: a model behind REST. Imports no other room but predict and contract."""

@@ -1,0 +1,50 @@
+"""`python -m mlops.service.ask FOLDER [ROW]`: one answer of the release that lies in FOLDER.
+
+ROW is a JSON object; without it, the example of the bundle's schema is asked about.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from mlops.contract.contract import Contract
+from mlops.contract.errors import MalformedBody
+from mlops.predict import release
+from mlops.predict.errors import AnswerError
+from mlops.predict.predictor import Predictor
+
+
+def main() -> None:
+    try:
+        print(answer(Path(sys.argv[1]), *sys.argv[2:]))
+    except AnswerError as error:
+        sys.exit(f"mlops: {error}")
+
+
+def answer(folder: Path, row: str | None = None) -> str:
+    """As JSON; what the answer should be taken with care for is said on standard error."""
+    bundle = folder / release.BUNDLE
+    release.verify(release.read(folder), bundle)
+    predictor = Predictor(bundle)
+    body = json.dumps(predictor.schema.example()) if row is None else row
+    contract = Contract(predictor.schema)
+    try:
+        decoded = contract.decode(body.encode(), most_rows=1)
+    except MalformedBody as error:
+        raise MalformedBody(
+            f'{error}. ROW is the row itself, such as \'{{"age": 37, ...}}\'; of a file: "$(cat row.json)"'
+        ) from None
+    for warning in decoded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    predictions = predictor.predict(contract.arrays(decoded.values))
+    probabilities = predictions.probabilities[0].tolist()
+    content = {
+        "row": json.loads(body),
+        predictor.schema.target: predictions.labels[0],
+        "probability": dict(zip(predictor.schema.classes, probabilities, strict=True)),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    main()

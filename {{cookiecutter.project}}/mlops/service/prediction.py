@@ -1,0 +1,184 @@
+"""POST /predict: the raw request, through the input contract and the model, to the raw answer.
+
+An ASGI application of its own: pydantic, Request and Response take longer than the model.
+"""
+
+import asyncio
+import hmac
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import Any, cast
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from mlops.contract.contract import Contract, Decoded, Values
+from mlops.contract.errors import InputError
+from mlops.contract.faults import Fault
+from mlops.predict.predictor import Predictor
+from mlops.service import problems
+from mlops.service.gathering import Gathering
+from mlops.service.problems import Problem
+from mlops.service.settings import Settings
+from mlops.service.telemetry import Metrics
+
+LIGHT_ROWS = 100
+LIGHT_BYTES = 50_000
+MOST_HEAVY = 8
+BUSY = {"Retry-After": "1"}
+
+Headers = dict[bytes, bytes]
+
+
+class Prediction(msgspec.Struct, omit_defaults=True, gc=False):
+    """What the model says of one row; `probability` is that of each class."""
+
+    prediction: str
+    probability: dict[str, float]
+    warnings: list[Fault] = []
+
+
+class Answer(msgspec.Struct, omit_defaults=True, gc=False):
+    """`predictions` holds one for each row, in their order; `more_warnings` counts those left out."""
+
+    version: str
+    predictions: list[Prediction]
+    more_warnings: int = 0
+
+
+class PredictionEndpoint:
+    def __init__(
+        self,
+        predictor: Predictor,
+        version: str,
+        *,
+        settings: Settings,
+        key: bytes | None,
+        metrics: Metrics,
+    ) -> None:
+        self.secured = key is not None
+        self._predictor = predictor
+        self._contract = Contract(predictor.schema)
+        self._gathering = Gathering(self._ask)
+        self._classes = predictor.schema.classes
+        self._version = version
+        self._settings = settings
+        self._key = key
+        self._metrics = metrics
+        self._encode = msgspec.json.Encoder().encode
+        # One row never waits for a thousand: those are asked about in a thread, and few may wait.
+        self._thread = ThreadPoolExecutor(1)
+        self._places = BoundedSemaphore(MOST_HEAVY)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            headers = dict(scope["headers"])
+            self._refuse_stranger(headers)
+            refuse_other_type(headers)
+            answer = await self._in_time(headers, receive)
+        except Problem as problem:
+            await problem.response(scope)(scope, receive, send)
+            return
+        scope["state"]["rows"] = len(answer.predictions)
+        body = self._encode(answer)
+        head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    def _refuse_stranger(self, headers: Headers) -> None:
+        sent = headers.get(b"x-api-key", b"")
+        if self._key is not None and not hmac.compare_digest(sent, self._key):
+            error = (
+                "the header X-API-Key holds another key" if sent else "send the header X-API-Key"
+            )
+            raise Problem(401, error, headers={"WWW-Authenticate": "ApiKey"})
+
+    async def _in_time(self, headers: Headers, receive: Receive) -> Answer:
+        """As asyncio.timeout does, in a third of its time."""
+        seconds, task = self._settings.max_seconds, cast(asyncio.Task[Any], asyncio.current_task())
+        is_late = False
+
+        def give_up() -> None:
+            nonlocal is_late
+            is_late = True
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(seconds, give_up)
+        try:
+            return await self._answer(await read(receive, headers, self._settings.max_body))
+        except asyncio.CancelledError:
+            if task.uncancel() or not is_late:
+                raise
+            error = f"no answer within {seconds:g} seconds: send fewer rows at once"
+            raise Problem(503, error, headers=BUSY) from None
+        except InputError as error:
+            self._metrics.faults(error.faults)
+            raise problems.of_input(error) from None
+        finally:
+            timer.cancel()
+
+    async def _answer(self, body: bytes) -> Answer:
+        if len(body) > LIGHT_BYTES or body.count(b"{") > LIGHT_ROWS:
+            return await self._answer_in_thread(body)
+        decoded = self._contract.decode(body, self._settings.max_rows)
+        return self._answered(decoded, await self._gathering.predict(decoded.values))
+
+    async def _answer_in_thread(self, body: bytes) -> Answer:
+        if not self._places.acquire(blocking=False):
+            raise Problem(503, "too many long lists are waiting: ask again later", headers=BUSY)
+        work = self._thread.submit(self._work, body)
+        work.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(work)
+
+    def _work(self, body: bytes) -> Answer:
+        decoded = self._contract.decode(body, self._settings.max_rows)
+        return self._answered(decoded, self._ask(decoded.values))
+
+    def _ask(self, rows: Values) -> list[Prediction]:
+        found = self._predictor.predict(self._contract.arrays(rows))
+        labels = found.labels.tolist()
+        self._metrics.predicted(labels)
+        return [
+            Prediction(label, dict(zip(self._classes, row, strict=True)))
+            for label, row in zip(labels, found.probabilities.tolist(), strict=True)
+        ]
+
+    def _answered(self, decoded: Decoded, predictions: list[Prediction]) -> Answer:
+        for warning in decoded.warnings:
+            said = predictions[warning.row]
+            said.warnings = [*said.warnings, warning]
+        self._metrics.faults(decoded.warnings)
+        return Answer(self._version, predictions, decoded.more)
+
+
+def refuse_other_type(headers: Headers) -> None:
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind != b"application/json":
+        raise Problem(415, "send JSON, with the header Content-Type: application/json")
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Problem(415, "send the body as it is, without Content-Encoding")
+
+
+async def read(receive: Receive, headers: Headers, most: int) -> bytes:
+    if int(headers.get(b"content-length", b"0")) > most:
+        raise too_large(most)
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "the connection closed before the body was whole")
+        chunks.append(message["body"])
+        size += len(chunks[-1])
+        more = message["more_body"]
+        if size > most:
+            raise too_large(most)
+    return b"".join(chunks)
+
+
+def too_large(most: int) -> Problem:
+    return Problem(
+        413,
+        f"the body is larger than the {most / 1e6:g} MB that one request may hold: send the rows in "
+        "parts, or score them as a batch",
+    )

@@ -1,0 +1,70 @@
+"""Why a request gets no answer, as JSON: `error` is a sentence, `faults` are the fields it is about."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from mlops.contract.errors import InputError, MalformedBody, TooManyRows
+from mlops.contract.faults import Fault
+
+
+class ProblemBody(msgspec.Struct, omit_defaults=True):
+    """`more` counts the faults beyond those listed."""
+
+    error: str
+    faults: Sequence[Fault]
+    request_id: str
+    more: int = 0
+
+
+class Problem(HTTPException):
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        *,
+        faults: Sequence[Fault] = (),
+        more: int = 0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, error, headers)
+        self.faults = faults
+        self.more = more
+
+    def response(self, scope: Scope) -> Response:
+        body = ProblemBody(self.detail, self.faults, scope["state"]["request_id"], self.more)
+        return Response(
+            msgspec.json.encode(body), self.status_code, self.headers, "application/json"
+        )
+
+
+def unexpected() -> Problem:
+    return Problem(500, "something is wrong here: the log knows more, by this request_id")
+
+
+def of_input(error: InputError) -> Problem:
+    status = {MalformedBody: 400, TooManyRows: 413}.get(type(error), 422)
+    return Problem(status, str(error), faults=error.faults, more=error.more)
+
+
+def of_routing(error: HTTPException) -> Problem:
+    """Starlette's own: there is no such route, or not for this method."""
+    allowed = (error.headers or {}).get("Allow")
+    cure = f"send {allowed}" if allowed else "GET /docs says what there is"
+    phrase = HTTPStatus(error.status_code).phrase.lower()
+    return Problem(error.status_code, f"{phrase}: {cure}", headers=error.headers)
+
+
+async def on_http(request: Request, error: Any) -> Response:
+    problem = error if isinstance(error, Problem) else of_routing(error)
+    return problem.response(request.scope)
+
+
+async def on_any(request: Request, error: Any) -> Response:
+    return unexpected().response(request.scope)

@@ -1,0 +1,102 @@
+"""The process around the service: the socket it listens on, its ticks, and its end."""
+
+import asyncio
+import gc
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from mlops.service.errors import StartError
+from mlops.service.observation import Observation
+from mlops.service.protocol import Protocol
+from mlops.service.settings import Settings
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the 60 that proxies keep an idle connection, so that they close it first."""
+DRAIN_SECONDS = 3
+
+
+class Server(uvicorn.Server):
+    """Ends without dropping a request. After SIGTERM it accepts no connection and asks those that it
+    has to close: by an answer that says so, for as long as DRAIN_SECONDS."""
+
+    def __init__(
+        self, observed: Observation, settings: Settings, tell_ready: Callable[[], None]
+    ) -> None:
+        config = uvicorn.Config(
+            observed,
+            loop="uvloop",
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(settings.max_seconds) + 1,
+        )
+        super().__init__(config)
+        self._observed = observed
+        self._tell_ready = tell_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """For good: uvicorn would raise them again at the end, and the process end by them."""
+        for number in uvicorn.server.HANDLED_SIGNALS:
+            signal.signal(number, self.handle_exit)
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked through again
+        self._tell_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        self._observed.log.flush()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._observed.draining = True
+        for server in self.servers:
+            server.close()
+        end = time.monotonic() + DRAIN_SECONDS
+        while self.server_state.connections and time.monotonic() < end and not self.force_exit:
+            self._observed.log.flush()
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+        self._observed.log.flush()
+
+
+def listen(settings: Settings) -> socket.socket:
+    host, port = settings.host, settings.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StartError(
+            f"port {port} of {host} can't be listened on: {reason}. Stop what is there, or choose others "
+            "with --host and --port"
+        ) from None
+
+
+def address(listening: socket.socket) -> str:
+    name = listening.getsockname()
+    if not isinstance(name, tuple):
+        return str(name)
+    host, port = name[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def inherited(descriptor: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise StartError(f"--fd {descriptor} is no socket: {error.strerror}") from None

@@ -1,0 +1,76 @@
+"""The service: one released model behind FastAPI. `python -m mlops.service` runs it."""
+
+from pathlib import Path
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from mlops.predict import release
+from mlops.predict.release import Release
+from mlops.predict.schema import Schema
+from mlops.service import openapi, page, problems
+from mlops.service.prediction import PredictionEndpoint
+from mlops.service.problems import Problem
+from mlops.service.settings import Settings
+from mlops.service.telemetry import Metrics
+
+
+def create(
+    folder: Path,
+    released: Release,
+    schema: Schema,
+    *,
+    settings: Settings,
+    endpoint: PredictionEndpoint,
+    metrics: Metrics,
+) -> FastAPI:
+    app = FastAPI(
+        title=f"{schema.target}, from {schema.dataset}",
+        version=released.name,
+        routes=[Route(openapi.PREDICT, endpoint, methods=["POST"])],
+        exception_handlers={
+            HTTPException: problems.on_http,
+            Exception: problems.on_any,
+        },
+        redirect_slashes=False,
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
+        redoc_url=None,
+        # OpenTelemetry would be asked three times a request whether it is there.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.openapi = lambda: openapi.document(app, schema, settings, endpoint.secured)  # type: ignore[method-assign]
+
+    @app.get("/health", summary="Whether the process is alive")
+    async def health() -> dict[str, bool]:
+        return {"alive": True}
+
+    @app.get("/ready", summary="Whether it answers", responses=openapi.problem(503))
+    async def ready(request: Request) -> dict[str, bool]:
+        """Before it listens, the bundle's hashes were verified and a prediction made."""
+        if request.state.draining:
+            raise Problem(503, "this process is ending: ask the next one")
+        return {"ready": True}
+
+    @app.get("/model", summary="What answers", response_class=Response, responses=openapi.MODEL)
+    async def model() -> Response:
+        content = msgspec.json.encode(release.model(released, folder))
+        return Response(content, media_type="application/json")
+
+    @app.get(
+        "/metrics",
+        summary="What Prometheus reads",
+        response_class=Response,
+        responses=openapi.METRICS,
+    )
+    async def read_metrics() -> Response:
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(page.of(released, schema, secured=endpoint.secured))
+
+    return app

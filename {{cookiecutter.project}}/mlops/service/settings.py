@@ -1,0 +1,75 @@
+"""How a release is served: what its environment's file says, unless told otherwise at start."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from mlops.predict.release import Release
+from mlops.service.errors import StartError
+
+PREFIX = "SERVE_"
+KEY = "API_KEY"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    api_key_required: bool = False
+    max_rows: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    max_body_megabytes: Annotated[float, Meta(gt=0, le=1000)] = 1
+    max_seconds: Annotated[float, Meta(gt=0, le=3600)] = 5
+
+    @property
+    def max_body(self) -> int:
+        return int(self.max_body_megabytes * 1_000_000)
+
+
+TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def read(
+    release: Release, variables: Mapping[str, str], options: Mapping[str, str | None]
+) -> Settings:
+    """`environments/<name>.yaml` as released, then SERVE_... variables, then options, the last wins."""
+    file = f"environments/{release.environment}.yaml"
+    told = [
+        *(
+            (name, value, f"{file}, serve.{name}")
+            for name, value in release.serve.items()
+            if name in TYPES  # a newer release may hold more
+        ),
+        *(
+            (name.removeprefix(PREFIX).lower(), text, name)
+            for name, text in variables.items()
+            if name.startswith(PREFIX)
+        ),
+        *((name, text, f"--{name}") for name, text in options.items() if text is not None),
+    ]
+    return Settings(**{name: setting(name, value, source) for name, value, source in told})
+
+
+def setting(name: str, value: object, source: str) -> Any:
+    if name not in TYPES:
+        known = ", ".join(f"{PREFIX}{known.upper()}" for known in TYPES)
+        raise StartError(f"{source} is no setting: there are {known}")
+    try:
+        return msgspec.convert(value, TYPES[name], strict=False)
+    except msgspec.ValidationError as error:
+        raise StartError(f"{source} can't be {value!r}: {error}") from None
+
+
+def api_key(settings: Settings, variables: Mapping[str, str]) -> bytes | None:
+    """What X-API-Key must hold; None where everyone may ask."""
+    key = variables.get(KEY)
+    if not key:
+        if settings.api_key_required:
+            raise StartError(
+                f"an API key is required here (serve.api_key_required) and {KEY} is not set: "
+                f"start with {KEY}=..., made for example by `openssl rand -hex 32`"
+            )
+        return None
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise StartError(f"{KEY} must be printable ASCII without spaces, to travel in a header")
+    return key.encode()

@@ -1,0 +1,71 @@
+"""What Prometheus reads at /metrics."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    generate_latest,
+)
+
+from mlops.contract.faults import Fault
+from mlops.predict.release import Release
+from mlops.predict.schema import Schema
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    def __init__(self, release: Release, schema: Schema) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Info("model", "What answers", registry=registry).info(
+            {
+                "version": release.version or "",
+                "commit": release.commit,
+                "environment": release.environment,
+            }
+        )
+        requests = Counter(
+            "http_requests", "Requests answered", ["route", "status"], registry=registry
+        )
+        seconds = Histogram(
+            "http_request_duration_seconds",
+            "Seconds from a request's head to its answer",
+            ["route"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        predictions = Counter("predictions", "Rows predicted", ["class"], registry=registry)
+        self._faults = Counter(
+            "input_faults",
+            "Fields that broke the input contract; column is empty for one the model has not",
+            ["column", "kind", "severity"],
+            registry=registry,
+        )
+        self._columns = {column.name for column in schema.columns}
+        # Finding a child by its labels takes longer than counting in it.
+        self._requests = cache(lambda route, status: requests.labels(route, str(status)))
+        self._seconds = cache(seconds.labels)
+        self._predictions = {name: predictions.labels(name) for name in schema.classes}
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        self._requests(route, status).inc()
+        self._seconds(route).observe(seconds)
+
+    def predicted(self, labels: Sequence[str]) -> None:
+        for name, counter in self._predictions.items():
+            if rows := labels.count(name):
+                counter.inc(rows)
+
+    def faults(self, faults: Iterable[Fault]) -> None:
+        for fault in faults:
+            column = fault.column if fault.column in self._columns else ""
+            self._faults.labels(column, fault.kind, fault.severity).inc()
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)

@@ -1,0 +1,299 @@
+"""CSV files as pieces of text, cut between two records.
+
+Cells mean what they mean in training: spaces around them count for nothing, the schema's texts for
+"unknown" are missing values. A line that has another number of cells than the header is a broken
+record; a file that cannot be cut into lines and cells is refused.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from mlops.batch.columns import number_of
+from mlops.tables.errors import SourceError
+from mlops.tables.files import COMPRESSED, File
+from mlops.tables.pieces import Broken, Piece, Records, Wanted
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+BOM = b"\xef\xbb\xbf"
+PIECE = 1_000_000
+LONGEST = 32_000_000
+HEADER = 1_000_000
+TEXT = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True)
+class CsvSource:
+    """`length` is that of the header in bytes, `lines` in lines."""
+
+    file: File
+    names: tuple[str, ...]
+    delimiter: str
+    length: int
+    lines: int
+
+    @property
+    def notice(self) -> str | None:
+        if self.delimiter == ",":
+            return None
+        return f"{self.file.path}: cells are told apart by the {DELIMITERS[self.delimiter]}"
+
+    def refuse_unfit(self, wanted: Wanted) -> None:
+        found = Counter(self.names)
+        if twice := [name for name in wanted.names if found[name] > 1]:
+            raise SourceError(
+                f"{self.file.path} names {', '.join(map(repr, twice))} twice in its header: name "
+                "each column once"
+            )
+
+    def pieces(self, wanted: Wanted) -> Iterator[Piece]:
+        names = tuple(
+            name if name in wanted.names else f"\0{position}"
+            for position, name in enumerate(self.names)
+        )
+        with opened(self.file) as (raw, stream):
+            stream.read(self.length)
+            line, before = self.lines + 1, 0
+            for text in whole_records(stream, self.file.path, self.delimiter, line):
+                read = raw.tell() - before
+                before += read
+                content = CsvText(self.file.path, names, self.delimiter, line, text)
+                yield Piece(self.file, content, read)
+                line += text.count(b"\n")
+
+
+@dataclass(frozen=True)
+class CsvText:
+    file: str
+    names: tuple[str, ...]
+    delimiter: str
+    first_line: int
+    text: bytes
+
+    def records(self, wanted: Wanted) -> Records:
+        if f'{self.delimiter} "'.encode() in self.text:
+            return self._read_slowly(wanted)
+        found = None if has_numbers(wanted.missing) else self._read(wanted, pa.float64())
+        return found or self._read(wanted, TEXT) or self._refused()
+
+    def line(self, position: int) -> int:
+        if not self.has_a_line_each:
+            return self.lines[position]
+        return self.first_line + position + (self.text[:1] in b"\r\n")
+
+    @cached_property
+    def has_a_line_each(self) -> bool:
+        return not any(sign in self.text for sign in (b'"', b"\n\n", b"\n\r"))
+
+    @cached_property
+    def lines(self) -> list[int]:
+        starts, start = [], self.first_line
+        reader = self._reader()
+        for cells in reader:
+            if cells:
+                starts.append(start)
+            start = self.first_line + reader.line_num
+        return starts
+
+    def _read(self, wanted: Wanted, number: pa.DataType) -> Records | None:
+        """None where a number can't be read as one."""
+        broken: list[Broken] = []
+        types = dict.fromkeys(wanted.names, TEXT) | dict.fromkeys(wanted.numbers, number)
+        if wanted.key:
+            types[wanted.key] = TEXT
+
+        def note(row: pyarrow.csv.InvalidRow) -> str:
+            broken.append(self._broken(row.number - 1, row.actual_columns))
+            return "skip"
+
+        try:
+            table = pyarrow.csv.read_csv(
+                pa.BufferReader(self.text),
+                pyarrow.csv.ReadOptions(
+                    use_threads=False, block_size=len(self.text) + 1, column_names=self.names
+                ),
+                pyarrow.csv.ParseOptions(
+                    delimiter=self.delimiter,
+                    newlines_in_values=True,
+                    invalid_row_handler=note,
+                ),
+                pyarrow.csv.ConvertOptions(
+                    column_types=types, include_columns=wanted.names, null_values=wanted.missing
+                ),
+            ).combine_chunks()
+        except pa.ArrowInvalid:
+            return None
+        columns = {name: array_of(table[name]) for name in table.column_names}
+        if any(holds_nan(column) for column in columns.values()):
+            return None
+        return Records(columns, broken, table.num_rows + len(broken))
+
+    def _read_slowly(self, wanted: Wanted) -> Records:
+        """As training reads: a quote counts after spaces too, which Arrow takes for a part of the
+        cell."""
+        with self._told():
+            records = [[*map(str.strip, cells)] for cells in self._reader() if cells]
+        broken = [
+            self._broken(position, len(cells))
+            for position, cells in enumerate(records)
+            if len(cells) != len(self.names)
+        ]
+        rows = [cells for cells in records if len(cells) == len(self.names)]
+        columns = {
+            name: pa.array([cells[self.names.index(name)] for cells in rows], pa.string())
+            for name in wanted.names
+        }
+        return Records(columns, broken, len(records))
+
+    def _broken(self, position: int, cells: int) -> Broken:
+        return Broken(position, f"{cells} cells, and the header has {len(self.names)}")
+
+    def _reader(self) -> "Reader":
+        return reader(self.text.decode(), self.delimiter)
+
+    def _refused(self) -> Records:
+        with self._told():
+            decoded(self.text, self.file, self.first_line)
+            for _ in self._reader():
+                pass
+        raise SourceError(f"{self.file}, from line {self.first_line} on, can't be read as CSV")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except csv.Error as error:
+            raise SourceError(f"{self.file}, from line {self.first_line} on: {error}") from None
+
+
+def open_source(file: File, known: Collection[str]) -> CsvSource:
+    """The header is read with the delimiter that finds most of the known columns in it."""
+    with opened(file) as (_, stream):
+        start = stream.read(HEADER)
+    content = start.removeprefix(BOM)
+    text = decoded(content[: content.rfind(b"\n") + 1] or content, file.path, 1)
+    headers = [header(text, delimiter, file) for delimiter in DELIMITERS]
+    names, lines, delimiter = max(
+        headers, key=lambda found: (len({*found[0]} & {*known}), len(found[0]))
+    )
+    first = "".join(islice(io.StringIO(text, newline=""), lines))
+    length = len(start) - len(content) + len(first.encode())
+    return CsvSource(file, names, delimiter, length, lines)
+
+
+def header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int, str]:
+    """The names, the number of the header's last line, the delimiter."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    names = next((cells for cells in rows if cells), None)
+    if names is None:
+        raise SourceError(f"{file.path} is empty: it needs a header")
+    return tuple(name.strip() for name in names), rows.line_num, delimiter
+
+
+def reader(text: str, delimiter: str) -> "Reader":
+    lines = io.StringIO(text, newline="")
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+
+
+def decoded(text: bytes, file: str, first_line: int) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        line = first_line + text.count(b"\n", 0, error.start)
+        byte = text[error.start]
+        raise SourceError(
+            f"{file}, line {line}: byte {byte:#x} is not UTF-8; save the file as UTF-8"
+        ) from None
+
+
+def whole_records(stream: BinaryIO, file: str, delimiter: str, line: int) -> Iterator[bytes]:
+    """The text of a stream in parts that end with a record."""
+    rest = b""
+    while more := stream.read(PIECE):
+        rest += more
+        end = end_of_records(rest)
+        if not end and len(rest) > LONGEST:
+            end = rest.rfind(b"\n") + 1
+            refuse_open_quote(rest[:end], file, delimiter, line)
+        if end:
+            yield rest[:end]
+            line += rest.count(b"\n", 0, end)
+            rest = rest[end:]
+    if rest:
+        if rest.count(b'"') % 2:
+            refuse_open_quote(rest, file, delimiter, line)
+        yield rest
+
+
+def end_of_records(text: bytes) -> int:
+    """Where the last record ends: not at a line end between quotes."""
+    end = text.rfind(b"\n") + 1
+    quotes = text.count(b'"', 0, end)
+    while end and quotes % 2:
+        start = text.rfind(b"\n", 0, end - 1) + 1
+        quotes -= text.count(b'"', start, end)
+        end = start
+    return end
+
+
+def refuse_open_quote(text: bytes, file: str, delimiter: str, line: int) -> None:
+    """A quote inside a cell that has none around it stands for itself."""
+    rows, last = reader(decoded(text, file, line), delimiter), 0
+    try:
+        for _ in rows:
+            last = rows.line_num
+    except csv.Error:
+        last += line
+    else:
+        if text.endswith(b"\n") or len(text) <= LONGEST:
+            return
+        last = line
+    raise SourceError(
+        f"{file}, line {last}: a quote is opened here and not closed where it should be, or the file "
+        "is cut off: put the whole cell in quotes, and double the quotes inside it"
+    )
+
+
+@contextmanager
+def opened(file: File) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """The file as it lies, and its content."""
+    codec = COMPRESSED.get(PurePosixPath(file.path).suffix)
+    with file.open() as raw:
+        stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec) if codec else raw
+        try:
+            yield raw, stream
+        except (OSError, pa.ArrowInvalid) as error:
+            raise SourceError(f"{file.path} is broken or cut off: {error}") from None
+
+
+def has_numbers(missing: Sequence[str]) -> bool:
+    """Whether a text for "unknown" is a number, that spaces or another spelling may hide."""
+    return any(np.isfinite(number_of(text)) for text in missing)
+
+
+def array_of(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.array([], column.type) if not column.num_chunks else column.combine_chunks()
+
+
+def holds_nan(column: pa.Array) -> bool:
+    """A cell that says "nan" is no number."""
+    if not pa.types.is_floating(column.type):
+        return False
+    values = column.to_numpy(zero_copy_only=False)
+    return bool(np.isnan(values).sum() != column.null_count)

@@ -1,0 +1,162 @@
+"""The files of a batch: local or in object storage, one by one, by a directory or a pattern."""
+
+import glob
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from mlops.errors import Away, UsageError
+from mlops.tables import urls
+from mlops.tables.errors import SourceError
+
+TEXT = (".csv", ".tsv", ".txt")
+COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+PARQUET = ".parquet"
+KNOWN = (PARQUET, *TEXT, *(text + suffix for text in TEXT for suffix in COMPRESSED))
+
+
+@dataclass(frozen=True)
+class File:
+    """`name` is what keys of its rows begin with: the file's own, or the path of one whose name
+    another file has too. `state` and `digest` are those from before it was read."""
+
+    path: str
+    name: str = ""
+    size: int = 0
+    state: str = ""
+    digest: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        return "://" in self.path
+
+    def open(self) -> BinaryIO:
+        if self.is_remote:
+            filesystem, path = reached(self.path)
+            return cast(BinaryIO, filesystem.open(path, "rb"))
+        return Path(self.path).open("rb")
+
+
+def find(inputs: Iterable[str]) -> list[File]:
+    """Each content once, whatever its names; in the order of the names."""
+    files = [described(path) for path in sorted({path for text in inputs for path in paths(text)})]
+    names = Counter(PurePosixPath(file.path).name for file in files)
+    once = {file.digest: file for file in reversed(files)}
+    return [
+        replace(file, name=own_name(file.path, names))
+        for file in files
+        if once[file.digest] is file
+    ]
+
+
+def own_name(path: str, names: Counter[str]) -> str:
+    name = PurePosixPath(path).name
+    return name if names[name] == 1 else path
+
+
+def paths(text: str) -> Iterator[str]:
+    """The files that an input means."""
+    found = remote(text) if "://" in text else local(text)
+    if not found:
+        raise SourceError(
+            f"{urls.redacted(text)} holds no file that could be scored: such a name ends in "
+            f"{', '.join((PARQUET, *TEXT))}, and text may be compressed ({', '.join(COMPRESSED)})"
+        )
+    yield from found
+
+
+def local(text: str) -> list[str]:
+    path = Path(text)
+    if path.is_dir():
+        return [str(file) for file in path.iterdir() if file.is_file() and is_known(str(file))]
+    if path.exists():
+        return [text] if is_known(text) else []
+    if not glob.has_magic(text):
+        raise SourceError(f"{text} is not there")
+    return [file for file in glob.glob(text, recursive=True) if is_known(file)]  # noqa: PTH207
+
+
+def remote(text: str) -> list[str]:
+    urls.parse(text)
+    filesystem, path = reached(text)
+    with answered(text):
+        is_pattern = glob.has_magic(path)
+        found = filesystem.glob(path) if is_pattern else filesystem.find(path, maxdepth=1)
+    return [filesystem.unstrip_protocol(file) for file in found if is_known(file)]
+
+
+def is_known(path: str) -> bool:
+    """A name that begins with a dot or an underscore is of a file that somebody still works on."""
+    return path.endswith(KNOWN) and not PurePosixPath(path).name.startswith((".", "_"))
+
+
+def reached(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and its path there."""
+    import fsspec
+
+    with answered(url):
+        filesystem, path = fsspec.core.url_to_fs(url)
+    return filesystem, path
+
+
+@contextmanager
+def answered(url: str) -> Iterator[None]:
+    """What a file system may say, in our words."""
+    scheme = url.partition("://")[0]
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(
+            f"{scheme}:// needs a library that is not installed ({error}): name it in the batch "
+            "group of pyproject.toml, then `make lock && make`"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"{urls.redacted(url)} can't be read: {error}") from None
+    except FileNotFoundError:
+        raise SourceError(f"{urls.redacted(url)} is not there") from None
+    except Exception as error:  # each library has errors of its own
+        raise Away(f"{urls.redacted(url)} is out of reach now: {error}") from error
+
+
+def described(path: str) -> File:
+    file = File(path)
+    state = state_of(file)
+    try:
+        with file.open() as opened:
+            digest = hashlib.file_digest(cast(Any, opened), "sha256").hexdigest()
+            size = opened.seek(0, io.SEEK_END)
+    except OSError as error:
+        raise unreadable(file, error) from None
+    return replace(file, size=size, state=state, digest=digest)
+
+
+def state_of(file: File) -> str:
+    """Changes when the file does."""
+    try:
+        if file.is_remote:
+            filesystem, path = reached(file.path)
+            filesystem.invalidate_cache()
+            return str(filesystem.ukey(path))
+        status = Path(file.path).stat()
+        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    except OSError as error:
+        raise unreadable(file, error) from None
+
+
+def refuse_changed(file: File) -> None:
+    if state_of(file) != file.state:
+        raise SourceError(
+            f"{file.path} changed while it was read: wait until it is complete, then again"
+        )
+
+
+def unreadable(file: File, error: OSError) -> SourceError | Away:
+    reason = error.strerror or error
+    if file.is_remote and not isinstance(error, FileNotFoundError | PermissionError):
+        return Away(f"{urls.redacted(file.path)} is out of reach now ({reason}): try again later")
+    return SourceError(f"{urls.redacted(file.path)} can't be read: {reason}")

@@ -1,0 +1,88 @@
+"""Parquet files as pieces of some thousand rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet
+from pyarrow import types
+
+from mlops.tables.errors import SourceError
+from mlops.tables.files import File
+from mlops.tables.pieces import Piece, Records, Wanted
+
+PIECE = 10_000
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    file: File
+    schema: pa.Schema
+    rows: int
+
+    notice = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.schema.names)
+
+    def refuse_unfit(self, wanted: Wanted) -> None:
+        """A whole column of another type is one fault, not one of every row."""
+        kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
+        kinds |= dict.fromkeys(wanted.texts, (is_text, "text"))
+        faults = [
+            f"column {name!r} is {self.schema.field(name).type} and should hold {kind}"
+            for name, (fits, kind) in kinds.items()
+            if not fits(self.schema.field(name).type)
+        ]
+        if faults:
+            raise SourceError(f"{self.file.path}: {'; '.join(faults)}")
+
+    def pieces(self, wanted: Wanted) -> Iterator[Piece]:
+        with opened(self.file) as parquet:
+            first, read = 1, 0
+            for batch in parquet.iter_batches(PIECE, columns=[*wanted.names]):
+                until = self.file.size * (first - 1 + len(batch)) // self.rows
+                yield Piece(self.file, Rows(batch, first), until - read)
+                first, read = first + len(batch), until
+
+
+@dataclass(frozen=True)
+class Rows:
+    batch: pa.RecordBatch
+    first: int
+
+    def records(self, wanted: Wanted) -> Records:
+        columns = {name: self.batch[name] for name in wanted.names}
+        return Records(columns, [], len(self.batch))
+
+    def line(self, position: int) -> int:
+        return self.first + position
+
+
+def open_source(file: File) -> ParquetSource:
+    with opened(file) as parquet:
+        return ParquetSource(file, parquet.schema_arrow, parquet.metadata.num_rows)
+
+
+@contextmanager
+def opened(file: File) -> Iterator[pyarrow.parquet.ParquetFile]:
+    with file.open() as raw:
+        try:
+            yield pyarrow.parquet.ParquetFile(raw, pre_buffer=False)
+        except (OSError, pa.ArrowException) as error:
+            raise SourceError(f"{file.path} is broken or cut off: {error}") from None
+
+
+def is_number(kind: pa.DataType) -> bool:
+    return any(
+        fits(kind)
+        for fits in (types.is_integer, types.is_floating, types.is_decimal, types.is_null)
+    )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    if types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return any(fits(kind) for fits in (types.is_string, types.is_large_string, types.is_null))

@@ -1,0 +1,55 @@
+"""The files of a batch, opened: which columns they have, and their rows in pieces."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from mlops.tables import csv_source, files, parquet_source
+from mlops.tables.errors import SourceError
+from mlops.tables.files import File
+from mlops.tables.pieces import Piece, Wanted
+
+
+class Source(Protocol):
+    @property
+    def file(self) -> File: ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all its columns."""
+
+    @property
+    def notice(self) -> str | None:
+        """What its owner should know of how it is read."""
+
+    def refuse_unfit(self, wanted: Wanted) -> None: ...
+
+    def pieces(self, wanted: Wanted) -> Iterator[Piece]: ...
+
+
+def open_source(file: File, wanted: Wanted) -> Source:
+    """Raises SourceError that names every column that is not there."""
+    source: Source
+    if file.path.endswith(files.PARQUET):
+        source = parquet_source.open_source(file)
+    else:
+        source = csv_source.open_source(file, wanted.names)
+    if lacking := [name for name in wanted.names if name not in source.names]:
+        raise SourceError(
+            f"{file.path} has no column {', '.join(map(repr, lacking))}, which the model or --key "
+            f"needs; it has {', '.join(map(repr, source.names))}"
+        )
+    source.refuse_unfit(wanted)
+    return source
+
+
+def ignored(sources: Sequence[Source], wanted: Wanted) -> list[str]:
+    """The columns that nobody asks for, each once."""
+    names = (name for source in sources for name in source.names if name not in wanted.names)
+    return list(dict.fromkeys(names))
+
+
+def pieces(sources: Sequence[Source], wanted: Wanted) -> Iterator[Piece]:
+    """Of one file after the other; raises SourceError for one that has changed meanwhile."""
+    for source in sources:
+        yield from source.pieces(wanted)
+        files.refuse_changed(source.file)

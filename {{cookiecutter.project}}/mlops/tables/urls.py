@@ -1,0 +1,69 @@
+"""Where a batch comes from and goes to: URLs without passwords."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from mlops.errors import Refused, UsageError
+
+SECRET = re.compile("password|passwd|secret|token", re.IGNORECASE)
+POSTGRESQL = ("postgresql", "postgres")
+CURES = {
+    **dict.fromkeys(POSTGRESQL, "PGPASSWORD or ~/.pgpass"),
+    **dict.fromkeys(("redis", "rediss"), "REDIS_PASSWORD"),
+}
+
+
+@dataclass(frozen=True)
+class Url:
+    """`scheme` is "" for a plain path. As text it can be shown to anyone."""
+
+    text: str
+    scheme: str
+    user: str | None
+    host: str | None
+    port: int | None
+    path: str
+    options: dict[str, str]
+
+    def __str__(self) -> str:
+        return redacted(self.text)
+
+
+def parse(text: str) -> Url:
+    """Raises Refused for a password, without repeating it."""
+    if "://" not in text:
+        return Url(text, "", None, None, None, text, {})
+    parts = split(text)
+    refuse_secrets(parts)
+    scheme = POSTGRESQL[0] if parts.scheme in POSTGRESQL else parts.scheme
+    options = dict(parse_qsl(parts.query))
+    return Url(text, scheme, parts.username, parts.hostname, parts.port, parts.path, options)
+
+
+def split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        scheme = text.partition("://")[0]
+        raise UsageError(f"the {scheme} URL can't be read ({error}): correct it") from None
+    return parts
+
+
+def refuse_secrets(parts: SplitResult) -> None:
+    """A command line can be read by every user of the machine, and stays in the shell's history."""
+    if parts.password or any(SECRET.search(name) for name, _ in parse_qsl(parts.query)):
+        place = CURES.get(parts.scheme, "the environment variables or the file of its own library")
+        raise Refused(
+            f"{redacted(parts.geturl())} carries a password, which others could read: put it in "
+            f"{place}, leave it out of the URL, and change it where it is known by now"
+        )
+
+
+def redacted(text: str) -> str:
+    """The text with the password of any URL in it left out."""
+    text = re.sub(r"(\w+://[^/@:\s]*):[^/\s]+@", r"\1:***@", text)
+    return re.sub(
+        rf"([?&][^=&\s]*(?:{SECRET.pattern})[^=&\s]*=)[^&\s]*", r"\1***", text, flags=re.I
+    )

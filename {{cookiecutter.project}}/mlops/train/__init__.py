@@ -1,0 +1,1 @@
+"""The stage train: `python -m mlops.train` fits a model and exports it to ONNX."""
