@@ -34,6 +34,11 @@ def tester(monkeypatch: pytest.MonkeyPatch) -> None:
     instant_project.speak_as_tester(monkeypatch)
 
 
+FETCHED = """{commit}"$GIT" -C {project} fetch --quiet origin
+"""
+"""The same, and `mlops serve` or the user learns of it here."""
+
+
 class Race:
     """A release during which somebody commits on a branch, at a moment of it."""
 
@@ -43,11 +48,13 @@ class Race:
         self.release = release
         self.said = folder / "commit"
 
-    def run(self, moment: str, branch: str, where: str) -> str:
+    def run(self, moment: str, branch: str, where: str, *, fetched: bool = False) -> str:
         """What it printed. Whatever happened, the colleague's commit is on its branch."""
         place = {"here": self.project, "on origin": self.origin}[where]
         before = refs(self.project), refs(self.origin)
         fault = COMMIT.format(place=place, branch=branch, said=self.said)
+        if fetched:
+            fault = FETCHED.format(commit=fault, project=self.project)
         command = Command(self.project, self.release, "staging", moment=moment, fault=fault)
         words = command.ended()
         self.code = command.process.returncode
@@ -86,6 +93,16 @@ def test_a_commit_on_the_target_is_kept_and_the_release_refused(
     assert f"staging was changed {where} while this release was made" in said
     assert "A colleague, by A. Tester). The release is not published" in said
     assert race.committed("staging")
+
+
+def test_a_commit_on_origin_that_was_fetched_meanwhile_is_kept(
+    prepared: Path, tmp_path: Path
+) -> None:
+    race = Race(prepared, tmp_path / "race", "promote")
+    race.run("* add --all", "staging", "on origin", fetched=True)
+    assert race.code == 3
+    made = race.committed("staging")["refs/heads/staging"]
+    assert Git(race.project).commit("refs/remotes/origin/staging") == made
 
 
 def test_a_commit_on_the_source_waits_for_the_next_promotion(
