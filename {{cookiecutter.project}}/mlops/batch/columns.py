@@ -17,6 +17,7 @@ from mlops.contract.contract import LARGEST, bounds
 from mlops.contract.faults import Kind
 from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
+from mlops.tables.numbers import number_of
 
 Mask = NDArray[np.bool_]
 
@@ -113,14 +114,6 @@ def parsed(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
     positions = cells.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
     unknown = ~np.array([*known, False])
     return Numbers(np.array([*values, np.nan])[positions] + 0.0, unknown[positions], cells)
-
-
-def number_of(text: str) -> float:
-    """NaN for what is no number."""
-    try:
-        return np.nan if "_" in text else float(text)
-    except ValueError:
-        return np.nan
 
 
 def texts(cells: pa.Array, missing: tuple[str, ...]) -> Texts:

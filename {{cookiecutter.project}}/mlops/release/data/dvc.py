@@ -5,15 +5,21 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
+from typing import Any
 
+from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.logger import set_loggers_level
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 from dvc.ui import ui
 
 from mlops.errors import MlopsError
 from mlops.release import child_environment
 from mlops.release.data import attestation
+
+__all__ = [
+    "Repo", "fetch_records", "opened", "opened_alone", "quiet", "settings", "unattested", "words_of",
+]  # fmt: skip
 
 
 @contextmanager
@@ -29,6 +35,21 @@ def opened(root: Path, config: Mapping[str, object] | None = None) -> Iterator[R
             yield repo
     except (DvcException, OSError) as error:
         raise MlopsError(words_of(error)) from error
+
+
+@contextmanager
+def opened_alone(root: Path) -> Iterator[Repo]:
+    """As `opened`, and no other DVC acts in the working tree meanwhile."""
+    with opened(root) as repo, lock_repo(repo):
+        yield repo
+
+
+def settings(home: Path) -> dict[str, Any]:
+    """DVC's settings of the working tree `home`, its paths made absolute, its cache shared."""
+    dvc_dir = home / ".dvc"
+    config = Config(str(dvc_dir))
+    cache = {"dir": str(dvc_dir / "cache"), **config["cache"]}
+    return {"core": config["core"], "cache": cache, "remote": config["remote"]}
 
 
 def words_of(error: BaseException) -> str:

@@ -9,7 +9,6 @@ from dvc.config import Config
 from dvc.repo import Repo
 
 from mlops.release.data import attestation, dvc, store
-from mlops.release.promote.candidate import settings
 
 
 class PrivateStore:
@@ -69,7 +68,7 @@ def opened(tree: Path, home: Path) -> Iterator[PrivateStore]:
 
 def shared(tree: Path, home: Path) -> dict[str, Any]:
     """Settings for DVC in `tree`: cache and remotes of `home`, nothing left behind."""
-    config = settings(home)
+    config = dvc.settings(home)
     return {**config, "core": {**config["core"], "site_cache_dir": str(site(tree))}}
 
 

@@ -88,6 +88,15 @@ def sources(repo: Repo) -> list[str]:
     return [stage.addressing for stage in repo.index.stages if stage.is_data_source]
 
 
+def made_by_stages(repo: Repo) -> set[str]:
+    """The hashes of what the stages made and DVC carries."""
+    return {
+        out.hash_info.value
+        for out in repo.index.outs
+        if out.use_cache and not out.stage.is_data_source
+    }
+
+
 def summary(git: Git, done: Sequence[str], results: Sequence[str]) -> str:
     """What was done, and the command that commits `results`, the paths that Git keeps."""
     new = git.lines("ls-files", "--others", "--exclude-standard", "--", *results)

@@ -1,8 +1,9 @@
 """What a commit deployed, laid out to be run with its own code and libraries.
 
-`.dvc/tmp/deployments/<commit>/` holds the code of mlops/ and science/, the locks of its libraries, the
-bundle in deploy/, and release.json, which says what is known of the release. It is laid out once;
-release.json comes last, so that a folder that has one is whole. A lock keeps it while it is in use.
+`.dvc/tmp/deployments/<commit>/` holds the code of the service and of batches, the locks of their
+libraries, the bundle in deploy/, and release.json, which says what is known of the release. It is laid
+out once; release.json comes last, so that a folder that has one is whole. A lock keeps it while it is
+in use.
 """
 
 import hashlib
@@ -29,7 +30,9 @@ from mlops.release.places import scratch, venv
 
 FOLDER = Path(".dvc/tmp/deployments")
 RELEASE = "release.json"
-PARTS = ("mlops", "science", venv.LOCKS, venv.INSTALL)
+SERVICE = ("mlops/__init__.py", "mlops/errors.py", "science/__init__.py", *versions.CODE)
+BATCH = ("mlops/tables", "mlops/batch")
+PARTS = (*SERVICE, *BATCH, venv.LOCKS, venv.INSTALL)
 MEASURED = ("milliseconds", "megabytes", "memory_megabytes")
 
 Room = Literal["serve", "batch"]

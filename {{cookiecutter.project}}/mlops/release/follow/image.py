@@ -23,7 +23,7 @@ from mlops.release.history.outputs import BUNDLE
 from mlops.release.places import process
 
 RECIPE = "container/Dockerfile"
-OF_THE_COMMIT = (RECIPE, "requirements/serve.txt", "mlops", "science")
+OF_THE_COMMIT = (RECIPE, "requirements/serve.txt", *deployment.SERVICE)
 ENGINES = {
     "docker": (),
     "podman": ("--timestamp", "0"),  # without a clock, what is built again has the same layers

@@ -4,6 +4,7 @@ A version is what answers: model, input schema, serving code and serving librari
 schema breaks clients. Minor: another model. Patch: the same model with anything else changed.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,6 +13,9 @@ from typing import Any
 from mlops.release.history import lockfile, tags
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import SCHEMA
+
+CODE = ("mlops/predict", "mlops/contract", "mlops/service", "science/features.py")
+"""The code that answers: what else is changed makes no other version."""
 
 PREFIX = "model@"
 PATTERN = re.compile(r"(?:model@)?(v\d+\.\d+\.\d+)")
@@ -37,7 +41,7 @@ class Answers:
         return cls(
             model=lockfile.made(made, "models/model.onnx"),
             schema=lockfile.made(made, SCHEMA),
-            serving=git.run("rev-parse", f"{commit}:mlops"),
+            serving=trees(git, commit),
             libraries=git.run("rev-parse", f"{commit}:requirements/serve.txt"),
             contract={
                 "columns": {column["name"]: column["type"] for column in schema["columns"]},
@@ -83,6 +87,12 @@ def every(git: Git) -> list[Version]:
     """All versions, lowest number first."""
     found = [Version.read(tag.content()) for tag in tags.matching(git, f"{PREFIX}v*")]
     return sorted(found, key=lambda version: version.number)
+
+
+def trees(git: Git, commit: str) -> str:
+    """One hash of all the code that answers."""
+    listed = git.run("ls-tree", commit, "--", *CODE)
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def version_of(answers: Answers, known: list[Version]) -> Version:

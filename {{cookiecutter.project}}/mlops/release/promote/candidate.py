@@ -19,12 +19,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dvc.config import Config
-from dvc.repo import Repo
-
 from mlops import environments
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc, repro, store
+from mlops.release.data.dvc import Repo
 from mlops.release.history import lock_merge, lockfile
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, TESTING
@@ -36,7 +34,7 @@ def main(tree: Path, home: Path, answers: int) -> None:
     tasks = received()
     with os.fdopen(answers, "w", buffering=1) as file:
         try:
-            with dvc.opened(tree, settings(home)) as repo:
+            with dvc.opened(tree, dvc.settings(home)) as repo:
                 for task in tasks:
                     file.write(json.dumps(answered(repo, **json.loads(task))) + "\n")
         except MlopsError as error:
@@ -70,14 +68,6 @@ def told(error: MlopsError) -> dict[str, str]:
     return {"error": str(error), "kind": type(error).__name__}
 
 
-def settings(home: Path) -> dict[str, Any]:
-    """DVC's settings of the working tree `home`, its paths made absolute, its cache shared."""
-    dvc_dir = home / ".dvc"
-    config = Config(str(dvc_dir))
-    cache = {"dir": str(dvc_dir / "cache"), **config["cache"]}
-    return {"core": config["core"], "cache": cache, "remote": config["remote"]}
-
-
 def make(repo: Repo, environment: str, target: str) -> list[str]:
     """Run what differs in `environment`, after refusing a source that is not reproduced."""
     tree = Path(repo.root_dir)
@@ -93,12 +83,7 @@ def make(repo: Repo, environment: str, target: str) -> list[str]:
     begin_from_target(Git(tree), source, target)
     done = repro.reproduce(repo)
     whole = lockfile.carried(Git(tree), source).values()
-    outs = {
-        out.hash_info.value
-        for out in repo.index.outs
-        if out.use_cache and not out.stage.is_data_source
-    }
-    store.refuse_damaged(repo, outs - {*whole})
+    store.refuse_damaged(repo, repro.made_by_stages(repo) - {*whole})
     return done
 
 

@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dvc.repo import Repo
-
 from mlops.release import child_environment
 from mlops.release.data import store
+from mlops.release.data.dvc import Repo
 from mlops.release.history import lockfile
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, TRAINING

@@ -5,18 +5,14 @@ and every record keeps its data. Run records stay, whatever becomes of the data 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
-
-from dvc.repo import Repo, lock_repo
-from dvc_data.hashfile.db import HashFileDB, get_index
-from dvc_objects.errors import ObjectFormatError
 
 from mlops.errors import Refused
-from mlops.release.data import dvc, store
+from mlops.release.data import dvc, garbage
+from mlops.release.data.dvc import Repo
+from mlops.release.data.garbage import Waste
 from mlops.release.follow import deployment
 from mlops.release.history import branches, objects
 from mlops.release.history.git import Git
@@ -40,20 +36,6 @@ class Kept:
     libraries: set[str]
 
 
-@dataclass(frozen=True)
-class Waste:
-    """What may go. `size` is told for what lies on this machine."""
-
-    what: str
-    count: int
-    size: int | None
-    remove: Callable[[], Any]
-
-    def __str__(self) -> str:
-        size = "" if self.size is None else f", {self.size / 1e6:.1f} MB"
-        return f"{self.count} {self.what}{size}"
-
-
 def clean(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False) -> None:
     """Deletes what nothing names, in the cache and, where asked, in the default remote."""
     with worktree.one_release_at_a_time(git):
@@ -61,7 +43,7 @@ def clean(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False
             branches.fetch(git)
         else:
             branches.fetch_if_in_reach(git, say)
-        with dvc.opened(git.root) as repo, lock_repo(repo):
+        with dvc.opened_alone(git.root) as repo:
             refuse_foreign(git, repo)
             kept = kept_by(git)
             say(f"keeping what {counted(git)} and the working trees name")
@@ -127,12 +109,9 @@ def uncommitted(git: Git) -> Iterator[Path]:
 
 
 def wasted(git: Git, repo: Repo, kept: Kept, *, cloud: bool) -> Iterator[Waste]:
-    cache = repo.cache.local
-    paths = unused(cache, with_children(kept.data, [cache]))
-    size = sum(Path(path).stat().st_size for path in paths)
-    yield Waste("objects of the cache", len(paths), size, partial(cache.fs.remove, paths))
+    yield garbage.in_cache(repo, kept.data)
     if cloud:
-        yield from wasted_remotely(repo, kept)
+        yield garbage.in_remote(repo, kept.data)
     venvs = [each for each in inside(git, venv.FOLDER) if venv.locks(each) not in kept.libraries]
     yield folders("deployments", deployment.superseded(git))
     yield folders("sets of libraries", venvs)
@@ -155,37 +134,3 @@ def folders(what: str, paths: list[Path]) -> Waste:
             scratch.remove(path)
 
     return Waste(what, len(free), size, remove)
-
-
-def wasted_remotely(repo: Repo, kept: Kept) -> Iterator[Waste]:
-    remote = repo.cloud.get_remote_odb(None, "gc -c", hash_name="md5")
-    paths = unused(remote, with_children(kept.data, [repo.cache.local, remote]))
-
-    def remove() -> None:
-        remote.fs.remove(paths)
-        get_index(remote).clear()  # what DVC remembers of the remote
-
-    yield Waste(f"objects of the remote {remote.path}", len(paths), None, remove)
-
-
-def with_children(names: Iterable[str], stores: list[HashFileDB]) -> set[str]:
-    """A list of files that is in none of the stores keeps nothing: without it they are of no use."""
-    kept = set(names)
-    for name in filter(lambda name: name.endswith(".dir"), names):
-        for odb in stores:
-            try:
-                kept.update(store.children(odb, name))
-                break
-            except (FileNotFoundError, ObjectFormatError):
-                continue
-    return kept
-
-
-def unused(odb: HashFileDB, kept: set[str]) -> list[str]:
-    """Lists of files first, so that none is left which names what is gone."""
-    every: Iterator[str] = odb.all()  # type: ignore[no-untyped-call]
-    return [odb.oid_to_path(name) for name in sorted(set(every) - kept, key=is_file)]
-
-
-def is_file(name: str) -> bool:
-    return not name.endswith(".dir")

@@ -1,0 +1,70 @@
+"""Objects of the cache and of the default remote that nothing names."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo
+from dvc_data.hashfile.db import HashFileDB, get_index
+from dvc_objects.errors import ObjectFormatError
+
+from mlops.release.data import store
+
+
+@dataclass(frozen=True)
+class Waste:
+    """What may go. `size` is told for what lies on this machine."""
+
+    what: str
+    count: int
+    size: int | None
+    remove: Callable[[], Any]
+
+    def __str__(self) -> str:
+        size = "" if self.size is None else f", {self.size / 1e6:.1f} MB"
+        return f"{self.count} {self.what}{size}"
+
+
+def in_cache(repo: Repo, names: set[str]) -> Waste:
+    """The objects that are not among `names`, nor in a directory among them."""
+    cache = repo.cache.local
+    paths = unused(cache, with_children(names, [cache]))
+    size = sum(Path(path).stat().st_size for path in paths)
+    return Waste("objects of the cache", len(paths), size, partial(cache.fs.remove, paths))
+
+
+def in_remote(repo: Repo, names: set[str]) -> Waste:
+    """As `in_cache`, of the default remote; how large they are is not asked."""
+    remote = repo.cloud.get_remote_odb(None, "gc -c", hash_name="md5")
+    paths = unused(remote, with_children(names, [repo.cache.local, remote]))
+
+    def remove() -> None:
+        remote.fs.remove(paths)
+        get_index(remote).clear()  # what DVC remembers of the remote
+
+    return Waste(f"objects of the remote {remote.path}", len(paths), None, remove)
+
+
+def with_children(names: Iterable[str], stores: list[HashFileDB]) -> set[str]:
+    """A list of files that is in none of the stores keeps nothing: without it they are of no use."""
+    kept = set(names)
+    for name in filter(lambda name: name.endswith(".dir"), names):
+        for odb in stores:
+            try:
+                kept.update(store.children(odb, name))
+                break
+            except (FileNotFoundError, ObjectFormatError):
+                continue
+    return kept
+
+
+def unused(odb: HashFileDB, kept: set[str]) -> list[str]:
+    """Lists of files first, so that none is left which names what is gone."""
+    every: Iterator[str] = odb.all()  # type: ignore[no-untyped-call]
+    return [odb.oid_to_path(name) for name in sorted(set(every) - kept, key=is_file)]
+
+
+def is_file(name: str) -> bool:
+    return not name.endswith(".dir")

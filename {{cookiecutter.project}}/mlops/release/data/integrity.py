@@ -1,0 +1,84 @@
+"""Whether the outputs in the working tree are what dvc.lock and the .dvc files say, hashed anew."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dvc.output import Output
+from dvc.repo import Repo
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.db import HashFileDB
+from dvc_data.hashfile.hash import hash_file
+from dvc_data.hashfile.tree import Tree
+from dvc_objects.errors import ObjectFormatError
+
+from mlops.release.data import dvc
+from mlops.release.data.repro import unreproduced
+from mlops.release.history.lockfile import LOCK
+
+
+def outputs_at_hand(repo: Repo) -> list[Output]:
+    """Those that are recorded and lie in the working tree."""
+    return [out for out in repo.index.outs if out.hash_info and out.exists]
+
+
+def megabytes(outs: Sequence[Output]) -> int:
+    return round(sum(out.meta.size or 0 for out in outs) / 1e6)
+
+
+def untrue(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
+    altered = [out for out in outs if content_hash(out) != out.hash_info]
+    doubtful = dvc.unattested(repo)
+    explained = {*doubtful, *(out.stage.addressing for out in altered)}
+    for name in doubtful:
+        yield f"{name}: no run attests its entry in dvc.lock: `mlops repro`"
+    for out in altered:
+        yield f"{out}: not what {recorder(out)} says: {cure(out)}"
+    for name in unreproduced(repo) if Path(repo.root_dir, LOCK).exists() else ():
+        if name not in explained:
+            yield f"{name}: not up to date: `mlops repro`"
+
+
+def recorder(out: Output) -> str:
+    return out.stage.addressing if out.stage.is_data_source else "dvc.lock"
+
+
+def content_hash(out: Output) -> object:
+    """Of the bytes themselves; DVC would believe its records of sizes and times."""
+    scratch = HashFileDB(out.fs, out.repo.cache.local.path)
+    _, _, found = build(
+        scratch, out.fs_path, out.fs, out.hash_name, ignore=out.dvcignore, dry_run=True
+    )
+    return found.hash_info
+
+
+def cure(out: Output) -> str:
+    path = shlex.quote(str(out))
+    if not out.use_cache:
+        return "`mlops repro`"
+    if damaged := damaged_objects(out):
+        return f"`rm -rf {shlex.join(damaged)} {path} && dvc pull {path}`"
+    undo = f"`rm -rf {path} && dvc checkout {path}`"
+    return (
+        f"`dvc add {path}` takes the change, {undo} undoes it" if out.stage.is_data_source else undo
+    )
+
+
+def damaged_objects(out: Output) -> list[str]:
+    """The objects in the cache that this output needs and that are not what their name says."""
+    cache, recorded = out.cache, out.hash_info
+    names = [recorded.value]
+    if recorded.isdir:
+        try:
+            names += [child.value for _, _, child in Tree.load(cache, recorded)]
+        except (FileNotFoundError, ObjectFormatError):
+            return [cache.oid_to_path(recorded.value)]
+    paths = {name: cache.oid_to_path(name) for name in names}
+    return [path for name, path in paths.items() if not is_intact(cache, path, name)]
+
+
+def is_intact(cache: HashFileDB, path: str, name: str) -> bool:
+    if not cache.fs.exists(path):
+        return False
+    _, found = hash_file(path, cache.fs, cache.hash_name)
+    return bool(found.value == name.removesuffix(".dir"))
