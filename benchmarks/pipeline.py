@@ -112,7 +112,7 @@ def first_run_rows(project: Path) -> Iterable[tuple[str, float]]:
 
 
 def imported(project: Path, stage: str) -> None:
-    run(sys.executable, "-c", f"import mlops.{stage}.__main__", cwd=project)
+    run(sys.executable, "-c", f"import mlops.{stage}.{stage}", cwd=project)
 
 
 def staged(project: Path, stage: str) -> None:
@@ -123,7 +123,7 @@ FIT = """
 import time
 from mlops import params
 from mlops.tables import splits
-from mlops.train import __main__ as train
+from mlops.train import train
 from mlops.predict import schema
 from mlops.predict.inputs import matrices
 options, read = params.load().params.train, schema.read(splits.SCHEMA)

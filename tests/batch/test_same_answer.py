@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 import small_batch
 import small_project
-from mlops.deploy import __main__ as deploy
-from mlops.evaluate import __main__ as evaluate
+from mlops.deploy import deploy
+from mlops.evaluate import evaluate
 from mlops.predict.predictor import DECIMALS, Predictor
 from mlops.predict.schema import Schema
 from mlops.tables import splits
-from mlops.train import __main__ as train
+from mlops.train import train
 from running_service import deployment, running
 from science.architectures import ARCHITECTURES
 

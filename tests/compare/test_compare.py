@@ -1,4 +1,4 @@
-"""mlops.compare on real models: one is better by each metric, one worse, and two are equal."""
+"""mlops.compare.compare on real models: one is better by each metric, one worse, and two are equal."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from pyarrow import compute, parquet
 
 import contenders as models
 from contenders import PAIRED, judged, metrics_of, rescored
-from mlops.compare import __main__ as compare
+from mlops.compare import compare
 from mlops.errors import Incomparable, Unanswered
 from mlops.predict import schema
 from mlops.predict.predictor import Predictor

@@ -36,7 +36,7 @@ shutil.copy("schema.json", "models")
 """
 PIPELINE = instant_project.PIPELINE.replace(TRAIN, "python -m mlops.train").replace(
     "deps: [data/prepared/train.parquet, schema.json]",
-    "deps: [data/prepared/train.parquet, schema.json, mlops/train/__main__.py]",
+    "deps: [data/prepared/train.parquet, schema.json, mlops/train/train.py]",
 )
 INSTALL = """\
 import sys, sysconfig, venv
@@ -50,7 +50,7 @@ FILES = {
     "dvc.yaml": PIPELINE,
     "install.py": INSTALL,
     "mlops/prepare/__init__.py": "",
-    "mlops/train/__main__.py": TRAINING,
+    "mlops/train/train.py": TRAINING,
     "mlops/predict/__init__.py": "",
     "mlops/service/ask.py": "print('answered by the code of the release')\n",
     "notes.txt": "",
@@ -198,7 +198,7 @@ def prepared(tester: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Git(project).run("switch", "--quiet", "--create", "work")
     (project / "notes.txt").write_text("staged\n")
     Git(project).run("add", "notes.txt")
-    code = project / "mlops/train/__main__.py"
+    code = project / "mlops/train/train.py"
     code.write_text(code.read_text().replace("committed", "not committed"))
     return project
 

@@ -24,6 +24,7 @@ INHERITS = {"mlops/release/places/process.py": 1}
 READS_OS_ENVIRON = {
     "mlops/release/child_environment.py",
     "mlops/release/follow/image.py",  # where pip's settings are
+    "mlops/deploy/guard.py",  # knows nothing of release/ either
     "mlops/contract/measure.py",  # knows nothing of release/
     "mlops/predict/__init__.py",
     "mlops/service/__main__.py",  # settings of the service

@@ -50,11 +50,11 @@ CONFORMS = [
     positive_data_acceptance,
 ]
 PIPELINE = """
-from mlops.deploy import __main__ as deploy
-from mlops.evaluate import __main__ as evaluate
-from mlops.gate import __main__ as gate
-from mlops.prepare import __main__ as prepare
-from mlops.train import __main__ as train
+from mlops.deploy import deploy
+from mlops.evaluate import evaluate
+from mlops.gate import gate
+from mlops.prepare import prepare
+from mlops.train import train
 for stage in (prepare, train, evaluate, gate, deploy):
     stage.main()
 """

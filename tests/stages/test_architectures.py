@@ -8,7 +8,7 @@ from mlops import params
 from mlops.errors import ParameterError
 from mlops.predict.predictor import Predictor
 from mlops.tables import splits
-from mlops.train import __main__ as train
+from mlops.train import train
 from science import architectures
 from science.architectures import ARCHITECTURES, Inputs, architecture, hyperparameters
 from small_project import change

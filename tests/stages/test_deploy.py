@@ -9,14 +9,14 @@ import pytest
 
 from mlops.contract import profile
 from mlops.contract.measure import measured, memory
-from mlops.deploy import __main__ as deploy
+from mlops.deploy import deploy
 from mlops.errors import SmokeTestFailed
-from mlops.evaluate import __main__ as evaluate
-from mlops.gate import __main__ as gate
+from mlops.evaluate import evaluate
+from mlops.gate import gate
 from mlops.predict.predictor import Predictor
-from mlops.prepare import __main__ as prepare
+from mlops.prepare import prepare
 from mlops.tables import splits
-from mlops.train import __main__ as train
+from mlops.train import train
 from small_project import change, contents
 
 STAGES = (prepare, train, evaluate, gate, deploy)

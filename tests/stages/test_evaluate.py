@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from mlops import params
 from mlops.errors import DataError
-from mlops.evaluate import __main__ as evaluate
+from mlops.evaluate import evaluate
 from mlops.metrics import METRICS
 from mlops.predict import schema
 from mlops.predict.predictor import Predictor

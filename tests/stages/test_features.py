@@ -8,13 +8,13 @@ import pytest
 
 from mlops import params
 from mlops.contract.contract import Contract
-from mlops.evaluate import __main__ as evaluate
+from mlops.evaluate import evaluate
 from mlops.predict import schema
 from mlops.predict.inputs import matrix_columns
 from mlops.predict.predictor import Predictor
-from mlops.prepare import __main__ as prepare
+from mlops.prepare import prepare
 from mlops.tables import splits
-from mlops.train import __main__ as train
+from mlops.train import train
 from science import features
 from science.features import Categories, Feature, Numbers
 from small_project import use

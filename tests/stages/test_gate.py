@@ -6,7 +6,7 @@ import pytest
 
 from contenders import strictly
 from mlops.errors import GateFailed
-from mlops.gate import __main__ as gate
+from mlops.gate import gate
 from mlops.params import Bound
 from small_project import change
 

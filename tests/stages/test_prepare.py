@@ -10,8 +10,7 @@ from mlops import errors, params
 from mlops.errors import DataError
 from mlops.params import PrepareParams
 from mlops.predict import schema
-from mlops.prepare import __main__ as prepare
-from mlops.prepare import raw
+from mlops.prepare import prepare, raw
 from mlops.tables import splits
 from small_project import TABLE, change, contents
 

@@ -11,9 +11,9 @@ from sklearn.pipeline import make_pipeline
 from mlops import params, provenance
 from mlops.errors import DataError, ExportError, ParityError
 from mlops.predict import schema
-from mlops.prepare import __main__ as prepare
+from mlops.prepare import prepare
 from mlops.tables import splits
-from mlops.train import __main__ as train
+from mlops.train import train
 from science import features
 from science.architectures import Inputs, architecture, one_hot
 from science.features import Numbers

@@ -17,12 +17,14 @@ from mlops.release.follow import deployment
 from mlops.release.history import versions
 
 SCIENCE = "science.features science.architectures"
-TRAINING = "errors params predict provenance tables"
+TRAINING = "errors params predict provenance stage tables"
 RELEASE = "environments errors release release.history"
 ARROWS = {
     "errors": "",
     "environments": "errors",
-    "metrics": "",
+    "libraries": "errors",
+    "stage": "errors libraries",
+    "metrics": "errors",
     "params": "errors metrics predict science.architectures",
     "provenance": "params",
     "predict": "errors science.features",
@@ -33,7 +35,7 @@ ARROWS = {
     "evaluate": f"{TRAINING} metrics",
     "gate": TRAINING,
     "deploy": f"{TRAINING} contract environments",
-    "compare": f"{TRAINING} prepare",
+    "compare": f"{TRAINING} metrics prepare",
     "service": "contract errors predict",
     "batch": "contract errors predict tables",
     "release": "errors",

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 from mlops.errors import OtherLibraries
@@ -73,12 +72,6 @@ def is_same(found: str, locked: str) -> bool:
         return Version(found) == Version(locked)
     except InvalidVersion:
         return False
-
-
-def stage_of(command: list[str]) -> str:
-    """`train` of `python -m mlops.train`."""
-    module = next((word for option, word in pairwise(command) if option == "-m"), "")
-    return module.removeprefix(f"{__package__}.")
 
 
 def installed() -> dict[str, str]:

@@ -5,6 +5,7 @@ nobody. The deploy stage runs this module as a process before it acts: python -m
 It asks Git itself, so that the stage depends on nothing of mlops/release.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +28,12 @@ def check(root: Path, branch: str | None = None) -> None:
 def checked_out(root: Path) -> str | None:
     """The branch; None on a detached HEAD, and outside of any repository."""
     command = ["git", "symbolic-ref", "--quiet", "--short", "HEAD"]
+    # A hook of another repository may have started the stage: Git's variables would lead there.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        asked = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            command, cwd=root, env=variables, capture_output=True, text=True, check=False
+        )
     except OSError as error:
         raise MlopsError(f"cannot run git in {root}: {error}") from error
     return asked.stdout.strip() or None

@@ -1,81 +1,13 @@
-"""The training split to an ONNX model. In: data/prepared. Out: models."""
+"""`python -m mlops.train`: the stage train of dvc.yaml."""
 
-from pathlib import Path
-from typing import Any
-
-import msgspec
-from threadpoolctl import threadpool_limits
-
-from mlops import errors, params, provenance
-from mlops.errors import DataError
-from mlops.params import TrainParams
-from mlops.predict import schema
-from mlops.predict.inputs import Matrices, matrices, matrix_columns
-from mlops.predict.predictor import MODEL, SCHEMA
-from mlops.predict.schema import Schema
-from mlops.tables import splits
-from mlops.tables.splits import Split
-from mlops.train import export
-from science import features
-from science.architectures import ARCHITECTURES, Inputs
-
-MODELS = Path("models")
-PROVENANCE = MODELS / "provenance.json"
+from mlops import stage
 
 
 def main() -> None:
-    options = params.load().params.train
-    input_schema = schema.read(splits.SCHEMA)
-    check_features(input_schema)
-    training, validation = (splits.read(name, input_schema) for name in ("train", "validation"))
-    inputs = matrices(training.columns, input_schema)
-    estimator = fit(options, inputs, training, input_schema)
-    model = export.to_onnx(estimator, inputs)
-    export.check_parity(estimator, model, matrices(validation.columns, input_schema), input_schema)
-    MODELS.mkdir(exist_ok=True)
-    (MODELS / MODEL).write_bytes(model)
-    schema.write(
-        msgspec.structs.replace(input_schema, derived=tuple(features.DERIVED)), MODELS / SCHEMA
-    )
-    made_with = {options.architecture: options.hyperparameters, "train": {"seed": options.seed}}
-    provenance.write(PROVENANCE, "train", made_with)
-    print(f"train: {options.architecture} on {len(training):,} rows, {len(model) / 1e6:.1f} MB")
+    from mlops.train import train
 
-
-def fit(options: TrainParams, inputs: Matrices, training: Split, schema: Schema) -> Any:
-    architecture = ARCHITECTURES[options.architecture]
-    estimator = architecture(inputs_of(inputs, schema), options.seed, **options.hyperparameters)
-    export.refuse_unexportable(estimator)
-    # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
-    with threadpool_limits(limits=1, user_api="blas"):
-        return estimator.fit(export.table_of(inputs), training.target)
-
-
-def inputs_of(inputs: Matrices, schema: Schema) -> Inputs:
-    seen = {
-        column.name: (*column.categories, *([""] if column.missing else []))
-        for column in schema.columns
-    }
-    named = (
-        zip(matrix_columns(schema)["categories"], inputs["categories"].T, strict=True)
-        if "categories" in inputs
-        else ()
-    )
-    categories = tuple(seen.get(name) or tuple(sorted(set(values))) for name, values in named)
-    numbers = inputs["numbers"].shape[1] if "numbers" in inputs else 0
-    return Inputs(numbers, categories)
-
-
-def check_features(schema: Schema) -> None:
-    columns = schema.names("integer", "number", "category")
-    for name, (_, function) in features.DERIVED.items():
-        for argument in features.arguments(function):
-            if argument not in columns:
-                raise DataError(
-                    f"science/features.py: {name} takes {argument!r}, which is no column of the "
-                    f"prepared table ({', '.join(columns)}): name another column, or remove {name}"
-                )
+    train.main()
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage.run("train", main)

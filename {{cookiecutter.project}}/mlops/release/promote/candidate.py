@@ -130,7 +130,7 @@ def compare(repo: Repo, champion: str) -> dict[str, Any]:
         try:
             rescoring.lay_out(repo, champion, place)
             scores = rescoring.scores(place, tree / TESTING)
-            result: dict[str, Any] = json.loads(python("mlops.compare", scores, cwd=tree))
+            result: dict[str, Any] = json.loads(python("mlops.compare.compare", scores, cwd=tree))
         except subprocess.CalledProcessError as error:
             return {"incomparable": rescoring.reason(error)}
         except MlopsError as lost:

@@ -1,7 +1,7 @@
 """The champion and its challenger on the same test rows.
 
-`python -m mlops.compare SCORES` reads what mlops.compare.rescore wrote for the champion, predicts with
-deploy/, and prints JSON: for each metric that the environment's `gate.max_drop` bounds, both values
+`python -m mlops.compare.compare SCORES` reads what mlops.compare.rescore wrote for the champion, predicts
+with deploy/, and prints JSON: for each metric that the environment's `gate.max_drop` bounds, both values
 and the challenger's advantage with its 95 % interval, and whether all drops are small enough.
 It refuses a champion whose positive class is another one, and metrics with fewer than two rows.
 """

@@ -1,0 +1,106 @@
+"""The bundle that answers. In: models, data/prepared. Out: deploy (model, input schema, reference
+profile, manifest).
+
+Its bytes are the same on every run: no clock, commit or latency is in it. It is written beside its
+place, asked the questions of the smoke test, and moved there once it has answered them.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from mlops import params, provenance
+from mlops.contract import profile
+from mlops.contract.contract import Contract
+from mlops.contract.measure import measured, megabytes
+from mlops.contract.profile import REFERENCE
+from mlops.errors import SmokeTestFailed
+from mlops.params import DeploySettings
+from mlops.predict.errors import AnswerError
+from mlops.predict.predictor import MODEL, SCHEMA, Predictor
+from mlops.tables import splits
+
+MODELS = Path("models")
+BUNDLE = Path("deploy")
+METRICS = Path("reports/metrics.json")
+
+COSTS = {
+    "milliseconds": "one row takes {} ms",
+    "megabytes": "the bundle is {} MB",
+    "memory_megabytes": "a process that answers takes {} MB of memory",
+}
+
+
+def main() -> None:
+    settings = params.load().environment.deploy
+    with tempfile.TemporaryDirectory(dir=".", prefix=".deploy-") as folder:
+        bundle = Path(folder, BUNDLE)
+        copy_model(bundle)
+        predictor = answering(bundle)
+        write_reference(bundle, predictor)
+        write_manifest(bundle)
+        refuse_costly(bundle, settings)
+        refuse_other_than_evaluated(predictor)
+        shutil.rmtree(BUNDLE, ignore_errors=True)
+        bundle.rename(BUNDLE)
+    print(f"deploy: {BUNDLE}/ answers; {megabytes(BUNDLE)} MB")
+
+
+def copy_model(bundle: Path) -> None:
+    bundle.mkdir()
+    for name in (MODEL, SCHEMA):
+        shutil.copy(MODELS / name, bundle / name)
+
+
+def answering(bundle: Path) -> Predictor:
+    try:
+        predictor = Predictor(bundle)
+        predictor.predict(Contract(predictor.schema).columns([predictor.schema.example()]))
+    except AnswerError as error:
+        raise SmokeTestFailed(f"the bundle does not answer its own example row: {error}") from error
+    return predictor
+
+
+def write_reference(bundle: Path, predictor: Predictor) -> None:
+    training, test = (splits.read(name, predictor.schema).columns for name in ("train", "test"))
+    profile.write(profile.of(training, predictor.predict(test), predictor.schema), bundle)
+
+
+def write_manifest(bundle: Path) -> None:
+    manifest = {
+        "files": {name: provenance.md5(bundle / name) for name in (MODEL, SCHEMA, REFERENCE)},
+        "prepare": provenance.read(splits.PROVENANCE),
+        "train": provenance.read(MODELS / "provenance.json"),
+        "deploy": {"made_from": what_made_the_bundle()},
+    }
+    (bundle / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def what_made_the_bundle() -> dict[str, str]:
+    """Without the reports: staging and prod judge by other bounds and deploy the same bytes."""
+    dependencies = provenance.made_from("deploy")
+    return {path: md5 for path, md5 in dependencies.items() if Path(path).parts[0] != "reports"}
+
+
+def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
+    allowed, cost = settings.model_dump(), measured(bundle)
+    for name, words in COSTS.items():
+        bound = f"max_{name}"
+        if cost[name] > allowed[bound]:
+            raise SmokeTestFailed(
+                f"{words.format(cost[name])}, allowed {allowed[bound]} (environments/, deploy.{bound}): "
+                "choose a smaller model"
+            )
+
+
+def refuse_other_than_evaluated(predictor: Predictor) -> None:
+    test = splits.read("test", predictor.schema)
+    labels = predictor.predict(test.columns).labels
+    accuracy = float(((labels == predictor.schema.positive) == test.target).mean())
+    evaluated = json.loads(METRICS.read_text())["test"]["accuracy"]
+    if not abs(accuracy - evaluated) <= 1e-6:  # NaN is none of them
+        raise SmokeTestFailed(
+            f"accuracy of the bundle on the test rows is {accuracy:.6f}, and evaluate found "
+            f"{evaluated}: run `dvc repro -f evaluate`"
+        )

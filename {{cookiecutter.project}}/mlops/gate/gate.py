@@ -1,0 +1,60 @@
+"""The metrics of the test rows against the environment's bounds. In: reports/metrics.json. Out:
+reports/gate.json, which says for each bounded metric its value, its bounds and whether it passed.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlops import params
+from mlops.errors import GateFailed
+from mlops.params import Bound, GateSettings
+
+METRICS = Path("reports/metrics.json")
+GATE = Path("reports/gate.json")
+
+
+def main() -> None:
+    settings = params.load().environment.gate
+    measured = json.loads(METRICS.read_text())["test"]
+    results = {metric: judge(measured[metric], bound) for metric, bound in settings.bounds.items()}
+    passed = all(result["passed"] for result in results.values())
+    report = json.dumps({"passed": passed, **results}, indent=1, allow_nan=False)
+    GATE.write_text(report + "\n")
+    if not passed:
+        refuse(results, settings)
+    print(f"gate: {'passed' if passed else 'failed; reported, as this environment asks'}")
+
+
+def judge(value: float | None, bound: Bound) -> dict[str, Any]:
+    """A value that could not be measured, is NaN or infinite, passes no bound and is None in the result."""
+    limits = bound.model_dump(exclude_none=True)
+    if value is None or not math.isfinite(value):
+        return {"value": None, **limits, "passed": False}
+    low = bound.min is None or value >= bound.min
+    high = bound.max is None or value <= bound.max
+    return {"value": value, **limits, "passed": low and high}
+
+
+def refuse(results: Mapping[str, Mapping[str, Any]], settings: GateSettings) -> None:
+    failures = "; ".join(
+        f"{metric} {found(result['value'])} and must be {required(settings.bounds[metric])}"
+        for metric, result in results.items()
+        if not result["passed"]
+    )
+    message = f"{failures} (gate.bounds of environments/*.yaml, which are changed on dev)"
+    if settings.on_failure == "stop":
+        raise GateFailed(message)
+    print(f"gate: {message}", file=sys.stderr)
+
+
+def found(value: float | None) -> str:
+    return "has no value for these test rows" if value is None else f"is {value}"
+
+
+def required(bound: Bound) -> str:
+    limits = [("at least", bound.min), ("at most", bound.max)]
+    return " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
