@@ -1,6 +1,7 @@
 """dvc.yaml names all that decides what a stage makes, so that DVC runs it when any of that changes."""
 
 import ast
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,21 @@ import pytest
 from ruamel.yaml import YAML
 
 from machinery import PROJECT
+from mlops.release.data import dvc
+from tiny_pipeline import git
 
 ENVIRONMENT_FILE = "environments/${environment}.yaml"
 STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(PROJECT / "dvc.yaml")["stages"]
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load(PROJECT / "params.yaml")
 
-NO_DEPENDENCY = {
+NO_DEPENDENCY = (
+    "mlops/__init__.py",
     "mlops/params.py",  # DVC tracks the values that it reads, not the code that checks them
-    "mlops/prepare/__init__.py",  # it and the next only refuse to run a stage
+    "mlops/stage.py",  # it and the next only refuse to run a stage
     "mlops/libraries.py",
-    "mlops/errors.py",  # words: no output holds them
-    "mlops/predict/errors.py",
-    "mlops/contract/errors.py",
-    "mlops/environments.py",
-}
+    "errors.py",  # words: no output holds them
+    "mlops/environments.py",  # the guard's: it decides whether deploy runs, not what it makes
+)
 
 
 def imported(file: str) -> Iterator[str]:
@@ -34,21 +36,63 @@ def imported(file: str) -> Iterator[str]:
             yield from (file for file in files if (PROJECT / file).is_file())
 
 
-def closure(file: str) -> set[str]:
-    """The module and all that it imports in turn, but for what is no dependency."""
-    found, waiting = set[str](), [file]
+def closure(*files: str) -> set[str]:
+    """The modules and all that they import in turn, but for what is no dependency."""
+    found, waiting = set[str](), [*files]
     while waiting:
         module = waiting.pop()
-        if module not in found | NO_DEPENDENCY:
+        if module not in found and not module.endswith(NO_DEPENDENCY):
             found.add(module)
             waiting += imported(module)
     return found
 
 
+def code(stage: str) -> list[str]:
+    return [path for path in STAGES[stage]["deps"] if path.split("/")[0] in ("mlops", "science")]
+
+
+def run_by(stage: str) -> set[str]:
+    return closure(
+        *(f"mlops/{stage}/{each.name}" for each in (PROJECT / "mlops" / stage).glob("*.py"))
+    )
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_the_code_that_it_runs_and_on_no_other(stage: str) -> None:
-    code = {path for path in STAGES[stage]["deps"] if path.endswith(".py")}
-    assert code == closure(f"mlops/{stage}/{stage}.py")
+def test_a_stage_depends_on_the_code_that_it_runs(stage: str) -> None:
+    folders = tuple(path if path.endswith(".py") else f"{path}/" for path in code(stage))
+    assert [file for file in run_by(stage) if not file.startswith(folders)] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_no_code_of_which_it_runs_nothing(stage: str) -> None:
+    assert [
+        path for path in code(stage) if not any(f.startswith(path) for f in run_by(stage))
+    ] == []
+
+
+def test_a_stray_file_in_a_folder_of_code_is_none_of_its_code(untrained: Path) -> None:
+    (untrained / "mlops").unlink()
+    shutil.copytree(
+        PROJECT / "mlops", untrained / "mlops", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    with dvc.opened(made_a_repository(untrained)) as repo:
+        (gate,) = repo.stage.collect("gate")
+        (folder,) = (dep for dep in gate.deps if str(dep) == "mlops/gate")
+        before = folder.get_hash()
+        for name in (".DS_Store", "__main__.py.orig", ".__main__.py.swp", "__pycache__/a.pyc"):
+            file = untrained / "mlops/gate" / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("stray")
+        assert folder.get_hash() == before
+        (untrained / "mlops/gate/more.py").write_text("")
+        assert folder.get_hash() != before
+
+
+def made_a_repository(folder: Path) -> Path:
+    git(folder, "init", "--quiet")
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    return folder
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -11,6 +11,10 @@ def test_what_made_a_stage_is_every_file_that_dvc_yaml_lists(untrained: Path) ->
         file.parent.mkdir(exist_ok=True)
         file.write_text(name)
     Path("code.py").write_text("code")
+    for stray in ("__pycache__/d.pyc", "a/.DS_Store", "b.csv.orig"):
+        file = Path("data/raw", stray)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("of no stage")
     change("dvc.yaml", "stages", {"prepare": {"deps": ["data/raw", "code.py"]}})
     made_from = provenance.made_from("prepare")
     assert list(made_from) == [

@@ -7,6 +7,7 @@ again. Hashes are MD5 as everywhere in DVC, and can be found again in dvc.lock.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,20 @@ def made_from(stage: str) -> dict[str, str]:
 
 
 def files_in(path: Path) -> Iterator[Path]:
-    return iter(sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path])
+    """The file itself; of a folder, its files but for those that .dvcignore names, as DVC sees it."""
+    if not path.is_dir():
+        yield path
+        return
+    ignored = names_in(Path(".dvcignore"))
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        parts = file.relative_to(path).parts
+        if not any(fnmatch(part, name) for part in parts for name in ignored):
+            yield file
+
+
+def names_in(file: Path) -> list[str]:
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [line.rstrip("/") for line in lines if line and not line.startswith("#")]
 
 
 def md5(file: Path) -> str:
