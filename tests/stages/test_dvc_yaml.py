@@ -1,6 +1,5 @@
 """dvc.yaml names all that decides what a stage makes, so that DVC runs it when any of that changes."""
 
-import ast
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,40 +10,12 @@ from ruamel.yaml import YAML
 
 from machinery import PROJECT
 from mlops.release.data import dvc
+from mlops.release.data.stage_code import Code
 from tiny_pipeline import git
 
 ENVIRONMENT_FILE = "environments/${environment}.yaml"
 STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(PROJECT / "dvc.yaml")["stages"]
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load(PROJECT / "params.yaml")
-
-NO_DEPENDENCY = (
-    "mlops/__init__.py",
-    "mlops/params.py",  # DVC tracks the values that it reads, not the code that checks them
-    "mlops/stage.py",  # it and the next only refuse to run a stage
-    "mlops/libraries.py",
-    "errors.py",  # words: no output holds them
-    "mlops/environments.py",  # the guard's: it decides whether deploy runs, not what it makes
-)
-
-
-def imported(file: str) -> Iterator[str]:
-    """The modules of this project that a module imports, wherever in it, as files."""
-    for node in ast.walk(ast.parse((PROJECT / file).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            files = [name.replace(".", "/") + ".py" for name in names]
-            yield from (file for file in files if (PROJECT / file).is_file())
-
-
-def closure(*files: str) -> set[str]:
-    """The modules and all that they import in turn, but for what is no dependency."""
-    found, waiting = set[str](), [*files]
-    while waiting:
-        module = waiting.pop()
-        if module not in found and not module.endswith(NO_DEPENDENCY):
-            found.add(module)
-            waiting += imported(module)
-    return found
 
 
 def code(stage: str) -> list[str]:
@@ -52,9 +23,8 @@ def code(stage: str) -> list[str]:
 
 
 def run_by(stage: str) -> set[str]:
-    return closure(
-        *(f"mlops/{stage}/{each.name}" for each in (PROJECT / "mlops" / stage).glob("*.py"))
-    )
+    files = (PROJECT / "mlops" / stage).glob("*.py")
+    return {file.relative_to(PROJECT).as_posix() for file in Code(PROJECT).closure(files)}
 
 
 @pytest.mark.parametrize("stage", STAGES)

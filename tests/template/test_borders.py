@@ -27,6 +27,7 @@ ARROWS = {
     "metrics": "errors",
     "params": "errors metrics predict science.architectures",
     "provenance": "params",
+    "declared": "errors params",
     "predict": "errors science.features",
     "contract": "errors predict",
     "tables": "errors predict",
@@ -53,7 +54,9 @@ ARROWS = {
 PROCESSES = {
     "batch": "batch",
     "cli": "batch cli service",
+    "declared": "science.architectures science.features",
     "deploy": "",
+    "release.data": "declared",
     "contract": "contract",
     "release.promote": "compare contract release.promote",
     "release.follow": "service",

@@ -11,11 +11,12 @@ MlopsError              exit code 1: something is missing or broken
     ├── DataError           the raw table is not as params.yaml describes it
     ├── ExportError         the estimator cannot become an ONNX model
     ├── ParityError         the ONNX model answers something else than the estimator
-├── Unanswered          the model answers rows with NaN, which no metric can judge
+    ├── Unanswered          the model answers rows with NaN, which no metric can judge
     ├── GateFailed          a metric is outside the bounds of the environment
     ├── Incomparable        champion and challenger cannot be measured on the same rows
     ├── SmokeTestFailed     the bundle did not answer as it should
-└── OtherLibraries      what is installed is not what the lock of the stage says
+    ├── OtherLibraries      what is installed is not what the lock of the stage says
+    └── DeclarationError    a file of science/ can't be imported
 """
 
 import sys
@@ -75,6 +76,10 @@ class SmokeTestFailed(StageError):
 
 
 class OtherLibraries(StageError):
+    pass
+
+
+class DeclarationError(StageError):
     pass
 
 

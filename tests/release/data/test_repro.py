@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from machinery import PROJECT
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc
 from mlops.release.data.repro import repro, unreproduced
@@ -168,3 +169,14 @@ def test_an_output_that_git_keeps_too_is_told_with_its_cure(project: Path) -> No
     git(project, "add", "--force", "models/model.txt")
     with pytest.raises(MlopsError, match=r"git rm -r --cached .*model\.txt"):
         repro(project)
+
+
+def test_what_is_wrong_in_the_declarations_is_said_before_anything_runs(project: Path) -> None:
+    shutil.copytree(PROJECT / "mlops", project / "mlops")
+    (project / "science").mkdir()
+    (project / "science/features.py").write_text("import nosuch\n")
+    (project / "train.sh").write_text("echo changed > models/model.txt\n")
+    before = (project / "dvc.lock").read_text()
+    with pytest.raises(MlopsError, match=r"science/features\.py, line 1 can't be imported"):
+        repro(project)
+    assert (project / "dvc.lock").read_text() == before

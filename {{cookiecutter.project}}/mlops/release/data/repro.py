@@ -1,6 +1,8 @@
 """`mlops repro`: DVC's reproduction, from a dvc.lock whose every entry is a run that happened."""
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,19 +14,46 @@ from dvc.stage.exceptions import StageCmdFailedError
 from mlops.deploy import guard
 from mlops.errors import MlopsError
 from mlops.release import child_environment
-from mlops.release.data import attestation, dvc
+from mlops.release.data import attestation, dvc, stage_code
 from mlops.release.errors import StageFailed
 from mlops.release.history.git import Git
+
+DECLARED = Path("mlops/declared.py")
 
 
 def repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) -> None:
     """Brings the working tree at `root` up to date and says how to commit what changed."""
     guard.check(root)
+    reading = begin_to_read_declarations(root)
     with dvc.opened(root) as repo:
+        stage_code.refuse_unsound(repo)
+        refuse_unreadable(reading)
         done = reproduce(repo, stages, force=force)
         ignore_outputs(repo)
         results = [str(out) for out in repo.index.outs if not out.use_cache]
     print(summary(Git(root), done, ["dvc.lock", "*.gitignore", *results]))
+
+
+def begin_to_read_declarations(root: Path) -> "subprocess.Popen[str] | None":
+    """Reads what the owner has declared, in a process of its own while DVC is loaded here."""
+    if not (root / DECLARED).exists():
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-m", "mlops.declared"],
+        cwd=root,
+        env=child_environment.for_python(root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def refuse_unreadable(reading: "subprocess.Popen[str] | None") -> None:
+    if reading is None:
+        return
+    said, _ = reading.communicate()
+    if reading.returncode:
+        raise MlopsError(said.strip())
 
 
 def ignore_outputs(repo: Repo) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from mlops import environments
 from mlops.errors import MlopsError, Refused
-from mlops.release.data import dvc, repro, store
+from mlops.release.data import dvc, repro, stage_code, store
 from mlops.release.data.dvc import Repo
 from mlops.release.history import lock_merge, lockfile
 from mlops.release.history.git import Git
@@ -116,6 +116,8 @@ def begin_from_target(git: Git, source: str, target: str) -> None:
 
 def refuse_unreproduced(repo: Repo, source: str) -> None:
     cure = f"on {source}, `mlops repro` and commit, then again"
+    if unsound := list(stage_code.findings(repo)):
+        raise Refused("\n- ".join([f"{source}: {len(unsound)} to set right there:", *unsound]))
     if doubtful := dvc.unattested(repo):
         raise Refused(f"{source}: no run attests dvc.lock's {', '.join(doubtful)}: {cure}")
     if stale := repro.unreproduced(repo):

@@ -6,7 +6,7 @@ from pathlib import Path
 from mlops import environments
 from mlops.deploy import guard
 from mlops.errors import Refused
-from mlops.release.data import dvc, integrity, private_store
+from mlops.release.data import dvc, integrity, private_store, stage_code
 from mlops.release.history import back_merge
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import LOCK
@@ -23,7 +23,7 @@ def check(root: Path, branch: str | None = None, config: Mapping[str, object] | 
     with dvc.opened(root, config) as repo:
         outs = integrity.outputs_at_hand(repo)
         print(f"hashing {len(outs)} outputs, {integrity.megabytes(outs)} MB", flush=True)
-        found += integrity.untrue(repo, outs)
+        found += [*stage_code.findings(repo), *integrity.untrue(repo, outs)]
     if found:
         raise Refused("\n- ".join([f"{len(found)} to set right:", *found]))
     if not (root / LOCK).exists():

@@ -1,0 +1,65 @@
+"""What the owner has declared is read before anything runs; a fault of it is one sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from machinery import PROJECT
+from small_project import change
+
+
+@pytest.fixture
+def hers(untrained: Path) -> Path:
+    """The current directory, with a folder science/ of its own."""
+    (untrained / "science").unlink()
+    (untrained / "science").mkdir()
+    for file in (PROJECT / "science").glob("*.py"):
+        (untrained / "science" / file.name).write_text(file.read_text())
+    return untrained
+
+
+def declared(folder: Path) -> str:
+    """What is said of the declarations; nothing where all is well."""
+    command = [sys.executable, "-m", "mlops.declared"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == bool(done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def add(file: Path, line: str) -> str:
+    """The number of the line."""
+    text = file.read_text() + line + "\n"
+    file.write_text(text)
+    return f"{file.parent.name}/{file.name}, line {text.count(chr(10))}"
+
+
+def test_what_is_sound_is_passed_in_silence(hers: Path) -> None:
+    assert declared(hers) == ""
+
+
+@pytest.mark.parametrize("name", ["features.py", "architectures.py"])
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("import nosuch", "ModuleNotFoundError: No module named 'nosuch'"),
+        ("HALF = 1 / 0", "ZeroDivisionError: division by zero"),
+        ("x = = 1", "SyntaxError: invalid syntax"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_named_with_its_line(
+    hers: Path, name: str, line: str, fault: str
+) -> None:
+    place = add(hers / "science" / name, line)
+    assert declared(hers).startswith(f"DeclarationError: {place} can't be imported: {fault}")
+
+
+def test_an_architecture_without_its_block_is_named(hers: Path) -> None:
+    add(
+        hers / "science/architectures.py",
+        "\n\n@architecture\ndef extra_trees(inputs, seed, *, trees: int): ...",
+    )
+    change("params.yaml", "train.architecture", "extra_trees")
+    assert "params.yaml: train: architectures has no block 'extra_trees': add one" in declared(hers)
