@@ -141,12 +141,11 @@ def test_a_scheduler_without_workers_and_one_with_other_code_are_refused(
     assert not stored("p.db")
 
 
-def test_workers_with_what_the_readme_sends_them_score_what_prod_holds(
+def test_workers_with_what_the_documents_send_them_score_what_prod_holds(
     run: Run, in_production: Path, cluster: Cluster, many_rows: Path, tmp_path: Path
 ) -> None:
-    (line,) = re.findall(
-        r"^git archive prod .*$", (UNBAKED / "README.md").read_text(), re.MULTILINE
-    )
+    page = (UNBAKED / "docs/batch.md").read_text()
+    (line,) = re.findall(r"^git archive prod .*$", page, re.MULTILINE)
     (tmp_path / "worker").mkdir()
     send = line.replace("WORKER_FOLDER", str(tmp_path / "worker"))
     run("bash", "-c", f"set -o pipefail; {send}", cwd=in_production)

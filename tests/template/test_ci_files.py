@@ -46,7 +46,7 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def push_data(run: Run, project: Path, environment: str) -> None:
-    """Add two files to the branch of an environment, as README.md says."""
+    """Add two files to the branch of an environment, as docs/batch.md says."""
     run.git("switch", "--quiet", environment, cwd=project)
     for name, rows in ROWS.items():
         small_project.table(rows).to_csv(project / "data/incoming" / name, index=False)

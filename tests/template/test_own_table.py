@@ -1,4 +1,4 @@
-"""A project is given another table, as README.md says."""
+"""A project is given another table, as docs/science.md says."""
 
 from pathlib import Path
 

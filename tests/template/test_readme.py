@@ -1,4 +1,4 @@
-"""The READMEs, done word for word: their commands, their worked examples, their trees."""
+"""The READMEs and docs/, done word for word: their commands, their worked examples, their trees."""
 
 import json
 import re
@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 
 from baking import NAME, TEMPLATE, UNBAKED, Run
+from markdown_pages import DOCS, blocks, pages
 
 ENVIRONMENTS = ("dev", "staging", "prod")
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(readme: Path, language: str) -> list[str]:
-    return [text for kind, text in BLOCK.findall(readme.read_text()) if kind == language]
+ACTIVATE = ". .venv/bin/activate"
 
 
 def script(run: Run, cwd: Path, *parts: str) -> str:
@@ -59,33 +56,57 @@ def test_a_second_demo_says_what_is_there_and_how_to_begin_again(
     assert run.git("for-each-ref", cwd=project) == before
 
 
-def test_what_the_readme_of_the_project_says_can_be_done(
+def test_what_readme_and_docs_of_the_project_say_can_be_done(
     run: Run, bake: Callable[..., Path], tmp_path: Path
 ) -> None:
-    readme = UNBAKED / "README.md"
     project = bake(tmp_path)
-    printed = script(run, project, *blocks(readme, "sh"))
+    printed = script(run, project, *blocks(UNBAKED / "README.md", "sh"))
     assert "identical" in printed
-    status = rows(script(run, project, ". .venv/bin/activate", "mlops status"))
+    status = rows(script(run, project, ACTIVATE, "mlops status"))
     assert status["staging"][2] == status["prod"][2]
     assert (project / "dvc_plots" / "index.html").exists()
     assert run.git("status", "--porcelain", cwd=project) == ""
-    for text in blocks(readme, "python"):
-        place, code = text.split("\n", 1)
-        with (project / place.removeprefix("# ")).open("a") as file:
-            file.write(f"\n\n{code}")
-    (block,) = blocks(readme, "yaml")
-    params = project / "params.yaml"
-    params.write_text(
-        params.read_text().replace(
-            "  architectures:\n", f"  architectures:\n{block.split(chr(10), 1)[1]}"
-        )
-    )
-    experiment = "dvc exp run -S train.architecture=extra_trees && ruff check"
-    script(run, project, ". .venv/bin/activate", experiment)
+    for page in sorted(DOCS.glob("*.md")):
+        if commands := blocks(page, "sh"):
+            script(run, project, ACTIVATE, *commands)
+            assert run.git("status", "--porcelain", cwd=project) == "", page.name
+    for page in pages():
+        for text in blocks(page, "python"):
+            add_code(project, text)
+        for text in blocks(page, "yaml"):
+            add_block(project, text)
+    script(run, project, ACTIVATE, "dvc exp run -S train.architecture=extra_trees && ruff check")
     schema = json.loads((project / "deploy/schema.json").read_text())
     assert "capital_share_of_age" in schema["derived"]
     assert "extra_trees" in (project / "models/provenance.json").read_text()
+    assert "sex: Female" in json.loads((project / "reports/gate.json").read_text())
+
+
+def add_code(project: Path, text: str) -> None:
+    """A worked example, whose first line names the file that it belongs to."""
+    place, code = text.split("\n", 1)
+    path = project / place.removeprefix("# ")
+    path.write_text(f"{path.read_text()}\n\n{code}" if path.exists() else code)
+
+
+def add_block(project: Path, text: str) -> None:
+    """A block of YAML, in the place of one of its name or else first below the key that its comment names."""
+    place, block = text.split("\n", 1)
+    file, key = place.removeprefix("# ").split(", under ")
+    path, name = project / file, block.split(":", 1)[0]
+    depth = len(name) - len(name.lstrip())
+    old = re.compile(rf"^{name}:.*\n(?:(?: {{{depth + 1}}}.*)?\n)*", re.MULTILINE)
+    rest = old.sub("", path.read_text())
+    before, heading, after = rest.partition(f"{key.rpartition('.')[2]}:\n")
+    assert heading, f"{file} has no {key}"
+    path.write_text(f"{before}{heading}{block}{after}")
+
+
+def test_the_first_model_of_the_template_is_that_of_the_project() -> None:
+    (begin,) = (text for text in blocks(TEMPLATE / "README.md", "text") if "mlops promote" in text)
+    steps = [line.split("  ")[0] for line in begin.splitlines()]
+    known = "\n".join(blocks(UNBAKED / "README.md", "sh"))
+    assert [step for step in steps if step not in known] == []
 
 
 @pytest.mark.parametrize("root", [TEMPLATE, UNBAKED], ids=["template", "project"])
