@@ -110,6 +110,16 @@ def test_what_was_rolled_back_is_refused_until_somebody_says_again(project: Path
     assert git.commit("staging/0004") == git.commit("staging")
 
 
+def test_once_released_again_a_version_is_withdrawn_no_more(project: Path) -> None:
+    roll_back(project)
+    promote(project, "staging", again=True)
+    (project / "notes.txt").write_text("no part of the model\n")
+    commit(project, "Notes")
+    record = promote(project, "staging")
+    assert record
+    assert (record.version, record.again) == ("v1.1.0", None)
+
+
 def test_the_withdrawn_version_is_refused_also_from_another_commit(project: Path) -> None:
     roll_back(project)
     (project / "notes.txt").write_text("no part of the model\n")
