@@ -117,7 +117,6 @@ def refusal(
     """Why the refs did not move: what somebody else did meanwhile, or else Git's own words."""
     shared = branches.has_origin(git)
     try:
-        branches.fetch(git)
         listed = git.lines("ls-remote", ORIGIN) if shared else []
     except GitError as away:
         return not_taken(away)
@@ -139,6 +138,8 @@ def refusal(
 
 
 def moved(git: Git, environment: str, where: str, commit: str | None) -> Refused:
+    if commit and not git.commit(commit):
+        git.run("fetch", "--quiet", "--no-tags", ORIGIN, f"refs/heads/{environment}")
     what = (
         "it is gone" if commit is None else git.run("log", "-1", "--format=%h %s, by %an", commit)
     )

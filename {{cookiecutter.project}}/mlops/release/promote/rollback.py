@@ -34,12 +34,12 @@ def roll_back(
         branches.refuse_checked_out(git, environment)
         start = branches.position(git, environment)
         target = branches.later(git, start)
+        start = branches.catch_up(git, start)
         kept = records.of(git, environment)
         if not kept:
             raise Refused(f"{environment} has no record yet: nothing was released to it")
         if to is None:
             refuse_unseen(known, kept)
-        start = branches.catch_up(git, start)
         wanted = records.find(git, environment, to) if to else before(git, target, kept)
         if is_held(git, wanted, target):
             raise Refused(
