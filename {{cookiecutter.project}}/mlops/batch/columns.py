@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlops.contract.contract import LARGEST, bounds
+from mlops.contract.contract import bounds
 from mlops.contract.faults import Kind
+from mlops.predict.cells import LARGEST, is_missing, number_of, text_of
 from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
-from mlops.tables.numbers import number_of
 
 Mask = NDArray[np.bool_]
 
@@ -106,20 +106,18 @@ def numbers(cells: pa.Array, missing: tuple[str, ...]) -> Numbers:
 
 def parsed(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
     """Each text once, however many cells hold it."""
-    found = [None if text is None else text.strip() for text in cells.dictionary.to_pylist()]
-    known = [text is not None and text not in missing for text in found]
-    values = [
-        number_of(str(text)) if here else np.nan for text, here in zip(found, known, strict=True)
-    ]
+    found = [text_of(cell or "") for cell in cells.dictionary.to_pylist()]
+    known = [not is_missing(text, missing) for text in found]
+    values = [number_of(text) if here else np.nan for text, here in zip(found, known, strict=True)]
     positions = cells.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
     unknown = ~np.array([*known, False])
-    return Numbers(np.array([*values, np.nan])[positions] + 0.0, unknown[positions], cells)
+    return Numbers(np.array([*values, np.nan])[positions], unknown[positions], cells)
 
 
 def texts(cells: pa.Array, missing: tuple[str, ...]) -> Texts:
     found = encoded(cells)
-    words = [(text or "").strip() for text in found.dictionary.to_pylist()]
-    known = ["" if word in missing else word for word in words]
+    words = [text_of(cell or "") for cell in found.dictionary.to_pylist()]
+    known = ["" if is_missing(word, missing) else word for word in words]
     positions = found.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
     return Texts(np.array([*known, ""], object), positions)
 

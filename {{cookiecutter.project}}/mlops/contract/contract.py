@@ -17,11 +17,9 @@ from msgspec.structs import astuple
 
 from mlops.contract.errors import InputError, MalformedBody, TooManyRows
 from mlops.contract.faults import MOST_FAULTS, Fault, Kind, expected, printable, said, sentence
+from mlops.predict.cells import LARGEST, is_missing, text_of
 from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
-
-LARGEST = float(np.finfo(np.float32).max)
-
 
 Values = Sequence[tuple[Any, ...]]
 """Of each row, what its columns hold, in an order of the contract's own."""
@@ -50,7 +48,7 @@ class Contract:
         }
         self._numbers = len(schema.names("integer", "number"))
         self._known = {column.name: frozenset(column.categories) for column in schema.columns}
-        self._unknown = frozenset(("", *schema.missing))
+        self._missing = frozenset(schema.missing)
         self._severity: dict[Kind, Severity] = {
             "missing": "error",
             "type": "error",
@@ -125,8 +123,9 @@ class Contract:
     def _values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """The values of a row without errors, in the order of the arrays."""
         values = [row[name] for name in self._columns]
-        texts = ("" if text in self._unknown else text for text in values[self._numbers :])
-        return (*values[: self._numbers], *texts)
+        texts = (text_of(text or "") for text in values[self._numbers :])
+        known = ("" if is_missing(text, self._missing) else text for text in texts)
+        return (*values[: self._numbers], *known)
 
     def _faults(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Kind]]:
         for name, column in self._columns.items():
@@ -154,9 +153,10 @@ class Contract:
     def _kind_of_text(self, column: Column, value: object) -> Kind | None:
         if not isinstance(value, str) or not is_unicode(value):
             return "type"
-        if value in self._known[column.name]:
+        text = text_of(value)
+        if text in self._known[column.name]:
             return None
-        if value in self._unknown:
+        if is_missing(text, self._missing):
             return None if column.missing else "missing_value"
         return "category"
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+import pyarrow as pa
 
 from mlops.errors import DataError
 from mlops.params import PrepareParams
+from mlops.predict.cells import LARGEST, NUMBER, text_of
 
 RAW = Path("data/raw")
 SHOWN = 5
@@ -31,11 +31,9 @@ def read(params: PrepareParams, folder: Path = RAW) -> pd.DataFrame:
 
 def read_file(file: Path, params: PrepareParams) -> pd.DataFrame:
     text = cells(file, params)
-    text = text.mask(text.isin(list(params.missing)))
-    try:
-        schema(params).validate(text, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        raise misfit(file, faults(errors)) from None
+    text = text.mask(text.isin(["", *params.missing]))
+    if found := list(faults(text, params)):
+        raise misfit(file, found)
     columns = params.columns
     return text.assign(
         **{name: numbers(text[name]) for name in (*columns.integer, *columns.number)},
@@ -63,11 +61,11 @@ def cells(file: Path, params: PrepareParams) -> pd.DataFrame:
 
 def lines_of(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The number and the cells of each line that is not blank."""
-    reader = csv.reader(io.StringIO(text_of(file), newline=""), skipinitialspace=True, strict=True)
+    reader = csv.reader(io.StringIO(decoded(file), newline=""), skipinitialspace=True, strict=True)
     try:
         for row in reader:
             if row:
-                yield reader.line_num, [cell.strip() for cell in row]
+                yield reader.line_num, [text_of(cell) for cell in row]
     except csv.Error as error:
         raise DataError(
             f"{file}, line {reader.line_num}: {error}; put the whole cell in quotes, and double "
@@ -75,7 +73,7 @@ def lines_of(file: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def text_of(file: Path) -> str:
+def decoded(file: Path) -> str:
     content = file.read_bytes()
     try:
         return content.decode("utf-8-sig")
@@ -120,44 +118,34 @@ def check_lengths(rows: Mapping[int, Sequence[str]], header: Sequence[str], file
         )
 
 
-# Checks of the cells as the file has them: a message shows what was typed, and "nan" is no number.
-IS_NUMBER = pa.Check(lambda cells: numbers(cells).notna(), name="not a number")
-IS_FINITE = pa.Check(lambda cells: ~np.isinf(numbers(cells)), name="not a finite number")
-IS_WHOLE = pa.Check(lambda cells: ~(numbers(cells) % 1 > 0), name="not a whole number")
-FITS = pa.Check(
-    lambda cells: ~((numbers(cells) % 1 == 0) & (numbers(cells).abs() > 2**24)),
-    name="over 16777216, where 32-bit numbers lose digits; an identifier is `ignored`",
-)
-
-
-def schema(params: PrepareParams) -> pa.DataFrameSchema:
-    columns = params.columns
-    checks = {
-        **{name: [IS_NUMBER, IS_FINITE, IS_WHOLE, FITS] for name in columns.integer},
-        **{name: [IS_NUMBER, IS_FINITE, FITS] for name in columns.number},
-    }
-    inputs = {name: pa.Column(checks=each, nullable=True) for name, each in checks.items()}
-    return pa.DataFrameSchema({**inputs, params.target: pa.Column(nullable=False)})
+def faults(text: pd.DataFrame, params: PrepareParams) -> Iterator[str]:
+    """A sentence for each column and kind of fault, with the lines of the file (its header is line 1)."""
+    for name in (*params.columns.integer, *params.columns.number):
+        cells = text[name].dropna()
+        values = numbers(cells)
+        size, integer = values.abs(), name in params.columns.integer
+        wrong = {
+            "not a number": values.isna(),
+            f"over {LARGEST:.2g}, the largest number that a model takes": size > LARGEST,
+            "not a whole number": integer & (values % 1 > 0) & (size <= LARGEST),
+            "over 16777216, where 32-bit numbers lose digits; an identifier is `ignored`": (
+                integer & (values % 1 == 0) & (size > 2**24) & (size <= LARGEST)
+            ),
+        }
+        for what, mask in wrong.items():
+            if mask.any():
+                lines = [f"line {line} ({cell!r})" for line, cell in cells[mask].items()]
+                yield f"column {name!r}: {what}: {listed(lines)}"
+    if len(lost := text.index[text[params.target].isna()]):
+        lines = [f"line {line}" for line in lost]
+        yield f"column {params.target!r}: missing, and it is the target: {listed(lines)}"
 
 
 def numbers(cells: pd.Series) -> pd.Series:
-    """The cells as float64, NaN for what is no number; adding 0 makes -0 the 0 that it equals."""
-    return pd.to_numeric(cells, errors="coerce").astype(np.float64) + 0.0
-
-
-def faults(errors: pa.errors.SchemaErrors) -> list[str]:
-    """One text for each column and fault, with the lines of the file (its header is line 1)."""
-    groups = errors.failure_cases.groupby(["column", "check"], sort=False)
-    return [fault(column, check, group) for (column, check), group in groups]
-
-
-def fault(column: str, check: str, cases: pd.DataFrame) -> str:
-    what = "missing, and it is the target" if check == "not_nullable" else check
-    lines = [
-        f"line {line}" + ("" if pd.isna(value) else f" ({value!r})")
-        for line, value in zip(cases["index"], cases["failure_case"], strict=True)
-    ]
-    return f"column {column!r}: {what}: {listed(lines)}"
+    """The cells as float64, NaN for what is no number: `number_of` of mlops/predict/cells.py, at once."""
+    are_numbers = cells.str.fullmatch(NUMBER, na=False)
+    values = pa.array(cells.where(are_numbers), pa.string()).cast(pa.float64())
+    return pd.Series(values.to_numpy(zero_copy_only=False) + 0.0, cells.index)
 
 
 def listed(lines: Sequence[str]) -> str:

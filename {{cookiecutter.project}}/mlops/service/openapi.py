@@ -6,7 +6,8 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from mlops.contract.contract import LARGEST, bounds
+from mlops.contract.contract import bounds
+from mlops.predict.cells import LARGEST
 from mlops.predict.release import Model
 from mlops.predict.schema import Column, Schema
 from mlops.service.prediction import Answer

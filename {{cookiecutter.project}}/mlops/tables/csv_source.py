@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from mlops.predict.cells import number_of
 from mlops.tables.errors import SourceError
 from mlops.tables.files import COMPRESSED, File
-from mlops.tables.numbers import number_of
 from mlops.tables.pieces import Broken, Piece, Records, Wanted
 
 if TYPE_CHECKING:

@@ -1,0 +1,111 @@
+"""Training, batches and requests say the same of any text: missing, a number, a category."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mlops.batch import columns
+from mlops.contract.contract import Contract
+from mlops.errors import DataError
+from mlops.params import PrepareParams
+from mlops.predict.cells import LARGEST
+from mlops.predict.schema import Column, Schema
+from mlops.prepare import raw
+
+MARKERS = ("?", "unknown", "-1")
+PARAMS = PrepareParams.model_validate(
+    {
+        "dataset": "trees",
+        "target": "kind",
+        "positive": "oak",
+        "missing": list(MARKERS),
+        "columns": {"integer": [], "number": ["height"], "category": ["soil"], "ignored": []},
+        "contract": dict.fromkeys(
+            ("missing_value", "unknown_category", "out_of_range", "extra_column"), "warning"
+        ),
+        "split": {"validation": 0.2, "test": 0.2, "seed": 1},
+    }
+)
+NUMBER = Column("height", "number", 1.0, True, -LARGEST, LARGEST)
+SOIL = Column("soil", "category", "clay", True, categories=("clay", "\uff11\uff12", "NaN"))
+SCHEMA = Schema("trees", "kind", ("elm", "oak"), (NUMBER, SOIL), missing=MARKERS)
+
+SPACES = st.text(" \t\u00a0\u2003\r\n", max_size=2)
+LIKE_NUMBERS = st.text("0123456789.+-eE_,xinfa\uff11\uff12\u0663 ", max_size=8)
+WORDS = st.one_of(
+    st.sampled_from([*MARKERS, *SOIL.categories, "", "1e39", "1e400", "-0", "inf", "1_0", "0x1F"]),
+    LIKE_NUMBERS,
+    st.floats().map(repr),
+    st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), max_size=6),
+)
+CELLS = st.tuples(SPACES, WORDS, SPACES).map("".join)
+
+
+def trained(folder: Path, name: str, cell: str) -> object:
+    """What training takes a cell for; None where it is missing, an error where it is refused."""
+    row = {"height": "1", "soil": "clay", "kind": "oak"} | {name: cell}
+    with (folder / "trees.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row, quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerow(row)
+    try:
+        value = raw.read(PARAMS, folder)[name][0]
+    except DataError:
+        return DataError
+    return None if value == "" or value != value else value  # noqa: PLR0124
+
+
+def scored(name: str, cell: str) -> object:
+    """The same of a batch."""
+    found = columns.read({"height": pa.array([cell]), "soil": pa.array([cell])}, SCHEMA)[name]
+    (column,) = (each for each in SCHEMA.columns if each.name == name)
+    wrong = found.faults(column)
+    if "type" in wrong and wrong["type"][0]:
+        return DataError
+    value = found.values[0]
+    return None if value == "" or value != value else value  # noqa: PLR0124
+
+
+def asked(name: str, cell: str) -> object:
+    """The same of a request, whose text can only be a category."""
+    row = {"height": 1.0, "soil": "clay"} | {name: cell}
+    return Contract(SCHEMA).columns([row])[name][0] or None
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("raw")
+
+
+@pytest.mark.parametrize("name", ["height", "soil"])
+def test_any_text_is_the_same_to_training_and_to_a_batch(folder: Path, name: str) -> None:
+    @settings(max_examples=400, deadline=None)
+    @example("\uff11\uff12")
+    @example(" -0 ")
+    @example("1e39")
+    @example("3.4028235e+38")
+    @given(CELLS)
+    def agree(cell: str) -> None:
+        assert said(trained, folder, name, cell) == said(scored, name, cell)
+
+    agree()
+
+
+@settings(max_examples=400, deadline=None)
+@example(" clay ")
+@example(" ? ")
+@given(CELLS)
+def test_any_text_is_the_same_category_to_a_batch_and_to_a_request(cell: str) -> None:
+    assert said(scored, "soil", cell) == said(asked, "soil", cell)
+
+
+def said(ask: Callable[..., object], *about: object) -> object:
+    """Its answer, a number with the sign of its zero."""
+    answer = ask(*about)
+    return (answer, np.signbit(answer)) if isinstance(answer, float) else answer
