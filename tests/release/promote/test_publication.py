@@ -139,6 +139,18 @@ def test_a_rollback_in_a_clone_fetches_what_it_restores(shared: Path) -> None:
     assert promote(shared, "staging", again=True)
 
 
+def test_two_who_roll_back_at_once_mean_one_step(shared: Path) -> None:
+    promote(shared, "staging")
+    for quality in (0.95, 0.96):
+        set_quality(shared, quality)
+        promote(shared, "staging")
+    colleague = clone(shared, "colleague")
+    assert rollback.roll_back(Git(colleague), "staging", None, print).restored == "staging/0002"
+    with pytest.raises(Refused, match=r"rolled back to staging/0002: A\. Tester .* meanwhile"):
+        rollback.roll_back(Git(shared), "staging", None, print)
+    assert rollback.roll_back(Git(shared), "staging", None, print).restored == "staging/0001"
+
+
 def test_a_detached_head_and_another_working_tree_are_no_obstacle(shared: Path) -> None:
     git = Git(shared)
     git.run("switch", "--quiet", "--detach", "dev")
