@@ -111,7 +111,10 @@ def test_the_page_of_stages_says_what_dvc_yaml_says() -> None:
 
 
 def messages() -> set[str]:
-    """Every text in the machinery but docstrings, with "..." for what is put into it; the name of every class."""
+    """The texts of the machinery, with "..." for what is put into them, and the names of its classes.
+
+    Docstrings are not among them.
+    """
     found = set()
     for file in (UNBAKED / "mlops").rglob("*.py"):
         nodes = list(ast.walk(ast.parse(file.read_text())))
