@@ -102,7 +102,8 @@ def before(git: Git, target: str, kept: Sequence[Kept]) -> Kept:
         f"{environment} holds {latest.version} ({latest.name}), and no record is left to go back to"
     )
     if not standing:
-        raise Refused(f"{said}: all {len(kept)} say what it holds")
+        names = ", ".join(each.record.name for each in kept)
+        raise Refused(f"{said}: {names} say what it holds")
     raise Refused(
         "\n  ".join([f"{said} but what was withdrawn:", *map(withdrawals.sentence, standing)])
         + f"\nname the one that is meant: `mlops rollback {environment} --to RECORD`"
