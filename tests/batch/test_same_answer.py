@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import small_batch
 import small_project
+from mlops.architectures import ARCHITECTURES
 from mlops.deploy import deploy
 from mlops.evaluate import evaluate
 from mlops.predict.predictor import DECIMALS, Predictor
@@ -20,7 +21,6 @@ from mlops.predict.schema import Schema
 from mlops.tables import splits
 from mlops.train import train
 from running_service import deployment, running
-from science.architectures import ARCHITECTURES
 
 LINEAR = {"logistic_regression"}
 ALL = {"SERVE_MAX_ROWS": "10000", "SERVE_MAX_BODY_MEGABYTES": "10"}

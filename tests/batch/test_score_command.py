@@ -72,9 +72,7 @@ def test_one_answer_is_of_the_released_code_whatever_is_being_written_here(
 ) -> None:
     before = run("mlops", "predict", cwd=project).stdout
     with (project / "science/features.py").open("a") as features:
-        features.write(
-            "\n\n@number\ndef half_finished(age: Numbers) -> Numbers:\n    return age / 2\n"
-        )
+        features.write("\n\n@number\ndef half_finished(age):\n    return age / 2\n")
     assert run("mlops", "predict", cwd=project).stdout == before
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from mlops.predict import derived
 from mlops.predict.inputs import matrices, matrix_columns
 from mlops.predict.schema import Column, Schema
-from science import features
 
 
 def column(name: str, kind: str) -> Column:
@@ -16,7 +16,7 @@ VALUES = {"c": np.array(["x", ""], object), "n": np.array([0.1, np.nan]), "i": n
 
 @pytest.fixture(autouse=True)
 def no_derived_columns(registries: None) -> None:
-    features.DERIVED.clear()
+    derived.DERIVED.clear()
 
 
 def schema(*columns: Column) -> Schema:
@@ -31,7 +31,7 @@ def test_numbers_and_categories_are_two_matrices_in_the_order_of_the_schema() ->
 
 
 def test_derived_columns_come_after_those_of_the_table() -> None:
-    features.number(lambda n: n)
+    derived.number(lambda n: n)
     assert matrix_columns(schema(*MIXED))["numbers"] == ["n", "i", "<lambda>"]
 
 

@@ -6,11 +6,10 @@ import onnx
 import pytest
 
 from mlops.contract.contract import Contract
-from mlops.predict import schema
+from mlops.predict import derived, schema
 from mlops.predict.errors import BundleError
 from mlops.predict.predictor import Predictor, labels
 from mlops.tables import splits
-from science import features
 
 BUNDLE = Path("deploy")
 
@@ -38,7 +37,7 @@ def test_a_model_and_a_schema_of_two_trainings_are_refused(trained: Path) -> Non
 
 
 def test_a_bundle_with_other_derived_columns_is_refused(trained: Path, registries: None) -> None:
-    features.number(lambda _: _)
+    derived.number(lambda _: _)
     with pytest.raises(BundleError, match=r"was trained with the derived columns .*<lambda>"):
         Predictor(BUNDLE)
 

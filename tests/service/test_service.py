@@ -325,8 +325,8 @@ def test_an_unexpected_error_is_answered_logged_and_hurts_nobody_else(
     """Here a derived column that can't bear three rows."""
     for part in ("mlops", "science"):
         shutil.copytree(PROJECT / part, tmp_path / part)
-    with (tmp_path / "science/features.py").open("a") as features:
-        features.write(
+    with (tmp_path / "mlops/predict/derived.py").open("a") as derived:
+        derived.write(
             "\nwell = derive\n\n\ndef derive(columns):\n    if len(next(iter(columns.values()))) == 3:\n"
             "        raise ValueError('secret')\n    return well(columns)\n"
         )

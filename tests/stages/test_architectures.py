@@ -4,13 +4,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlops import params
+from mlops import architectures, params
+from mlops.architectures import ARCHITECTURES, Inputs, architecture, hyperparameters
 from mlops.errors import ParameterError
 from mlops.predict.predictor import Predictor
 from mlops.tables import splits
 from mlops.train import train
-from science import architectures
-from science.architectures import ARCHITECTURES, Inputs, architecture, hyperparameters
 from small_project import change
 
 SHIPPED = list(ARCHITECTURES)
@@ -55,3 +54,40 @@ def test_its_keyword_arguments_are_its_hyperparameters(untrained: Path, registri
     change("params.yaml", "train.architectures.guess", {"often": 1, "how": 2})
     with pytest.raises(ParameterError, match=r"guess\.how: 2 should be text: put it in quotes"):
         params.load()
+
+
+def test_a_hyperparameter_without_a_type_takes_the_value_as_it_is(
+    untrained: Path, registries: None
+) -> None:
+    exec(  # noqa: S102 - as an owner writes it, which the checks of types here would not allow
+        "@architecture\ndef plain(inputs, seed, depth, how='fast'): ...",
+        {"architecture": architecture},
+    )
+    change("params.yaml", "train.architectures.plain", {"depth": 3, "how": [1, "two"]})
+    assert params.load().params.train.architectures["plain"] == {"depth": 3, "how": [1, "two"]}
+    change("params.yaml", "train.architectures.plain", {"depth": 3, "x": 4})
+    with pytest.raises(ParameterError) as refused:
+        params.load()
+    assert "plain.how: missing; add it" in str(refused.value)
+    assert "plain.x: unknown key; it is one of depth, how" in str(refused.value)
+
+
+def test_a_type_that_is_written_as_text_counts(untrained: Path, registries: None) -> None:
+    @architecture
+    def postponed(inputs: "Inputs", seed: "int", *, trees: "int") -> Any: ...
+
+    change("params.yaml", "train.architectures.postponed", {"trees": "many"})
+    with pytest.raises(ParameterError, match=r"trees: 'many' should be a valid integer"):
+        params.load()
+
+
+@pytest.mark.parametrize(
+    "signature", ["", "inputs", "inputs, *, seed", "inputs, seed, *more", "inputs, seed, **options"]
+)
+def test_a_signature_that_takes_no_inputs_seed_and_names_is_refused(
+    signature: str, registries: None
+) -> None:
+    written = f"@architecture\ndef strange({signature}): ..."
+    with pytest.raises(TypeError, match=r"strange\(.*\) should take the inputs and the seed, then"):
+        exec(written, {"architecture": architecture})  # noqa: S102
+    assert "strange" not in ARCHITECTURES

@@ -1,29 +1,33 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from mlops import params
 from mlops.contract.contract import Contract
 from mlops.evaluate import evaluate
-from mlops.predict import schema
+from mlops.predict import derived, schema
+from mlops.predict.derived import Feature
 from mlops.predict.inputs import matrix_columns
 from mlops.predict.predictor import Predictor
 from mlops.prepare import prepare
 from mlops.tables import splits
 from mlops.train import train
-from science import features
-from science.features import Categories, Feature, Numbers
 from small_project import use
+
+Numbers = NDArray[np.float64]
+Categories = NDArray[Any]
 
 
 def test_every_derived_column_treats_each_row_by_itself(trained: Path) -> None:
     columns = splits.read("test", schema.read(splits.SCHEMA)).columns
-    backwards = features.derive({name: values[::-1] for name, values in columns.items()})
-    for name, values in features.derive(columns).items():
+    backwards = derived.derive({name: values[::-1] for name, values in columns.items()})
+    for name, values in derived.derive(columns).items():
         np.testing.assert_array_equal(values, backwards[name][::-1])
 
 
@@ -50,15 +54,15 @@ def accuracy_on_odd_numbers() -> float:
 def test_without_a_derived_column_a_model_cannot_tell_odd_from_even(
     untrained: Path, registries: None
 ) -> None:
-    features.DERIVED.clear()
+    derived.DERIVED.clear()
     assert accuracy_on_odd_numbers() < 0.7
 
 
 @pytest.mark.parametrize(
     ("kind", "function", "matrix"),
     [
-        (features.number, odd, {"numbers": ["a", "odd"], "categories": ["b"]}),
-        (features.category, odd_in_words, {"numbers": ["a"], "categories": ["b", "odd_in_words"]}),
+        (derived.number, odd, {"numbers": ["a", "odd"], "categories": ["b"]}),
+        (derived.category, odd_in_words, {"numbers": ["a"], "categories": ["b", "odd_in_words"]}),
     ],
 )
 def test_a_derived_column_is_one_function_for_training_and_prediction(
@@ -68,7 +72,7 @@ def test_a_derived_column_is_one_function_for_training_and_prediction(
     function: Feature,
     matrix: dict[str, list[str]],
 ) -> None:
-    features.DERIVED.clear()
+    derived.DERIVED.clear()
     kind(function)
     assert accuracy_on_odd_numbers() > 0.9
     predictor = Predictor(Path("models"))

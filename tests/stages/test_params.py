@@ -5,8 +5,8 @@ import pytest
 
 from machinery import PROJECT
 from mlops import params
+from mlops.architectures import ARCHITECTURES, hyperparameters
 from mlops.errors import ParameterError
-from science.architectures import ARCHITECTURES, hyperparameters
 from small_project import change
 
 ARCHITECTURE = next(iter(ARCHITECTURES))

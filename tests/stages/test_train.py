@@ -4,19 +4,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from mlops import params, provenance
+from mlops.architectures import Inputs, architecture, one_hot
 from mlops.errors import DataError, ExportError, ParityError
-from mlops.predict import schema
+from mlops.predict import derived, schema
 from mlops.prepare import prepare
 from mlops.tables import splits
 from mlops.train import train
-from science import features
-from science.architectures import Inputs, architecture, one_hot
-from science.features import Numbers
 from small_project import change, contents, use
 
 
@@ -51,7 +50,7 @@ def test_a_model_that_answers_something_else_than_its_estimator_is_not_written(
     def forest_on_missing(inputs: Inputs, seed: int) -> Any:
         return make_pipeline(one_hot(inputs, "passthrough"), RandomForestClassifier(5))
 
-    features.DERIVED.clear()
+    derived.DERIVED.clear()
     options = params.load().params.prepare
     table = pd.DataFrame({"a": np.arange(400.0), "b": np.random.default_rng(2).random(400)})
     table.loc[::3, "a"] = np.nan
@@ -66,8 +65,8 @@ def test_a_model_that_answers_something_else_than_its_estimator_is_not_written(
 
 
 def test_a_derived_column_of_an_unknown_column_is_refused(trained: Path, registries: None) -> None:
-    @features.number
-    def lost(not_a_column: Numbers) -> Numbers:
+    @derived.number
+    def lost(not_a_column: NDArray[Any]) -> NDArray[Any]:
         return not_a_column
 
     with pytest.raises(DataError, match="lost takes 'not_a_column', which is no column"):
@@ -77,7 +76,7 @@ def test_a_derived_column_of_an_unknown_column_is_refused(trained: Path, registr
 def test_the_derived_columns_are_kept_with_the_model(trained: Path) -> None:
     before, after = (schema.read(Path(file)) for file in (splits.SCHEMA, "models/schema.json"))
     assert before.derived == ()
-    assert after.derived == tuple(features.DERIVED)
+    assert after.derived == tuple(derived.DERIVED)
     assert after.columns == before.columns
 
 

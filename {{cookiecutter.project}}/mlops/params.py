@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+import science.architectures  # noqa: F401 - declares the project's architectures
+from mlops.architectures import ARCHITECTURES, hyperparameters
 from mlops.errors import ParameterError
 from mlops.metrics import METRICS
 from mlops.predict.schema import Severity
-from science.architectures import ARCHITECTURES, hyperparameters
 
 IGNORED_BY_DVC = ("size", "nfiles")
 

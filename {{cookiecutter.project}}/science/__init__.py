@@ -1,1 +1,1 @@
-"""The owner's Python: what is derived from the table's columns, and which models can be trained."""
+"""Your Python: the columns that are derived from those of your table, and the models that can be trained."""

@@ -1,56 +1,19 @@
-"""Architectures: the estimators that `train.architecture` in params.yaml can name.
+"""Kinds of models. To add one, write a function with `@architecture` above it, then its block in params.yaml.
 
-To add one, write a function under `@architecture`. It gets the shape of the inputs and the seed;
-its keyword arguments are its hyperparameters. It returns a scikit-learn estimator for a table whose
-first columns are the numbers (NaN for missing), the others the categories ("" for missing). Then
-give it a block of its own under `train.architectures` in params.yaml.
+`train.architecture` in params.yaml chooses one by its name. `inputs` says how many columns there are, and
+`seed` is for whatever is random. The other arguments are the hyperparameters: each needs its value under
+`train.architectures` in params.yaml, and with a type (`trees: int`) a wrong value is found before anything
+runs. The function returns an estimator of scikit-learn, not fitted, for a table with the numbers first (nan
+for missing), then the categories ("" for missing); `one_hot` prepares these columns.
 
-scikit-learn takes seconds to import, and every stage asks this module which architectures there
-are: so each function imports what it uses.
+Import scikit-learn inside the function: it takes seconds, and most commands need none of it.
 """
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel, ConfigDict, create_model
-
-if TYPE_CHECKING:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """How many number columns there are, and the known values of each category column."""
-
-    numbers: int
-    categories: tuple[tuple[str, ...], ...]
-
-    @property
-    def number_positions(self) -> list[int]:
-        return list(range(self.numbers))
-
-    @property
-    def category_positions(self) -> list[int]:
-        return list(range(self.numbers, self.numbers + len(self.categories)))
-
-
-Architecture = Callable[..., "Pipeline"]
-
-ARCHITECTURES: dict[str, Architecture] = {}
-
-
-def architecture(function: Architecture) -> Architecture:
-    ARCHITECTURES[function.__name__] = function
-    return function
+from mlops.architectures import architecture, one_hot
 
 
 @architecture
-def logistic_regression(
-    inputs: Inputs, seed: int, *, inverse_penalty: float, iterations: int
-) -> "Pipeline":
+def logistic_regression(inputs, seed, *, inverse_penalty: float, iterations: int):
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -62,7 +25,7 @@ def logistic_regression(
 
 
 @architecture
-def random_forest(inputs: Inputs, seed: int, *, trees: int, leaves: int) -> "Pipeline":
+def random_forest(inputs, seed, *, trees: int, leaves: int):
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -74,9 +37,7 @@ def random_forest(inputs: Inputs, seed: int, *, trees: int, leaves: int) -> "Pip
 
 
 @architecture
-def gradient_boosting(
-    inputs: Inputs, seed: int, *, iterations: int, learning_rate: float, leaves: int
-) -> "Pipeline":
+def gradient_boosting(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import make_pipeline
 
@@ -84,36 +45,8 @@ def gradient_boosting(
         max_iter=iterations,
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,
-        categorical_features=None,
+        categorical_features=None,  # they come as columns of 0 and 1
         early_stopping=False,
         random_state=seed,
     )
     return make_pipeline(one_hot(inputs, "passthrough"), model)
-
-
-def one_hot(inputs: Inputs, numbers: Any) -> "ColumnTransformer":
-    """Numbers through `numbers`, each category as columns of 0 and 1, all 0 for an unknown."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.preprocessing import OneHotEncoder
-
-    encoder = OneHotEncoder(
-        categories=[list(values) for values in inputs.categories],
-        handle_unknown="ignore",
-        sparse_output=False,
-    )
-    parts = [
-        ("numbers", numbers, inputs.number_positions),
-        ("categories", encoder, inputs.category_positions),
-    ]
-    return ColumnTransformer([part for part in parts if part[2]])
-
-
-def hyperparameters(function: Architecture) -> type[BaseModel]:
-    """The keyword arguments of an architecture, as a strict model of its block in params.yaml."""
-    fields = {
-        name: (parameter.annotation, ...)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    return create_model(function.__name__, __config__=config, **fields)  # type: ignore[call-overload,no-any-return]

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import science.features  # noqa: F401 - declares the project's derived columns
+from mlops.predict.derived import DERIVED, derive
 from mlops.predict.schema import Schema
-from science import features
 
 Columns = Mapping[str, NDArray[Any]]
 """Columns by name, all of one length: float64 with NaN for missing, or text with "" for missing."""
@@ -21,7 +22,7 @@ TYPES = {"numbers": np.float32, "categories": object}
 
 def matrix_columns(schema: Schema) -> dict[str, list[str]]:
     """The columns of each matrix, in order: those of the table, then the derived ones."""
-    derived = {name: kind for name, (kind, _) in features.DERIVED.items()}
+    derived = {name: kind for name, (kind, _) in DERIVED.items()}
     return {
         "numbers": schema.names("integer", "number")
         + [name for name, kind in derived.items() if kind == "number"],
@@ -35,7 +36,7 @@ def matrices(columns: Columns, schema: Schema) -> Matrices:
 
 
 def arranged(columns: Columns, matrix_columns: Mapping[str, Sequence[str]]) -> Matrices:
-    table = {**columns, **features.derive(columns)}
+    table = {**columns, **derive(columns)}
     return {
         matrix: side_by_side([table[name] for name in names], TYPES[matrix])
         for matrix, names in matrix_columns.items()

@@ -9,10 +9,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from mlops.predict import schema
+from mlops.predict.derived import DERIVED
 from mlops.predict.errors import BundleError
 from mlops.predict.inputs import Columns, arranged, matrix_columns
 from mlops.predict.schema import Schema
-from science import features
 
 MODEL = "model.onnx"
 SCHEMA = "schema.json"
@@ -79,10 +79,10 @@ def load(file: Path) -> Any:
 
 
 def refuse_other_features(schema: Schema, bundle: Path) -> None:
-    if schema.derived != tuple(features.DERIVED):
+    if schema.derived != tuple(DERIVED):
         raise BundleError(
             f"{bundle} was trained with the derived columns {list(schema.derived)}, and "
-            f"science/features.py has {list(features.DERIVED)}: use the code of the model's "
+            f"science/features.py has {list(DERIVED)}: use the code of the model's "
             "commit, or train again"
         )
 

@@ -6,18 +6,19 @@ from typing import Any
 import msgspec
 from threadpoolctl import threadpool_limits
 
+import science.architectures  # noqa: F401 - what it imports is code of this stage
 from mlops import params, provenance
+from mlops.architectures import ARCHITECTURES, Inputs
 from mlops.errors import DataError
 from mlops.params import TrainParams
 from mlops.predict import schema
+from mlops.predict.derived import DERIVED, arguments
 from mlops.predict.inputs import Matrices, matrices, matrix_columns
 from mlops.predict.predictor import MODEL, SCHEMA
 from mlops.predict.schema import Schema
 from mlops.tables import splits
 from mlops.tables.splits import Split
 from mlops.train import export
-from science import features
-from science.architectures import ARCHITECTURES, Inputs
 
 MODELS = Path("models")
 PROVENANCE = MODELS / "provenance.json"
@@ -34,9 +35,7 @@ def main() -> None:
     export.check_parity(estimator, model, matrices(validation.columns, input_schema), input_schema)
     MODELS.mkdir(exist_ok=True)
     (MODELS / MODEL).write_bytes(model)
-    schema.write(
-        msgspec.structs.replace(input_schema, derived=tuple(features.DERIVED)), MODELS / SCHEMA
-    )
+    schema.write(msgspec.structs.replace(input_schema, derived=tuple(DERIVED)), MODELS / SCHEMA)
     made_with = {options.architecture: options.hyperparameters, "train": {"seed": options.seed}}
     provenance.write(PROVENANCE, "train", made_with)
     print(f"train: {options.architecture} on {len(training):,} rows, {len(model) / 1e6:.1f} MB")
@@ -68,8 +67,8 @@ def inputs_of(inputs: Matrices, schema: Schema) -> Inputs:
 
 def check_features(schema: Schema) -> None:
     columns = schema.names("integer", "number", "category")
-    for name, (_, function) in features.DERIVED.items():
-        for argument in features.arguments(function):
+    for name, (_, function) in DERIVED.items():
+        for argument in arguments(function):
             if argument not in columns:
                 raise DataError(
                     f"science/features.py: {name} takes {argument!r}, which is no column of the "
