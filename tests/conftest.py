@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1] / "{{cookiecutter.project}}"
+TEMPLATE = Path(__file__).resolve().parents[1]
+PROJECT = TEMPLATE / "{{cookiecutter.project}}"
 FIXTURES = (
     *("baking", "machinery", "small_project", "instant_project", "small_batch", "production"),
     "contenders",
@@ -19,13 +20,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         type=Path,
         default=PROJECT,
-        help="the project whose machinery is tested; by default the template's own",
+        help="--project=DIR: the project whose machinery is tested; by default the template's own",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Fixtures are imported only here, once it is known which project they are to import."""
     project = config.getoption("--project").resolve()
+    if config.rootpath != TEMPLATE:
+        raise pytest.UsageError(
+            f"pytest has read the settings of {config.rootpath}, since it takes a folder that stands alone "
+            f"for one of tests: write --project={project}"
+        )
     if not (project / "mlops").is_dir():
         raise pytest.UsageError(f"--project {project}: there is no folder mlops in it")
     sys.path.insert(0, str(project))
