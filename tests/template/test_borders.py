@@ -153,6 +153,12 @@ def test_modules_have_no_circle() -> None:
     ).prepare()
 
 
+@pytest.mark.parametrize("group", ["stages", "releases", "answers", "batches"])
+def test_a_group_of_commands_imports_no_other_group(group: str) -> None:
+    own = {name for name in ours(imports(FILES[f"mlops.cli.{group}"])) if room(name) == "cli"}
+    assert own <= {"mlops.cli", "mlops.cli.printing", "mlops.cli.arguments"}
+
+
 def libraries_of(where: str) -> set[str]:
     files = (PROJECT / "mlops" / where).rglob("*.py")
     return {name.split(".")[0] for file in files for name in imports(file)}

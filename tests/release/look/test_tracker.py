@@ -11,6 +11,7 @@ import pytest
 
 import instant_project
 from machinery import PROJECT
+from mlops.cli import printing
 from mlops.errors import MlopsError
 from mlops.release.data import dvc
 from mlops.release.history.git import Git
@@ -302,7 +303,8 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     read = list(csv.DictReader(io.StringIO(tracker.as_csv(three))))
     assert [row["model"] for row in read] == [row["model"] for row in three]
     assert read[0].keys() == three[0].keys()
-    table = [line.split() for line in tracker.as_text(three, columns).splitlines()]
+    printed = printing.table([*columns.values()], tracker.cells(three, columns))
+    table = [line.split() for line in printed.splitlines()]
     assert [line[:2] for line in table[3:]] == [["candidate", name] for name in "abc"]
     lines = tracker.as_markdown(three, columns).splitlines()
     assert len(lines) == 2 + len(three)
@@ -335,8 +337,8 @@ def test_a_page_that_can_not_be_written_is_told(three: list[tracker.Row], tmp_pa
 def test_nothing_heavy_is_loaded(git: Git) -> None:
     commit(git, "a")
     command = "sys.argv[1:] = ['tracker']; app(standalone_mode=False)"
-    script = f"import sys; from mlops.cli.__main__ import app; {command}"
-    heavy = "print({'dvc', 'pandas', 'sklearn', 'numpy'} & {*sys.modules})"
+    script = f"import sys; from mlops.cli.app import app; {command}"
+    heavy = "print({'dvc', 'pandas', 'sklearn', 'numpy', 'rich'} & {*sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", f"{script}; {heavy}"],
         cwd=git.root,

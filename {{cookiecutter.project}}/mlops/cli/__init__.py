@@ -1,1 +1,1 @@
-"""The door: `mlops`, its commands and exit codes."""
+"""The commands of `mlops`, a module for each group of them; no other room imports this one."""

@@ -6,7 +6,7 @@ PATH put other code and other libraries in the place of the project's. None of t
 that is started here. Who commits (GIT_AUTHOR_NAME) and how a remote is reached (GIT_SSH_COMMAND) are
 the caller's to say.
 
-No other module of release/, and neither batch/ nor mlops/cli/__main__.py, hands os.environ on.
+No other module of release/, and neither batch/ nor cli/, hands os.environ on.
 """
 
 import os

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlops.errors import MlopsError
@@ -162,20 +162,15 @@ def shown(row: Row, column: str) -> str:
     return "-" if cell is None else str(cell)
 
 
-def as_text(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
-    """Headings take two lines, which keeps the rows short."""
-    headings = [heading.rpartition(" ") for heading in columns.values()]
-    cells = [[shown(row, name) for name in columns] for row in rows]
-    grid = [[first for first, _, _ in headings], [last for _, _, last in headings], *cells]
-    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    grid.insert(2, ["-" * width for width in widths])
-    lines = (map(str.ljust, line, widths) for line in grid)
-    return "".join("  ".join(line).rstrip() + "\n" for line in lines)
+def cells(rows: Sequence[Row], columns: Iterable[str]) -> list[list[str]]:
+    """The text of each row's cells in these columns, as people read it."""
+    names = [*columns]
+    return [[shown(row, name) for name in names] for row in rows]
 
 
 def as_markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     lines = [columns.values(), ["---"] * len(columns)]
-    lines += [[shown(row, name).replace("|", r"\|") for name in columns] for row in rows]
+    lines += [[cell.replace("|", r"\|") for cell in row] for row in cells(rows, columns)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

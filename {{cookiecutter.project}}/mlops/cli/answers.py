@@ -1,0 +1,79 @@
+"""The commands that answer rows one at a time: here, over HTTP, or from a container image."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mlops.cli import printing
+from mlops.cli.arguments import chosen_revision
+from mlops.release.history.git import Git
+
+commands = typer.Typer()
+
+
+@commands.command()
+def predict(
+    row: Annotated[
+        str | None,
+        typer.Argument(help="The row as a JSON object; the bundle's example by default."),
+    ] = None,
+    environment: Annotated[
+        str, typer.Option(help="The branch, tag or commit whose bundle answers.")
+    ] = "prod",
+) -> None:
+    """Answer for one row with the model that an environment deployed."""
+    from mlops.release.follow import deployment
+
+    with deployment.of(Git.here(), environment, say=printing.complain) as deployed:
+        asked = [] if row is None else [row]
+        code = deployed.run("mlops.service.ask", str(deployed.folder), *asked)
+    sys.exit(code)
+
+
+@commands.command()
+def image(
+    version: Annotated[
+        str | None, typer.Option(help="A version, as it was released furthest downstream.")
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="What this environment holds now; prod by default.")
+    ] = None,
+    tag: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its name; by default PROJECT:VERSION.")
+    ] = None,
+) -> None:
+    """Build the container image of the service, from a release and never from the working tree."""
+    from mlops.release.follow import image
+
+    built = image.build(Git.here(), chosen_revision(environment, version), printing.complain, tag)
+    printing.say(f"{built.name}: {built.megabytes:.0f} MB, made by {built.engine}")
+
+
+@commands.command()
+def serve(
+    environment: Annotated[
+        str | None, typer.Option(help="The branch to serve and follow; prod by default.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="A version (v1.2.0) or record to serve; nothing is followed.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(envvar="SERVE_HOST", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="SERVE_PORT", min=0, max=65535, help="0 for a free one.")
+    ] = 8000,
+    every: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How often to ask origin for news.")
+    ] = 2.0,
+) -> None:
+    """Answer over HTTP with what an environment deployed, and follow its branch."""
+    from mlops import environments
+    from mlops.release.follow import serve as supervisor
+
+    revision = chosen_revision(environment, version)
+    if not version:
+        environments.known(revision)
+    follow = None if version else every
+    supervisor.serve(Git.here(), revision, host=host, port=port, follow=follow)

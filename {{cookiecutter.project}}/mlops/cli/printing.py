@@ -1,0 +1,29 @@
+"""How commands print: lines on standard output or standard error, and tables."""
+
+import sys
+from collections.abc import Sequence
+
+
+def say(line: str) -> None:
+    """Prints a line of the result; a reader at the other end of a pipe gets it at once."""
+    print(line, flush=True)
+
+
+def complain(line: str) -> None:
+    """Prints a line about the work, which is not part of the result, on standard error."""
+    print(line, file=sys.stderr)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The rows in columns of text under their headings.
+
+    The last word of a heading stands in a line of its own, which keeps the columns narrow. No cell is
+    cut or wrapped, however wide the terminal is.
+    """
+    split = [heading.rpartition(" ") for heading in headings]
+    head = [[first for first, _, _ in split], [last for _, _, last in split]]
+    if not any(head[0]):
+        del head[0]
+    widths = [max(map(len, column)) for column in zip(*head, *rows, strict=True)]
+    lines = [*head, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

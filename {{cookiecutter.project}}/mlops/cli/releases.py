@@ -1,0 +1,198 @@
+"""The commands that release models, and those that show what was released."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mlops.cli import printing
+from mlops.release.history.git import Git
+from mlops.release.history.records import Record
+
+commands = typer.Typer()
+
+Environment = Annotated[str, typer.Argument(help="The environment: staging or prod.")]
+
+Revision = Annotated[
+    str, typer.Argument(help="A version (v1.2.0), record, environment, branch or commit.")
+]
+
+
+STATUS = (
+    *(
+        "Environment",
+        "Version",
+        "Commit",
+        "Model",
+        "Accuracy",
+        "% False positives",
+        "Gate",
+        "Since",
+    ),
+    "Serving",
+)
+"""The headings of `mlops status`."""
+
+
+@commands.command()
+def promote(
+    environment: Environment,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make and judge the release; move nothing.")
+    ] = False,
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Push it as a branch for review; move nothing.")
+    ] = False,
+    accept_incomparable: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Why a missing comparison may be overlooked."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Release what a rollback has withdrawn.")
+    ] = False,
+) -> None:
+    """Make ENVIRONMENT what the branch upstream of it is, if its gates let it pass."""
+    from mlops.release.promote import promotion
+
+    record = promotion.promote(
+        Git.here(),
+        environment,
+        printing.say,
+        accepted=accept_incomparable,
+        again=again,
+        dry_run=dry_run,
+        as_proposal=propose,
+    )
+    if record is None:
+        printing.say(promotion.why_nothing(Git.here(), environment))
+        return
+    show_gates(record)
+    if propose:
+        printing.say(
+            f"pushed the branch proposal/{record.name}: merge it into {environment}, then promote again"
+        )
+    elif not dry_run:
+        printing.say(record.title)
+
+
+def show_gates(record: Record) -> None:
+    for metric, result in record.gate.items():
+        if metric == "passed":
+            continue
+        bounds = [f"{name} {result[name]}" for name in ("min", "max") if name in result]
+        verdict = "passed" if result["passed"] else "FAILED"
+        printing.say(f"gate: {metric} {result['value']} ({', '.join(bounds)}) {verdict}")
+    for metric, drop in ((record.comparison or {}).get("metrics") or {}).items():
+        printing.say(
+            f"gate: {metric} {drop['champion']} -> {drop['challenger']}, advantage {drop['advantage']} "
+            f"(95 % interval {drop['interval'][0]} to {drop['interval'][1]}, max drop {drop['max_drop']}) "
+            f"{'passed' if drop['passed'] else 'FAILED'}"
+        )
+
+
+@commands.command()
+def rollback(
+    environment: Environment,
+    to: Annotated[
+        str | None,
+        typer.Option(help="A record (prod/0003) or a version; by default what was there before."),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why, in a line; `mlops status` shows it.")
+    ] = None,
+) -> None:
+    """Make ENVIRONMENT again what an older record of it says; no stage is run.
+
+    What was there is withdrawn: it comes back only by `mlops promote ENVIRONMENT --again`.
+    """
+    from mlops.release.promote import rollback
+
+    printing.say(rollback.roll_back(Git.here(), environment, to, printing.say, reason=reason).title)
+
+
+@commands.command()
+def status() -> None:
+    """Show what each environment holds, and what serves it on this machine."""
+    from mlops.release.look import status
+
+    found = status.of_every_environment(Git.here())
+    rows = [
+        (
+            each.environment,
+            each.version or "-",
+            each.commit or "-",
+            each.model[:7] if each.model else "-",
+            "-" if each.accuracy is None else f"{each.accuracy:.4f}",
+            "-" if each.false_positive_percent is None else f"{each.false_positive_percent:.2f}",
+            {True: "passed", False: "failed", None: "-"}[each.gate_passed],
+            each.when or "-",
+            each.serving or "-",
+        )
+        for each in found
+    ]
+    printing.say(printing.table(STATUS, rows))
+    for each in found:
+        if each.rolled_back:
+            printing.say(each.rolled_back)
+
+
+@commands.command()
+def tracker(
+    dataset: Annotated[str | None, typer.Option(help="Only models of this dataset.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Only such models: running=prod."),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="By a metric, the best first; or a column.")
+    ] = None,
+    form: Annotated[
+        Literal["table", "markdown", "csv", "json"], typer.Option("--format", help="How to print.")
+    ] = "table",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with table and charts.")
+    ] = None,
+) -> None:
+    """Show every model there was: what made it, how good it is, where it runs."""
+    from mlops.release.look import tracker, tracker_page
+
+    drawn = tracker.rows(Git.here())
+    for condition in [*([f"dataset={dataset}"] if dataset else []), *(where or [])]:
+        drawn = tracker.where(drawn, condition)
+    rows = tracker.ordered(drawn, sort) if sort else drawn
+    columns = tracker.headings(sort)
+    if html:
+        tracker_page.write(html, rows, columns, drawn)
+        printing.say(f"wrote {html}")
+        return
+    if form == "table":
+        printing.say(printing.table([*columns.values()], tracker.cells(rows, columns)))
+        return
+    formats = {
+        "markdown": lambda: tracker.as_markdown(rows, columns),
+        "csv": lambda: tracker.as_csv(rows),
+        "json": lambda: tracker.as_json(rows),
+    }
+    print(formats[form](), end="")
+
+
+@commands.command()
+def compare(old: Revision, new: Revision) -> None:
+    """Say what differs between two versions, environments or commits."""
+    from mlops.release.look import comparison
+
+    for section in comparison.compare(Git.here(), old, new):
+        printing.say(section.title)
+        for line in section.lines:
+            printing.say(f"  {line}")
+
+
+@commands.command()
+def show(
+    version: Annotated[str, typer.Argument(help="A version (v1.2.0), or an environment for its.")],
+) -> None:
+    """Show a version's card, with the commands that get its model and data."""
+    from mlops.release.look import card
+
+    for line in card.card(Git.here(), version):
+        printing.say(line)

@@ -1,0 +1,87 @@
+"""The commands that run stages, check what they recorded, and remove what is no longer used."""
+
+from typing import Annotated
+
+import typer
+
+from mlops.cli import printing
+from mlops.release.errors import NotReproduced
+from mlops.release.history.git import Git
+
+commands = typer.Typer()
+
+
+@commands.command()
+def repro(
+    stages: Annotated[list[str] | None, typer.Argument(help="Stages; all by default.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Run also what is up to date.")
+    ] = False,
+) -> None:
+    """Run what is not up to date, from a dvc.lock that tells the truth."""
+    from mlops.release.data import repro
+
+    repro.repro(Git.here().root, stages or [], force=force)
+
+
+@commands.command()
+def check(
+    branch: Annotated[
+        str | None,
+        typer.Option(help="What HEAD shall be, where CI has checked out no branch."),
+    ] = None,
+    install_hook: Annotated[
+        bool, typer.Option("--install-hook", help="Check from now on before each `git push`.")
+    ] = False,
+) -> None:
+    """Refuse a branch whose records are not true, and say how to mend it.
+
+    Every output in the working tree is hashed. The hook checks the commits that are pushed, and not
+    the working tree: so no output that DVC carries is hashed, and a push stays quick.
+    """
+    from mlops.release.prove import check, hook
+
+    git = Git.here()
+    if install_hook:
+        printing.say(f"wrote {hook.install(git)}; `git push --no-verify` goes past it")
+        return
+    printing.say(check.check(git.root, branch))
+
+
+@commands.command()
+def reproduce(
+    version: Annotated[
+        str, typer.Argument(help="A version, record (prod/0003), environment, branch or commit.")
+    ],
+) -> None:
+    """Run VERSION again from nothing, with its own libraries, and compare every file."""
+    from mlops.release.prove import reproduction
+
+    found = reproduction.reproduce(Git.here(), version, printing.say)
+    rows = [
+        (
+            file.path,
+            *((md5 or "-")[:7] for md5 in (file.recorded, file.made)),
+            "same" if file.same else "DIFFERENT",
+        )
+        for file in found.files
+    ]
+    printing.say(printing.table(("File", "Recorded", "Made", "Verdict"), rows))
+    verdict = f"{version} ({found.commit[:7]}) is {found.verdict}: {found.ground} ({found.where})"
+    if found.verdict == "different":
+        raise NotReproduced(verdict)
+    printing.say(verdict)
+
+
+@commands.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    cloud: Annotated[
+        bool,
+        typer.Option("--cloud", help="In the remote too; what others have not pushed is unknown."),
+    ] = False,
+) -> None:
+    """Delete data that no branch, tag, experiment or working tree names, and leftovers."""
+    from mlops.release.prove import clean
+
+    clean.clean(Git.here(), printing.say, lambda: yes or typer.confirm("Delete them?"), cloud=cloud)
