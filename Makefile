@@ -6,10 +6,12 @@ LOCKS = requirements/template.txt $(ROOMS:%="$(PROJECT)/requirements/%.txt")
 ROOMS = train serve batch tools
 INSTALL = $(PYTHON) "$(PROJECT)/install.py" --venv .venv --no-project $(if $(WITH),--with $(WITH))
 ACTIVATE = . .venv/bin/activate
+FAST = $(addprefix tests/,predict contract tables stages compare release/history release/places \
+	template/test_borders.py template/test_docs.py)
 DEMO = demo
 LESSON = lesson
 
-.PHONY: demo lesson test engine soak install check fix lock help
+.PHONY: demo lesson quick test engine soak install check fix lock help
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -25,6 +27,9 @@ install:  ## make .venv with all that the tests need (WITH=pip or WITH=uv to cho
 
 engine:  ## podman, by apt where it is missing, and a base image, for tests/release/follow/test_container.py
 	@tests/fixtures/engine.sh "$(HOME)/.cache/mlops-engine"
+
+quick: check  ## check, then run the tests of the fast rooms: under 3 minutes, before each commit
+	@$(ACTIVATE) && python -m pytest $(FAST)
 
 test: check  ## check, then run all tests
 	@$(ACTIVATE) && python -m pytest

@@ -63,3 +63,14 @@ def test_an_architecture_without_its_block_is_named(hers: Path) -> None:
     )
     change("params.yaml", "train.architecture", "extra_trees")
     assert "params.yaml: train: architectures has no block 'extra_trees': add one" in declared(hers)
+
+
+def test_an_architecture_that_does_not_take_inputs_and_seed_is_named(hers: Path) -> None:
+    file = hers / "science/architectures.py"
+    line = len(file.read_text().splitlines()) + 3
+    add(file, "\n\n@architecture\ndef strange(inputs, *, trees): ...")
+    said = declared(hers)
+    assert said.startswith(
+        f"DeclarationError: science/architectures.py, line {line} can't be imported"
+    )
+    assert "strange(inputs, *, trees) should take the inputs and the seed, then each" in said
