@@ -322,7 +322,7 @@ def test_long_lists_keep_no_one_waiting(folder: Path, row: dict[str, Any]) -> No
 def test_an_unexpected_error_is_answered_logged_and_hurts_nobody_else(
     folder: Path, tmp_path: Path, row: dict[str, Any]
 ) -> None:
-    """Here a derived column that can't bear three rows."""
+    """Here the derived columns can't bear three rows."""
     for part in ("mlops", "science"):
         shutil.copytree(PROJECT / part, tmp_path / part)
     with (tmp_path / "mlops/predict/derived.py").open("a") as derived:
@@ -340,7 +340,7 @@ def test_an_unexpected_error_is_answered_logged_and_hurts_nobody_else(
     (line,) = [line for line in service.lines[1:] if "message" in line]
     assert (line["level"], line["message"]) == ("error", "unexpected: ValueError")
     assert line["request_id"] == answer.headers["x-request-id"]
-    assert "features.py" in line["trace"][-1]
+    assert "derived.py" in line["trace"][-1]
     assert "secret" not in str(service.lines)
 
 
