@@ -24,7 +24,7 @@ from mlops.prepare import __main__ as prepare, raw
 
 options, census = params.load().params.prepare, raw.RAW / "adult.csv"
 header, *lines = census.read_text().splitlines(keepends=True)[:10_001]
-splits = prepare.split_names(raw.read_file(census, options)[: len(lines)], options)
+splits = prepare.split_names(raw.read_raw_file(census, options)[: len(lines)], options)
 training, validation = ([n for n in range(len(lines)) if splits.iloc[n] == name]
                         for name in ("train", "validation"))
 later = {{

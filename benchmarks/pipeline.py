@@ -127,7 +127,7 @@ from mlops.train import train
 from mlops.predict import schema
 from mlops.predict.inputs import matrices
 options, read = params.load().params.train, schema.read(splits.SCHEMA)
-training = splits.read("train", read)
+training = splits.read_split("train", read)
 inputs = matrices(training.columns, read)
 start = time.perf_counter()
 train.fit(options, inputs, training, read)

@@ -66,7 +66,7 @@ def arguments() -> argparse.Namespace:
 def ours(made: Project, kept: Path) -> Iterator[Service]:
     deployment = (
         "from mlops.release.follow import deployment; from mlops.release.history.git import Git; "
-        "print(deployment.of(Git.here(), 'dev').folder)"
+        "print(deployment.open_deployment(Git.of_current_directory(), 'dev').folder)"
     )
     folder = Path(call(sys.executable, "-c", deployment, cwd=made.folder).strip())
     yield Service(

@@ -57,7 +57,7 @@ def pipeline(read: Schema) -> Pipeline:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    read = schema.read(Path("models/schema.json"))
+    read = schema.read_schema(Path("models/schema.json"))
     inputs = read.names("integer", "number", "category")
     training, test = table("train", read), table("test", read)
     model = pipeline(read).fit(training[inputs], training[read.target])

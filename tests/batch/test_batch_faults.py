@@ -104,7 +104,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(released: Path, many: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """The answers of a batch that nothing disturbed."""
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('undisturbed') / 'predictions.db'}")
-    score.score(Order([str(many)], database.url, str(released)), lambda line: None)
+    score.score_files(Order([str(many)], database.url, str(released)), lambda line: None)
     return database.answers()
 
 
@@ -124,7 +124,7 @@ def target(request: pytest.FixtureRequest, here: Path) -> Database:
 def complete(target: Database, released: Path, expected: Answers, *, done: bool) -> None:
     """Score again, and see that all is there, once."""
     said: list[str] = []
-    score.score(Order(["rows.csv"], target.url, str(released)), said.append)
+    score.score_files(Order(["rows.csv"], target.url, str(released)), said.append)
     assert ("already scored" in said[0]) == done
     assert target.batch() is not None
     assert target.answers() == expected
@@ -350,7 +350,7 @@ def test_a_full_disk_under_the_rejects(
 
 
 def number_column(released: Path) -> str:
-    return schema.read(released / "deploy/schema.json").names("integer", "number")[0]
+    return schema.read_schema(released / "deploy/schema.json").names("integer", "number")[0]
 
 
 def grow(file: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_rules_are_those_of_the_contract(number: Any, text: Any, numbers: li
         )
         for column in COLUMNS
     }
-    cells = columns.read(table, model)
+    cells = columns.read_cells(table, model)
     rejected, warnings = Judge(model).judge(cells, 300)
     contract = Contract(model)
     warned = 0
@@ -65,13 +65,13 @@ def test_cells_become_what_training_makes_of_them(trained: Path) -> None:
     table = table.map(lambda cell: f" {cell} " if random.random() < 0.2 else cell)
     table.to_csv("rows.csv", index=False, quoting=1)
     options = params.load().params.prepare
-    expected = raw.read_file(Path("rows.csv"), options)
-    model = schema.read(Path("deploy/schema.json"))
-    wanted = Wanted.of(model, None)
-    (file,) = files.find(["rows.csv"])
-    (piece,) = csv_source.open_source(file, wanted.names).pieces(wanted)
-    cells = columns.read(piece.content.records(wanted).columns, model)
-    found = columns.taken(cells, np.ones(80, bool))
+    expected = raw.read_raw_file(Path("rows.csv"), options)
+    model = schema.read_schema(Path("deploy/schema.json"))
+    wanted = Wanted.from_schema(model, None)
+    (file,) = files.find_files(["rows.csv"])
+    (piece,) = csv_source.open_csv(file, wanted.names).pieces(wanted)
+    cells = columns.read_cells(piece.content.records(wanted).columns, model)
+    found = columns.take_rows(cells, np.ones(80, bool))
     for column in model.columns:
         np.testing.assert_array_equal(found[column.name], expected[column.name].to_numpy())
 
@@ -83,7 +83,7 @@ def test_parquet_cells_become_the_same_as_those_of_csv(arrived: Path) -> None:
     written = {"i": pa.array(["1", " 2", "?", "4"]), "n": pa.array(["-0", "", "1", "2.0"])}
     for encoded in (texts, texts.dictionary_encode()):
         both = {"c": encoded, "d": encoded}
-        one, other = (columns.read({**each, **both}, model) for each in (typed, written))
+        one, other = (columns.read_cells({**each, **both}, model) for each in (typed, written))
         for name, column in one.items():
             np.testing.assert_array_equal(column.values, other[name].values)
         assert not np.signbit(one["n"].values[0])

@@ -12,7 +12,7 @@ def spread(training: list[int], scored: list[int]) -> Spread:
 
 
 def found(training: list[int], scored: list[int]) -> drift.Drift:
-    return drift.drifts([spread(training, scored)])[0]
+    return drift.drifts_of([spread(training, scored)])[0]
 
 
 def test_psi_is_the_sum_over_the_bins() -> None:
@@ -53,6 +53,6 @@ def test_where_nothing_can_be_told_it_is_no_drift(training: list[int], scored: l
 
 def test_p_values_are_corrected_for_the_number_of_columns() -> None:
     close, far = spread([500, 500], [262, 238]), spread([500, 500], [290, 210])
-    alone = drift.drifts([far])[0].p
-    among_many = drift.drifts([far, *[close] * 30])[0].p
+    alone = drift.drifts_of([far])[0].p
+    among_many = drift.drifts_of([far, *[close] * 30])[0].p
     assert alone < 0.01 < among_many

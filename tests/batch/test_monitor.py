@@ -40,7 +40,7 @@ def scored(place: Path, shift: float = 0, **others: object) -> None:
 def truth(place: Path, **known: str) -> None:
     rows = "".join(f"{key},{label}\n" for key, label in known.items())
     (place / "truth.csv").write_text(f"row_key,answer\n{rows}")
-    labels.load(labels.Order("truth.csv", "sqlite:///p.db", "folder"))
+    labels.load_labels(labels.Order("truth.csv", "sqlite:///p.db", "folder"))
 
 
 def test_a_column_that_moved_is_named_with_its_bound(
@@ -141,7 +141,7 @@ def test_labels_that_are_wrong_load_nothing(place: Path, content: str, words: st
     scored(place)
     (place / "truth.csv").write_text(content)
     with pytest.raises(SourceError, match=words):
-        labels.load(labels.Order("truth.csv", "sqlite:///p.db", "folder"))
+        labels.load_labels(labels.Order("truth.csv", "sqlite:///p.db", "folder"))
     with pytest.raises(SourceError, match="without labels"):
         watch(min_accuracy=1)
 

@@ -55,7 +55,7 @@ def trained(folder: Path, name: str, cell: str) -> object:
         writer.writeheader()
         writer.writerow(row)
     try:
-        value = raw.read(PARAMS, folder)[name][0]
+        value = raw.read_raw_table(PARAMS, folder)[name][0]
     except DataError:
         return DataError
     return None if value == "" or value != value else value  # noqa: PLR0124
@@ -63,7 +63,7 @@ def trained(folder: Path, name: str, cell: str) -> object:
 
 def scored(name: str, cell: str) -> object:
     """The same of a batch."""
-    found = columns.read({"height": pa.array([cell]), "soil": pa.array([cell])}, SCHEMA)[name]
+    found = columns.read_cells({"height": pa.array([cell]), "soil": pa.array([cell])}, SCHEMA)[name]
     (column,) = (each for each in SCHEMA.columns if each.name == name)
     wrong = found.faults(column)
     if "type" in wrong and wrong["type"][0]:

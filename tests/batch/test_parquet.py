@@ -50,12 +50,12 @@ def store(
     *,
     force: bool = False,
 ) -> None:
-    with closing(destinations.opened(urls.parse(to))) as found:
+    with closing(destinations.open_destination(urls.parse_url(to))) as found:
         found.store(batch, rows, outcome, force=force)
 
 
 def finished(to: str, batch_id: str) -> Finished | None:
-    with closing(destinations.opened(urls.parse(to))) as found:
+    with closing(destinations.open_destination(urls.parse_url(to))) as found:
         return found.finished(batch_id)
 
 
@@ -72,9 +72,9 @@ def read(content: bytes) -> pa.Table:
 def test_what_is_no_folder_is_refused_and_left_alone(folder: Path) -> None:
     Path("answers.parquet").write_text("precious")
     with pytest.raises(UsageError, match=r"answers\.parquet is a file: name a folder"):
-        destinations.opened(urls.parse("answers.parquet"))
+        destinations.open_destination(urls.parse_url("answers.parquet"))
     with pytest.raises(UsageError, match="there is no folder no: make it"):
-        destinations.opened(urls.parse("no/folder"))
+        destinations.open_destination(urls.parse_url("no/folder"))
     assert Path("answers.parquet").read_text() == "precious"
 
 
@@ -83,7 +83,7 @@ def test_a_storage_whose_library_is_not_installed_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(UsageError, match="s3:// needs a library that is not installed"):
-        destinations.opened(urls.parse("s3://bucket/predictions"))
+        destinations.open_destination(urls.parse_url("s3://bucket/predictions"))
 
 
 def test_a_storage_that_is_away_may_be_tried_again(released: Path, arrived: Path) -> None:

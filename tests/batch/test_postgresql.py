@@ -42,7 +42,7 @@ def asked(database: str) -> Asked:
 
 
 def opened(url: str) -> Relational:
-    found = destinations.opened(urls.parse(url))
+    found = destinations.open_destination(urls.parse_url(url))
     assert isinstance(found, Relational)
     return found
 
@@ -134,7 +134,7 @@ def test_processes_that_make_the_tables_at_once_make_them_once(
 ) -> None:
     script = f"""import mlops.batch.without_pandas; from mlops.batch.destinations import destinations
 from mlops.tables import urls
-destinations.opened(urls.parse({database!r})).close()"""
+destinations.open_destination(urls.parse_url({database!r})).close()"""
     command = [sys.executable, "-c", script]
     variables = small_batch.variables(released)
     started = [subprocess.Popen(command, env=variables) for _ in range(3)]

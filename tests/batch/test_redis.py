@@ -84,7 +84,7 @@ def store(
     *,
     force: bool = False,
 ) -> None:
-    with closing(destinations.opened(urls.parse(url))) as found:
+    with closing(destinations.open_destination(urls.parse_url(url))) as found:
         found.store(batch, rows, outcome or (lambda: FOUR), force=force)
 
 
@@ -134,7 +134,7 @@ def a_minute_passes(database: Redis) -> None:
 )
 def test_a_url_that_asks_for_nothing_that_there_is_is_refused(end: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        destinations.opened(urls.parse(f"redis://localhost{end}"))
+        destinations.open_destination(urls.parse_url(f"redis://localhost{end}"))
 
 
 def test_a_cluster_is_refused(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_cluster_is_refused(tmp_path: Path) -> None:
         server(tmp_path, "--cluster-enabled", "yes") as cluster,
         pytest.raises(Refused, match=words),
     ):
-        destinations.opened(urls.parse(cluster.url))
+        destinations.open_destination(urls.parse_url(cluster.url))
 
 
 def test_a_server_that_is_away_may_be_tried_again(released: Path, arrived: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_server_without_tls_is_not_spoken_to_in_plain_text(
     monkeypatch.setattr(redis_store, "PATIENCE", 1)
     database.config_resetstat()
     with pytest.raises(Away, match="can't be used now"):
-        destinations.opened(urls.parse(redis.replace("redis:", "rediss:")))
+        destinations.open_destination(urls.parse_url(redis.replace("redis:", "rediss:")))
     spoken: Any = database.info("commandstats")
     assert {*spoken} == {"cmdstat_config"} or {*spoken} == {"cmdstat_config|resetstat"}
 

@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def opened() -> Relational:
-    found = destinations.opened(urls.parse(f"sqlite:///{small_batch.DATABASE}"))
+    found = destinations.open_destination(urls.parse_url(f"sqlite:///{small_batch.DATABASE}"))
     assert isinstance(found, Relational)
     return found
 
@@ -181,7 +181,7 @@ from mlops.tables import urls
 print("ready", flush=True)
 while not pathlib.Path("go").exists():
     pass
-destinations.opened(urls.parse("sqlite:///{small_batch.DATABASE}")).close()
+destinations.open_destination(urls.parse_url("sqlite:///{small_batch.DATABASE}")).close()
 """
 
 
@@ -208,7 +208,7 @@ def test_processes_that_make_the_tables_at_once_make_them_once(folder: Path) -> 
 @pytest.mark.parametrize("url", ["sqlite://rows.db", "sqlite:///", "sqlite:///no/folder/rows.db"])
 def test_a_url_that_names_no_file_is_refused(folder: Path, url: str) -> None:
     with pytest.raises(UsageError, match=r"names no file: sqlite:///file\.db|no folder no/folder"):
-        destinations.opened(urls.parse(url))
+        destinations.open_destination(urls.parse_url(url))
 
 
 def test_a_file_that_is_no_database_is_left_alone(folder: Path) -> None:
@@ -220,4 +220,4 @@ def test_a_file_that_is_no_database_is_left_alone(folder: Path) -> None:
 
 def test_a_destination_that_nobody_knows_is_refused() -> None:
     with pytest.raises(UsageError, match=r"--to mysql://host/db is nothing .*postgresql://"):
-        destinations.opened(urls.parse("mysql://host/db"))
+        destinations.open_destination(urls.parse_url("mysql://host/db"))

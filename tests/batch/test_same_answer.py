@@ -40,7 +40,7 @@ def test_evaluate_the_service_and_a_batch_answer_alike(trained: Path, architectu
     for stage in (train, evaluate, deploy):
         stage.main()
     predictor = Predictor(Path("models"))
-    test = splits.read("test", predictor.schema)
+    test = splits.read_split("test", predictor.schema)
     evaluated = predictor.predict(test.columns)
     expected = Answers(evaluated.labels.tolist(), evaluated.probabilities.astype(float))
     rows = [

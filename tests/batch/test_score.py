@@ -24,7 +24,7 @@ EVERYTHING = "SELECT * FROM predictions ORDER BY batch_id, row_key"
 
 
 def number_column(release: Path) -> str:
-    return schema.read(release / "deploy/schema.json").names("integer", "number")[0]
+    return schema.read_schema(release / "deploy/schema.json").names("integer", "number")[0]
 
 
 def spoil(rows: int, column: str, *, of: int = ROWS) -> None:
@@ -40,7 +40,7 @@ def test_every_row_is_predicted_as_the_predictor_does(
     """To the bit, through a file and a database."""
     predictor = Predictor(released / "deploy")
     with contextlib.chdir(finished):
-        test = splits.read("test", predictor.schema)
+        test = splits.read_split("test", predictor.schema)
     columns = {name: [*values] for name, values in test.columns.items()}
     with Path("rows.csv").open("w", newline="") as file:
         csv.writer(file).writerow(columns)
@@ -72,7 +72,7 @@ def test_csv_and_parquet_compressed_or_not_give_the_same(released: Path, arrived
 
 def test_what_is_said_of_a_batch(released: Path, arrived: Path) -> None:
     said = run(released)
-    model = schema.read(released / "deploy/schema.json")
+    model = schema.read_schema(released / "deploy/schema.json")
     assert f"ignored, as the model does not know them: id, {model.target}" in said
     assert f"scored {ROWS} rows of rows.csv in " in said
     (batch,) = stored("SELECT batch_id FROM batches")
@@ -196,7 +196,7 @@ def test_a_number_of_the_model_may_be_the_key(released: Path, arrived: Path) -> 
 
 
 def test_missing_columns_are_all_named_and_nothing_is_stored(released: Path, arrived: Path) -> None:
-    first, second, *_ = schema.read(released / "deploy/schema.json").columns
+    first, second, *_ = schema.read_schema(released / "deploy/schema.json").columns
     table().drop(columns=[first.name, second.name]).to_csv("rows.csv", index=False)
     with pytest.raises(
         SourceError, match=rf"no column '{first.name}', '{second.name}', '!', which"
@@ -217,7 +217,7 @@ def test_a_profile_is_stored_that_counts_every_scored_row(released: Path, arrive
     spoil(1, number_column(released))
     run(released)
     sums = stored('SELECT "column", sum(rows) FROM profiles GROUP BY 1')
-    model = schema.read(released / "deploy/schema.json")
+    model = schema.read_schema(released / "deploy/schema.json")
     assert dict(sums) == dict.fromkeys(
         [*model.names("integer", "number", "category"), model.target], ROWS - 1
     )
@@ -337,6 +337,6 @@ def test_a_batch_needs_no_pandas(released: Path, arrived: Path) -> None:
 def test_a_password_is_refused_before_anything_is_read(released: Path, arrived: Path) -> None:
     asked = order(released, "no.csv")
     with pytest.raises(Refused):
-        score.score(
+        score.score_files(
             type(asked)(asked.inputs, "redis://:hunter2@host/0", asked.release), lambda line: None
         )

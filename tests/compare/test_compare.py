@@ -27,11 +27,11 @@ Capture = pytest.CaptureFixture[str]
 
 def keep_positives(rows: int) -> None:
     """Leave only that many test rows of the positive class."""
-    found = schema.read(splits.SCHEMA)
-    test = parquet.read_table(splits.file("test"))
+    found = schema.read_schema(splits.SCHEMA)
+    test = parquet.read_table(splits.split_file("test"))
     positive = compute.equal(test[found.target], found.positive)
     kept = [test.filter(positive).slice(0, rows), test.filter(compute.invert(positive))]
-    parquet.write_table(pa.concat_tables(kept), splits.file("test"))
+    parquet.write_table(pa.concat_tables(kept), splits.split_file("test"))
 
 
 def write(scores: Mapping[str, NDArray[Any]]) -> None:
@@ -45,7 +45,7 @@ def test_too_few_rows_of_a_class_are_refused_for_its_metric_alone(
 ) -> None:
     found = rescored("sound")
     keep_positives(rows)
-    count = len(parquet.read_table(splits.file("test")))
+    count = len(parquet.read_table(splits.split_file("test")))
     write({**found, "called": found["called"][:count], "probability": found["probability"][:count]})
     change("environments/dev.yaml", "gate.max_drop", {"false_negative_percent": 1000})
     with pytest.raises(Incomparable) as refused:
@@ -81,7 +81,7 @@ def test_another_positive_class_is_refused_though_the_classes_are_the_same(
     write({**found, "positive": np.array("other")})
     with pytest.raises(Incomparable) as refused:
         models.run(compare.main, "scores.npz")
-    positive = schema.read(splits.SCHEMA).positive
+    positive = schema.read_schema(splits.SCHEMA).positive
     assert str(refused.value) == (
         f"the champion's positive class is 'other', and the candidate's is {positive!r}"
     )
@@ -158,7 +158,7 @@ def test_what_is_reported_is_what_evaluate_measures(contenders: Path, capsys: Ca
     champion, challenger = metrics_of("sound"), metrics_of("misled")
     found = judged("sound", "misled", EVERY_DROP, capsys)
     assert found["passed"]
-    assert found["rows"] == len(parquet.read_table(splits.file("test")))
+    assert found["rows"] == len(parquet.read_table(splits.split_file("test")))
     for name, drop in found["metrics"].items():
         gain = champion[name] - challenger[name]
         assert drop["champion"] == pytest.approx(champion[name], abs=2e-6)

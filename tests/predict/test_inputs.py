@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlops.predict import derived
-from mlops.predict.inputs import matrices, matrix_columns
+from mlops.predict.inputs import matrices_of, matrix_columns
 from mlops.predict.schema import Column, Schema
 
 
@@ -24,7 +24,7 @@ def schema(*columns: Column) -> Schema:
 
 
 def test_numbers_and_categories_are_two_matrices_in_the_order_of_the_schema() -> None:
-    made = matrices(VALUES, schema(*MIXED))
+    made = matrices_of(VALUES, schema(*MIXED))
     np.testing.assert_array_equal(made["numbers"], np.array([[0.1, 1], [np.nan, 2]], np.float32))
     assert made["numbers"].dtype == np.float32
     assert made["categories"].tolist() == [["x"], [""]]
@@ -37,4 +37,4 @@ def test_derived_columns_come_after_those_of_the_table() -> None:
 
 @pytest.mark.parametrize(("position", "absent"), [(0, "numbers"), (1, "categories")])
 def test_a_matrix_without_columns_is_absent(position: int, absent: str) -> None:
-    assert absent not in matrices(VALUES, schema(MIXED[position]))
+    assert absent not in matrices_of(VALUES, schema(MIXED[position]))

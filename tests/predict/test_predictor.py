@@ -8,7 +8,7 @@ import pytest
 from mlops.contract.contract import Contract
 from mlops.predict import derived, schema
 from mlops.predict.errors import BundleError
-from mlops.predict.predictor import Predictor, labels
+from mlops.predict.predictor import Predictor, likeliest_labels
 from mlops.tables import splits
 
 BUNDLE = Path("deploy")
@@ -29,9 +29,9 @@ def test_a_broken_model_is_refused(trained: Path, content: bytes) -> None:
 
 
 def test_a_model_and_a_schema_of_two_trainings_are_refused(trained: Path) -> None:
-    found = schema.read(BUNDLE / "schema.json")
+    found = schema.read_schema(BUNDLE / "schema.json")
     one_less = msgspec.structs.replace(found, columns=found.columns[:-1])
-    schema.write(one_less, BUNDLE / "schema.json")
+    schema.write_schema(one_less, BUNDLE / "schema.json")
     with pytest.raises(BundleError, match="not of one training"):
         Predictor(BUNDLE)
 
@@ -44,7 +44,7 @@ def test_a_bundle_with_other_derived_columns_is_refused(trained: Path, registrie
 
 def test_a_row_gets_the_same_answer_alone_as_among_others(trained: Path) -> None:
     predictor = Predictor(BUNDLE)
-    test = splits.read("test", predictor.schema)
+    test = splits.read_split("test", predictor.schema)
     together = predictor.predict(test.columns)
     for row in range(len(test)):
         alone = predictor.predict(test.take(slice(row, row + 1)).columns)
@@ -56,7 +56,7 @@ def test_a_row_gets_the_same_answer_alone_as_among_others(trained: Path) -> None
 
 def test_a_row_of_a_client_is_answered_as_the_same_row_of_the_table(trained: Path) -> None:
     predictor = Predictor(BUNDLE)
-    test = splits.read("test", predictor.schema)
+    test = splits.read_split("test", predictor.schema)
     rows = [
         {
             name: None if values[row] != values[row] else values[row]
@@ -85,7 +85,7 @@ def test_nothing_known_and_nothing_seen_before_are_answered(trained: Path) -> No
 def test_at_a_tie_the_first_class_is_named() -> None:
     tied = np.array([[0.5, 0.5], [0.4999999, 0.5000001], [0.499, 0.501]])
     table = schema.Schema("d", "t", ("no", "yes"), ())
-    assert labels(table, tied).tolist() == ["no", "no", "yes"]
+    assert likeliest_labels(table, tied).tolist() == ["no", "no", "yes"]
 
 
 def test_a_probability_is_never_above_one(trained: Path) -> None:

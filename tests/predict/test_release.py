@@ -12,12 +12,12 @@ WRITTEN = {"environment": "prod", "commit": "c0ffee" + "0" * 34, "bundle": "a.di
 
 
 def verified(folder: Path, **files: str) -> None:
-    release.verify(Release("prod", "c" * 40, "a.dir", files, version="v1.0.0"), folder)
+    release.verify_bundle(Release("prod", "c" * 40, "a.dir", files, version="v1.0.0"), folder)
 
 
 def test_a_newer_file_is_read_by_older_code(tmp_path: Path) -> None:
     (tmp_path / "release.json").write_text(json.dumps(WRITTEN | {"of a newer template": [1]}))
-    read = release.read(tmp_path)
+    read = release.read_release(tmp_path)
     assert (read.name, read.version, read.serve) == ("c0ffee0", None, {})
 
 
@@ -25,7 +25,7 @@ def test_a_newer_file_is_read_by_older_code(tmp_path: Path) -> None:
 def test_a_file_that_is_no_release_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "release.json").write_text(content)
     with pytest.raises(BundleError, match=r"release\.json is no release"):
-        release.read(tmp_path)
+        release.read_release(tmp_path)
 
 
 def test_a_bundle_that_is_what_was_released_passes(tmp_path: Path) -> None:
@@ -51,6 +51,6 @@ def test_a_bundle_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_version_that_did_not_start_is_part_of_the_model(tmp_path: Path) -> None:
     served = Release("prod", "c" * 40, "a.dir", {})
-    assert release.model(served, tmp_path).refused is None
+    assert release.model_facts(served, tmp_path).refused is None
     (tmp_path / "refused.json").write_text('{"commit": "d", "error": "no library"}')
-    assert release.model(served, tmp_path).refused == {"commit": "d", "error": "no library"}
+    assert release.model_facts(served, tmp_path).refused == {"commit": "d", "error": "no library"}

@@ -19,8 +19,8 @@ SCHEMA = Schema(
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
-    schema.write(SCHEMA, tmp_path / "schema.json")
-    assert schema.read(tmp_path / "schema.json") == SCHEMA
+    schema.write_schema(SCHEMA, tmp_path / "schema.json")
+    assert schema.read_schema(tmp_path / "schema.json") == SCHEMA
 
 
 def test_columns_are_found_by_type() -> None:
@@ -43,11 +43,11 @@ def test_columns_are_found_by_type() -> None:
 def test_a_broken_schema_is_refused_with_its_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "schema.json").write_bytes(content)
     with pytest.raises(BundleError, match=r"schema\.json is no input schema"):
-        schema.read(tmp_path / "schema.json")
+        schema.read_schema(tmp_path / "schema.json")
 
 
 def test_a_missing_schema_is_refused_with_the_cure(tmp_path: Path) -> None:
     with pytest.raises(
         BundleError, match=r"schema\.json is missing: run `mlops repro`, or `dvc pull`"
     ):
-        schema.read(tmp_path / "schema.json")
+        schema.read_schema(tmp_path / "schema.json")

@@ -299,7 +299,7 @@ def linked(prepared: Path, tmp_path: Path) -> Path:
     """A linked working tree of dev, in which Git sets GIT_DIR for what it runs; the data are in the
     storage, and the program `../dry-run` tries a promotion."""
     project = instant_project.copied(prepared, tmp_path / "copy")
-    with dvc.opened(project) as repo, dvc.quiet():
+    with dvc.open_repo(project) as repo, dvc.quiet_dvc():
         repo.push(revs=["dev"], run_cache=True)
     tree = project.parent / "linked"
     Git(project).run("worktree", "add", "--quiet", str(tree), "dev")
@@ -342,7 +342,7 @@ def test_what_git_itself_starts_leaves_index_and_working_tree_alone(
     assert "gate: accuracy 0.93" in done.stdout + done.stderr
     assert [git.run(*each.split()) for each in asked] == before
     assert without_cache(linked) == unchanged
-    assert git.read("HEAD", "branch.yaml") == b"environment: dev\n"
+    assert git.read_file("HEAD", "branch.yaml") == b"environment: dev\n"
 
 
 def without_cache(folder: Path) -> dict[str, str]:

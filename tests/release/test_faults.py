@@ -265,7 +265,7 @@ def test_damaged_data_of_a_promotion_come_from_the_storage(project: Path, damage
     for path in ("data/prepared/train.parquet", "models/model.onnx", "deploy"):
         break_(cached(project, "staging", path), damage)
     assert promote(project, "prod")
-    assert Git(project).read("staging", "params.yaml") == model(project, "prod")
+    assert Git(project).read_file("staging", "params.yaml") == model(project, "prod")
     truth.check(project, project.parent / "storage")
 
 
@@ -307,8 +307,8 @@ def test_what_was_made_from_damaged_data_is_not_promoted(project: Path) -> None:
 
 
 def cached(project: Path, revision: str, path: str) -> Path:
-    made = lockfile.stages(Git(project), revision)
-    return truth.place(project / ".dvc/cache", lockfile.made(made, path))
+    made = lockfile.lock_entries(Git(project), revision)
+    return truth.place(project / ".dvc/cache", lockfile.required_hash(made, path))
 
 
 def model(project: Path, revision: str) -> bytes:

@@ -71,14 +71,14 @@ class Person:
         file.write_text(change(file.read_text()))
 
     def fetch(self) -> None:
-        branches.fetch(self.git)
+        branches.fetch_origin(self.git)
 
     def switch(self, branch: str) -> None:
         self.git.run("switch", "--quiet", branch)
         self.check_out_data()
 
     def check_out_data(self) -> None:
-        with dvc.opened(self.folder) as repo, dvc.quiet():
+        with dvc.open_repo(self.folder) as repo, dvc.quiet_dvc():
             repo.pull(["data/raw.dvc"], force=True)
 
     def commit(self, message: str) -> None:
@@ -87,11 +87,11 @@ class Person:
 
     def reproduce(self) -> None:
         self.check_out_data()
-        repro.repro(self.folder)
+        repro.run_repro(self.folder)
         self.commit("Reproduce")
 
     def send(self) -> None:
-        with dvc.opened(self.folder) as repo, dvc.quiet():
+        with dvc.open_repo(self.folder) as repo, dvc.quiet_dvc():
             repo.push(run_cache=True)
 
     def merge(self, other: str, side: str, *options: str) -> None:
@@ -163,7 +163,7 @@ def stage(person: Person, number: int, quality: float) -> None:
 
 def data(person: Person, number: int, quality: float) -> None:
     person.write("data/raw", lambda text: f"{text}row {number}\n")
-    with dvc.opened(person.folder) as repo, dvc.quiet():
+    with dvc.open_repo(person.folder) as repo, dvc.quiet_dvc():
         repo.add("data/raw")
         repo.push(["data/raw.dvc"])
 
@@ -287,13 +287,15 @@ class History(RuleBasedStateMachine):
             record = promotion.promote(
                 person.git, environment, print, accepted=accepted, again=again
             )
-            target, tip = (branches.tip(person.git, name) for name in (environment, source))
-            assert branches.holds(person.git, target, arrivals.release_of(person.git, tip))
+            target, tip = (branches.tip_of(person.git, name) for name in (environment, source))
+            assert branches.holds_all_of(
+                person.git, target, arrivals.release_commit(person.git, tip)
+            )
             self.check(person, record)
 
     def roll_back(self, chance: Random) -> None:
         who, person = self.someone(chance)
-        kept = {room: records.of(person.git, room) for room in ROOMS}
+        kept = {room: records.records_of(person.git, room) for room in ROOMS}
         able = [room for room in ROOMS if len({each.record.version for each in kept[room]}) > 1]
         if not able:
             self.promote(chance)

@@ -91,7 +91,7 @@ class Bystander:
 
 @pytest.fixture
 def service(folder: Path) -> Iterator[Service]:
-    row = dict(schema.read(folder / "deploy/schema.json").example())
+    row = dict(schema.read_schema(folder / "deploy/schema.json").example())
     with running(folder) as service:
         bystander = Bystander(service, row)
         thread = threading.Thread(target=bystander.ask)
@@ -135,7 +135,7 @@ def test_requests_made_of_its_own_document(service: Service, mode: GenerationMod
 
 @pytest.mark.parametrize("garbled", ["bytes", "rows"])
 def test_requests_made_of_its_example(service: Service, folder: Path, garbled: str) -> None:
-    row = dict(schema.read(folder / "deploy/schema.json").example())
+    row = dict(schema.read_schema(folder / "deploy/schema.json").example())
     draw = Random(SEED)
     make: Callable[[Random, dict[str, Any]], bytes] = {"bytes": bytes_of, "rows": rows_of}[garbled]
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)

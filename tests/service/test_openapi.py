@@ -23,7 +23,7 @@ def schema(policy: Policy) -> Schema:
 
 
 def field(column: Column, policy: Policy) -> dict[str, Any]:
-    return openapi.field(column, schema(policy))
+    return openapi.column_schema(column, schema(policy))
 
 
 def test_where_training_is_the_limit_ranges_and_categories_are_constraints() -> None:
@@ -43,7 +43,7 @@ def test_where_training_is_no_limit_it_is_described() -> None:
 
 @pytest.mark.parametrize("policy", [STRICT, LENIENT])
 def test_the_row_is_of_the_columns_and_its_example_is_answered(policy: Policy) -> None:
-    row = openapi.row(schema(policy))
+    row = openapi.row_schema(schema(policy))
     assert row["required"] == [*row["properties"]] == ["age", "height", "soil"]
     assert row["additionalProperties"] is (policy == LENIENT)
     body = json.dumps(row["example"]).encode()

@@ -40,7 +40,7 @@ def service(folder: Path) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def inputs(folder: Path) -> Schema:
-    return schema.read(folder / "deploy/schema.json")
+    return schema.read_schema(folder / "deploy/schema.json")
 
 
 @pytest.fixture(scope="module")

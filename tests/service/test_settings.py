@@ -14,9 +14,9 @@ def release(**serve: object) -> Release:
 
 def test_the_environments_file_is_overridden_by_variables_and_those_by_options() -> None:
     released = release(max_rows=7, of_a_newer_template=1)
-    assert settings.read(released, {}, {"port": None}) == Settings(max_rows=7)
+    assert settings.read_settings(released, {}, {"port": None}) == Settings(max_rows=7)
     told = {"SERVE_MAX_ROWS": "8", "SERVE_PORT": "1", "SERVE_API_KEY_REQUIRED": "true", "PATH": ""}
-    assert settings.read(released, told, {"port": "2"}) == Settings(
+    assert settings.read_settings(released, told, {"port": "2"}) == Settings(
         max_rows=8, port=2, api_key_required=True
     )
 
@@ -38,12 +38,12 @@ def test_a_setting_that_can_not_be_is_named(
     variables: dict[str, str], option: str | None, words: str
 ) -> None:
     with pytest.raises(StartError, match=words):
-        settings.read(release(), variables, {"port": option})
+        settings.read_settings(release(), variables, {"port": option})
 
 
 def test_a_released_setting_that_can_not_be_is_named_with_its_file() -> None:
     with pytest.raises(StartError, match=r"environments/prod\.yaml, serve\.max_rows can't be"):
-        settings.read(release(max_rows=[]), {}, {})
+        settings.read_settings(release(max_rows=[]), {}, {})
 
 
 def test_a_key_is_asked_for_where_it_is_set_and_must_be_set_where_it_is_required() -> None:
@@ -68,10 +68,10 @@ def test_a_port_in_use_is_named() -> None:
         with pytest.raises(
             StartError, match=f"port {port} of 127.0.0.1 .*: Address already in use"
         ):
-            server.listen(Settings(port=port))
+            server.listen_on(Settings(port=port))
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "a" * 100, "192.0.2.1"])
 def test_a_host_that_is_not_here_is_named(host: str) -> None:
     with pytest.raises(StartError, match=f"of {host} can't be listened on"):
-        server.listen(Settings(host=host))
+        server.listen_on(Settings(host=host))

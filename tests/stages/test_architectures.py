@@ -41,7 +41,7 @@ def test_an_architecture_is_one_function_and_its_block(trained: Path, registries
     change("params.yaml", "train.architecture", "single_tree")
     train.main()
     predictor = Predictor(Path("models"))
-    test = splits.read("test", predictor.schema)
+    test = splits.read_split("test", predictor.schema)
     probabilities = predictor.predict(test.columns).probabilities
     assert len(np.unique(probabilities[:, 1])) == 2
 

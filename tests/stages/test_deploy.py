@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops.contract import profile
-from mlops.contract.measure import measured, memory
+from mlops.contract.measure import measure_in_process, peak_memory
 from mlops.deploy import deploy
 from mlops.errors import SmokeTestFailed
 from mlops.evaluate import evaluate
@@ -59,7 +59,7 @@ def test_a_bundle_over_its_memory_is_refused(trained: Path) -> None:
 
 def test_the_memory_measured_is_that_of_serving_alone(trained: Path) -> None:
     """This process has loaded pandas and scikit-learn."""
-    assert 20 < measured(Path("deploy"))["memory_megabytes"] < memory() / 1e6 - 20
+    assert 20 < measure_in_process(Path("deploy"))["memory_megabytes"] < peak_memory() / 1e6 - 20
 
 
 def test_a_model_that_cannot_be_loaded_is_refused(trained: Path) -> None:
@@ -115,9 +115,9 @@ def test_the_bundle_holds_no_pickle_and_nothing_of_the_moment(trained: Path) -> 
 def test_the_reference_profile_counts_every_row_of_the_training_and_of_the_test(
     trained: Path,
 ) -> None:
-    reference = profile.read(Path("deploy"))
+    reference = profile.read_reference(Path("deploy"))
     predictor = Predictor(Path("deploy"))
-    training, test = (splits.read(name, predictor.schema) for name in ("train", "test"))
+    training, test = (splits.read_split(name, predictor.schema) for name in ("train", "test"))
     assert [*reference.columns] == [column.name for column in predictor.schema.columns]
     assert {sum(bins.rows) for bins in reference.columns.values()} == {len(training)}
     assert sum(reference.probability) == len(test)

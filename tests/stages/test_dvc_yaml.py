@@ -45,7 +45,7 @@ def test_a_stray_file_in_a_folder_of_code_is_none_of_its_code(untrained: Path) -
     shutil.copytree(
         PROJECT / "mlops", untrained / "mlops", ignore=shutil.ignore_patterns("__pycache__")
     )
-    with dvc.opened(made_a_repository(untrained)) as repo:
+    with dvc.open_repo(made_a_repository(untrained)) as repo:
         (gate,) = repo.stage.collect("gate")
         (folder,) = (dep for dep in gate.deps if str(dep) == "mlops/gate")
         before = folder.get_hash()

@@ -31,7 +31,7 @@ def metrics() -> dict[str, Any]:
 def test_metrics_are_those_of_the_model_on_both_splits(trained: Path) -> None:
     predictor = Predictor(Path("models"))
     for name in ("validation", "test"):
-        split = splits.read(name, predictor.schema)
+        split = splits.read_split(name, predictor.schema)
         predictions = predictor.predict(split.columns)
         right = (predictions.labels == predictor.schema.positive) == split.target
         area = roc_auc_score(split.target, predictions.probabilities[:, 1])
@@ -55,7 +55,7 @@ def test_the_subgroups_of_each_column_hold_every_test_row_once(trained: Path) ->
 
 def test_a_subgroup_of_one_class_has_empty_cells_and_no_error(trained: Path) -> None:
     predictor = Predictor(Path("models"))
-    test = splits.read("test", predictor.schema)
+    test = splits.read_split("test", predictor.schema)
     predictions = predictor.predict(test.columns)
     by_class = Split({"class": np.where(test.target, "positive", "")}, test.target)
     rows = list(evaluate.subgroups(predictor, by_class, predictions, ["class"]))
@@ -66,7 +66,7 @@ def test_a_subgroup_of_one_class_has_empty_cells_and_no_error(trained: Path) -> 
 
 def test_a_subgroup_of_a_column_that_was_left_out_is_skipped(trained: Path) -> None:
     predictor = Predictor(Path("models"))
-    test = splits.read("test", predictor.schema)
+    test = splits.read_split("test", predictor.schema)
     predictions = predictor.predict(test.columns)
     assert list(evaluate.subgroups(predictor, test, predictions, ["left_out"])) == []
 
@@ -92,7 +92,7 @@ def test_every_column_has_its_importance_the_greatest_first(trained: Path) -> No
     rows = rows_of("plots/importance.csv")
     drops = [float(row["drop_in_roc_auc"]) for row in rows]
     assert drops == sorted(drops, reverse=True)
-    columns = [column.name for column in schema.read(splits.SCHEMA).columns]
+    columns = [column.name for column in schema.read_schema(splits.SCHEMA).columns]
     assert sorted(row["column"] for row in rows) == sorted(columns)
     assert drops[0] > 0
 

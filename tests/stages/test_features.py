@@ -25,7 +25,7 @@ Categories = NDArray[Any]
 
 
 def test_every_derived_column_treats_each_row_by_itself(trained: Path) -> None:
-    columns = splits.read("test", schema.read(splits.SCHEMA)).columns
+    columns = splits.read_split("test", schema.read_schema(splits.SCHEMA)).columns
     backwards = derived.derive({name: values[::-1] for name, values in columns.items()})
     for name, values in derived.derive(columns).items():
         np.testing.assert_array_equal(values, backwards[name][::-1])

@@ -34,28 +34,28 @@ def test_a_branch_that_names_another_environment_is_refused_until_its_cure_is_ru
 ) -> None:
     on(repository, branch, named)
     with pytest.raises(Refused, match=f"says {named}, but this is the branch {branch}") as refused:
-        guard.check(repository)
+        guard.check_branch_name(repository)
     shell(repository, str(refused.value).split("`")[1])
-    guard.check(repository)
+    guard.check_branch_name(repository)
 
 
 @pytest.mark.parametrize("branch", ["feature", "dev-2", "release/prod"])
 def test_other_branches_pass(repository: Path, branch: str) -> None:
     on(repository, branch, "staging")
-    guard.check(repository)
+    guard.check_branch_name(repository)
 
 
 def test_a_detached_head_and_a_folder_without_git_pass(repository: Path, tmp_path: Path) -> None:
     git(repository, "checkout", "--quiet", "--detach")
-    guard.check(repository)
+    guard.check_branch_name(repository)
     (tmp_path / "branch.yaml").write_text("environment: prod\n")
-    guard.check(tmp_path)
+    guard.check_branch_name(tmp_path)
 
 
 def test_where_git_is_missing_it_says_so(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MlopsError, match="cannot run git"):
-        guard.check(repository)
+        guard.check_branch_name(repository)
 
 
 def test_as_a_process_it_says_why_and_exits_with_3(repository: Path) -> None:
@@ -82,7 +82,7 @@ def test_as_a_process_it_says_why_and_exits_with_3(repository: Path) -> None:
     ],
 )
 def test_the_line_that_names_the_environment(text: str) -> None:
-    assert environments.named_in(text) == "dev"
+    assert environments.parse_environment(text) == "dev"
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_the_line_that_names_the_environment(text: str) -> None:
 )
 def test_any_other_text_is_refused_with_the_choices(text: str) -> None:
     with pytest.raises(MlopsError, match="one of dev, staging, prod"):
-        environments.named_in(text)
+        environments.parse_environment(text)
 
 
 def test_a_missing_file_is_told_with_its_cure(tmp_path: Path) -> None:
     with pytest.raises(MlopsError, match=r"git checkout HEAD -- branch\.yaml"):
-        environments.of(tmp_path)
+        environments.environment_of(tmp_path)
 
 
 def test_the_chain() -> None:

@@ -60,7 +60,7 @@ def test_without_any_library_it_is_a_sentence_too(project: Path) -> None:
 def test_what_is_installed_here_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
     for stage in libraries.LOCKS:
-        libraries.check(stage)
+        libraries.check_libraries(stage)
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_line_whose_marker_holds_here_counts(locked: Path) -> None:
     with pytest.raises(OtherLibraries, match=r"asks for 9\.9\.9: `make install` on this branch"):
-        libraries.check("train")
+        libraries.check_libraries("train")
     put(locked, "numpy", "9.9.9")
-    libraries.check("train")
+    libraries.check_libraries("train")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_is_for_another_machine_or_not_understood_is_not_judged(
     locked: Path, line: str
 ) -> None:
     (locked / "requirements/train.txt").write_text(f"{line} \\\n    --hash=sha256:0\n")
-    libraries.check("train")
+    libraries.check_libraries("train")
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_what_is_for_another_machine_or_not_understood_is_not_judged(
 def test_what_is_for_this_machine_must_be_there(locked: Path, line: str) -> None:
     (locked / "requirements/train.txt").write_text(f"{line}\n")
     with pytest.raises(OtherLibraries, match="nosuch is not installed"):
-        libraries.check("train")
+        libraries.check_libraries("train")
 
 
 def test_a_name_or_version_spelled_in_another_way_is_the_same(locked: Path) -> None:
     put(locked, "Other.Spelling", "2026.06")
     (locked / "requirements/train.txt").write_text("other-spelling==2026.6\n")
-    libraries.check("train")
+    libraries.check_libraries("train")
 
 
 def test_every_stage_is_held_against_the_lock_that_dvc_yaml_names() -> None:

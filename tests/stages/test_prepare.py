@@ -27,7 +27,7 @@ def rewrite(table: pd.DataFrame) -> None:
 
 def split_of_rows() -> pd.Series:
     """The split of each row of the raw table, in the order of the file."""
-    return prepare.split_names(raw.read(options()), options())
+    return prepare.split_names(raw.read_raw_table(options()), options())
 
 
 def no_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def test_a_column_that_tells_nothing_is_left_out_with_a_warning(
     change("params.yaml", "prepare.missing", [*options().missing, ""])
     rewrite(table.assign(**{name: cell}))
     prepare.main()
-    assert name not in [column.name for column in schema.read(splits.SCHEMA).columns]
+    assert name not in [column.name for column in schema.read_schema(splits.SCHEMA).columns]
     assert f"warning: column {name!r} is {what}" in capsys.readouterr().err
 
 
@@ -136,7 +136,7 @@ def test_another_seed_splits_differently(untrained: Path) -> None:
 
 
 def rows_of(name: splits.SplitName) -> pd.DataFrame:
-    return pd.read_parquet(splits.file(name))
+    return pd.read_parquet(splits.split_file(name))
 
 
 def test_what_dev_sees_is_a_part_of_what_staging_sees_in_every_split(untrained: Path) -> None:
@@ -154,7 +154,7 @@ def test_every_row_is_in_one_split_as_it_was_in_the_table(untrained: Path) -> No
     change("branch.yaml", "environment", "staging")
     prepare.main()
     prepared = pd.concat([rows_of(name) for name in splits.NAMES])
-    table = raw.read(options())[list(prepared)]
+    table = raw.read_raw_table(options())[list(prepared)]
     by = [str(name) for name in prepared]
     pd.testing.assert_frame_equal(
         prepared.sort_values(by, ignore_index=True),
@@ -164,7 +164,7 @@ def test_every_row_is_in_one_split_as_it_was_in_the_table(untrained: Path) -> No
 
 
 def test_the_schema_says_what_the_training_rows_hold(trained: Path) -> None:
-    found = schema.read(splits.SCHEMA)
+    found = schema.read_schema(splits.SCHEMA)
     training = rows_of("train")
     for column in found.columns:
         values = training[column.name]
@@ -182,7 +182,7 @@ def test_the_schema_says_what_the_training_rows_hold(trained: Path) -> None:
 def test_the_schema_carries_the_contract_and_how_tables_write_unknown(untrained: Path) -> None:
     change("params.yaml", "prepare.contract.out_of_range", "error")
     prepare.main()
-    found = schema.read(splits.SCHEMA)
+    found = schema.read_schema(splits.SCHEMA)
     assert found.policy == schema.Policy(out_of_range="error")
     assert found.missing == options().missing
 
@@ -198,7 +198,7 @@ def test_only_the_most_frequent_categories_are_known() -> None:
 def test_run_as_a_stage_an_error_is_one_message_and_no_traceback(untrained: Path) -> None:
     TABLE.unlink()
     with pytest.raises(SystemExit, match=r"^DataError: data/raw holds no CSV file"):
-        errors.run(prepare.main)
+        errors.report_errors(prepare.main)
 
 
 def test_the_provenance_names_the_parameters_of_the_run(trained: Path) -> None:

@@ -37,7 +37,7 @@ def refusal(folder: Path, content: str | bytes, name: str = "trees.csv") -> str:
     file = folder / name
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(DataError) as refused:
-        raw.read(PARAMS, folder)
+        raw.read_raw_table(PARAMS, folder)
     return str(refused.value).replace(f"{folder}/", "")
 
 
@@ -103,13 +103,13 @@ def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"holds no CSV file: put your table there, or run `dvc pull`"
     ):
-        raw.read(PARAMS, tmp_path)
+        raw.read_raw_table(PARAMS, tmp_path)
 
 
 def test_files_are_one_table_without_the_ignored_columns_in_whatever_order(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text(GOOD)
     (tmp_path / "2.csv").write_text("kind,note,soil,height,age\nelm,,sand,3,7\n")
-    table = raw.read(PARAMS, tmp_path)
+    table = raw.read_raw_table(PARAMS, tmp_path)
     assert sorted(map(str, table)) == ["age", "height", "kind", "soil"]
     assert table.age.tolist() == [80, 7]
     assert table.kind.tolist() == ["oak", "elm"]
@@ -119,7 +119,7 @@ def test_missing_cells_are_nan_or_empty_text_and_spaces_around_do_not_count(tmp_
     (tmp_path / "trees.csv").write_bytes(
         ("\ufeff" + HEADER + "?,,?,,oak\r\n -0 , 1e-3 , clay , , oak \r\n").encode()
     )
-    table = raw.read(PARAMS, tmp_path)
+    table = raw.read_raw_table(PARAMS, tmp_path)
     assert table.soil.tolist() == ["", "clay"]
     assert table.kind.tolist() == ["oak", "oak"]
     np.testing.assert_array_equal(table[["age", "height"]], [[np.nan, np.nan], [0, 0.001]])

@@ -74,7 +74,9 @@ def test_a_derived_column_of_an_unknown_column_is_refused(trained: Path, registr
 
 
 def test_the_derived_columns_are_kept_with_the_model(trained: Path) -> None:
-    before, after = (schema.read(Path(file)) for file in (splits.SCHEMA, "models/schema.json"))
+    before, after = (
+        schema.read_schema(Path(file)) for file in (splits.SCHEMA, "models/schema.json")
+    )
     assert before.derived == ()
     assert after.derived == tuple(derived.DERIVED)
     assert after.columns == before.columns
@@ -82,7 +84,7 @@ def test_the_derived_columns_are_kept_with_the_model(trained: Path) -> None:
 
 def test_the_provenance_names_the_chosen_hyperparameters_alone(trained: Path) -> None:
     options = params.load().params.train
-    assert provenance.read(train.PROVENANCE)["parameters"] == {
+    assert provenance.read_provenance(train.PROVENANCE)["parameters"] == {
         options.architecture: options.hyperparameters,
         "train": {"seed": options.seed},
     }

@@ -27,8 +27,8 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 
 def source(name: str = "rows.csv") -> csv_source.CsvSource:
-    (file,) = files.find([name])
-    return csv_source.open_source(file, WANTED.names)
+    (file,) = files.find_files([name])
+    return csv_source.open_csv(file, WANTED.names)
 
 
 def pieces(name: str = "rows.csv", wanted: Wanted = WANTED) -> list[Piece]:

@@ -29,7 +29,7 @@ def memory() -> Iterator[Any]:
 
 
 def paths(*inputs: str) -> list[str]:
-    return [file.path for file in files.find(inputs)]
+    return [file.path for file in files.find_files(inputs)]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_one_content_counts_once_whatever_its_names(folder: Path) -> None:
 
 def test_rows_are_known_by_a_name_that_no_other_file_has(folder: Path) -> None:
     Path("in/done/b.csv").write_text("another")
-    found = files.find(["in/*.csv", "in/done/*.csv"])
+    found = files.find_files(["in/*.csv", "in/done/*.csv"])
     assert [file.name for file in found] == ["in/b.csv", "in/done/b.csv", "c.csv"]
 
 
@@ -75,7 +75,7 @@ def test_object_storage(memory: Any) -> None:
         memory.pipe(path, path.encode())
     assert paths("memory://in") == ["memory:///in/a.csv", "memory:///in/b.csv.gz"]
     assert paths("memory://in/*.csv") == ["memory:///in/a.csv"]
-    (file,) = files.find(["memory://in/a.csv"])
+    (file,) = files.find_files(["memory://in/a.csv"])
     assert (file.name, file.size) == ("a.csv", 9)
     with file.open() as opened:
         assert opened.read() == b"/in/a.csv"
@@ -99,7 +99,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     folder: Path, memory: Any, place: str
 ) -> None:
     memory.pipe("/in/b.csv", b"a")
-    (file,) = files.find([place])
+    (file,) = files.find_files([place])
     files.refuse_changed(file)
     memory.pipe("/in/b.csv", b"longer")
     Path("in/b.csv").write_text("longer still")

@@ -22,8 +22,8 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pa.Table:
 
 
 def source() -> parquet_source.ParquetSource:
-    (file,) = files.find(["rows.parquet"])
-    return parquet_source.open_source(file)
+    (file,) = files.find_files(["rows.parquet"])
+    return parquet_source.open_parquet(file)
 
 
 def test_pieces_hold_the_wanted_columns_and_count_rows_and_bytes(

@@ -20,7 +20,7 @@ WORD = "hunter2"
 )
 def test_a_password_is_refused_and_not_repeated(url: str, cure: str) -> None:
     with pytest.raises(Refused, match="carries a password") as refused:
-        urls.parse(url)
+        urls.parse_url(url)
     assert WORD not in str(refused.value)
     assert cure in str(refused.value)
 
@@ -36,12 +36,12 @@ def test_a_password_is_refused_and_not_repeated(url: str, cure: str) -> None:
     ],
 )
 def test_what_holds_no_password_is_taken_and_shown_as_it_is(url: str) -> None:
-    parsed = urls.parse(url)
+    parsed = urls.parse_url(url)
     assert parsed.text == str(parsed) == url
 
 
 def test_the_parts_of_a_url() -> None:
-    url = urls.parse("postgres://ann@host:5433/db?host=/run&sslmode=require")
+    url = urls.parse_url("postgres://ann@host:5433/db?host=/run&sslmode=require")
     assert (url.scheme, url.user, url.host, url.port, url.path) == (
         "postgresql",
         "ann",
@@ -54,10 +54,12 @@ def test_the_parts_of_a_url() -> None:
 
 def test_a_url_that_cannot_be_read_is_not_repeated_either() -> None:
     with pytest.raises(UsageError) as refused:
-        urls.parse(f"postgresql://ann:{WORD}@host:port/db")
+        urls.parse_url(f"postgresql://ann:{WORD}@host:port/db")
     assert WORD not in str(refused.value)
 
 
 def test_every_password_in_a_text_is_left_out() -> None:
     text = f"copy of s3://a:{WORD}@b and redis://:{WORD}@c/0?password={WORD}&db=1"
-    assert urls.redacted(text) == "copy of s3://a:***@b and redis://:***@c/0?password=***&db=1"
+    assert (
+        urls.redact_passwords(text) == "copy of s3://a:***@b and redis://:***@c/0?password=***&db=1"
+    )

@@ -140,5 +140,5 @@ def test_the_least_that_is_left_is_baked_checked_scores_and_serves(
     assert "scored 200 rows" in scored(run, folder, to="sqlite:///p.db")
     place = running_service.deployment(tmp_path / "service", finished / "deploy")
     with running_service.running(place, code=project) as service:
-        row = schema.read(place / "deploy/schema.json").example()
+        row = schema.read_schema(place / "deploy/schema.json").example()
         assert service.predict(row).status_code == 200

@@ -54,4 +54,4 @@ def path_of(filename: str) -> str:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.report_errors(main)

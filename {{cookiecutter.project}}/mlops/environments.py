@@ -12,19 +12,19 @@ LINE = re.compile(r"environment:[ ]+([\"']?)(\S+?)\1(?:[ ]+#.*)?[ ]*")
 
 def upstream(environment: str) -> str:
     """Where promotions to this environment come from."""
-    place = CHAIN.index(known(environment))
+    place = CHAIN.index(known_environment(environment))
     if not place:
         raise Refused(f"nothing is promoted to {environment}; commit there, or merge a branch")
     return CHAIN[place - 1]
 
 
-def known(name: str) -> str:
+def known_environment(name: str) -> str:
     if name not in CHAIN:
         raise UsageError(f"{name!r} is no environment; it is one of {', '.join(CHAIN)}")
     return name
 
 
-def named_in(text: str) -> str:
+def parse_environment(text: str) -> str:
     """The environment that the text of a branch.yaml names."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     line = LINE.fullmatch(lines[0]) if len(lines) == 1 else None
@@ -36,10 +36,10 @@ def named_in(text: str) -> str:
     return line[2]
 
 
-def of(root: Path) -> str:
+def environment_of(root: Path) -> str:
     """The environment of the working tree at `root`."""
     try:
-        return named_in((root / FILE).read_text(encoding="utf-8", errors="replace"))
+        return parse_environment((root / FILE).read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         raise MlopsError(
             f"{root / FILE} is missing; bring it back: `git checkout HEAD -- {FILE}`"

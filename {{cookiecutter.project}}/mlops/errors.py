@@ -83,7 +83,7 @@ class DeclarationError(StageError):
     pass
 
 
-def run(stage: Callable[[], None]) -> None:
+def report_errors(stage: Callable[[], None]) -> None:
     """Run a stage as a process does: an error that we know is one message, not a traceback."""
     try:
         stage()

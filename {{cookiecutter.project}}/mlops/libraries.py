@@ -38,13 +38,13 @@ PYTHON = {
 }
 
 
-def check(stage: str) -> None:
+def check_libraries(stage: str) -> None:
     """Raises OtherLibraries for the first that is missing, or there in another version than locked."""
     lock = LOCKS.get(stage)
     if lock is None or not lock.exists():
         return
-    found = installed()
-    for name, version in pinned(lock.read_text(encoding="utf-8")).items():
+    found = installed_versions()
+    for name, version in pinned_versions(lock.read_text(encoding="utf-8")).items():
         if found.get(name) != version and (there := other_version(name, version)):
             raise OtherLibraries(
                 f"{there} installed for {sys.executable}, where {lock} asks for {version}: "
@@ -74,36 +74,36 @@ def is_same(found: str, locked: str) -> bool:
         return False
 
 
-def installed() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """The version of each library on the import path, by normal name; the first that is found counts."""
     versions: dict[str, str] = {}
     for place in filter(Path.is_dir, map(Path, sys.path)):
         for entry in place.iterdir():
             if described := METADATA.fullmatch(entry.name):
-                versions.setdefault(normal(described[1]), described[2])
+                versions.setdefault(normal_name(described[1]), described[2])
     return versions
 
 
-def pinned(lock: str) -> dict[str, str]:
+def pinned_versions(lock: str) -> dict[str, str]:
     """The version of each library that a lock asks for here; where its marker can be read, that is."""
     return {
-        normal(name): version
+        normal_name(name): version
         for name, version, marker in PIN.findall(lock)
         if not marker or applies(marker)
     }
 
 
 def applies(marker: str) -> bool:
-    return any(all(map(holds, each.split(" and "))) for each in marker.split(" or "))
+    return any(all(map(clause_holds, each.split(" and "))) for each in marker.split(" or "))
 
 
-def holds(clause: str) -> bool:
+def clause_holds(clause: str) -> bool:
     read = CLAUSE.fullmatch(clause)
     if not read:
         return False
     variable, compared, value = read[1], COMPARED[read[2]], read[3]
     if variable in PYTHON:
-        return bool(NUMBERS.fullmatch(value) and compared(PYTHON[variable], numbers(value)))
+        return bool(NUMBERS.fullmatch(value) and compared(PYTHON[variable], version_numbers(value)))
     texts = {
         "sys_platform": lambda: sys.platform,
         "os_name": lambda: os.name,
@@ -115,10 +115,10 @@ def holds(clause: str) -> bool:
     return variable in texts and bool(compared(texts[variable](), value))
 
 
-def numbers(version: str) -> tuple[int, ...]:
+def version_numbers(version: str) -> tuple[int, ...]:
     """Three, so that 3.12 is 3.12.0."""
     return tuple(map(int, f"{version}.0.0".split(".")[:3]))
 
 
-def normal(name: str) -> str:
+def normal_name(name: str) -> str:
     return re.sub("[-_.]+", "-", name).lower()

@@ -15,12 +15,14 @@ from mlops.params import Strict
 from mlops.params import read as read_yaml
 
 
-def write(file: Path, stage: str, parameters: Mapping[str, Strict | Mapping[str, Any]]) -> None:
+def write_provenance(
+    file: Path, stage: str, parameters: Mapping[str, Strict | Mapping[str, Any]]
+) -> None:
     content = {"made_from": made_from(stage), "parameters": parameters}
     file.write_text(json.dumps(content, indent=1, default=lambda model: model.model_dump()) + "\n")
 
 
-def read(file: Path) -> dict[str, Any]:
+def read_provenance(file: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(file.read_text())
     return content
 
@@ -29,7 +31,7 @@ def made_from(stage: str) -> dict[str, str]:
     """The MD5 of each file that the stage depends on, by path."""
     dependencies = read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]
     files = [file for path in dependencies for file in files_in(Path(path))]
-    return {file.as_posix(): md5(file) for file in files}
+    return {file.as_posix(): md5_of_file(file) for file in files}
 
 
 def files_in(path: Path) -> Iterator[Path]:
@@ -49,6 +51,6 @@ def names_in(file: Path) -> list[str]:
     return [line.rstrip("/") for line in lines if line and not line.startswith("#")]
 
 
-def md5(file: Path) -> str:
+def md5_of_file(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from mlops import errors, libraries
 
 
-def run(name: str, main: Callable[[], None]) -> None:
+def run_stage(name: str, main: Callable[[], None]) -> None:
     """Runs `main`, which imports the stage: its libraries are judged before it imports them."""
 
     def judged() -> None:
-        libraries.check(name)
+        libraries.check_libraries(name)
         main()
 
-    errors.run(judged)
+    errors.report_errors(judged)

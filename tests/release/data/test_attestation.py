@@ -56,11 +56,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def unattested(project: Path, lock: bytes) -> list[str]:
     pipeline = (project / "dvc.yaml").read_bytes()
-    return attestation.unattested(lock, pipeline, project / ".dvc/cache/runs")
+    return attestation.entries_without_run(lock, pipeline, project / ".dvc/cache/runs")
 
 
 def reproduce(project: Path, *stages: str) -> None:
-    with dvc.opened(project) as repo:
+    with dvc.open_repo(project) as repo:
         repo.reproduce(list(stages))
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_lock_is_an_error_with_its_cure(project: Path, lock: bytes) -
 
 def test_a_dropped_stage_comes_back_from_the_run_cache(project: Path) -> None:
     entries = set(lock_of(project).split(b"\n  "))
-    attestation.drop(project / "dvc.lock", ["train", "sweep@1"])
+    attestation.drop_entries(project / "dvc.lock", ["train", "sweep@1"])
     assert b"  train:" not in lock_of(project)
     assert unattested(project, lock_of(project)) == []
     reproduce(project, "train", "sweep@1")
@@ -137,7 +137,7 @@ def test_a_lock_whose_every_entry_was_dropped_is_one_that_dvc_fills_as_its_own(
     project: Path,
 ) -> None:
     stages = re.findall(r"^  (\S+):$", lock_of(project).decode(), re.MULTILINE)
-    attestation.drop(project / "dvc.lock", stages)
+    attestation.drop_entries(project / "dvc.lock", stages)
     assert lock_of(project) == b"schema: '2.0'\n"
     reproduce(project, "evaluate")
     assert lock_of(project).startswith(b"schema: '2.0'\nstages:\n  train:\n    cmd: sh train.sh\n")

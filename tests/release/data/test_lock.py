@@ -123,7 +123,7 @@ class Repository:
     def unattested(self) -> list[str]:
         attestation = importlib.import_module("mlops.release.data.attestation")
         files = [(self.root / name).read_bytes() for name in ("dvc.lock", "dvc.yaml")]
-        found: list[str] = attestation.unattested(*files, self.root / ".dvc/cache/runs")
+        found: list[str] = attestation.entries_without_run(*files, self.root / ".dvc/cache/runs")
         return found
 
 
@@ -194,7 +194,7 @@ class TestTwoBranchesOfOneStage:
         repository.merge_as_text()
         repository.git(f"{how} script")
         assert repository.unattested() == ["train"]
-        importlib.import_module("mlops.release.data.repro").repro(repository.root)
+        importlib.import_module("mlops.release.data.repro").run_repro(repository.root)
         assert repository.read("reports/metrics.json") == "10\n"
         assert repository.unattested() == []
 

@@ -8,7 +8,7 @@ import pytest
 from machinery import PROJECT
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc
-from mlops.release.data.repro import repro, unreproduced
+from mlops.release.data.repro import run_repro, unreproduced
 from mlops.release.errors import StageFailed
 from tiny_pipeline import ENVIRONMENT, git, make, reproduced, shell
 
@@ -42,12 +42,12 @@ def test_the_command_it_names_commits_all_of_a_first_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = make(tmp_path / "project")
-    repro(project)
+    run_repro(project)
     said = capsys.readouterr().out
     assert "Brought up to date: train, evaluate, deploy." in said
     shell(project, said.splitlines()[-1].split("`")[1])
     assert git(project, "status", "--porcelain") == ""
-    repro(project)
+    run_repro(project)
     assert capsys.readouterr().out.splitlines()[-1] == "Everything was up to date."
 
 
@@ -55,7 +55,7 @@ def test_an_entry_that_no_run_attests_is_dropped_and_its_stage_run(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lie(project)
-    repro(project)
+    run_repro(project)
     assert "train: no run attests its entry in dvc.lock" in capsys.readouterr().out
     assert (project / "models/model.txt").read_text() == "sum: 10\n"
     assert (project / "reports/metrics.yaml").read_text() == "sum: 10\n"
@@ -63,7 +63,7 @@ def test_an_entry_that_no_run_attests_is_dropped_and_its_stage_run(
 
 def test_plain_dvc_believes_the_same_lie(project: Path) -> None:
     lie(project)
-    with dvc.opened(project) as repo:
+    with dvc.open_repo(project) as repo:
         assert repo.reproduce() == []
     assert (project / "models/model.txt").read_text() == "sum: 5\n"
 
@@ -73,7 +73,7 @@ def test_a_clone_fetches_the_records_and_the_data_and_runs_nothing(
 ) -> None:
     clone = project.parent / "clone"
     git(project.parent, "clone", "--quiet", "project", "clone")
-    repro(clone)
+    run_repro(clone)
     assert capsys.readouterr().out.splitlines()[-1] == "Everything was up to date."
     assert (clone / "deploy.txt").read_text() == "sum: 5\nlabel: dev\n"
     assert git(clone, "status", "--porcelain") == ""
@@ -83,7 +83,7 @@ def test_forced_in_a_clone_it_runs_every_stage(
     project: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     git(project.parent, "clone", "--quiet", "project", "clone")
-    repro(project.parent / "clone", force=True)
+    run_repro(project.parent / "clone", force=True)
     assert "> sh train.sh" in caplog.messages
     assert capsys.readouterr().out == "Brought up to date: train, evaluate, deploy.\n"
 
@@ -99,7 +99,7 @@ def test_without_a_remote_it_runs_what_no_record_attests(
     (project / ".dvc/config").write_text(f"[core]\nautostage = true\n{core}\n{config}")
     shutil.rmtree(project / ".dvc/cache/runs")
     (project / "models/model.txt").unlink()
-    repro(project)
+    run_repro(project)
     assert "Brought up to date: train, evaluate, deploy." in capsys.readouterr().out
     assert (project / "models/model.txt").read_text() == "sum: 5\n"
 
@@ -109,7 +109,7 @@ def test_data_that_are_nowhere_are_named(project: Path) -> None:
     shutil.rmtree(project.parent / "storage")
     (project / "data/raw.txt").unlink()
     with pytest.raises(MlopsError, match=r"data/raw\.txt"):
-        repro(project)
+        run_repro(project)
 
 
 def test_a_failing_stage_is_named_and_changes_neither_lock_nor_output(project: Path) -> None:
@@ -117,13 +117,13 @@ def test_a_failing_stage_is_named_and_changes_neither_lock_nor_output(project: P
     before = [file.read_text() for file in kept]
     (project / "train.sh").write_text("exit 7\n")
     with pytest.raises(StageFailed, match=r"'train'.*sh train.sh, exited with 7"):
-        repro(project)
+        run_repro(project)
     assert [file.read_text() for file in kept] == before
 
 
 def test_one_stage_and_what_it_needs(project: Path) -> None:
     replace(project / "params.yaml", "weight: 1", "weight: 3")
-    repro(project, ["evaluate"])
+    run_repro(project, ["evaluate"])
     assert (project / "reports/metrics.yaml").read_text() == "sum: 15\n"
     assert (project / "deploy.txt").read_text() == "sum: 5\nlabel: dev\n"
 
@@ -131,7 +131,7 @@ def test_one_stage_and_what_it_needs(project: Path) -> None:
 def test_the_wrong_environment_is_refused_before_anything_runs(project: Path) -> None:
     replace(project / "branch.yaml", "dev", "staging")
     with pytest.raises(Refused, match="says staging"):
-        repro(project)
+        run_repro(project)
     assert (project / "deploy.txt").read_text() == "sum: 5\nlabel: dev\n"
 
 
@@ -139,16 +139,16 @@ def test_the_wrong_environment_is_refused_before_anything_runs(project: Path) ->
 def test_a_damaged_file_is_told_in_words(project: Path, name: str) -> None:
     (project / name).write_bytes(b"\xff: [")
     with pytest.raises(MlopsError):
-        repro(project)
+        run_repro(project)
 
 
 def test_what_is_not_reproduced_is_known_without_the_data(project: Path) -> None:
     shutil.rmtree(project / "models")
-    with dvc.opened(project) as repo:
+    with dvc.open_repo(project) as repo:
         assert unreproduced(repo) == []
     replace(project / "params.yaml", "weight: 1", "weight: 3")
     replace(project / "environments/dev.yaml", "dev", "other")
-    with dvc.opened(project) as repo:
+    with dvc.open_repo(project) as repo:
         assert unreproduced(repo) == ["train", "deploy"]
 
 
@@ -158,7 +158,7 @@ def test_an_output_that_a_merge_left_unignored_is_ignored_again(
     (project / "models/.gitignore").write_text("")
     (project / "models/model.txt").unlink()
     git(project, "commit", "--quiet", "--all", "--message", "Take the wrong side")
-    repro(project)
+    run_repro(project)
     shell(project, capsys.readouterr().out.splitlines()[-1].split("`")[1])
     assert (project / "models/model.txt").read_text() == "sum: 5\n"
     assert git(project, "ls-files", "--others", "--exclude-standard") == ""
@@ -168,7 +168,7 @@ def test_an_output_that_a_merge_left_unignored_is_ignored_again(
 def test_an_output_that_git_keeps_too_is_told_with_its_cure(project: Path) -> None:
     git(project, "add", "--force", "models/model.txt")
     with pytest.raises(MlopsError, match=r"git rm -r --cached .*model\.txt"):
-        repro(project)
+        run_repro(project)
 
 
 def test_what_is_wrong_in_the_declarations_is_said_before_anything_runs(project: Path) -> None:
@@ -178,5 +178,5 @@ def test_what_is_wrong_in_the_declarations_is_said_before_anything_runs(project:
     (project / "train.sh").write_text("echo changed > models/model.txt\n")
     before = (project / "dvc.lock").read_text()
     with pytest.raises(MlopsError, match=r"science/features\.py, line 1 can't be imported"):
-        repro(project)
+        run_repro(project)
     assert (project / "dvc.lock").read_text() == before

@@ -42,8 +42,8 @@ def make(folder: Path, deps: str, cmd: str = "python -m train", **files: str) ->
 
 
 def findings(project: Path) -> list[str]:
-    with dvc.opened(project) as repo:
-        return list(stage_code.findings(repo))
+    with dvc.open_repo(project) as repo:
+        return list(stage_code.code_findings(repo))
 
 
 def unlisted(project: Path) -> list[str]:
@@ -97,10 +97,10 @@ def test_repro_and_check_refuse_before_anything_runs(tmp_path: Path) -> None:
     project = make(tmp_path, "train, science/features.py, science/money.py")
     said = r"train runs science/rates\.py, which its `deps` in dvc\.yaml do not list: add it there"
     with pytest.raises(Refused, match=said):
-        repro.repro(project)
+        repro.run_repro(project)
     assert not (project / "model.txt").exists()
     with pytest.raises(Refused, match=said):
-        check.check(project)
+        check.check_tree(project)
 
 
 def test_code_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None:
@@ -125,6 +125,6 @@ def test_a_file_that_git_does_not_track_is_named_and_noise_is_not(tmp_path: Path
 
 def test_a_sound_project_runs(tmp_path: Path) -> None:
     project = make(tmp_path, ALL)
-    repro.repro(project)
+    repro.run_repro(project)
     commit(project, "Run")
-    assert check.check(project).startswith("all well in dev")
+    assert check.check_tree(project).startswith("all well in dev")

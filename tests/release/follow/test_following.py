@@ -94,7 +94,7 @@ class Served:
         yield from (json.loads(line) for line in whole.splitlines())
 
     def model(self) -> dict[str, Any]:
-        found = running.asked(self.url)
+        found = running.ask_service(self.url)
         assert found
         return found
 
@@ -247,7 +247,7 @@ def test_a_service_that_is_killed_is_started_again(run: Run, served: Served) -> 
     killed = served.service()
     os.kill(killed, signal.SIGKILL)
     served.event("died")
-    wait(lambda: running.asked(served.url) is not None)
+    wait(lambda: running.ask_service(served.url) is not None)
     assert served.model()["version"] == "v1.0.0"
     assert served.service() != killed
 
@@ -270,7 +270,7 @@ def test_the_supervisors_end_answers_what_was_asked(served: Served) -> None:
     assert json.loads(answer.read())["version"] == "v1.0.0"
     connection.close()
     assert served.supervisor.wait(20) == 0
-    assert running.asked(served.url) is None
+    assert running.ask_service(served.url) is None
 
 
 def test_a_killed_supervisor_leaves_no_process(run: Run, in_production: Path) -> None:

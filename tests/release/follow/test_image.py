@@ -89,7 +89,7 @@ def released(once_released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def build(project: Path, revision: str = "prod", name: str | None = None) -> image.Image:
-    return image.build(Git(project), revision, lambda line: None, name)
+    return image.build_image(Git(project), revision, lambda line: None, name)
 
 
 def test_the_engine_sees_what_the_release_consists_of_and_nothing_else(
@@ -191,7 +191,7 @@ def test_pips_settings_are_a_secret_of_the_build(
 
 
 def test_the_name_of_the_directory_becomes_the_name_of_an_image(tmp_path: Path) -> None:
-    assert image.project(Git(tmp_path / "Adult Income_2 (copy)")) == "adult-income-2-copy"
+    assert image.image_name(Git(tmp_path / "Adult Income_2 (copy)")) == "adult-income-2-copy"
 
 
 def test_what_the_recipe_copies_is_what_is_handed_over() -> None:

@@ -91,7 +91,7 @@ class Supervisor:
         pytest.fail(f"{count} times {name!r} was waited for, in vain: {self.lines}")
 
     def model(self) -> dict[str, Any]:
-        found = running.asked(self.event("serving")["url"])
+        found = running.ask_service(self.event("serving")["url"])
         assert found
         return found
 
@@ -100,7 +100,7 @@ class Supervisor:
 
     def model_where(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         for _ in moments(self.process):
-            model = running.asked(self.event("serving")["url"])
+            model = running.ask_service(self.event("serving")["url"])
             if model and condition(model):
                 return model
         pytest.fail(f"it never answered so: {self.lines}")
@@ -173,7 +173,7 @@ def test_what_does_not_start_is_refused_and_said(
     model = supervisor.model()
     assert (model["pid"], model["refused"]["commit"]) == (good["pid"], bad)
     assert reason in model["refused"]["reason"]
-    told = status.status(Git(on_prod), "prod").serving
+    told = status.status_of(Git(on_prod), "prod").serving
     assert told
     assert told.startswith(f"{good['commit'][:7]}, refused {bad[:7]}: ")
 
@@ -240,7 +240,7 @@ def test_when_it_is_killed_its_process_ends_too(on_prod: Path, start: Start) -> 
     while alive(child) and time.monotonic() < end:
         time.sleep(0.05)
     assert not alive(child)
-    assert status.status(Git(on_prod), "prod").serving is None
+    assert status.status_of(Git(on_prod), "prod").serving is None
 
 
 def test_a_clone_follows_origin_and_says_once_when_it_is_away(on_prod: Path, start: Start) -> None:
@@ -276,7 +276,7 @@ def test_where_the_first_does_not_start_the_command_fails(on_prod: Path) -> None
 
 def test_a_port_that_is_taken_is_told(on_prod: Path) -> None:
     with (
-        serve.listening("127.0.0.1", 0) as taken,
+        serve.listening_socket("127.0.0.1", 0) as taken,
         pytest.raises(MlopsError, match="can't be listened on: Address already in use"),
     ):
         serve.serve(Git(on_prod), "prod", host="127.0.0.1", port=taken.getsockname()[1], follow=2)

@@ -36,11 +36,11 @@ def arrived(project: Path, environment: str) -> list[str]:
 
 def test_what_arrives_makes_no_other_release(in_staging: Path) -> None:
     repository = Git(in_staging)
-    before = status.status(repository, "staging")
+    before = status.status_of(repository, "staging")
     commit_of_release = git(in_staging, "rev-parse", "staging").strip()
     arrive(in_staging, "staging", "november.csv")
-    assert status.status(repository, "staging") == before
-    with deployment.of(repository, "staging") as deployed:
+    assert status.status_of(repository, "staging") == before
+    with deployment.open_deployment(repository, "staging") as deployed:
         assert deployed.commit == commit_of_release
         content = json.loads((deployed.folder / "release.json").read_text())
         assert content["version"] == before.version
@@ -83,7 +83,7 @@ def test_a_change_of_code_beside_the_data_is_no_arrival(in_staging: Path) -> Non
     git(in_staging, "switch", "--quiet", "dev")
     tip = arrive(in_staging, "staging", "november.csv")
     assert (
-        arrivals.release_of(Git(in_staging), tip)
+        arrivals.release_commit(Git(in_staging), tip)
         == git(in_staging, "rev-parse", "staging~1").strip()
     )
     instant_project.refused(in_staging, "staging", "Weaker")

@@ -58,7 +58,9 @@ def merge(project: Path, branch: str, other: str, *options: str) -> None:
 
 
 def findings(project: Path, commit: str = "HEAD") -> list[str]:
-    return list(back_merge.findings(Git(project), git(project, "rev-parse", commit).strip()))
+    return list(
+        back_merge.back_merge_findings(Git(project), git(project, "rev-parse", commit).strip())
+    )
 
 
 def test_promotions_features_and_hotfixes_are_none(project: Path) -> None:

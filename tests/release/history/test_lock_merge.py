@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from mlops.release.history import lock_merge
-from mlops.release.history.lock_merge import UnknownLayoutError, merge, parse, render
+from mlops.release.history.lock_merge import (
+    UnknownLayoutError,
+    merge_entries,
+    parse_lock,
+    render_lock,
+)
 
 SCRIPT = Path(lock_merge.__file__)
 
@@ -14,7 +19,7 @@ def entry(name: str, version: int) -> str:
 
 
 def lock(**versions: int) -> str:
-    return render({name: entry(name, version) for name, version in versions.items()})
+    return render_lock({name: entry(name, version) for name, version in versions.items()})
 
 
 @pytest.mark.parametrize(
@@ -45,20 +50,20 @@ def lock(**versions: int) -> str:
 def test_an_entry_is_taken_whole_or_dropped_from_either_side(
     base: dict[str, int], ours: dict[str, int], theirs: dict[str, int], merged: dict[str, int]
 ) -> None:
-    before, one, other = (parse(lock(**versions)) for versions in (base, ours, theirs))
-    assert render(merge(before, one, other)) == lock(**merged)
-    assert render(merge(before, other, one)) == lock(**merged)
+    before, one, other = (parse_lock(lock(**versions)) for versions in (base, ours, theirs))
+    assert render_lock(merge_entries(before, one, other)) == lock(**merged)
+    assert render_lock(merge_entries(before, other, one)) == lock(**merged)
 
 
 def test_a_command_of_several_lines_belongs_to_its_entry() -> None:
     text = lock(a=1) + "  b:\n    cmd: |-\n      one\n\n      two:\n    deps:\n    - path: x\n"
-    assert list(parse(text)) == ["a", "b"]
-    assert render(parse(text)) == text
+    assert list(parse_lock(text)) == ["a", "b"]
+    assert render_lock(parse_lock(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "schema: '2.0'\n"])
 def test_a_lock_without_entries(text: str) -> None:
-    assert parse(text) == {}
+    assert parse_lock(text) == {}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def test_a_lock_without_entries(text: str) -> None:
 )
 def test_an_unknown_layout_is_refused(text: str) -> None:
     with pytest.raises(UnknownLayoutError):
-        parse(text)
+        parse_lock(text)
 
 
 def driver(folder: Path, name: str, **versions: str) -> subprocess.CompletedProcess[str]:

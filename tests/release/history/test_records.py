@@ -10,7 +10,7 @@ from mlops.release.history.git import Git
 
 def rewritten(git: Git, *without: str, **more: object) -> None:
     """The record of staging, as a version of this code that kept other things would have left it."""
-    (tag,) = tags.matching(git, "staging/0001")
+    (tag,) = tags.tags_matching(git, "staging/0001")
     content = {name: value for name, value in tag.content().items() if name not in without} | more
     git.run(
         "tag",
@@ -24,7 +24,7 @@ def rewritten(git: Git, *without: str, **more: object) -> None:
 
 
 def test_a_record_keeps_what_was_measured(in_staging: Path) -> None:
-    (kept,) = records.of(Git(in_staging), "staging")
+    (kept,) = records.records_of(Git(in_staging), "staging")
     assert kept.record.milliseconds == kept.record.megabytes == 0.1
     assert kept.record.memory_megabytes == 60
 
@@ -32,7 +32,7 @@ def test_a_record_keeps_what_was_measured(in_staging: Path) -> None:
 def test_a_record_from_before_memory_was_measured_is_read(in_staging: Path) -> None:
     git = Git(in_staging)
     rewritten(git, "memory_megabytes")
-    (kept,) = records.of(git, "staging")
+    (kept,) = records.records_of(git, "staging")
     assert kept.record.memory_megabytes is None
     assert kept.record.version == "v1.0.0"
 
@@ -43,4 +43,4 @@ def test_a_record_of_a_later_version_of_this_code_is_refused_with_the_cure(
     git = Git(in_staging)
     rewritten(git, warmth=3)
     with pytest.raises(MlopsError, match="written by another version of mlops"):
-        records.of(git, "staging")
+        records.records_of(git, "staging")

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from mlops.release.history.versions import breaks
+from mlops.release.history.versions import breaking_changes
 
 CONTRACT: dict[str, Any] = {
     "columns": {"x": "number", "y": "category"},
@@ -28,17 +28,17 @@ def with_policy(**changes: str) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_what_breaks_clients_is_named(change: dict[str, Any], reason: str) -> None:
-    assert list(breaks(with_policy(), {**with_policy(), **change})) == [reason]
+    assert list(breaking_changes(with_policy(), {**with_policy(), **change})) == [reason]
 
 
 @pytest.mark.parametrize("policy", [SHIPPED, {**SHIPPED, "extra_column": "warning"}])
 def test_a_policy_that_refuses_no_more_than_before_breaks_nobody(policy: dict[str, str]) -> None:
-    assert list(breaks(with_policy(), with_policy(**policy))) == []
+    assert list(breaking_changes(with_policy(), with_policy(**policy))) == []
 
 
 def test_a_version_from_before_there_were_policies_refused_extra_columns_alone() -> None:
-    assert list(breaks(CONTRACT, with_policy())) == []
-    assert list(breaks(CONTRACT, with_policy(missing_value="error"))) == [
+    assert list(breaking_changes(CONTRACT, with_policy())) == []
+    assert list(breaking_changes(CONTRACT, with_policy(missing_value="error"))) == [
         "missing_value was answered and is refused"
     ]
-    assert list(breaks(with_policy(), CONTRACT)) == []
+    assert list(breaking_changes(with_policy(), CONTRACT)) == []

@@ -17,12 +17,12 @@ from mlops.release.look import card
 
 
 def lines_of(project: Path, version: str) -> list[str]:
-    return [line.strip() for line in card.card(Git(project), version)]
+    return [line.strip() for line in card.card_lines(Git(project), version)]
 
 
 def keep(git: Git, record: Record) -> None:
     """As a release does; its version is new where there is no tag of it."""
-    version = Version.read(asdict(record))
+    version = Version.from_content(asdict(record))
     for name, message in ((record.name, record.message()), (version.tag, version.message())):
         if not git.commit(f"refs/tags/{name}"):
             git.run("tag", "--annotate", "--file", "-", name, "staging", given=message)
@@ -30,7 +30,7 @@ def keep(git: Git, record: Record) -> None:
 
 def test_the_card_says_what_the_version_is_and_where_it_was(in_staging: Path) -> None:
     git = Git(in_staging)
-    first = records.of(git, "staging")[0].record
+    first = records.records_of(git, "staging")[0].record
     accepted = {"incomparable": "other columns", "accepted": "a new survey"}
     second = replace(
         first, number=2, version="v2.0.0", reason="breaks clients", comparison=accepted
@@ -41,9 +41,9 @@ def test_the_card_says_what_the_version_is_and_where_it_was(in_staging: Path) ->
     assert lines_of(in_staging, "1.0.0") == lines_of(in_staging, "staging") == old
     assert old[:2] == ["v1.0.0: the first", f"commit {git.run('rev-parse', 'staging')}"]
     assert old[2].startswith("made by A. Tester <tester@example.org>, 2")
-    made = lockfile.stages(git, "staging")
+    made = lockfile.lock_entries(git, "staging")
     for what in ("models/model.onnx", "data/prepared/train.parquet", "deploy"):
-        assert any(line.endswith(f": {lockfile.made(made, what)}") for line in old)
+        assert any(line.endswith(f": {lockfile.required_hash(made, what)}") for line in old)
     assert {"quality: 0.9", "accuracy: 0.9", "staging/0001: accuracy 0.9 (min 0.7) passed"} < {*old}
     assert "staging/0001: 0.1 ms for one row, 0.1 MB of files, 60.0 MB of memory" in old
     assert new[0] == "v2.0.0: breaks clients"

@@ -22,7 +22,7 @@ onnxruntime==1.32.0 \\
 
 
 def compared(project: Path, old: str, new: str) -> dict[str, list[str]]:
-    found = comparison.compare(Git(project), old, new)
+    found = comparison.compare_states(Git(project), old, new)
     return {section.title: section.lines for section in found}
 
 
@@ -87,5 +87,5 @@ def test_rows_are_counted_whatever_their_order_and_however_often_they_stand_ther
         "columns_added": ["new"],
         "columns_removed": ["gone"],
     }
-    told = comparison.described(json.loads(json.dumps(between(old, new))))
+    told = comparison.rows_sentence(json.loads(json.dumps(between(old, new))))
     assert told == "4 rows -> 4: 2 added, 2 removed; columns added: new; columns removed: gone"

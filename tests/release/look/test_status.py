@@ -42,8 +42,8 @@ def answering(body: bytes) -> Iterator[int]:
 
 
 def told(project: Path, port: int) -> str | None:
-    with running.announced(Git(project), "staging", "127.0.0.1", port):
-        return status.status(Git(project), "staging").serving
+    with running.announced_service(Git(project), "staging", "127.0.0.1", port):
+        return status.status_of(Git(project), "staging").serving
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,13 @@ def test_one_that_is_gone_or_does_not_answer_holds_nobody_up(in_staging: Path) -
 def test_only_its_own_environment_is_said_to_be_served(in_staging: Path) -> None:
     with (
         answering(json.dumps(MODEL).encode()) as port,
-        running.announced(Git(in_staging), "staging", "0.0.0.0", port) as url,  # noqa: S104
+        running.announced_service(Git(in_staging), "staging", "0.0.0.0", port) as url,  # noqa: S104
     ):
         assert url == f"http://127.0.0.1:{port}"
-        serving = {
-            each.environment: each.serving for each in status.of_every_environment(Git(in_staging))
-        }
+        serving = {each.environment: each.serving for each in status.all_statuses(Git(in_staging))}
     assert serving == {"dev": None, "staging": "v1.0.0", "prod": None}
-    assert status.status(Git(in_staging), "staging").serving is None
+    assert status.status_of(Git(in_staging), "staging").serving is None
 
 
 def test_an_address_of_version_6_is_written_in_brackets() -> None:
-    assert running.url("::", 80) == "http://[::1]:80"
+    assert running.service_url("::", 80) == "http://[::1]:80"

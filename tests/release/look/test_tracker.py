@@ -129,7 +129,7 @@ def release(git: Git, version: str, commit: str = "HEAD") -> None:
 
 
 def table(git: Git, *columns: str) -> list[tuple[tracker.Cell, ...]]:
-    return [tuple(row[column] for column in columns) for row in tracker.rows(git)]
+    return [tuple(row[column] for column in columns) for row in tracker.model_rows(git)]
 
 
 def test_versions_of_data_and_parameters_are_numbered_as_they_come_up(git: Git) -> None:
@@ -171,7 +171,7 @@ def test_a_branch_that_came_in_by_a_merge_is_part_of_the_history(git: Git) -> No
 
 def test_what_dvc_has_saved_as_an_experiment_is_a_candidate(on_dev: Path) -> None:
     (on_dev / "params.yaml").write_text("quality: 0.95\n")
-    with dvc.opened(on_dev) as repo:
+    with dvc.open_repo(on_dev) as repo:
         repo.reproduce()
         saved = repo.experiments.save(name="better")
     git = Git(on_dev)
@@ -226,14 +226,14 @@ def test_a_conflict_that_was_committed_and_a_report_that_is_missing_are_no_obsta
     (git.root / "dvc.lock").write_text(LOCK.format(**USUAL, model="b", bundle="b"))
     git.run("commit", "--quiet", "--all", "--message", "No report")
     assert table(git, "model", "accuracy") == [("candidate a", 0.8), ("candidate b", None)]
-    rows = tracker.rows(git)
-    assert [row["model"] for row in tracker.ordered(rows, "recall")][-1] == "candidate b"
+    rows = tracker.model_rows(git)
+    assert [row["model"] for row in tracker.sorted_rows(rows, "recall")][-1] == "candidate b"
 
 
 def test_before_the_first_model_it_says_what_to_do(git: Git) -> None:
     git.run("commit", "--quiet", "--allow-empty", "--message", "Begin")
     with pytest.raises(MlopsError, match="no model was committed yet: `mlops repro`"):
-        tracker.rows(git)
+        tracker.model_rows(git)
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> list[tracker.Row]:
         commit(git, "b", accuracy=0.9, dataset="titanic")
         commit(git, "c", accuracy=0.8, dataset="titanic", architecture="logistic_regression")
         git.run("branch", "staging")
-        return tracker.rows(git)
+        return tracker.model_rows(git)
 
 
 @pytest.mark.parametrize(
@@ -258,27 +258,27 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> list[tracker.Row]:
     ],
 )
 def test_the_best_come_first(three: list[tracker.Row], column: str, order: str) -> None:
-    found = [str(row["model"])[-1] for row in tracker.ordered(three, column)]
+    found = [str(row["model"])[-1] for row in tracker.sorted_rows(three, column)]
     assert "".join(found) == order
 
 
 @pytest.mark.parametrize("column", ["log_loss", "brier", "false_negative_percent"])
 def test_of_losses_and_faults_the_smallest_is_the_best(column: str) -> None:
     rows: list[tracker.Row] = [{column: value} for value in (0.3, 0.1, None, 0.2)]
-    assert [row[column] for row in tracker.ordered(rows, column)] == [0.1, 0.2, 0.3, None]
+    assert [row[column] for row in tracker.sorted_rows(rows, column)] == [0.1, 0.2, 0.3, None]
 
 
 def test_version_numbers_sort_as_numbers() -> None:
     rows: list[tracker.Row] = [{"model": name} for name in ("v1.10.0", "candidate 1f", "v1.9.0")]
-    found = [row["model"] for row in tracker.ordered(rows, "model")]
+    found = [row["model"] for row in tracker.sorted_rows(rows, "model")]
     assert found == ["candidate 1f", "v1.9.0", "v1.10.0"]
 
 
 def test_rows_are_chosen_by_any_column_and_one_of_many_environments(
     three: list[tracker.Row],
 ) -> None:
-    assert [row["model"] for row in tracker.where(three, "dataset=adult")] == ["candidate a"]
-    assert [row["model"] for row in tracker.where(three, "running=staging")] == ["candidate c"]
+    assert [row["model"] for row in tracker.rows_where(three, "dataset=adult")] == ["candidate a"]
+    assert [row["model"] for row in tracker.rows_where(three, "running=staging")] == ["candidate c"]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_what_is_not_there_is_refused_with_the_choices(
     three: list[tracker.Row], condition: str, words: str
 ) -> None:
     with pytest.raises(MlopsError, match=words):
-        tracker.where(three, condition)
+        tracker.rows_where(three, condition)
 
 
 def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
@@ -303,7 +303,7 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     read = list(csv.DictReader(io.StringIO(tracker.as_csv(three))))
     assert [row["model"] for row in read] == [row["model"] for row in three]
     assert read[0].keys() == three[0].keys()
-    printed = printing.table([*columns.values()], tracker.cells(three, columns))
+    printed = printing.table([*columns.values()], tracker.shown_cells(three, columns))
     table = [line.split() for line in printed.splitlines()]
     assert [line[:2] for line in table[3:]] == [["candidate", name] for name in "abc"]
     lines = tracker.as_markdown(three, columns).splitlines()
@@ -315,15 +315,15 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
 
 def test_names_from_the_data_stay_text_on_the_page_and_in_markdown(git: Git) -> None:
     commit(git, "a", dataset="'<script>|{x}'")
-    rows = tracker.rows(git)
-    page = tracker_page.page(rows, tracker.headings(), rows)
+    rows = tracker.model_rows(git)
+    page = tracker_page.render_page(rows, tracker.headings(), rows)
     assert "&lt;script&gt;|{x}" in page
     assert page.count("<script>") == 1
     assert r"<script>\|{x}" in tracker.as_markdown(rows, tracker.headings())
 
 
 def test_the_page_needs_nothing_else_and_draws_each_metric(three: list[tracker.Row]) -> None:
-    page = tracker_page.page(three, tracker.headings(), three)
+    page = tracker_page.render_page(three, tracker.headings(), three)
     assert not any(word in page for word in ("http:", "https:", "src=", "href=", "url("))
     assert page.count("<svg") == len(tracker.metrics_of(three)) == 3
     assert page.count("<circle") == 9
@@ -331,7 +331,9 @@ def test_the_page_needs_nothing_else_and_draws_each_metric(three: list[tracker.R
 
 def test_a_page_that_can_not_be_written_is_told(three: list[tracker.Row], tmp_path: Path) -> None:
     with pytest.raises(MlopsError, match=r"the page can't be written: .*nowhere"):
-        tracker_page.write(tmp_path / "nowhere/page.html", three, tracker.headings(), three)
+        tracker_page.write_tracker_page(
+            tmp_path / "nowhere/page.html", three, tracker.headings(), three
+        )
 
 
 def test_nothing_heavy_is_loaded(git: Git) -> None:

@@ -12,7 +12,10 @@ from machinery import PROJECT
 from mlops.release.places import process
 from tiny_pipeline import alive
 
-ASK = "import os; from mlops.release.places import process; process.run(['sh', 'run.sh'], '.', os.environ)"
+ASK = (
+    "import os; from mlops.release.places import process; "
+    "process.run_watched(['sh', 'run.sh'], '.', os.environ)"
+)
 
 
 def waited(condition: Callable[[], bool]) -> bool:
@@ -24,16 +27,18 @@ def waited(condition: Callable[[], bool]) -> bool:
 
 def test_lines_are_heard_as_they_come(tmp_path: Path) -> None:
     heard: list[str] = []
-    said = process.run(["sh", "-c", "echo $0 >&2; pwd", "one"], tmp_path, os.environ, heard.append)
+    said = process.run_watched(
+        ["sh", "-c", "echo $0 >&2; pwd", "one"], tmp_path, os.environ, heard.append
+    )
     assert heard == ["one", str(tmp_path)]
     assert said == f"one\n{tmp_path}\n"
 
 
 def test_a_failure_carries_what_was_printed(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        process.run(["sh", "-c", "echo first; echo last; exit 7"], tmp_path, os.environ)
+        process.run_watched(["sh", "-c", "echo first; echo last; exit 7"], tmp_path, os.environ)
     assert failed.value.returncode == 7
-    assert process.last_words(failed.value, lines=1) == "last"
+    assert process.last_lines(failed.value, lines=1) == "last"
 
 
 def test_what_it_started_ends_with_it_even_when_it_is_killed(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_outside_a_repository_it_says_where_to_go(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GitError, match="is in no Git repository: `cd` into your project"):
-        Git.here()
+        Git.of_current_directory()
 
 
 def test_a_target_that_is_checked_out_is_refused(on_dev: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_promotion_carries_the_bytes_and_runs_only_what_differs(in_staging: Pa
     names = git.lines("diff", "--name-only", "staging", "prod")
     assert names == ["branch.yaml", "dvc.lock", "reports/gate.json"]
     assert git.lines("show", "-s", "--format=%P", "prod")[0].split()[1] == git.commit("staging")
-    models = {each.environment: each.model for each in status.of_every_environment(git)}
+    models = {each.environment: each.model for each in status.all_statuses(git)}
     assert models["staging"] == models["prod"]
     assert promote(in_staging, "prod") is None
     nothing = "prod holds all that staging holds: nothing to promote"
@@ -88,7 +88,7 @@ def test_a_promotion_carries_the_bytes_and_runs_only_what_differs(in_staging: Pa
 
 def test_a_record_and_a_version_are_tags_on_the_commit(in_staging: Path) -> None:
     git = Git(in_staging)
-    (kept,) = records.of(git, "staging")
+    (kept,) = records.records_of(git, "staging")
     assert kept.commit == git.commit("staging") == git.commit("model@v1.0.0")
     assert kept.record.version == "v1.0.0"
     assert kept.record.source_commit == git.commit("dev")

@@ -140,4 +140,8 @@ def test_a_lock_that_somebody_has_edited_is_promoted_without_the_shortcut(
         record = promote(in_staging, "staging")
         assert record
         assert record.metrics["test"]["accuracy"] == quality
-    assert [model.name for model in models.every(Git(in_staging))] == ["v1.0.0", "v1.1.0", "v1.2.0"]
+    assert [model.name for model in models.all_models(Git(in_staging))] == [
+        "v1.0.0",
+        "v1.1.0",
+        "v1.2.0",
+    ]

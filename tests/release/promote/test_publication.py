@@ -122,7 +122,7 @@ def test_a_proposal_is_reviewed_merged_and_recorded(shared: Path) -> None:
     Git(colleague).run("merge", "--quiet", "--no-ff", "origin/proposal/staging/0001")
     Git(colleague).run("push", "--quiet", "origin", "staging")
     assert promote(shared, "staging") == record
-    (kept,) = records.of(git, "staging")
+    (kept,) = records.records_of(git, "staging")
     assert kept.commit == git.commit("origin/staging")
     assert promote(shared, "staging") is None
 

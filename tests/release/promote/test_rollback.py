@@ -38,7 +38,7 @@ def roll_back(project: Path, to: str | None = None, reason: str | None = None) -
 
 def rolled_back(project: Path) -> str | None:
     """What `mlops status` says of staging."""
-    return status.status(Git(project), "staging").rolled_back
+    return status.status_of(Git(project), "staging").rolled_back
 
 
 def test_without_an_older_record_it_is_refused(project: Path) -> None:
@@ -184,12 +184,12 @@ def test_the_next_promotion_restores_the_source_and_says_what_it_brings_again(
     said = "\n".join(lines)
     assert "staging was rolled back to staging/0001; this brings again:" in said
     assert "Quality 0.95" in said
-    models = {each.environment: each.model for each in status.of_every_environment(git)}
+    models = {each.environment: each.model for each in status.all_statuses(git)}
     assert models["staging"] == models["dev"]
 
 
 def model_object(project: Path, version: str) -> Path:
-    md5 = lockfile.made(lockfile.stages(Git(project), version), "models/model.onnx")
+    md5 = lockfile.required_hash(lockfile.lock_entries(Git(project), version), "models/model.onnx")
     return project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
 

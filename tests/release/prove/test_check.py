@@ -9,8 +9,8 @@ import pytest
 import tiny_pipeline
 from mlops.errors import Refused
 from mlops.release.data import dvc
-from mlops.release.data.repro import repro
-from mlops.release.prove.check import check
+from mlops.release.data.repro import run_repro
+from mlops.release.prove.check import check_tree
 from tiny_pipeline import ENVIRONMENT, commit, git, make, reproduced, shell
 
 FILES = {
@@ -40,7 +40,7 @@ def project(pushed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def findings(project: Path) -> list[str]:
     with pytest.raises(Refused) as refused:
-        check(project)
+        check_tree(project)
     return str(refused.value).split("\n- ")[1:]
 
 
@@ -54,7 +54,7 @@ def rot(path: Path) -> None:
 
 def believe(project: Path) -> None:
     """DVC finds all in order, and remembers what it has hashed by size and time."""
-    with dvc.opened(project) as repo:
+    with dvc.open_repo(project) as repo:
         assert repo.status() == {}
 
 
@@ -65,9 +65,9 @@ def objects(project: Path) -> list[Path]:
 
 
 def test_a_true_project_is_well_and_so_is_its_clone(project: Path) -> None:
-    assert check(project).startswith("all well in dev")
+    assert check_tree(project).startswith("all well in dev")
     git(project.parent, "clone", "--quiet", "project", "clone")
-    assert check(project.parent / "clone").startswith("all well in dev")
+    assert check_tree(project.parent / "clone").startswith("all well in dev")
 
 
 @pytest.mark.parametrize("name", ["models/model.txt", "models/split/a"])
@@ -77,7 +77,7 @@ def test_a_rotten_output_is_found_though_dvc_believes_it(project: Path, name: st
     believe(project)
     [finding] = findings(project)
     shell(project, finding.split("`")[1])
-    assert check(project).startswith("all well")
+    assert check_tree(project).startswith("all well")
 
 
 def test_with_a_rotten_cache_the_cure_takes_the_bytes_of_the_remote(project: Path) -> None:
@@ -88,7 +88,7 @@ def test_with_a_rotten_cache_the_cure_takes_the_bytes_of_the_remote(project: Pat
     assert "dvc pull" in finding
     shell(project, finding.split("`")[1])
     assert (project / "models/split/b").read_text() == "5\n"
-    assert check(project).startswith("all well")
+    assert check_tree(project).startswith("all well")
 
 
 def test_all_faults_are_listed_at_once_each_once(project: Path) -> None:
@@ -116,15 +116,15 @@ def test_all_faults_are_listed_at_once_each_once(project: Path) -> None:
 def test_a_stage_that_is_not_up_to_date_is_found(project: Path) -> None:
     (project / "params.yaml").write_text("weight: 2\n")
     assert findings(project) == ["train: not up to date: `mlops repro`"]
-    repro(project)
-    assert check(project).startswith("all well")
+    run_repro(project)
+    assert check_tree(project).startswith("all well")
 
 
 def test_where_ci_has_checked_out_no_branch_its_name_is_given(project: Path) -> None:
     git(project, "checkout", "--quiet", "--detach")
-    assert check(project, "dev").startswith("all well")
+    assert check_tree(project, "dev").startswith("all well")
     with pytest.raises(Refused, match="says dev, but this is the branch prod"):
-        check(project, "prod")
+        check_tree(project, "prod")
 
 
 def test_a_back_merge_is_found(project: Path) -> None:
@@ -139,4 +139,4 @@ def test_a_back_merge_is_found(project: Path) -> None:
 
 def test_a_project_of_which_nothing_was_run_is_well(tmp_path: Path) -> None:
     make(tmp_path / "project")
-    assert check(tmp_path / "project") == "all well in dev: nothing was run yet"
+    assert check_tree(tmp_path / "project") == "all well in dev: nothing was run yet"

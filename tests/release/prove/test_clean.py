@@ -8,7 +8,7 @@ import pytest
 import tiny_pipeline
 from mlops.errors import Refused
 from mlops.release.data import dvc
-from mlops.release.data.repro import repro
+from mlops.release.data.repro import run_repro
 from mlops.release.errors import GitError
 from mlops.release.history.git import Git
 from mlops.release.places import scratch, worktree
@@ -36,9 +36,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         environment = "prod" if branch == "prod" else "dev"
         (project / "branch.yaml").write_text(f"environment: {environment}\n")
         (project / "params.yaml").write_text(f"weight: {weight}\n")
-        repro(project)
+        run_repro(project)
         commit(project, f"Weight {weight}")
-        with dvc.opened(project) as repo:
+        with dvc.open_repo(project) as repo:
             repo.push()
     git(project, "tag", "-a", "model@v1.0.0", "version", "-m", "version")
     git(project, "update-ref", "refs/exps/12/34/try", "experiment")
@@ -57,7 +57,7 @@ def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def cleaned(project: Path, *, cloud: bool = False, agreed: bool = True) -> list[str]:
     said: list[str] = []
-    clean.clean(Git(project), said.append, lambda: agreed, cloud=cloud)
+    clean.clean_project(Git(project), said.append, lambda: agreed, cloud=cloud)
     return said
 
 
@@ -90,7 +90,7 @@ def test_nothing_goes_without_consent(project: Path) -> None:
 
 def test_what_is_not_committed_stays(project: Path) -> None:
     (project / "params.yaml").write_text("weight: 6\n")
-    repro(project)
+    run_repro(project)
     cleaned(project)
     assert "30" in sums(project / ".dvc/cache")
 
@@ -133,7 +133,7 @@ def test_leftovers_go_and_what_is_in_use_stays(project: Path) -> None:
     tmp = project / ".dvc/tmp"
     for leftover in ("release", "trees/1", "trees/2", "deployments/ff", "venvs/ff-3.11"):
         git(project, "worktree", "add", "--quiet", "--detach", str(tmp / leftover))
-    with scratch.held(tmp / "trees/2"):
+    with scratch.hold_scratch(tmp / "trees/2"):
         said = cleaned(project)
     assert [line.split(",")[0] for line in said[2:-1]] == [
         "nothing names 1 deployments",

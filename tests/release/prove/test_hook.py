@@ -29,7 +29,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(PYTHON)
     python.chmod(0o755)
-    hook.install(Git(project))
+    hook.install_hook(Git(project))
     return folder / "origin.git"
 
 
@@ -111,12 +111,12 @@ def test_without_a_venv_it_says_how_to_make_one(project: Path) -> None:
 
 def test_a_hook_that_is_not_ours_stays_and_ours_is_renewed(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
-    place = hook.install(Git(tmp_path))
+    place = hook.install_hook(Git(tmp_path))
     place.write_text(place.read_text() + "# of an older version\n")
-    assert hook.install(Git(tmp_path)).read_text() == hook.HOOK
+    assert hook.install_hook(Git(tmp_path)).read_text() == hook.HOOK
     place.write_text("#!/bin/sh\nexit 0\n")
     with pytest.raises(Refused, match="is not ours: add this line"):
-        hook.install(Git(tmp_path))
+        hook.install_hook(Git(tmp_path))
     assert place.read_text() == "#!/bin/sh\nexit 0\n"
 
 
@@ -124,4 +124,4 @@ def test_hooks_that_other_repositories_share_are_left_alone(tmp_path: Path) -> N
     git(tmp_path, "init", "--quiet", "project")
     git(tmp_path / "project", "config", "core.hooksPath", str(tmp_path / "hooks"))
     with pytest.raises(Refused, match=r"core\.hooksPath"):
-        hook.install(Git(tmp_path / "project"))
+        hook.install_hook(Git(tmp_path / "project"))

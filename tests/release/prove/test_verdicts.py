@@ -63,7 +63,7 @@ FILES = {
     "install.py": INSTALL,
     "requirements/all.txt": "",
     "mlops/__init__.py": "",
-    "mlops/compare/rescore.py": RESCORE,
+    "mlops/compare/answer_rows.py": RESCORE,
     "data/.gitignore": "/raw.txt\n/prepared\n",
     ".gitignore": "__pycache__/\n/deploy\n",
 }
@@ -86,7 +86,7 @@ def project(pushed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def reproduce(project: Path) -> Reproduction:
-    return reproduction.reproduce(Git(project), "dev", lambda line: None)
+    return reproduction.reproduce_commit(Git(project), "dev", lambda line: None)
 
 
 def differing(found: Reproduction) -> list[str]:
@@ -106,7 +106,7 @@ def test_every_file_is_made_again_in_a_clone_and_nothing_is_left(project: Path) 
     clone, said = project.parent / "clone", list[str]()
     (clone / "data/raw.txt").write_text("work of the user\n")
     before = state(clone)
-    found = reproduction.reproduce(Git(clone), "origin/dev", said.append)
+    found = reproduction.reproduce_commit(Git(clone), "origin/dev", said.append)
     assert found.verdict == "identical"
     assert [file.path for file in found.files] == [
         "data/prepared/test.parquet",
@@ -187,7 +187,7 @@ def test_libraries_that_cannot_be_installed_are_told(project: Path) -> None:
 
 def test_a_commit_without_runs_or_locks_is_told(project: Path) -> None:
     with pytest.raises(MlopsError, match=r"dev~1 has no dvc\.lock"):
-        reproduction.reproduce(Git(project), "dev~1", lambda line: None)
+        reproduction.reproduce_commit(Git(project), "dev~1", lambda line: None)
     git(project, "rm", "--quiet", "install.py")
     commit(project, "Forget how to install")
     with pytest.raises(MlopsError, match=r"no install\.py"):

@@ -63,7 +63,7 @@ class Finished:
     finished_at: datetime
 
 
-def facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
+def batch_facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
     """What is known of a finished batch, but for its profile, where there are no columns for it."""
     return {
         **asdict(batch),
@@ -75,10 +75,10 @@ def facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
     }
 
 
-def identity(*parts: str | None) -> str:
+def batch_identity(*parts: str | None) -> str:
     """Sixteen hexadecimal digits: the same for the same rows, key, model and environment."""
-    return digest(repr(part) for part in parts)[:16]
+    return digest_of_texts(repr(part) for part in parts)[:16]
 
 
-def digest(parts: Iterable[str]) -> str:
+def digest_of_texts(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

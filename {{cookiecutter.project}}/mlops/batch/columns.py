@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlops.contract.contract import bounds
+from mlops.contract.contract import column_bounds
 from mlops.contract.faults import Kind
 from mlops.predict.cells import LARGEST, is_missing, number_of, text_of
 from mlops.predict.inputs import Columns
@@ -34,7 +34,7 @@ class Numbers:
         with np.errstate(invalid="ignore"):
             finite = np.abs(self.values) <= LARGEST
             whole = self.values % 1 == 0 if column.type == "integer" else finite
-            low, high = bounds(column)
+            low, high = column_bounds(column)
             inside = (low <= self.values) & (self.values <= high)
         good = finite & whole
         return {
@@ -76,7 +76,7 @@ class Texts:
     def cell(self, row: int) -> object:
         return self.words[self.numbers[row]] or None
 
-    def counted(self, rows: Mask) -> Counter[str]:
+    def count_words(self, rows: Mask) -> Counter[str]:
         found: Counter[str] = Counter()
         numbers = np.bincount(self.numbers[rows], minlength=len(self.words))
         for word, number in zip(self.words, numbers.tolist(), strict=True):
@@ -87,24 +87,24 @@ class Texts:
 Cells = Mapping[str, Numbers | Texts]
 
 
-def read(columns: Mapping[str, pa.Array], schema: Schema) -> Cells:
+def read_cells(columns: Mapping[str, pa.Array], schema: Schema) -> Cells:
     return {
-        column.name: texts(columns[column.name], schema.missing)
+        column.name: text_cells(columns[column.name], schema.missing)
         if column.type == "category"
-        else numbers(columns[column.name], schema.missing)
+        else number_cells(columns[column.name], schema.missing)
         for column in schema.columns
     }
 
 
-def numbers(cells: pa.Array, missing: tuple[str, ...]) -> Numbers:
+def number_cells(cells: pa.Array, missing: tuple[str, ...]) -> Numbers:
     if is_text(cells.type):
-        return parsed(encoded(cells), missing)
+        return parse_numbers(dictionary_encoded(cells), missing)
     unknown = cells.is_null().to_numpy(zero_copy_only=False)
     values = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return Numbers(values + 0.0, unknown, cells)  # as in training: -0 becomes the 0 that it equals
 
 
-def parsed(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
+def parse_numbers(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
     """Each text once, however many cells hold it."""
     found = [text_of(cell or "") for cell in cells.dictionary.to_pylist()]
     known = [not is_missing(text, missing) for text in found]
@@ -114,15 +114,15 @@ def parsed(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
     return Numbers(np.array([*values, np.nan])[positions], unknown[positions], cells)
 
 
-def texts(cells: pa.Array, missing: tuple[str, ...]) -> Texts:
-    found = encoded(cells)
+def text_cells(cells: pa.Array, missing: tuple[str, ...]) -> Texts:
+    found = dictionary_encoded(cells)
     words = [text_of(cell or "") for cell in found.dictionary.to_pylist()]
     known = ["" if is_missing(word, missing) else word for word in words]
     positions = found.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
     return Texts(np.array([*known, ""], object), positions)
 
 
-def encoded(cells: pa.Array) -> pa.DictionaryArray:
+def dictionary_encoded(cells: pa.Array) -> pa.DictionaryArray:
     if pa.types.is_dictionary(cells.type):
         return cells
     return cells.cast(pa.string()).dictionary_encode()
@@ -160,5 +160,5 @@ class Judge:
         return rejected, Counter({what: number for what, number in counts.items() if number})
 
 
-def taken(cells: Cells, rows: Mask) -> Columns:
+def take_rows(cells: Cells, rows: Mask) -> Columns:
     return {name: column.values[rows] for name, column in cells.items()}

@@ -23,7 +23,7 @@ class AlreadyScored(Exception):
     """No error: another run has done the work."""
 
 
-def run(act: Callable[[], None]) -> None:
+def report_errors(act: Callable[[], None]) -> None:
     """Do what a process was started for: an error that we know is one message and its exit code."""
     try:
         act()

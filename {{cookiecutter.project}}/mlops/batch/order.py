@@ -26,7 +26,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def given(kind: type[T]) -> T:
+def read_order(kind: type[T]) -> T:
     """The order that this process was started with."""
     try:
         return msgspec.json.decode(" ".join(sys.argv[1:]), type=kind)

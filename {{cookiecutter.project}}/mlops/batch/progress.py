@@ -9,7 +9,7 @@ Advance = Callable[[int, int], None]
 
 
 @contextmanager
-def shown(size: int) -> Iterator[Advance]:
+def progress_bar(size: int) -> Iterator[Advance]:
     """On standard error, and only where somebody can look at it."""
     if not sys.stderr.isatty():
         yield lambda read, rows: None

@@ -30,7 +30,9 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        if not re.fullmatch(r"\d+|\d+(\.\d+)?%", text) or float(text.rstrip("%")) > most(text):
+        if not re.fullmatch(r"\d+|\d+(\.\d+)?%", text) or float(text.rstrip("%")) > largest_limit(
+            text
+        ):
             raise UsageError(
                 f"--max-rejects should be a number of rows or a percentage, 20 or 0.5%, not {text!r}"
             )
@@ -41,7 +43,7 @@ class Limit:
         return rejected > (self.number * rows / 100 if self.text.endswith("%") else self.number)
 
 
-def most(text: str) -> float:
+def largest_limit(text: str) -> float:
     return 100 if text.endswith("%") else float("inf")
 
 
@@ -61,7 +63,7 @@ class RejectsFile:
             return
         with self._told():
             if self._file is None:
-                self._file = private(self.path)
+                self._file = private_file(self.path)
                 csv.writer(self._file).writerow(["file", "line", "reasons"])
             csv.writer(self._file).writerows(
                 (reject.file, reject.line, reject.reasons) for reject in rejects
@@ -83,7 +85,7 @@ class RejectsFile:
             ) from error
 
 
-def private(path: Path) -> TextIO:
+def private_file(path: Path) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     return os.fdopen(descriptor, "w", encoding="utf-8", newline="")

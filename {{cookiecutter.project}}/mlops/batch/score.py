@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mlops.batch import errors, order, progress
-from mlops.batch.batches import ROWS, Batch, Finished, digest, identity
+from mlops.batch.batches import ROWS, Batch, Finished, batch_identity, digest_of_texts
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.destinations import Destination
 from mlops.batch.errors import AlreadyScored
@@ -40,34 +40,36 @@ MOST_WARNINGS = 5
 def main() -> None:
     import mlops.batch.without_pandas  # noqa: F401
 
-    errors.run(lambda: score(order.given(Order), lambda line: print(line, flush=True)))
+    errors.report_errors(
+        lambda: score_files(order.read_order(Order), lambda line: print(line, flush=True))
+    )
 
 
-def score(asked: Order, say: Say) -> None:
+def score_files(asked: Order, say: Say) -> None:
     Limit.parse(asked.max_rejects)
-    url = urls.parse(asked.to)
+    url = urls.parse_url(asked.to)
     folder = Path(asked.release)
-    released = release.read(folder)
-    found = files.find(asked.inputs)
-    batch = batch_of(asked, found, released, schema.read(folder / BUNDLE / SCHEMA))
-    with closing(destinations.opened(url)) as destination:
+    released = release.read_release(folder)
+    found = files.find_files(asked.inputs)
+    batch = batch_of(asked, found, released, schema.read_schema(folder / BUNDLE / SCHEMA))
+    with closing(destinations.open_destination(url)) as destination:
         if not asked.force and (done := destination.finished(batch.batch_id)):
-            say(already(batch, done))
+            say(already_scored(batch, done))
             return
-        release.verify(released, folder / BUNDLE)
+        release.verify_bundle(released, folder / BUNDLE)
         try:
-            run(asked, batch, found, destination, say)
+            score_sources(asked, batch, found, destination, say)
         except AlreadyScored:
             say(f"batch {batch.batch_id} was scored by another run at the same time")
 
 
 def batch_of(asked: Order, found: Sequence[File], released: Release, known: Schema) -> Batch:
-    source_hash = digest(sorted(file.digest for file in found))
+    source_hash = digest_of_texts(sorted(file.digest for file in found))
     made_by = (released.bundle, released.version, released.environment)
-    first, *others = map(urls.redacted, asked.inputs)
+    first, *others = map(urls.redact_passwords, asked.inputs)
     negative, positive = known.classes
     return Batch(
-        batch_id=identity(source_hash, asked.key, *made_by),
+        batch_id=batch_identity(source_hash, asked.key, *made_by),
         source=f"{first} and {len(others)} more" if others else first,
         source_hash=source_hash,
         model_version=released.name,
@@ -79,7 +81,7 @@ def batch_of(asked: Order, found: Sequence[File], released: Release, known: Sche
     )
 
 
-def already(batch: Batch, done: Finished) -> str:
+def already_scored(batch: Batch, done: Finished) -> str:
     return (
         f"already scored: {batch.source} with {batch.model_version} ({batch.environment}) at "
         f"{done.finished_at:%Y-%m-%d %H:%M:%S} UTC, {done.rows:,} rows; --force scores again\n"
@@ -87,7 +89,7 @@ def already(batch: Batch, done: Finished) -> str:
     )
 
 
-def run(
+def score_sources(
     asked: Order, batch: Batch, found: Sequence[File], destination: Destination, say: Say
 ) -> None:
     from mlops.batch.engines import engines
@@ -98,33 +100,35 @@ def run(
     started = time.monotonic()
     scorer = Scorer(Path(asked.release) / BUNDLE, asked.key)
     opened = [sources.open_source(file, scorer.wanted) for file in found]
-    announce(opened, scorer.wanted, say)
+    announce_sources(opened, scorer.wanted, say)
     rejects = RejectsFile(Path(asked.rejects, f"{batch.batch_id}.csv"))
     with (
-        progress.shown(sum(file.size for file in found)) as advance,
+        progress.progress_bar(sum(file.size for file in found)) as advance,
         closing(rejects),
-        engines.started(asked, scorer) as engine,
+        engines.start_engine(asked, scorer) as engine,
     ):
         tally = Tally(Limit.parse(asked.max_rejects), rejects, advance)
-        parts = engine(sources.pieces(opened, scorer.wanted))
-        rows = pa.RecordBatchReader.from_batches(ROWS, tally.counted(parts))
+        parts = engine(sources.pieces_of(opened, scorer.wanted))
+        rows = pa.RecordBatchReader.from_batches(ROWS, tally.count_parts(parts))
         destination.store(batch, rows, tally.outcome, force=asked.force)
-    for line in summary(batch, tally, rejects, urls.redacted(asked.to), time.monotonic() - started):
+    for line in summary_lines(
+        batch, tally, rejects, urls.redact_passwords(asked.to), time.monotonic() - started
+    ):
         say(line)
 
 
-def announce(opened: "Sequence[Source]", wanted: "Wanted", say: Say) -> None:
+def announce_sources(opened: "Sequence[Source]", wanted: "Wanted", say: Say) -> None:
     from mlops.tables import sources
 
     for source in opened:
         if source.notice:
             say(source.notice)
-    if names := sources.ignored(opened, wanted):
+    if names := sources.ignored_columns(opened, wanted):
         more = f" and {len(names) - MOST_COLUMNS} more" if len(names) > MOST_COLUMNS else ""
         say(f"ignored, as the model does not know them: {', '.join(names[:MOST_COLUMNS])}{more}")
 
 
-def summary(
+def summary_lines(
     batch: Batch, tally: "Tally", rejects: RejectsFile, to: str, seconds: float
 ) -> Iterator[str]:
     pace = tally.rows / max(seconds, 0.001)

@@ -52,21 +52,21 @@ class Scored:
 class Scorer:
     def __init__(self, bundle: Path, key: str | None) -> None:
         self._predictor = Predictor(bundle)
-        self._reference = profile.read(bundle)
+        self._reference = profile.read_reference(bundle)
         self.schema = self._predictor.schema
-        self.wanted = Wanted.of(self.schema, key)
+        self.wanted = Wanted.from_schema(self.schema, key)
         self._contract = Contract(self.schema)
         self._judge = Judge(self.schema)
 
     def __call__(self, piece: Piece) -> Scored:
         records = piece.content.records(self.wanted)
         positions = records.positions
-        cells = columns.read(records.columns, self.schema)
+        cells = columns.read_cells(records.columns, self.schema)
         wrong, warnings = self._judge.judge(cells, len(positions))
         keys = self._keys(records)
         lacking = np.zeros(len(wrong), bool) if keys is None else keys.is_null().to_numpy(False)
         good = ~(wrong | lacking)
-        predictions = self._predictor.predict(columns.taken(cells, good))
+        predictions = self._predictor.predict(columns.take_rows(cells, good))
         return Scored(
             piece.file,
             piece.read,
@@ -115,7 +115,7 @@ class Scorer:
         for name, bins in self._reference.columns.items():
             column = cells[name]
             if isinstance(bins, CategoryBins) and isinstance(column, Texts):
-                counts[name] = bins.spread(column.counted(rows))
+                counts[name] = bins.count_values(column.count_words(rows))
             else:
                 counts[name] = bins.count(column.values[rows])
         return counts

@@ -24,7 +24,7 @@ class Tally:
         self._rejects = rejects
         self._advance = advance
 
-    def counted(self, parts: Iterable[Scored]) -> Iterator[pa.RecordBatch]:
+    def count_parts(self, parts: Iterable[Scored]) -> Iterator[pa.RecordBatch]:
         self._rejects.begin()
         for part in parts:
             rows = part.rows(self._records[part.file.path])

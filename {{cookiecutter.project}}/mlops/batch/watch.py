@@ -75,13 +75,13 @@ class Watch:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; a file that is being scored then is left to the next watch."""
-        with sole(self.folder):
+        with sole_watch(self.folder):
             for kind in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(kind, lambda *_: self.stop())
-            log(f"watching {self.folder}")
+            log_line(f"watching {self.folder}")
             for _ in self.moments():
                 self.sweep()
-            log("stopped")
+            log_line("stopped")
 
     def stop(self) -> None:
         self.stopping.set()
@@ -112,7 +112,7 @@ class Watch:
         """The files that have not changed for `settle` seconds, oldest first."""
         moment, before = time.monotonic(), self.seen
         self.seen = {}
-        for path, state in arrivals(self.folder):
+        for path, state in arrived_files(self.folder):
             known = before.get(path)
             self.seen[path] = known if known and known.state == state else Seen(state, moment)
         self.due = {path: due for path, due in self.due.items() if path in self.seen}
@@ -123,14 +123,14 @@ class Watch:
         try:
             code, words = self.score(path)
             if code and self.stopping.is_set():
-                log(f"{path.name}: left to the next watch")
+                log_line(f"{path.name}: left to the next watch")
             elif state_of(path) != self.seen[path].state:
-                log(f"{path.name}: changed while it was scored; once more when it is complete")
+                log_line(f"{path.name}: changed while it was scored; once more when it is complete")
             else:
                 self.decide(path, code, words)
         except OSError as error:
             self.wait(path, LONGEST_PAUSE)
-            log(f"{path.name}: {error}; again in {LONGEST_PAUSE} s")
+            log_line(f"{path.name}: {error}; again in {LONGEST_PAUSE} s")
 
     def score(self, path: Path) -> tuple[int, str]:
         """The exit code of the process that scored the file, and its last words."""
@@ -148,7 +148,7 @@ class Watch:
                 self.stop()
             printed, complaint = self.process.communicate()
         code, self.process = self.process.returncode, None
-        words = last_words(complaint) if code else "; ".join(printed.splitlines())
+        words = message_in(complaint) if code else "; ".join(printed.splitlines())
         return code, words or f"exit code {code}"
 
     def decide(self, path: Path, code: int, words: str) -> None:
@@ -158,8 +158,8 @@ class Watch:
         self.times_away = 0
         if code == 0:
             reasons_of(path).unlink(missing_ok=True)
-            path.rename(free(self.folder / DONE / path.name))
-            log(f"{path.name}: {words}")
+            path.rename(free_path(self.folder / DONE / path.name))
+            log_line(f"{path.name}: {words}")
         else:
             self.count(path, code, words)
 
@@ -167,19 +167,21 @@ class Watch:
         self.times_away += 1
         pause = self.grown(self.times_away)
         self.away_until = time.monotonic() + pause
-        log(f"{path.name}: waits, all others too; again in {pause:g} s: {words}")
+        log_line(f"{path.name}: waits, all others too; again in {pause:g} s: {words}")
 
     def count(self, path: Path, code: int, words: str) -> None:
-        attempt = noted(path, words)
+        attempt = note_attempt(path, words)
         if code == TOO_MANY_REJECTS or attempt >= self.attempts:
-            target = free(self.folder / FAILED / path.name)
+            target = free_path(self.folder / FAILED / path.name)
             reasons_of(path).rename(target.with_name(f"{target.name}.reason.txt"))
             path.rename(target)
-            log(f"{path.name}: moved to {target}: {words}")
+            log_line(f"{path.name}: moved to {target}: {words}")
         else:
             pause = self.grown(attempt)
             self.wait(path, pause)
-            log(f"{path.name}: attempt {attempt} of {self.attempts}, again in {pause:g} s: {words}")
+            log_line(
+                f"{path.name}: attempt {attempt} of {self.attempts}, again in {pause:g} s: {words}"
+            )
 
     def wait(self, path: Path, pause: float) -> None:
         self.due[path] = time.monotonic() + pause
@@ -189,7 +191,7 @@ class Watch:
 
 
 @contextmanager
-def sole(folder: Path) -> Iterator[None]:
+def sole_watch(folder: Path) -> Iterator[None]:
     """No other watch has the folder meanwhile; the lock ends with its process."""
     if not folder.is_dir():
         raise Refused(f"there is no folder {folder} to watch: `mkdir -p {folder}`, then again")
@@ -203,7 +205,7 @@ def sole(folder: Path) -> Iterator[None]:
         yield
 
 
-def arrivals(folder: Path) -> Iterator[tuple[Path, State]]:
+def arrived_files(folder: Path) -> Iterator[tuple[Path, State]]:
     """The files to score; those that DVC carries are scored where they are pushed to."""
     for path in folder.iterdir():
         unfinished = path.name.startswith(".") or path.name.endswith(UNFINISHED)
@@ -221,13 +223,13 @@ def state_of(path: Path) -> State | None:
     return found.st_size, found.st_mtime_ns
 
 
-def noted(path: Path, words: str) -> int:
+def note_attempt(path: Path, words: str) -> int:
     """Which attempt at the file this was; another file of its name begins anew."""
     reasons = reasons_of(path)
     if reasons.exists() and path.stat().st_ctime_ns > reasons.stat().st_mtime_ns:
         reasons.unlink()
     with reasons.open("a", encoding="utf-8") as file:
-        file.write(f"{now()} {words}\n")
+        file.write(f"{timestamp()} {words}\n")
     return len(reasons.read_text(encoding="utf-8").splitlines())
 
 
@@ -235,13 +237,13 @@ def reasons_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.reason.txt")
 
 
-def free(path: Path) -> Path:
+def free_path(path: Path) -> Path:
     """The path, or one with a number before the suffix: an earlier file of the name is kept."""
     numbered = (path.with_stem(f"{path.stem}.{number}") for number in count(2))
     return path if not path.exists() else next(each for each in numbered if not each.exists())
 
 
-def last_words(said: str) -> str:
+def message_in(said: str) -> str:
     """The message that the door prints at the end, or else the last line; as one line."""
     lines = said.split("\n")
     last = max((n for n, line in enumerate(lines) if line.startswith("mlops: ")), default=None)
@@ -249,9 +251,9 @@ def last_words(said: str) -> str:
     return " ".join(" ".join(words).split())[:1000]
 
 
-def now() -> str:
+def timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def log(line: str) -> None:
-    print(now(), line, flush=True)
+def log_line(line: str) -> None:
+    print(timestamp(), line, flush=True)

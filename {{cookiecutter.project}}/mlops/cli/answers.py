@@ -25,7 +25,9 @@ def predict(
     """Answer for one row with the model that an environment deployed."""
     from mlops.release.follow import deployment
 
-    with deployment.of(Git.here(), environment, say=printing.complain) as deployed:
+    with deployment.open_deployment(
+        Git.of_current_directory(), environment, say=printing.complain
+    ) as deployed:
         asked = [] if row is None else [row]
         code = deployed.run("mlops.service.ask", str(deployed.folder), *asked)
     sys.exit(code)
@@ -46,7 +48,9 @@ def image(
     """Build the container image of the service, from a release and never from the working tree."""
     from mlops.release.follow import image
 
-    built = image.build(Git.here(), chosen_revision(environment, version), printing.complain, tag)
+    built = image.build_image(
+        Git.of_current_directory(), chosen_revision(environment, version), printing.complain, tag
+    )
     printing.say(f"{built.name}: {built.megabytes:.0f} MB, made by {built.engine}")
 
 
@@ -74,6 +78,6 @@ def serve(
 
     revision = chosen_revision(environment, version)
     if not version:
-        environments.known(revision)
+        environments.known_environment(revision)
     follow = None if version else every
-    supervisor.serve(Git.here(), revision, host=host, port=port, follow=follow)
+    supervisor.serve(Git.of_current_directory(), revision, host=host, port=port, follow=follow)

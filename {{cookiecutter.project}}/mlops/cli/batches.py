@@ -49,11 +49,11 @@ def score(
     """Score files of rows into a database, once, with the model that an environment has now."""
     from mlops.tables import urls
 
-    urls.parse(to)
+    urls.parse_url(to)
     order = {
         "inputs": inputs,
         "to": to,
-        "rejects": os.path.relpath(Git.here().root / "rejects"),
+        "rejects": os.path.relpath(Git.of_current_directory().root / "rejects"),
         "max_rejects": max_rejects,
         "key": key,
         "force": force,
@@ -89,8 +89,8 @@ def watch(
     from mlops.release import child_environment
     from mlops.tables import urls
 
-    urls.parse(to)
-    score = ["score", "--to", to, "--environment", environments.known(environment)]
+    urls.parse_url(to)
+    score = ["score", "--to", to, "--environment", environments.known_environment(environment)]
     score += ["--max-rejects", max_rejects, *(["--key", key] if key else []), "--"]
     command = [sys.executable, "-m", "mlops.cli", *score]
     variables = child_environment.for_python(Path(__file__).parents[2])
@@ -150,7 +150,9 @@ def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
     """Runs a module of mlops/batch, as it was deployed, and ends as it does."""
     from mlops.release.follow import deployment
 
-    with deployment.of(Git.here(), revision, room="batch", say=printing.complain) as deployed:
+    with deployment.open_deployment(
+        Git.of_current_directory(), revision, room="batch", say=printing.complain
+    ) as deployed:
         # Code of an older release knows fewer keys, and refuses those that it does not know.
         given = {
             name: value for name, value in order.items() if not (value is None or value is False)

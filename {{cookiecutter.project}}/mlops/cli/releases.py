@@ -55,7 +55,7 @@ def promote(
     from mlops.release.promote import promotion
 
     record = promotion.promote(
-        Git.here(),
+        Git.of_current_directory(),
         environment,
         printing.say,
         accepted=accept_incomparable,
@@ -64,7 +64,7 @@ def promote(
         as_proposal=propose,
     )
     if record is None:
-        printing.say(promotion.why_nothing(Git.here(), environment))
+        printing.say(promotion.why_nothing(Git.of_current_directory(), environment))
         return
     show_gates(record)
     if propose:
@@ -107,7 +107,11 @@ def rollback(
     """
     from mlops.release.promote import rollback
 
-    printing.say(rollback.roll_back(Git.here(), environment, to, printing.say, reason=reason).title)
+    printing.say(
+        rollback.roll_back(
+            Git.of_current_directory(), environment, to, printing.say, reason=reason
+        ).title
+    )
 
 
 @commands.command()
@@ -115,7 +119,7 @@ def status() -> None:
     """Show what each environment holds, and what serves it on this machine."""
     from mlops.release.look import status
 
-    found = status.of_every_environment(Git.here())
+    found = status.all_statuses(Git.of_current_directory())
     rows = [
         (
             each.environment,
@@ -156,17 +160,17 @@ def tracker(
     """Show every model there was: what made it, how good it is, where it runs."""
     from mlops.release.look import tracker, tracker_page
 
-    drawn = tracker.rows(Git.here())
+    drawn = tracker.model_rows(Git.of_current_directory())
     for condition in [*([f"dataset={dataset}"] if dataset else []), *(where or [])]:
-        drawn = tracker.where(drawn, condition)
-    rows = tracker.ordered(drawn, sort) if sort else drawn
+        drawn = tracker.rows_where(drawn, condition)
+    rows = tracker.sorted_rows(drawn, sort) if sort else drawn
     columns = tracker.headings(sort)
     if html:
-        tracker_page.write(html, rows, columns, drawn)
+        tracker_page.write_tracker_page(html, rows, columns, drawn)
         printing.say(f"wrote {html}")
         return
     if form == "table":
-        printing.say(printing.table([*columns.values()], tracker.cells(rows, columns)))
+        printing.say(printing.table([*columns.values()], tracker.shown_cells(rows, columns)))
         return
     formats = {
         "markdown": lambda: tracker.as_markdown(rows, columns),
@@ -181,7 +185,7 @@ def compare(old: Revision, new: Revision) -> None:
     """Say what differs between two versions, environments or commits."""
     from mlops.release.look import comparison
 
-    for section in comparison.compare(Git.here(), old, new):
+    for section in comparison.compare_states(Git.of_current_directory(), old, new):
         printing.say(section.title)
         for line in section.lines:
             printing.say(f"  {line}")
@@ -194,5 +198,5 @@ def show(
     """Show a version's card, with the commands that get its model and data."""
     from mlops.release.look import card
 
-    for line in card.card(Git.here(), version):
+    for line in card.card_lines(Git.of_current_directory(), version):
         printing.say(line)

@@ -21,7 +21,7 @@ def repro(
     """Run what is not up to date, from a dvc.lock that tells the truth."""
     from mlops.release.data import repro
 
-    repro.repro(Git.here().root, stages or [], force=force)
+    repro.run_repro(Git.of_current_directory().root, stages or [], force=force)
 
 
 @commands.command()
@@ -41,11 +41,11 @@ def check(
     """
     from mlops.release.prove import check, hook
 
-    git = Git.here()
+    git = Git.of_current_directory()
     if install_hook:
-        printing.say(f"wrote {hook.install(git)}; `git push --no-verify` goes past it")
+        printing.say(f"wrote {hook.install_hook(git)}; `git push --no-verify` goes past it")
         return
-    printing.say(check.check(git.root, branch))
+    printing.say(check.check_tree(git.root, branch))
 
 
 @commands.command()
@@ -57,7 +57,7 @@ def reproduce(
     """Run VERSION again from nothing, with its own libraries, and compare every file."""
     from mlops.release.prove import reproduction
 
-    found = reproduction.reproduce(Git.here(), version, printing.say)
+    found = reproduction.reproduce_commit(Git.of_current_directory(), version, printing.say)
     rows = [
         (
             file.path,
@@ -84,4 +84,9 @@ def clean(
     """Delete data that no branch, tag, experiment or working tree names, and leftovers."""
     from mlops.release.prove import clean
 
-    clean.clean(Git.here(), printing.say, lambda: yes or typer.confirm("Delete them?"), cloud=cloud)
+    clean.clean_project(
+        Git.of_current_directory(),
+        printing.say,
+        lambda: yes or typer.confirm("Delete them?"),
+        cloud=cloud,
+    )

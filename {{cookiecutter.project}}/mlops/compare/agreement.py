@@ -1,6 +1,6 @@
 """Whether two models answer the same for the same rows.
 
-`python -m mlops.compare.agreement SCORES SCORES` reads what mlops.compare.rescore
+`python -m mlops.compare.agreement SCORES SCORES` reads what mlops.compare.answer_rows
 wrote for each and prints JSON:
 how many rows there are, how many were called another class, the largest difference of a probability.
 It refuses models whose positive classes differ, and answers that are NaN.
@@ -40,4 +40,4 @@ def read(file: str) -> dict[str, NDArray[Any]]:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.report_errors(main)

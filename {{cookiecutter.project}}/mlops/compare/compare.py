@@ -1,6 +1,6 @@
 """The champion and its challenger on the same test rows.
 
-`python -m mlops.compare.compare SCORES` reads what mlops.compare.rescore wrote for the champion, predicts
+`python -m mlops.compare.compare SCORES` reads what mlops.compare.answer_rows wrote for the champion, predicts
 with deploy/, and prints JSON: for each metric that the environment's `gate.max_drop` bounds, both values
 and the challenger's advantage with its 95 % interval, and whether all drops are small enough.
 It refuses a champion whose positive class is another one, and metrics with fewer than two rows.
@@ -41,7 +41,7 @@ def main() -> None:
             f"the champion's positive class is {positive!r}, and the candidate's is "
             f"{predictor.schema.positive!r}"
         )
-    test = splits.read("test", predictor.schema)
+    test = splits.read_split("test", predictor.schema)
     predictions = predictor.predict(test.columns)
     called = (predictions.labels == predictor.schema.positive).astype(np.int8)
     before = losses(test.target, champion["called"], champion["probability"])
@@ -108,4 +108,4 @@ def rounded(value: float) -> float:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.report_errors(main)

@@ -17,7 +17,7 @@ from mlops import errors
 from mlops.prepare import raw
 from mlops.tables import splits
 
-TABLES = (raw.RAW, *map(splits.file, splits.NAMES))
+TABLES = (raw.RAW, *map(splits.split_file, splits.NAMES))
 
 
 def main() -> None:
@@ -52,4 +52,4 @@ def counted(table: pd.DataFrame) -> Counter[int]:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.report_errors(main)

@@ -16,7 +16,15 @@ from msgspec import Meta
 from msgspec.structs import astuple
 
 from mlops.contract.errors import InputError, MalformedBody, TooManyRows
-from mlops.contract.faults import MOST_FAULTS, Fault, Kind, expected, printable, said, sentence
+from mlops.contract.faults import (
+    MOST_FAULTS,
+    Fault,
+    Kind,
+    expected_words,
+    faults_sentence,
+    printable_text,
+    shown_value,
+)
 from mlops.predict.cells import LARGEST, is_missing, text_of
 from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
@@ -58,7 +66,7 @@ class Contract:
             "range": policy.out_of_range,
             "extra": policy.extra_column,
         }
-        self._row = seen_row([*self._columns.values()])
+        self._row = seen_row_type([*self._columns.values()])
         self._decoder = msgspec.json.Decoder(self._row | list[self._row])  # type: ignore[name-defined]
 
     def decode(self, body: bytes, most_rows: int) -> Decoded:
@@ -88,7 +96,7 @@ class Contract:
         return [self._fault(row, name, kind) for name, kind in self._faults(row)]
 
     def _judged_body(self, body: bytes, most_rows: int) -> Decoded:
-        content = parsed(body)
+        content = parse_body(body)
         rows = content if isinstance(content, list) else [content]
         refuse_number(rows, most_rows)
         refuse_no_objects(rows)
@@ -109,7 +117,7 @@ class Contract:
         ]
         more = len(faults) - len(first)
         if first and first[0].severity == "error":
-            raise InputError(sentence(first, more, single), first, more)
+            raise InputError(faults_sentence(first, more, single), first, more)
         whole = [seen or self._values(row) for seen, row in zip(values, rows, strict=True)]
         return Decoded(whole, first, single, more)
 
@@ -147,7 +155,7 @@ class Contract:
             return "finite"
         if column.type == "integer" and value % 1:
             return "type"
-        low, high = bounds(column)
+        low, high = column_bounds(column)
         return None if low <= value <= high else "range"
 
     def _kind_of_text(self, column: Column, value: object) -> Kind | None:
@@ -162,20 +170,22 @@ class Contract:
 
     def _fault(self, row: Mapping[str, Any], name: str, kind: Kind, number: int = 0) -> Fault:
         wanted = (
-            expected(self._columns[name], kind) if kind != "extra" else "no column of this name"
+            expected_words(self._columns[name], kind)
+            if kind != "extra"
+            else "no column of this name"
         )
-        came = said(row[name]) if kind != "missing" else "nothing"
-        return Fault(printable(name), kind, wanted, came, self._severity[kind], number)
+        came = shown_value(row[name]) if kind != "missing" else "nothing"
+        return Fault(printable_text(name), kind, wanted, came, self._severity[kind], number)
 
 
-def seen_row(columns: Sequence[Column]) -> Any:
+def seen_row_type(columns: Sequence[Column]) -> Any:
     """The type of a row that training could have shown. There is no such type for a column whose
     name msgspec refuses; then it is one that no row has, and every row is looked at by itself."""
     fields = {f"c{position}": column for position, column in enumerate(columns)}
     try:
         return msgspec.defstruct(
             "Row",
-            [(field, seen(column)) for field, column in fields.items()],
+            [(field, seen_type(column)) for field, column in fields.items()],
             rename={field: column.name for field, column in fields.items()},
             forbid_unknown_fields=True,
         )
@@ -183,23 +193,23 @@ def seen_row(columns: Sequence[Column]) -> Any:
         return msgspec.defstruct("NoRow", [("never", Annotated[int, Meta(ge=1, le=0)])])
 
 
-def seen(column: Column) -> Any:
+def seen_type(column: Column) -> Any:
     """The type of a value that training saw in a column."""
     if column.type == "category":
         values: Any = Literal[column.categories]
     else:
         kind = int if column.type == "integer" else float
-        low, high = bounds(column)
+        low, high = column_bounds(column)
         values = Annotated[kind, Meta(ge=low, le=high)]
     return values | None if column.missing else values
 
 
-def bounds(column: Column) -> tuple[float, float]:
+def column_bounds(column: Column) -> tuple[float, float]:
     low = -LARGEST if column.minimum is None else column.minimum
     return low, LARGEST if column.maximum is None else column.maximum
 
 
-def parsed(body: bytes) -> Any:
+def parse_body(body: bytes) -> Any:
     try:
         return json.loads(body.decode(), object_pairs_hook=each_once)
     except RecursionError:
@@ -216,7 +226,9 @@ def each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise MalformedBody(f"{said(twice)} stands twice in one object: send each field once")
+        raise MalformedBody(
+            f"{shown_value(twice)} stands twice in one object: send each field once"
+        )
     return found
 
 
@@ -234,7 +246,7 @@ def refuse_no_objects(rows: Sequence[object]) -> None:
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InputError(
-                f"row {number} should be an object with a value for each column, not {said(row)}"
+                f"row {number} should be an object with a value for each column, not {shown_value(row)}"
             )
 
 

@@ -30,17 +30,17 @@ class Fault(Struct, frozen=True):
         return f"{self.column}: expected {self.expected}, got {self.came}"
 
 
-def sentence(faults: Sequence[Fault], more: int, single: bool) -> str:
+def faults_sentence(faults: Sequence[Fault], more: int, single: bool) -> str:
     said = [f"{fault}" if single else f"row {fault.row}: {fault}" for fault in faults]
     return "; ".join([*said, f"and {more:,} more"] if more else said)
 
 
-def expected(column: Column, kind: Kind) -> str:
+def expected_words(column: Column, kind: Kind) -> str:
     match kind:
         case "missing_value":
             return "a value, as always in training"
         case "category":
-            return f"{listed(column.categories)}, as in training"
+            return f"{listed_categories(column.categories)}, as in training"
         case "range":
             return f"{column.minimum} to {column.maximum}, as in training"
         case "finite":
@@ -49,24 +49,24 @@ def expected(column: Column, kind: Kind) -> str:
             return WORDS[column.type] + " or null" * column.missing
 
 
-def listed(categories: Sequence[str]) -> str:
-    first = ", ".join(map(said, categories[:MOST_CATEGORIES]))
+def listed_categories(categories: Sequence[str]) -> str:
+    first = ", ".join(map(shown_value, categories[:MOST_CATEGORIES]))
     more = len(categories) - MOST_CATEGORIES
     return f"one of {first}" + (f" or {more} more" if more > 0 else "")
 
 
-def said(value: object) -> str:
+def shown_value(value: object) -> str:
     """A value in few words: as JSON, cut."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     if isinstance(value, str):
         value = value[:MOST_CHARACTERS]
     try:
-        return printable(json.dumps(value, ensure_ascii=False, default=str))
+        return printable_text(json.dumps(value, ensure_ascii=False, default=str))
     except ValueError:
         return "a number of thousands of digits"
 
 
-def printable(text: str) -> str:
+def printable_text(text: str) -> str:
     cut = text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
     return cut.encode(errors="backslashreplace").decode()

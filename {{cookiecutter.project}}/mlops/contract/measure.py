@@ -19,7 +19,7 @@ ATTEMPTS = 50
 PROJECT = Path(__file__).parents[2]
 
 
-def measured(bundle: Path) -> dict[str, float]:
+def measure_in_process(bundle: Path) -> dict[str, float]:
     """Measured in a process of its own, whose memory holds nothing else."""
     command = [sys.executable, "-m", "mlops.contract.measure", str(bundle.resolve())]
     # PYTHONPATH alone says where the code is, whatever the caller's variables say.
@@ -33,29 +33,31 @@ def measured(bundle: Path) -> dict[str, float]:
     return cost
 
 
-def measure(bundle: Path) -> dict[str, float]:
+def measure_here(bundle: Path) -> dict[str, float]:
     """Milliseconds for one row, the median of ATTEMPTS; megabytes of the bundle's files; megabytes of
     memory that this process has had resident at most, once it has answered."""
     predictor = Predictor(bundle)
     row = Contract(predictor.schema).columns([predictor.schema.example()])
     return {
-        "milliseconds": round(median(seconds(predictor, row) for _ in range(ATTEMPTS)) * 1000, 3),
-        "megabytes": megabytes(bundle),
-        "memory_megabytes": round(memory() / 1e6, 1),
+        "milliseconds": round(
+            median(seconds_to_predict(predictor, row) for _ in range(ATTEMPTS)) * 1000, 3
+        ),
+        "megabytes": bundle_megabytes(bundle),
+        "memory_megabytes": round(peak_memory() / 1e6, 1),
     }
 
 
-def seconds(predictor: Predictor, row: Columns) -> float:
+def seconds_to_predict(predictor: Predictor, row: Columns) -> float:
     start = time.perf_counter()
     predictor.predict(row)
     return time.perf_counter() - start
 
 
-def megabytes(bundle: Path) -> float:
+def bundle_megabytes(bundle: Path) -> float:
     return round(sum(file.stat().st_size for file in bundle.iterdir()) / 1e6, 3)
 
 
-def memory() -> int:
+def peak_memory() -> int:
     """Bytes. Linux's getrusage would count the memory of the parent, from before this program was
     loaded; elsewhere there is nothing better."""
     status = Path("/proc/self/status")
@@ -66,4 +68,4 @@ def memory() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(Path(sys.argv[1]))))
+    print(json.dumps(measure_here(Path(sys.argv[1]))))

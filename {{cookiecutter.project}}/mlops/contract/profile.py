@@ -49,9 +49,9 @@ class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=Tr
     rows: tuple[int, ...] = ()
 
     def count(self, values: NDArray[Any]) -> Counts:
-        return self.spread(Counter(values.tolist()))
+        return self.count_values(Counter(values.tolist()))
 
-    def spread(self, found: Counter[str]) -> Counts:
+    def count_values(self, found: Counter[str]) -> Counts:
         """Of rows that are counted by their value."""
         rows = [*(found[category] for category in self.categories), found[""]]
         return np.array([*rows[:-1], found.total() - sum(rows), rows[-1]], np.int64)
@@ -68,13 +68,13 @@ class Reference(Struct, frozen=True, forbid_unknown_fields=True):
     probability: tuple[int, ...]
 
 
-def of(training: Columns, test: Predictions, schema: Schema) -> Reference:
-    columns = {column.name: filled(column, training[column.name]) for column in schema.columns}
+def reference_of(training: Columns, test: Predictions, schema: Schema) -> Reference:
+    columns = {column.name: filled_bins(column, training[column.name]) for column in schema.columns}
     tenths = count_probabilities(test.probabilities[:, 1])
     return Reference(columns, tuple(tenths.tolist()))
 
 
-def filled(column: Column, values: NDArray[Any]) -> NumberBins | CategoryBins:
+def filled_bins(column: Column, values: NDArray[Any]) -> NumberBins | CategoryBins:
     bins = CategoryBins(column.categories) if column.type == "category" else deciles(values)
     return msgspec.structs.replace(bins, rows=tuple(bins.count(values).tolist()))
 
@@ -91,7 +91,7 @@ def count_probabilities(positive: NDArray[np.float32]) -> Counts:
     return np.bincount(tenths, minlength=BINS)
 
 
-def read(bundle: Path) -> Reference:
+def read_reference(bundle: Path) -> Reference:
     path = bundle / REFERENCE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Reference)
@@ -103,6 +103,6 @@ def read(bundle: Path) -> Reference:
         ) from None
 
 
-def write(reference: Reference, bundle: Path) -> None:
+def write_reference(reference: Reference, bundle: Path) -> None:
     text = msgspec.json.format(msgspec.json.encode(reference), indent=1)
     (bundle / REFERENCE).write_bytes(text + b"\n")

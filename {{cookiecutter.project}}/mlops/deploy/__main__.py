@@ -10,4 +10,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("deploy", main)
+    stage.run_stage("deploy", main)

@@ -13,7 +13,7 @@ from pathlib import Path
 from mlops import params, provenance
 from mlops.contract import profile
 from mlops.contract.contract import Contract
-from mlops.contract.measure import measured, megabytes
+from mlops.contract.measure import bundle_megabytes, measure_in_process
 from mlops.contract.profile import REFERENCE
 from mlops.errors import SmokeTestFailed
 from mlops.params import DeploySettings
@@ -37,14 +37,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=".", prefix=".deploy-") as folder:
         bundle = Path(folder, BUNDLE)
         copy_model(bundle)
-        predictor = answering(bundle)
-        write_reference(bundle, predictor)
+        predictor = answering_predictor(bundle)
+        add_reference(bundle, predictor)
         write_manifest(bundle)
         refuse_costly(bundle, settings)
         refuse_other_than_evaluated(predictor)
         shutil.rmtree(BUNDLE, ignore_errors=True)
         bundle.rename(BUNDLE)
-    print(f"deploy: {BUNDLE}/ answers; {megabytes(BUNDLE)} MB")
+    print(f"deploy: {BUNDLE}/ answers; {bundle_megabytes(BUNDLE)} MB")
 
 
 def copy_model(bundle: Path) -> None:
@@ -53,7 +53,7 @@ def copy_model(bundle: Path) -> None:
         shutil.copy(MODELS / name, bundle / name)
 
 
-def answering(bundle: Path) -> Predictor:
+def answering_predictor(bundle: Path) -> Predictor:
     try:
         predictor = Predictor(bundle)
         predictor.predict(Contract(predictor.schema).columns([predictor.schema.example()]))
@@ -62,16 +62,22 @@ def answering(bundle: Path) -> Predictor:
     return predictor
 
 
-def write_reference(bundle: Path, predictor: Predictor) -> None:
-    training, test = (splits.read(name, predictor.schema).columns for name in ("train", "test"))
-    profile.write(profile.of(training, predictor.predict(test), predictor.schema), bundle)
+def add_reference(bundle: Path, predictor: Predictor) -> None:
+    training, test = (
+        splits.read_split(name, predictor.schema).columns for name in ("train", "test")
+    )
+    profile.write_reference(
+        profile.reference_of(training, predictor.predict(test), predictor.schema), bundle
+    )
 
 
 def write_manifest(bundle: Path) -> None:
     manifest = {
-        "files": {name: provenance.md5(bundle / name) for name in (MODEL, SCHEMA, REFERENCE)},
-        "prepare": provenance.read(splits.PROVENANCE),
-        "train": provenance.read(MODELS / "provenance.json"),
+        "files": {
+            name: provenance.md5_of_file(bundle / name) for name in (MODEL, SCHEMA, REFERENCE)
+        },
+        "prepare": provenance.read_provenance(splits.PROVENANCE),
+        "train": provenance.read_provenance(MODELS / "provenance.json"),
         "deploy": {"made_from": what_made_the_bundle()},
     }
     (bundle / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
@@ -84,7 +90,7 @@ def what_made_the_bundle() -> dict[str, str]:
 
 
 def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
-    allowed, cost = settings.model_dump(), measured(bundle)
+    allowed, cost = settings.model_dump(), measure_in_process(bundle)
     for name, words in COSTS.items():
         bound = f"max_{name}"
         if cost[name] > allowed[bound]:
@@ -95,7 +101,7 @@ def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
 
 
 def refuse_other_than_evaluated(predictor: Predictor) -> None:
-    test = splits.read("test", predictor.schema)
+    test = splits.read_split("test", predictor.schema)
     labels = predictor.predict(test.columns).labels
     accuracy = float(((labels == predictor.schema.positive) == test.target).mean())
     evaluated = json.loads(METRICS.read_text())["test"]["accuracy"]

@@ -14,9 +14,9 @@ from mlops import environments
 from mlops.errors import MlopsError, Refused
 
 
-def check(root: Path, branch: str | None = None) -> None:
+def check_branch_name(root: Path, branch: str | None = None) -> None:
     """`branch` is what the working tree shall be; by default what is checked out."""
-    named, branch = environments.of(root), branch or checked_out(root)
+    named, branch = environments.environment_of(root), branch or checked_out_branch(root)
     if branch in environments.CHAIN and branch != named:
         raise Refused(
             f"branch.yaml says {named}, but this is the branch {branch}; a merge from "
@@ -25,7 +25,7 @@ def check(root: Path, branch: str | None = None) -> None:
         )
 
 
-def checked_out(root: Path) -> str | None:
+def checked_out_branch(root: Path) -> str | None:
     """The branch; None on a detached HEAD, and outside of any repository."""
     command = ["git", "symbolic-ref", "--quiet", "--short", "HEAD"]
     # A hook of another repository may have started the stage: Git's variables would lead there.
@@ -41,7 +41,7 @@ def checked_out(root: Path) -> str | None:
 
 def main() -> int:
     try:
-        check(Path.cwd())
+        check_branch_name(Path.cwd())
     except MlopsError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -29,7 +29,9 @@ PLOTS = REPORTS / "plots"
 def main() -> None:
     options = params.load().params.evaluate
     predictor = Predictor(MODELS)
-    validation, test = (splits.read(name, predictor.schema) for name in ("validation", "test"))
+    validation, test = (
+        splits.read_split(name, predictor.schema) for name in ("validation", "test")
+    )
     predictions = predictor.predict(test.columns)
     metrics = {
         "validation": metrics_of(predictor, validation, predictor.predict(validation.columns)),
@@ -39,7 +41,7 @@ def main() -> None:
     report = json.dumps(metrics, indent=1, allow_nan=False)
     (REPORTS / "metrics.json").write_text(report + "\n")
     rows = subgroups(predictor, test, predictions, options.subgroups)
-    plots.write(REPORTS / "subgroups.csv", ["group", "rows", *METRICS], rows)
+    plots.write_plots(REPORTS / "subgroups.csv", ["group", "rows", *METRICS], rows)
     draw(predictor, test, predictions, options.importance_rows)
     print(f"evaluate: accuracy {metrics['test']['accuracy']} on {len(test):,} test rows")
 

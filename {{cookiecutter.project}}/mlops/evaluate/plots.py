@@ -14,7 +14,7 @@ POINTS = 200
 BINS = 10
 
 
-def write(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_plots(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -24,25 +24,29 @@ def write(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> N
 
 def roc(file: Path, target: NDArray[Any], probability: NDArray[Any]) -> None:
     false_positive, true_positive, _ = roc_curve(target, probability)
-    write(file, ["false_positive_rate", "true_positive_rate"], curve(false_positive, true_positive))
+    write_plots(
+        file, ["false_positive_rate", "true_positive_rate"], curve(false_positive, true_positive)
+    )
 
 
 def precision_recall(file: Path, target: NDArray[Any], probability: NDArray[Any]) -> None:
     precision, recall, _ = precision_recall_curve(target, probability)
-    write(file, ["recall", "precision"], curve(recall, precision))
+    write_plots(file, ["recall", "precision"], curve(recall, precision))
 
 
 def calibration(file: Path, target: NDArray[Any], probability: NDArray[Any]) -> None:
     observed, predicted = calibration_curve(target, probability, n_bins=BINS)
-    write(file, ["predicted", "observed"], curve(predicted, observed))
+    write_plots(file, ["predicted", "observed"], curve(predicted, observed))
 
 
 def confusion(file: Path, actual: NDArray[Any], predicted: NDArray[Any]) -> None:
-    write(file, ["actual", "predicted"], zip(actual, predicted, strict=True))
+    write_plots(file, ["actual", "predicted"], zip(actual, predicted, strict=True))
 
 
 def importance(file: Path, drops: Iterable[tuple[str, float]]) -> None:
-    write(file, ["column", "drop_in_roc_auc"], ((name, f"{drop:.5f}") for name, drop in drops))
+    write_plots(
+        file, ["column", "drop_in_roc_auc"], ((name, f"{drop:.5f}") for name, drop in drops)
+    )
 
 
 def curve(x: NDArray[Any], y: NDArray[Any]) -> Iterable[Sequence[str]]:

@@ -10,4 +10,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("gate", main)
+    stage.run_stage("gate", main)

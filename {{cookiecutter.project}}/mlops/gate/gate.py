@@ -41,7 +41,7 @@ def judge(value: float | None, bound: Bound) -> dict[str, Any]:
 
 def refuse(results: Mapping[str, Mapping[str, Any]], settings: GateSettings) -> None:
     failures = "; ".join(
-        f"{metric} {found(result['value'])} and must be {required(settings.bounds[metric])}"
+        f"{metric} {found_words(result['value'])} and must be {required_words(settings.bounds[metric])}"
         for metric, result in results.items()
         if not result["passed"]
     )
@@ -51,10 +51,10 @@ def refuse(results: Mapping[str, Mapping[str, Any]], settings: GateSettings) -> 
     print(f"gate: {message}", file=sys.stderr)
 
 
-def found(value: float | None) -> str:
+def found_words(value: float | None) -> str:
     return "has no value for these test rows" if value is None else f"is {value}"
 
 
-def required(bound: Bound) -> str:
+def required_words(bound: Bound) -> str:
     limits = [("at least", bound.min), ("at most", bound.max)]
     return " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)

@@ -31,11 +31,11 @@ def matrix_columns(schema: Schema) -> dict[str, list[str]]:
     }
 
 
-def matrices(columns: Columns, schema: Schema) -> Matrices:
-    return arranged(columns, matrix_columns(schema))
+def matrices_of(columns: Columns, schema: Schema) -> Matrices:
+    return arrange_matrices(columns, matrix_columns(schema))
 
 
-def arranged(columns: Columns, matrix_columns: Mapping[str, Sequence[str]]) -> Matrices:
+def arrange_matrices(columns: Columns, matrix_columns: Mapping[str, Sequence[str]]) -> Matrices:
     table = {**columns, **derive(columns)}
     return {
         matrix: side_by_side([table[name] for name in names], TYPES[matrix])

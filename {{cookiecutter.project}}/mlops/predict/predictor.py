@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mlops.predict import schema
 from mlops.predict.derived import DERIVED
 from mlops.predict.errors import BundleError
-from mlops.predict.inputs import Columns, arranged, matrix_columns
+from mlops.predict.inputs import Columns, arrange_matrices, matrix_columns
 from mlops.predict.schema import Schema
 
 MODEL = "model.onnx"
@@ -37,39 +37,39 @@ class Predictor:
     """Answers with the model in `bundle`, a directory that holds model.onnx and schema.json."""
 
     def __init__(self, bundle: Path) -> None:
-        self.schema = schema.read(bundle / SCHEMA)
+        self.schema = schema.read_schema(bundle / SCHEMA)
         refuse_other_features(self.schema, bundle)
-        self._session = load(bundle / MODEL)
+        self._session = load_model(bundle / MODEL)
         refuse_other_inputs(self._session, self.schema, bundle)
         self._matrix_columns = matrix_columns(self.schema)
 
     def predict(self, columns: Columns) -> Predictions:
-        return self.predict_matrices(arranged(columns, self._matrix_columns))
+        return self.predict_matrices(arrange_matrices(columns, self._matrix_columns))
 
     def predict_matrices(self, inputs: dict[str, NDArray[Any]]) -> Predictions:
         (probabilities,) = self._session.run(["probabilities"], inputs)
         # The trees of a forest add up in 32 bits, to 1.0000001 at times.
         probabilities = probabilities.clip(0, 1)
-        return Predictions(labels(self.schema, probabilities), probabilities)
+        return Predictions(likeliest_labels(self.schema, probabilities), probabilities)
 
 
-def labels(schema: Schema, probabilities: NDArray[Any]) -> NDArray[Any]:
+def likeliest_labels(schema: Schema, probabilities: NDArray[Any]) -> NDArray[Any]:
     """The likelier class of each row, the first one at a tie."""
     classes: NDArray[Any] = np.asarray(schema.classes, object)
     likeliest: NDArray[Any] = classes[probabilities.round(DECIMALS).argmax(axis=1)]
     return likeliest
 
 
-def session(model: bytes) -> Any:
+def model_session(model: bytes) -> Any:
     """One thread each: more would change the last bits, and a service scales by processes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def load(file: Path) -> Any:
+def load_model(file: Path) -> Any:
     try:
-        return session(file.read_bytes())
+        return model_session(file.read_bytes())
     except FileNotFoundError:
         raise BundleError(f"{file} is missing: run `mlops repro`, or `dvc pull`") from None
     except Exception as error:  # onnxruntime raises bare classes of its own, one per failure

@@ -42,7 +42,7 @@ class Model(Release, frozen=True):
     refused: dict[str, Any] | None = None
 
 
-def read(folder: Path) -> Release:
+def read_release(folder: Path) -> Release:
     path = folder / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Release)
@@ -54,16 +54,16 @@ def read(folder: Path) -> Release:
         raise BundleError(f"{path} is no release ({error}): start with `mlops serve`") from None
 
 
-def model(release: Release, folder: Path) -> Model:
+def model_facts(release: Release, folder: Path) -> Model:
     path = folder / REFUSED
     refused = msgspec.json.decode(path.read_bytes()) if path.exists() else None
     return Model(**msgspec.structs.asdict(release), refused=refused)
 
 
-def verify(release: Release, bundle: Path) -> None:
+def verify_bundle(release: Release, bundle: Path) -> None:
     """Raises BundleError unless the bundle is, byte for byte, what was released."""
     found = {
-        file.relative_to(bundle).as_posix(): md5(file)
+        file.relative_to(bundle).as_posix(): md5_of_file(file)
         for file in bundle.rglob("*")
         if file.is_file()
     }
@@ -83,6 +83,6 @@ def verify(release: Release, bundle: Path) -> None:
         )
 
 
-def md5(file: Path) -> str:
+def md5_of_file(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -59,7 +59,7 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {column.name: column.example for column in self.columns}
 
 
-def read(path: Path) -> Schema:
+def read_schema(path: Path) -> Schema:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Schema)
     except FileNotFoundError:
@@ -70,5 +70,5 @@ def read(path: Path) -> Schema:
         ) from None
 
 
-def write(schema: Schema, path: Path) -> None:
+def write_schema(schema: Schema, path: Path) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(schema), indent=1) + b"\n")

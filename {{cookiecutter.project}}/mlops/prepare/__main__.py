@@ -10,4 +10,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("prepare", main)
+    stage.run_stage("prepare", main)

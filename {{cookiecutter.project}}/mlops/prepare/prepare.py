@@ -24,7 +24,7 @@ def main() -> None:
     settings = params.load()
     options = settings.params.prepare
     fraction = settings.environment.data.fraction
-    table = raw.read(options)
+    table = raw.read_raw_table(options)
     seen = slice_of(table, options, fraction)
     names = split_names(seen, options)
     parts = {name: seen[names == name] for name in splits.NAMES}
@@ -34,10 +34,10 @@ def main() -> None:
     input_schema = schema_of(parts["train"], found, options)
     splits.PREPARED.mkdir(parents=True, exist_ok=True)
     for name, rows in parts.items():
-        splits.write(name, split_of(rows, input_schema), input_schema)
-    schema.write(input_schema, splits.SCHEMA)
+        splits.write_split(name, split_of(rows, input_schema), input_schema)
+    schema.write_schema(input_schema, splits.SCHEMA)
     made_with = {"prepare": options, "data": settings.environment.data}
-    provenance.write(splits.PROVENANCE, "prepare", made_with)
+    provenance.write_provenance(splits.PROVENANCE, "prepare", made_with)
     sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in parts.items())
     print(f"prepare: {len(seen):,} of {len(table):,} rows: {sizes}")
 

@@ -17,7 +17,7 @@ RAW = Path("data/raw")
 SHOWN = 5
 
 
-def read(params: PrepareParams, folder: Path = RAW) -> pd.DataFrame:
+def read_raw_table(params: PrepareParams, folder: Path = RAW) -> pd.DataFrame:
     """All rows, in order of file name: numbers as float64 with NaN, text with "" for missing.
 
     Raises DataError that names file, column and lines.
@@ -25,18 +25,18 @@ def read(params: PrepareParams, folder: Path = RAW) -> pd.DataFrame:
     files = sorted(folder.glob("*.csv"))
     if not files:
         raise DataError(f"{folder} holds no CSV file: put your table there, or run `dvc pull`")
-    tables = [read_file(file, params) for file in files]
+    tables = [read_raw_file(file, params) for file in files]
     return pd.concat(tables, ignore_index=True)
 
 
-def read_file(file: Path, params: PrepareParams) -> pd.DataFrame:
-    text = cells(file, params)
+def read_raw_file(file: Path, params: PrepareParams) -> pd.DataFrame:
+    text = read_declared_cells(file, params)
     text = text.mask(text.isin(["", *params.missing]))
-    if found := list(faults(text, params)):
+    if found := list(raw_faults(text, params)):
         raise misfit(file, found)
     columns = params.columns
     return text.assign(
-        **{name: numbers(text[name]) for name in (*columns.integer, *columns.number)},
+        **{name: number_column(text[name]) for name in (*columns.integer, *columns.number)},
         **{
             name: text[name].fillna("").astype(object)
             for name in (*columns.category, params.target)
@@ -44,7 +44,7 @@ def read_file(file: Path, params: PrepareParams) -> pd.DataFrame:
     )
 
 
-def cells(file: Path, params: PrepareParams) -> pd.DataFrame:
+def read_declared_cells(file: Path, params: PrepareParams) -> pd.DataFrame:
     """The declared columns as text without spaces around, indexed by the line of the file."""
     lines = lines_of(file)
     _, header = next(lines, (0, []))
@@ -61,7 +61,9 @@ def cells(file: Path, params: PrepareParams) -> pd.DataFrame:
 
 def lines_of(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The number and the cells of each line that is not blank."""
-    reader = csv.reader(io.StringIO(decoded(file), newline=""), skipinitialspace=True, strict=True)
+    reader = csv.reader(
+        io.StringIO(decode_file(file), newline=""), skipinitialspace=True, strict=True
+    )
     try:
         for row in reader:
             if row:
@@ -73,7 +75,7 @@ def lines_of(file: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def decoded(file: Path) -> str:
+def decode_file(file: Path) -> str:
     content = file.read_bytes()
     try:
         return content.decode("utf-8-sig")
@@ -114,15 +116,15 @@ def check_lengths(rows: Mapping[int, Sequence[str]], header: Sequence[str], file
     if ragged:
         raise DataError(
             f"{file}: these lines have another number of cells than the header "
-            f"({len(header)}): {listed(ragged)}"
+            f"({len(header)}): {listed_lines(ragged)}"
         )
 
 
-def faults(text: pd.DataFrame, params: PrepareParams) -> Iterator[str]:
+def raw_faults(text: pd.DataFrame, params: PrepareParams) -> Iterator[str]:
     """A sentence for each column and kind of fault, with the lines of the file (its header is line 1)."""
     for name in (*params.columns.integer, *params.columns.number):
         cells = text[name].dropna()
-        values = numbers(cells)
+        values = number_column(cells)
         size, integer = values.abs(), name in params.columns.integer
         wrong = {
             "not a number": values.isna(),
@@ -135,20 +137,20 @@ def faults(text: pd.DataFrame, params: PrepareParams) -> Iterator[str]:
         for what, mask in wrong.items():
             if mask.any():
                 lines = [f"line {line} ({cell!r})" for line, cell in cells[mask].items()]
-                yield f"column {name!r}: {what}: {listed(lines)}"
+                yield f"column {name!r}: {what}: {listed_lines(lines)}"
     if len(lost := text.index[text[params.target].isna()]):
         lines = [f"line {line}" for line in lost]
-        yield f"column {params.target!r}: missing, and it is the target: {listed(lines)}"
+        yield f"column {params.target!r}: missing, and it is the target: {listed_lines(lines)}"
 
 
-def numbers(cells: pd.Series) -> pd.Series:
+def number_column(cells: pd.Series) -> pd.Series:
     """The cells as float64, NaN for what is no number: `number_of` of mlops/predict/cells.py, at once."""
     are_numbers = cells.str.fullmatch(NUMBER, na=False)
     values = pa.array(cells.where(are_numbers), pa.string()).cast(pa.float64())
     return pd.Series(values.to_numpy(zero_copy_only=False) + 0.0, cells.index)
 
 
-def listed(lines: Sequence[str]) -> str:
+def listed_lines(lines: Sequence[str]) -> str:
     more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
     return ", ".join(lines[:SHOWN]) + more
 

@@ -24,9 +24,9 @@ from mlops.predict import release
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import Predictor
 from mlops.service import openapi, server, service, settings
+from mlops.service.endpoint import PredictionEndpoint
 from mlops.service.logs import Handler, Log
 from mlops.service.observation import Observation
-from mlops.service.prediction import PredictionEndpoint
 from mlops.service.server import Server
 from mlops.service.telemetry import Metrics
 
@@ -34,42 +34,42 @@ from mlops.service.telemetry import Metrics
 def main(words: Sequence[str] | None = None) -> None:
     asked = arguments(words)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+        signal.signal(number, exit_on_signal)
     try:
         serve(Path(), asked)
     except AnswerError as error:
-        tell(asked.ready_fd, {"error": str(error)})
+        report_ready(asked.ready_fd, {"error": str(error)})
         sys.exit(f"error: {error}")
 
 
 def serve(folder: Path, asked: argparse.Namespace) -> None:
-    released = release.read(folder)
-    told = settings.read(released, os.environ, {"host": asked.host, "port": asked.port})
+    released = release.read_release(folder)
+    told = settings.read_settings(released, os.environ, {"host": asked.host, "port": asked.port})
     key = settings.api_key(told, os.environ)
-    predictor = verified(folder, released)
-    listening = server.listen(told) if asked.fd is None else server.inherited(asked.fd)
+    predictor = verified_predictor(folder, released)
+    listening = server.listen_on(told) if asked.fd is None else server.inherited_socket(asked.fd)
     log = Log(sys.stdout.buffer, released.name)
     logging.basicConfig(handlers=[Handler(log)], level=logging.WARNING)
     logging.captureWarnings(True)
     metrics = Metrics(released, predictor.schema)
     endpoint = PredictionEndpoint(predictor, released.name, settings=told, key=key, metrics=metrics)
-    app = service.create(
+    app = service.create_app(
         folder, released, predictor.schema, settings=told, endpoint=endpoint, metrics=metrics
     )
     observed = Observation(app, {("POST", openapi.PREDICT): endpoint}, log, metrics)
 
     def ready() -> None:
-        log.message("info", f"{released.name} answers at {server.address(listening)}")
+        log.message("info", f"{released.name} answers at {server.address_of(listening)}")
         log.flush()
-        tell(asked.ready_fd, {"ready": True})
+        report_ready(asked.ready_fd, {"ready": True})
 
     Server(observed, told, ready).run([listening])
 
 
-def verified(folder: Path, released: release.Release) -> Predictor:
+def verified_predictor(folder: Path, released: release.Release) -> Predictor:
     """Loaded from files that are what was released, and asked once."""
     bundle = folder / release.BUNDLE
-    release.verify(released, bundle)
+    release.verify_bundle(released, bundle)
     predictor = Predictor(bundle)
     predictor.predict(Contract(predictor.schema).columns([predictor.schema.example()]))
     return predictor
@@ -87,14 +87,14 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def tell(descriptor: int | None, content: dict[str, Any]) -> None:
+def report_ready(descriptor: int | None, content: dict[str, Any]) -> None:
     if descriptor is not None:
         with suppress(OSError):  # nobody listens any more
             os.write(descriptor, msgspec.json.encode(content) + b"\n")
             os.close(descriptor)
 
 
-def end(number: int, frame: FrameType | None) -> None:
+def exit_on_signal(number: int, frame: FrameType | None) -> None:
     sys.exit()
 
 

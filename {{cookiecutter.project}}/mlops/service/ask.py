@@ -16,15 +16,15 @@ from mlops.predict.predictor import Predictor
 
 def main() -> None:
     try:
-        print(answer(Path(sys.argv[1]), *sys.argv[2:]))
+        print(answer_row(Path(sys.argv[1]), *sys.argv[2:]))
     except AnswerError as error:
         sys.exit(f"mlops: {error}")
 
 
-def answer(folder: Path, row: str | None = None) -> str:
+def answer_row(folder: Path, row: str | None = None) -> str:
     """As JSON; what the answer should be taken with care for is said on standard error."""
     bundle = folder / release.BUNDLE
-    release.verify(release.read(folder), bundle)
+    release.verify_bundle(release.read_release(folder), bundle)
     predictor = Predictor(bundle)
     body = json.dumps(predictor.schema.example()) if row is None else row
     contract = Contract(predictor.schema)

@@ -56,7 +56,7 @@ class Observation:
         except Exception as error:
             self.log.message("error", "unexpected", error, request_id)
             if status == CLIENT_LEFT:
-                await problems.unexpected().response(scope)(scope, receive, send_named)
+                await problems.unexpected_problem().response(scope)(scope, receive, send_named)
         # The answer leaves when this turn of the event loop ends: what is left to do can wait for it.
         seconds = time.perf_counter() - start
         asyncio.get_running_loop().call_soon(self._note, scope, status, seconds)

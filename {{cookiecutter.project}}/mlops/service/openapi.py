@@ -6,11 +6,11 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from mlops.contract.contract import bounds
+from mlops.contract.contract import column_bounds
 from mlops.predict.cells import LARGEST
 from mlops.predict.release import Model
 from mlops.predict.schema import Column, Schema
-from mlops.service.prediction import Answer
+from mlops.service.endpoint import Answer
 from mlops.service.problems import ProblemBody
 from mlops.service.settings import Settings
 
@@ -29,31 +29,36 @@ PROBLEMS = {
 }
 
 
-def reference(name: str) -> Document:
+def component_reference(name: str) -> Document:
     return {"$ref": REFERENCE.format(name=name)}
 
 
-def json_of(schema: Document, **more: Any) -> Document:
+def json_content(schema: Document, **more: Any) -> Document:
     return {"application/json": {"schema": schema, **more}}
 
 
-def problem(status: int) -> dict[int | str, Document]:
-    return {status: {"description": PROBLEMS[status], "content": json_of(reference("ProblemBody"))}}
+def problem_response(status: int) -> dict[int | str, Document]:
+    return {
+        status: {
+            "description": PROBLEMS[status],
+            "content": json_content(component_reference("ProblemBody")),
+        }
+    }
 
 
-MODEL: dict[int | str, Document] = {200: {"content": json_of(reference("Model"))}}
+MODEL: dict[int | str, Document] = {200: {"content": json_content(component_reference("Model"))}}
 METRICS: dict[int | str, Document] = {
     200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
 }
 
 
-def document(app: FastAPI, schema: Schema, settings: Settings, secured: bool) -> Document:
+def openapi_document(app: FastAPI, schema: Schema, settings: Settings, secured: bool) -> Document:
     made: Document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     _, components = msgspec.json.schema_components(
         [Answer, ProblemBody, Model], ref_template=REFERENCE
     )
-    made["components"] = {"schemas": {**components, "Row": row(schema)}}
-    made["paths"][PREDICT] = {"post": prediction(schema, settings)}
+    made["components"] = {"schemas": {**components, "Row": row_schema(schema)}}
+    made["paths"][PREDICT] = {"post": predict_operation(schema, settings)}
     if secured:
         key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
         made["components"]["securitySchemes"] = {"key": key}
@@ -61,17 +66,17 @@ def document(app: FastAPI, schema: Schema, settings: Settings, secured: bool) ->
     return made
 
 
-def prediction(schema: Schema, settings: Settings) -> Document:
+def predict_operation(schema: Schema, settings: Settings) -> Document:
     rows = {
         "type": "array",
-        "items": reference("Row"),
+        "items": component_reference("Row"),
         "minItems": 1,
         "maxItems": settings.max_rows,
     }
-    body = json_of({"oneOf": [reference("Row"), rows]}, example=schema.example())
+    body = json_content({"oneOf": [component_reference("Row"), rows]}, example=schema.example())
     problems: Document = {}
     for status in PROBLEMS:
-        problems |= {str(code): said for code, said in problem(status).items()}
+        problems |= {str(code): said for code, said in problem_response(status).items()}
     return {
         "summary": f"Predict {schema.target} of one row, or of a list of rows",
         "operationId": "predict",
@@ -79,49 +84,55 @@ def prediction(schema: Schema, settings: Settings) -> Document:
         "responses": {
             "200": {
                 "description": "A prediction for each row, in their order",
-                "content": json_of(reference("Answer")),
+                "content": json_content(component_reference("Answer")),
             },
             **problems,
         },
     }
 
 
-def row(schema: Schema) -> Document:
+def row_schema(schema: Schema) -> Document:
     return {
         "type": "object",
-        "properties": {column.name: field(column, schema) for column in schema.columns},
+        "properties": {column.name: column_schema(column, schema) for column in schema.columns},
         "required": [column.name for column in schema.columns],
         "additionalProperties": schema.policy.extra_column == "warning",
         "example": schema.example(),
     }
 
 
-def field(column: Column, schema: Schema) -> Document:
+def column_schema(column: Column, schema: Schema) -> Document:
     """What is refused is a constraint; what is answered with a warning is only described."""
     nullable = column.missing or schema.policy.missing_value == "warning"
     kind = TYPES[column.type]
-    values = texts(column, schema, nullable) if kind == "string" else numbers(column, schema)
+    values = (
+        text_constraints(column, schema, nullable)
+        if kind == "string"
+        else number_constraints(column, schema)
+    )
     return {
         "type": [kind, "null"] if nullable else kind,
-        "description": described(column),
+        "description": training_range(column),
         **values,
     }
 
 
-def numbers(column: Column, schema: Schema) -> Document:
+def number_constraints(column: Column, schema: Schema) -> Document:
     strict = schema.policy.out_of_range == "error"
-    low, high = bounds(column) if strict else (-int(LARGEST), int(LARGEST))  # to the last digit
+    low, high = (
+        column_bounds(column) if strict else (-int(LARGEST), int(LARGEST))
+    )  # to the last digit
     return {"minimum": low, "maximum": high, "examples": [column.example]}
 
 
-def texts(column: Column, schema: Schema, nullable: bool) -> Document:
+def text_constraints(column: Column, schema: Schema, nullable: bool) -> Document:
     if schema.policy.unknown_category == "warning":
         return {"examples": list(column.categories)}
     unknown = {"": None, **dict.fromkeys(schema.missing)} if nullable else {}
     return {"enum": [*column.categories, *unknown, *([None] if nullable else [])]}
 
 
-def described(column: Column) -> str:
+def training_range(column: Column) -> str:
     """What training saw."""
     if column.type == "category":
         seen = ", ".join(column.categories)

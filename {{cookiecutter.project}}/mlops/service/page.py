@@ -10,7 +10,7 @@ from string import Template
 
 from mlops.predict.release import Release
 from mlops.predict.schema import Schema
-from mlops.service.openapi import described
+from mlops.service.openapi import training_range
 
 PAGE = Template("""\
 <!doctype html>
@@ -66,7 +66,7 @@ form.onsubmit = async event => {
 """)
 
 
-def of(release: Release, schema: Schema, *, secured: bool) -> str:
+def render_docs(release: Release, schema: Schema, *, secured: bool) -> str:
     example = json.dumps(schema.example(), indent=1, ensure_ascii=False)
     shell = json.dumps(schema.example(), ensure_ascii=False).replace("'", "'\\''")
     return PAGE.substitute(
@@ -76,11 +76,11 @@ def of(release: Release, schema: Schema, *, secured: bool) -> str:
         height=len(schema.columns) + 2,
         shell=escape(shell),
         key=escape(' -H "X-API-Key: $API_KEY"' if secured else ""),
-        columns="\n".join(rows(schema)),
+        columns="\n".join(column_rows(schema)),
     )
 
 
-def rows(schema: Schema) -> Iterator[str]:
+def column_rows(schema: Schema) -> Iterator[str]:
     for column in schema.columns:
-        cells = (column.name, column.type, described(column))
+        cells = (column.name, column.type, training_range(column))
         yield f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

@@ -44,16 +44,16 @@ class Problem(HTTPException):
         )
 
 
-def unexpected() -> Problem:
+def unexpected_problem() -> Problem:
     return Problem(500, "something is wrong here: the log knows more, by this request_id")
 
 
-def of_input(error: InputError) -> Problem:
+def problem_of_input(error: InputError) -> Problem:
     status = {MalformedBody: 400, TooManyRows: 413}.get(type(error), 422)
     return Problem(status, str(error), faults=error.faults, more=error.more)
 
 
-def of_routing(error: HTTPException) -> Problem:
+def problem_of_routing(error: HTTPException) -> Problem:
     """Starlette's own: there is no such route, or not for this method."""
     allowed = (error.headers or {}).get("Allow")
     cure = f"send {allowed}" if allowed else "GET /docs says what there is"
@@ -62,9 +62,9 @@ def of_routing(error: HTTPException) -> Problem:
 
 
 async def on_http(request: Request, error: Any) -> Response:
-    problem = error if isinstance(error, Problem) else of_routing(error)
+    problem = error if isinstance(error, Problem) else problem_of_routing(error)
     return problem.response(request.scope)
 
 
 async def on_any(request: Request, error: Any) -> Response:
-    return unexpected().response(request.scope)
+    return unexpected_problem().response(request.scope)

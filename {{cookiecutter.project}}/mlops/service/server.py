@@ -74,7 +74,7 @@ class Server(uvicorn.Server):
         self._observed.log.flush()
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen_on(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -87,7 +87,7 @@ def listen(settings: Settings) -> socket.socket:
         ) from None
 
 
-def address(listening: socket.socket) -> str:
+def address_of(listening: socket.socket) -> str:
     name = listening.getsockname()
     if not isinstance(name, tuple):
         return str(name)
@@ -95,7 +95,7 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def inherited(descriptor: int) -> socket.socket:
+def inherited_socket(descriptor: int) -> socket.socket:
     try:
         return socket.socket(fileno=descriptor)
     except OSError as error:

@@ -13,13 +13,13 @@ from mlops.predict import release
 from mlops.predict.release import Release
 from mlops.predict.schema import Schema
 from mlops.service import openapi, page, problems
-from mlops.service.prediction import PredictionEndpoint
+from mlops.service.endpoint import PredictionEndpoint
 from mlops.service.problems import Problem
 from mlops.service.settings import Settings
 from mlops.service.telemetry import Metrics
 
 
-def create(
+def create_app(
     folder: Path,
     released: Release,
     schema: Schema,
@@ -42,13 +42,13 @@ def create(
         # OpenTelemetry would be asked three times a request whether it is there.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.openapi = lambda: openapi.document(app, schema, settings, endpoint.secured)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.openapi_document(app, schema, settings, endpoint.secured)  # type: ignore[method-assign]
 
     @app.get("/health", summary="Whether the process is alive")
     async def health() -> dict[str, bool]:
         return {"alive": True}
 
-    @app.get("/ready", summary="Whether it answers", responses=openapi.problem(503))
+    @app.get("/ready", summary="Whether it answers", responses=openapi.problem_response(503))
     async def ready(request: Request) -> dict[str, bool]:
         """Before it listens, the bundle's hashes were verified and a prediction made."""
         if request.state.draining:
@@ -57,7 +57,7 @@ def create(
 
     @app.get("/model", summary="What answers", response_class=Response, responses=openapi.MODEL)
     async def model() -> Response:
-        content = msgspec.json.encode(release.model(released, folder))
+        content = msgspec.json.encode(release.model_facts(released, folder))
         return Response(content, media_type="application/json")
 
     @app.get(
@@ -71,6 +71,6 @@ def create(
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page.of(released, schema, secured=endpoint.secured))
+        return HTMLResponse(page.render_docs(released, schema, secured=endpoint.secured))
 
     return app

@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True):
 TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
-def read(
+def read_settings(
     release: Release, variables: Mapping[str, str], options: Mapping[str, str | None]
 ) -> Settings:
     """`environments/<name>.yaml` as released, then SERVE_... variables, then options, the last wins."""
@@ -47,10 +47,10 @@ def read(
         ),
         *((name, text, f"--{name}") for name, text in options.items() if text is not None),
     ]
-    return Settings(**{name: setting(name, value, source) for name, value, source in told})
+    return Settings(**{name: convert_setting(name, value, source) for name, value, source in told})
 
 
-def setting(name: str, value: object, source: str) -> Any:
+def convert_setting(name: str, value: object, source: str) -> Any:
     if name not in TYPES:
         known = ", ".join(f"{PREFIX}{known.upper()}" for known in TYPES)
         raise StartError(f"{source} is no setting: there are {known}")

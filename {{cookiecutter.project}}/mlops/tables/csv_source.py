@@ -65,7 +65,7 @@ class CsvSource:
             name if name in wanted.names else f"\0{position}"
             for position, name in enumerate(self.names)
         )
-        with opened(self.file) as (raw, stream):
+        with open_decompressed(self.file) as (raw, stream):
             stream.read(self.length)
             line, before = self.lines + 1, 0
             for text in whole_records(stream, self.file.path, self.delimiter, line):
@@ -163,11 +163,11 @@ class CsvText:
         return Broken(position, f"{cells} cells, and the header has {len(self.names)}")
 
     def _reader(self) -> "Reader":
-        return reader(self.text.decode(), self.delimiter)
+        return csv_reader(self.text.decode(), self.delimiter)
 
     def _refused(self) -> Records:
         with self._told():
-            decoded(self.text, self.file, self.first_line)
+            decode_utf8(self.text, self.file, self.first_line)
             for _ in self._reader():
                 pass
         raise SourceError(f"{self.file}, from line {self.first_line} on, can't be read as CSV")
@@ -180,13 +180,13 @@ class CsvText:
             raise SourceError(f"{self.file}, from line {self.first_line} on: {error}") from None
 
 
-def open_source(file: File, known: Collection[str]) -> CsvSource:
+def open_csv(file: File, known: Collection[str]) -> CsvSource:
     """The header is read with the delimiter that finds most of the known columns in it."""
-    with opened(file) as (_, stream):
+    with open_decompressed(file) as (_, stream):
         start = stream.read(HEADER)
     content = start.removeprefix(BOM)
-    text = decoded(content[: content.rfind(b"\n") + 1] or content, file.path, 1)
-    headers = [header(text, delimiter, file) for delimiter in DELIMITERS]
+    text = decode_utf8(content[: content.rfind(b"\n") + 1] or content, file.path, 1)
+    headers = [read_header(text, delimiter, file) for delimiter in DELIMITERS]
     names, lines, delimiter = max(
         headers, key=lambda found: (len({*found[0]} & {*known}), len(found[0]))
     )
@@ -195,7 +195,7 @@ def open_source(file: File, known: Collection[str]) -> CsvSource:
     return CsvSource(file, names, delimiter, length, lines)
 
 
-def header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int, str]:
+def read_header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int, str]:
     """The names, the number of the header's last line, the delimiter."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     names = next((cells for cells in rows if cells), None)
@@ -204,12 +204,12 @@ def header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int,
     return tuple(name.strip() for name in names), rows.line_num, delimiter
 
 
-def reader(text: str, delimiter: str) -> "Reader":
+def csv_reader(text: str, delimiter: str) -> "Reader":
     lines = io.StringIO(text, newline="")
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
 
 
-def decoded(text: bytes, file: str, first_line: int) -> str:
+def decode_utf8(text: bytes, file: str, first_line: int) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError as error:
@@ -252,7 +252,7 @@ def end_of_records(text: bytes) -> int:
 
 def refuse_open_quote(text: bytes, file: str, delimiter: str, line: int) -> None:
     """A quote inside a cell that has none around it stands for itself."""
-    rows, last = reader(decoded(text, file, line), delimiter), 0
+    rows, last = csv_reader(decode_utf8(text, file, line), delimiter), 0
     try:
         for _ in rows:
             last = rows.line_num
@@ -269,7 +269,7 @@ def refuse_open_quote(text: bytes, file: str, delimiter: str, line: int) -> None
 
 
 @contextmanager
-def opened(file: File) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+def open_decompressed(file: File) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file as it lies, and its content."""
     codec = COMPRESSED.get(PurePosixPath(file.path).suffix)
     with file.open() as raw:

@@ -37,14 +37,17 @@ class File:
 
     def open(self) -> BinaryIO:
         if self.is_remote:
-            filesystem, path = reached(self.path)
+            filesystem, path = filesystem_of(self.path)
             return cast(BinaryIO, filesystem.open(path, "rb"))
         return Path(self.path).open("rb")
 
 
-def find(inputs: Iterable[str]) -> list[File]:
+def find_files(inputs: Iterable[str]) -> list[File]:
     """Each content once, whatever its names; in the order of the names."""
-    files = [described(path) for path in sorted({path for text in inputs for path in paths(text)})]
+    files = [
+        hashed_file(path)
+        for path in sorted({path for text in inputs for path in paths_of_input(text)})
+    ]
     names = Counter(PurePosixPath(file.path).name for file in files)
     once = {file.digest: file for file in reversed(files)}
     return [
@@ -59,18 +62,18 @@ def own_name(path: str, names: Counter[str]) -> str:
     return name if names[name] == 1 else path
 
 
-def paths(text: str) -> Iterator[str]:
+def paths_of_input(text: str) -> Iterator[str]:
     """The files that an input means."""
-    found = remote(text) if "://" in text else local(text)
+    found = remote_paths(text) if "://" in text else local_paths(text)
     if not found:
         raise SourceError(
-            f"{urls.redacted(text)} holds no file that could be scored: such a name ends in "
+            f"{urls.redact_passwords(text)} holds no file that could be scored: such a name ends in "
             f"{', '.join((PARQUET, *TEXT))}, and text may be compressed ({', '.join(COMPRESSED)})"
         )
     yield from found
 
 
-def local(text: str) -> list[str]:
+def local_paths(text: str) -> list[str]:
     path = Path(text)
     if path.is_dir():
         return [str(file) for file in path.iterdir() if file.is_file() and is_known(str(file))]
@@ -81,10 +84,10 @@ def local(text: str) -> list[str]:
     return [file for file in glob.glob(text, recursive=True) if is_known(file)]  # noqa: PTH207
 
 
-def remote(text: str) -> list[str]:
-    urls.parse(text)
-    filesystem, path = reached(text)
-    with answered(text):
+def remote_paths(text: str) -> list[str]:
+    urls.parse_url(text)
+    filesystem, path = filesystem_of(text)
+    with filesystem_errors(text):
         is_pattern = glob.has_magic(path)
         found = filesystem.glob(path) if is_pattern else filesystem.find(path, maxdepth=1)
     return [filesystem.unstrip_protocol(file) for file in found if is_known(file)]
@@ -95,17 +98,17 @@ def is_known(path: str) -> bool:
     return path.endswith(KNOWN) and not PurePosixPath(path).name.startswith((".", "_"))
 
 
-def reached(url: str) -> tuple[Any, str]:
+def filesystem_of(url: str) -> tuple[Any, str]:
     """The file system of a URL, and its path there."""
     import fsspec
 
-    with answered(url):
+    with filesystem_errors(url):
         filesystem, path = fsspec.core.url_to_fs(url)
     return filesystem, path
 
 
 @contextmanager
-def answered(url: str) -> Iterator[None]:
+def filesystem_errors(url: str) -> Iterator[None]:
     """What a file system may say, in our words."""
     scheme = url.partition("://")[0]
     try:
@@ -116,14 +119,14 @@ def answered(url: str) -> Iterator[None]:
             "group of pyproject.toml, then `make lock && make`"
         ) from None
     except ValueError as error:
-        raise UsageError(f"{urls.redacted(url)} can't be read: {error}") from None
+        raise UsageError(f"{urls.redact_passwords(url)} can't be read: {error}") from None
     except FileNotFoundError:
-        raise SourceError(f"{urls.redacted(url)} is not there") from None
+        raise SourceError(f"{urls.redact_passwords(url)} is not there") from None
     except Exception as error:  # each library has errors of its own
-        raise Away(f"{urls.redacted(url)} is out of reach now: {error}") from error
+        raise Away(f"{urls.redact_passwords(url)} is out of reach now: {error}") from error
 
 
-def described(path: str) -> File:
+def hashed_file(path: str) -> File:
     file = File(path)
     state = state_of(file)
     try:
@@ -131,7 +134,7 @@ def described(path: str) -> File:
             digest = hashlib.file_digest(cast(Any, opened), "sha256").hexdigest()
             size = opened.seek(0, io.SEEK_END)
     except OSError as error:
-        raise unreadable(file, error) from None
+        raise unreadable_error(file, error) from None
     return replace(file, size=size, state=state, digest=digest)
 
 
@@ -139,13 +142,13 @@ def state_of(file: File) -> str:
     """Changes when the file does."""
     try:
         if file.is_remote:
-            filesystem, path = reached(file.path)
+            filesystem, path = filesystem_of(file.path)
             filesystem.invalidate_cache()
             return str(filesystem.ukey(path))
         status = Path(file.path).stat()
         return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
     except OSError as error:
-        raise unreadable(file, error) from None
+        raise unreadable_error(file, error) from None
 
 
 def refuse_changed(file: File) -> None:
@@ -155,8 +158,10 @@ def refuse_changed(file: File) -> None:
         )
 
 
-def unreadable(file: File, error: OSError) -> SourceError | Away:
+def unreadable_error(file: File, error: OSError) -> SourceError | Away:
     reason = error.strerror or error
     if file.is_remote and not isinstance(error, FileNotFoundError | PermissionError):
-        return Away(f"{urls.redacted(file.path)} is out of reach now ({reason}): try again later")
-    return SourceError(f"{urls.redacted(file.path)} can't be read: {reason}")
+        return Away(
+            f"{urls.redact_passwords(file.path)} is out of reach now ({reason}): try again later"
+        )
+    return SourceError(f"{urls.redact_passwords(file.path)} can't be read: {reason}")

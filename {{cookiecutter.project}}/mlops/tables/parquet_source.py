@@ -40,7 +40,7 @@ class ParquetSource:
             raise SourceError(f"{self.file.path}: {'; '.join(faults)}")
 
     def pieces(self, wanted: Wanted) -> Iterator[Piece]:
-        with opened(self.file) as parquet:
+        with parquet_file(self.file) as parquet:
             first, read = 1, 0
             for batch in parquet.iter_batches(PIECE, columns=[*wanted.names]):
                 until = self.file.size * (first - 1 + len(batch)) // self.rows
@@ -61,13 +61,13 @@ class Rows:
         return self.first + position
 
 
-def open_source(file: File) -> ParquetSource:
-    with opened(file) as parquet:
+def open_parquet(file: File) -> ParquetSource:
+    with parquet_file(file) as parquet:
         return ParquetSource(file, parquet.schema_arrow, parquet.metadata.num_rows)
 
 
 @contextmanager
-def opened(file: File) -> Iterator[pyarrow.parquet.ParquetFile]:
+def parquet_file(file: File) -> Iterator[pyarrow.parquet.ParquetFile]:
     with file.open() as raw:
         try:
             yield pyarrow.parquet.ParquetFile(raw, pre_buffer=False)

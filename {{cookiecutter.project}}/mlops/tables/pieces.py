@@ -22,7 +22,7 @@ class Wanted:
     missing: tuple[str, ...]
 
     @classmethod
-    def of(cls, schema: Schema, key: str | None) -> "Wanted":
+    def from_schema(cls, schema: Schema, key: str | None) -> "Wanted":
         numbers, texts = schema.names("integer", "number"), schema.names("category")
         return cls(tuple(numbers), tuple(texts), key, schema.missing)
 

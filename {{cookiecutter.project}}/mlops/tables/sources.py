@@ -30,9 +30,9 @@ def open_source(file: File, wanted: Wanted) -> Source:
     """Raises SourceError that names every column that is not there."""
     source: Source
     if file.path.endswith(files.PARQUET):
-        source = parquet_source.open_source(file)
+        source = parquet_source.open_parquet(file)
     else:
-        source = csv_source.open_source(file, wanted.names)
+        source = csv_source.open_csv(file, wanted.names)
     if lacking := [name for name in wanted.names if name not in source.names]:
         raise SourceError(
             f"{file.path} has no column {', '.join(map(repr, lacking))}, which the model or --key "
@@ -42,13 +42,13 @@ def open_source(file: File, wanted: Wanted) -> Source:
     return source
 
 
-def ignored(sources: Sequence[Source], wanted: Wanted) -> list[str]:
+def ignored_columns(sources: Sequence[Source], wanted: Wanted) -> list[str]:
     """The columns that nobody asks for, each once."""
     names = (name for source in sources for name in source.names if name not in wanted.names)
     return list(dict.fromkeys(names))
 
 
-def pieces(sources: Sequence[Source], wanted: Wanted) -> Iterator[Piece]:
+def pieces_of(sources: Sequence[Source], wanted: Wanted) -> Iterator[Piece]:
     """Of one file after the other; raises SourceError for one that has changed meanwhile."""
     for source in sources:
         yield from source.pieces(wanted)

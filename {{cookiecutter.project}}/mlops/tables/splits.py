@@ -35,18 +35,18 @@ class Split:
         return Split(columns, self.target[rows])
 
 
-def file(name: SplitName) -> Path:
+def split_file(name: SplitName) -> Path:
     return PREPARED / f"{name}.parquet"
 
 
-def write(name: SplitName, split: Split, schema: Schema) -> None:
+def write_split(name: SplitName, split: Split, schema: Schema) -> None:
     labels = np.asarray(schema.classes, object)[split.target]
     table = pa.table({**split.columns, schema.target: labels})
-    parquet.write_table(table, file(name))
+    parquet.write_table(table, split_file(name))
 
 
-def read(name: SplitName, schema: Schema) -> Split:
-    table = parquet.read_table(file(name))
+def read_split(name: SplitName, schema: Schema) -> Split:
+    table = parquet.read_table(split_file(name))
     columns = {column.name: table[column.name].to_numpy() for column in schema.columns}
     target = (table[schema.target].to_numpy() == schema.positive).astype(np.int8)
     return Split(columns, target)

@@ -27,21 +27,21 @@ class Url:
     options: dict[str, str]
 
     def __str__(self) -> str:
-        return redacted(self.text)
+        return redact_passwords(self.text)
 
 
-def parse(text: str) -> Url:
+def parse_url(text: str) -> Url:
     """Raises Refused for a password, without repeating it."""
     if "://" not in text:
         return Url(text, "", None, None, None, text, {})
-    parts = split(text)
+    parts = split_url(text)
     refuse_secrets(parts)
     scheme = POSTGRESQL[0] if parts.scheme in POSTGRESQL else parts.scheme
     options = dict(parse_qsl(parts.query))
     return Url(text, scheme, parts.username, parts.hostname, parts.port, parts.path, options)
 
 
-def split(text: str) -> SplitResult:
+def split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port
@@ -56,12 +56,12 @@ def refuse_secrets(parts: SplitResult) -> None:
     if parts.password or any(SECRET.search(name) for name, _ in parse_qsl(parts.query)):
         place = CURES.get(parts.scheme, "the environment variables or the file of its own library")
         raise Refused(
-            f"{redacted(parts.geturl())} carries a password, which others could read: put it in "
+            f"{redact_passwords(parts.geturl())} carries a password, which others could read: put it in "
             f"{place}, leave it out of the URL, and change it where it is known by now"
         )
 
 
-def redacted(text: str) -> str:
+def redact_passwords(text: str) -> str:
     """The text with the password of any URL in it left out."""
     text = re.sub(r"(\w+://[^/@:\s]*):[^/\s]+@", r"\1:***@", text)
     return re.sub(

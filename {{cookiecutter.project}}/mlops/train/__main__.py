@@ -10,4 +10,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run("train", main)
+    stage.run_stage("train", main)

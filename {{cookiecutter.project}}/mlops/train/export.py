@@ -17,7 +17,7 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
 from mlops.errors import ExportError, ParityError
 from mlops.predict.inputs import Matrices
-from mlops.predict.predictor import labels, session
+from mlops.predict.predictor import likeliest_labels, model_session
 from mlops.predict.schema import Schema
 
 TOLERANCE = 1e-5
@@ -136,7 +136,7 @@ def check_parity(estimator: Any, model: bytes, inputs: Matrices, schema: Schema)
     expected = estimator.predict_proba(table_of(rows))
     got = answers(model, rows)
     worst = float(np.abs(got - expected).max())
-    flipped = int((labels(schema, got) != labels(schema, expected)).sum())
+    flipped = int((likeliest_labels(schema, got) != likeliest_labels(schema, expected)).sum())
     if flipped or not worst <= TOLERANCE:
         raise ParityError(
             f"the ONNX model differs from its estimator on {len(got)} rows: {flipped} classes "
@@ -147,7 +147,7 @@ def check_parity(estimator: Any, model: bytes, inputs: Matrices, schema: Schema)
 
 def answers(model: bytes, rows: Matrices) -> NDArray[np.float32]:
     try:
-        (probabilities,) = session(model).run(["probabilities"], rows)
+        (probabilities,) = model_session(model).run(["probabilities"], rows)
     except Exception as error:  # onnxruntime raises bare classes of its own, one per failure
         reason = str(error).splitlines()[0]
         raise ParityError(

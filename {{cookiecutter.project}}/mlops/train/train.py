@@ -13,7 +13,7 @@ from mlops.errors import DataError
 from mlops.params import TrainParams
 from mlops.predict import schema
 from mlops.predict.derived import DERIVED, arguments
-from mlops.predict.inputs import Matrices, matrices, matrix_columns
+from mlops.predict.inputs import Matrices, matrices_of, matrix_columns
 from mlops.predict.predictor import MODEL, SCHEMA
 from mlops.predict.schema import Schema
 from mlops.tables import splits
@@ -26,18 +26,24 @@ PROVENANCE = MODELS / "provenance.json"
 
 def main() -> None:
     options = params.load().params.train
-    input_schema = schema.read(splits.SCHEMA)
+    input_schema = schema.read_schema(splits.SCHEMA)
     check_features(input_schema)
-    training, validation = (splits.read(name, input_schema) for name in ("train", "validation"))
-    inputs = matrices(training.columns, input_schema)
+    training, validation = (
+        splits.read_split(name, input_schema) for name in ("train", "validation")
+    )
+    inputs = matrices_of(training.columns, input_schema)
     estimator = fit(options, inputs, training, input_schema)
     model = export.to_onnx(estimator, inputs)
-    export.check_parity(estimator, model, matrices(validation.columns, input_schema), input_schema)
+    export.check_parity(
+        estimator, model, matrices_of(validation.columns, input_schema), input_schema
+    )
     MODELS.mkdir(exist_ok=True)
     (MODELS / MODEL).write_bytes(model)
-    schema.write(msgspec.structs.replace(input_schema, derived=tuple(DERIVED)), MODELS / SCHEMA)
+    schema.write_schema(
+        msgspec.structs.replace(input_schema, derived=tuple(DERIVED)), MODELS / SCHEMA
+    )
     made_with = {options.architecture: options.hyperparameters, "train": {"seed": options.seed}}
-    provenance.write(PROVENANCE, "train", made_with)
+    provenance.write_provenance(PROVENANCE, "train", made_with)
     print(f"train: {options.architecture} on {len(training):,} rows, {len(model) / 1e6:.1f} MB")
 
 

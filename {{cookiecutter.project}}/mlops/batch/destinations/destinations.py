@@ -45,35 +45,35 @@ class Destination(Protocol):
     def close(self) -> None: ...
 
 
-def opened(url: Url) -> Destination:
+def open_destination(url: Url) -> Destination:
     name = MODULES.get(url.scheme, FILES)
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        raise unknown(url) from None
-    return cast(Destination, module.opened(url))
+        raise unknown_destination(url) from None
+    return cast(Destination, module.open_destination(url))
 
 
-def relational(text: str) -> "Relational":
+def open_relational(text: str) -> "Relational":
     """A database, already there, that keeps more than predictions: what was counted of them, and labels."""
-    url = urls.parse(text)
+    url = urls.parse_url(text)
     if url.scheme not in RELATIONAL:
         raise UsageError(
             f"{url} keeps no labels and no counts of what was scored; sqlite:// and postgresql:// do"
         )
-    if url.scheme == "sqlite" and not sqlite_file(url).exists():
+    if url.scheme == "sqlite" and not existing_sqlite_file(url).exists():
         raise SourceError(f"{url}: there is no such database; `mlops score` makes it")
-    return cast("Relational", opened(url))
+    return cast("Relational", open_destination(url))
 
 
-def sqlite_file(url: Url) -> Path:
+def existing_sqlite_file(url: Url) -> Path:
     from mlops.batch.destinations import sqlite
 
-    return sqlite.file(url)
+    return sqlite.database_file(url)
 
 
-def unknown(url: Url) -> UsageError:
+def unknown_destination(url: Url) -> UsageError:
     known = ", ".join(f"{scheme}://" for scheme in MODULES)
     return UsageError(f"--to {url} is nothing that this project can write to: {known}, or a folder")

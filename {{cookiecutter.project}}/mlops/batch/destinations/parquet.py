@@ -17,7 +17,7 @@ from typing import IO, Any, Protocol
 import pyarrow as pa
 from pyarrow import parquet
 
-from mlops.batch.batches import ROWS, Batch, Finished, Outcome, facts
+from mlops.batch.batches import ROWS, Batch, Finished, Outcome, batch_facts
 from mlops.batch.destinations import destinations
 from mlops.batch.errors import AlreadyScored
 from mlops.errors import Away, UsageError
@@ -39,9 +39,9 @@ GROUP = 100_000
 
 
 class Folder(Protocol):
-    def found(self, name: str) -> IO[bytes] | None: ...
+    def open_existing(self, name: str) -> IO[bytes] | None: ...
 
-    def new(self, name: str) -> AbstractContextManager[IO[bytes]]:
+    def new_file(self, name: str) -> AbstractContextManager[IO[bytes]]:
         """A file that is there once it is complete, and never where something is raised."""
 
 
@@ -51,11 +51,11 @@ class ParquetFolder:
         self._folder = folder
 
     def finished(self, batch_id: str) -> Finished | None:
-        file = self._folder.found(f"{batch_id}.parquet")
+        file = self._folder.open_existing(f"{batch_id}.parquet")
         if file is None:
             return None
         with file:
-            stored = read(file)
+            stored = read_outcome(file)
         if stored is None:
             return None
         finished_at = datetime.fromisoformat(stored["finished_at"])
@@ -69,7 +69,7 @@ class ParquetFolder:
         *,
         force: bool,
     ) -> None:
-        with self._folder.new(f"{batch.batch_id}.parquet") as file:
+        with self._folder.new_file(f"{batch.batch_id}.parquet") as file:
             if not force and self.finished(batch.batch_id):
                 raise AlreadyScored
             self._write(file, batch, rows, outcome)
@@ -86,11 +86,11 @@ class ParquetFolder:
     ) -> None:
         writer = parquet.ParquetWriter(file, SCHEMA, compression="zstd")
         try:
-            for group in groups(rows):
-                with usable(self.url):
-                    writer.write_table(completed(group, batch))
-            writer.add_key_value_metadata(metadata(batch, outcome()))
-            with usable(self.url):
+            for group in row_groups(rows):
+                with storage_errors(self.url):
+                    writer.write_table(with_batch_columns(group, batch))
+            writer.add_key_value_metadata(batch_metadata(batch, outcome()))
+            with storage_errors(self.url):
                 writer.close()
         except BaseException:
             writer.is_open = False  # it would complete the file when it is collected
@@ -102,21 +102,21 @@ class LocalFolder:
         self._url = url
         self._path = path
 
-    def found(self, name: str) -> IO[bytes] | None:
-        with usable(self._url), suppress(FileNotFoundError):
+    def open_existing(self, name: str) -> IO[bytes] | None:
+        with storage_errors(self._url), suppress(FileNotFoundError):
             return (self._path / name).open("rb")
         return None
 
     @contextmanager
-    def new(self, name: str) -> Iterator[IO[bytes]]:
+    def new_file(self, name: str) -> Iterator[IO[bytes]]:
         """Another run of the batch waits. Readers pass over names that begin with a dot."""
         partial = self._path / f".{name}.partial"
-        with usable(self._url):
+        with storage_errors(self._url):
             self._path.mkdir(exist_ok=True)
-            file = locked(partial)
+            file = locked_file(partial)
         try:
             yield file
-            with usable(self._url):
+            with storage_errors(self._url):
                 file.flush()
                 os.fsync(file.fileno())
                 partial.replace(self._path / name)
@@ -131,11 +131,11 @@ class LocalFolder:
 class RemoteFolder:
     def __init__(self, url: Url) -> None:
         self._url = url
-        self._filesystem, self._path = files.reached(url.text)
+        self._filesystem, self._path = files.filesystem_of(url.text)
 
-    def found(self, name: str) -> IO[bytes] | None:
+    def open_existing(self, name: str) -> IO[bytes] | None:
         path = f"{self._path}/{name}"
-        with files.answered(self._url.text):
+        with files.filesystem_errors(self._url.text):
             self._filesystem.invalidate_cache()
             if not self._filesystem.exists(path):
                 return None
@@ -143,17 +143,17 @@ class RemoteFolder:
             return file
 
     @contextmanager
-    def new(self, name: str) -> Iterator[IO[bytes]]:
+    def new_file(self, name: str) -> Iterator[IO[bytes]]:
         """Uploaded in one: object storage shows no part of it. Of two runs of a batch at once the
         later one replaces the rows of the other by the same."""
         with tempfile.TemporaryDirectory() as here:
-            with LocalFolder(self._url, Path(here)).new(name) as file:
+            with LocalFolder(self._url, Path(here)).new_file(name) as file:
                 yield file
-            with files.answered(self._url.text):
+            with files.filesystem_errors(self._url.text):
                 self._filesystem.put_file(f"{here}/{name}", f"{self._path}/{name}")
 
 
-def locked(path: Path) -> IO[bytes]:
+def locked_file(path: Path) -> IO[bytes]:
     """An empty file of ours alone; the run that had it before may have renamed or removed it."""
     while True:
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
@@ -165,7 +165,7 @@ def locked(path: Path) -> IO[bytes]:
         file.close()
 
 
-def groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
+def row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
     for batch in rows:
         waiting.append(batch)
@@ -176,7 +176,7 @@ def groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
-def completed(rows: pa.Table, batch: Batch) -> pa.Table:
+def with_batch_columns(rows: pa.Table, batch: Batch) -> pa.Table:
     """With the columns that are the same in every row."""
     same = {
         "batch_id": batch.batch_id,
@@ -193,12 +193,12 @@ def completed(rows: pa.Table, batch: Batch) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def metadata(batch: Batch, outcome: Outcome) -> dict[str, str]:
+def batch_metadata(batch: Batch, outcome: Outcome) -> dict[str, str]:
     profile = [astuple(count) for count in outcome.profile]
-    return {"batch": json.dumps(facts(batch, outcome)), "profile": json.dumps(profile)}
+    return {"batch": json.dumps(batch_facts(batch, outcome)), "profile": json.dumps(profile)}
 
 
-def read(file: IO[bytes]) -> dict[str, Any] | None:
+def read_outcome(file: IO[bytes]) -> dict[str, Any] | None:
     """What became of the batch; None where the file is cut off or not of a batch."""
     try:
         stored = (parquet.read_metadata(file).metadata or {}).get(b"batch")
@@ -208,7 +208,7 @@ def read(file: IO[bytes]) -> dict[str, Any] | None:
 
 
 @contextmanager
-def usable(url: Url) -> Iterator[None]:
+def storage_errors(url: Url) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -218,17 +218,17 @@ def usable(url: Url) -> Iterator[None]:
         ) from error
 
 
-def opened(url: Url) -> ParquetFolder:
+def open_destination(url: Url) -> ParquetFolder:
     if url.scheme in ("", "file"):
-        return ParquetFolder(url, local(url))
+        return ParquetFolder(url, local_folder(url))
     import fsspec
 
     if url.scheme not in fsspec.available_protocols():
-        raise destinations.unknown(url)
+        raise destinations.unknown_destination(url)
     return ParquetFolder(url, RemoteFolder(url))
 
 
-def local(url: Url) -> LocalFolder:
+def local_folder(url: Url) -> LocalFolder:
     path = Path(url.path)
     if path.exists() and not path.is_dir():
         raise UsageError(

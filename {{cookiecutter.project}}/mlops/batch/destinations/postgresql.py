@@ -46,5 +46,5 @@ class Postgresql(Relational):
         return "".join(f"${next(numbers)}" if letter == "?" else letter for letter in sql)
 
 
-def opened(url: Url) -> Postgresql:
+def open_destination(url: Url) -> Postgresql:
     return Postgresql(url)

@@ -30,7 +30,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from mlops.batch.batches import Batch, Finished, Outcome, facts
+from mlops.batch.batches import Batch, Finished, Outcome, batch_facts
 from mlops.batch.errors import AlreadyScored, DuplicateKey
 from mlops.errors import Away, Refused, UsageError
 from mlops.tables.urls import Url
@@ -129,7 +129,7 @@ class RedisStore:
     def __init__(self, url: Url) -> None:
         self.url = url
         self._ttl = time_to_live(url)
-        self._client = client(url, PATIENCE)
+        self._client = redis_client(url, PATIENCE)
         with self._told():
             self._refuse_cluster()
 
@@ -151,8 +151,8 @@ class RedisStore:
     ) -> None:
         with (
             self._told(),
-            client(self.url, LONG_PATIENCE) as server,
-            claimed(server, batch) as claim,
+            redis_client(self.url, LONG_PATIENCE) as server,
+            claimed_batch(server, batch) as claim,
         ):
             if not force and self.finished(batch.batch_id):
                 raise AlreadyScored
@@ -213,13 +213,15 @@ class Claim:
         for start in range(0, len(rows), PORTION):
             portion = rows.slice(start, PORTION)
             keys = portion["row_key"].to_pylist()
-            items = chain.from_iterable(zip(keys, beginnings(portion).to_pylist(), strict=True))
+            items = chain.from_iterable(
+                zip(keys, json_beginnings(portion).to_pylist(), strict=True)
+            )
             with self._client.pipeline() as together:
                 together.hset(self._loaded, items=[*items])
                 together.expire(self._loaded, LEASE)
                 added, _ = together.execute()
             if added < len(keys):
-                raise duplicate(keys)
+                raise duplicate_in_portion(keys)
 
     def publish(self, outcome: Outcome, ttl: int) -> bool:
         """Whether all of it is in place now; otherwise nothing is."""
@@ -232,7 +234,7 @@ class Claim:
         }
         rows = (f"predictions:{batch.environment}:", f", {json.dumps(common)[1:]}", started_at, ttl)
         keys = [self._loaded, f"{self._loaded}:place"]
-        record = [part for fact in facts(batch, outcome).items() for part in map(str, fact)]
+        record = [part for fact in batch_facts(batch, outcome).items() for part in map(str, fact)]
         begin, put = map(self._client.register_script, (BEGIN, PUT))
         with self._client.pipeline() as together:
             begin(
@@ -250,13 +252,13 @@ class Claim:
 
 
 @contextmanager
-def claimed(server: "redis.Redis", batch: Batch) -> Iterator[Claim]:
+def claimed_batch(server: "redis.Redis", batch: Batch) -> Iterator[Claim]:
     """Waits for another run that has the batch, or for the lease of one that crashed."""
     claim = Claim(server, batch)
     while not claim.take():
         time.sleep(0.2)
     done = threading.Event()
-    alive = threading.Thread(target=keep, args=(claim, done), daemon=True)
+    alive = threading.Thread(target=keep_claim, args=(claim, done), daemon=True)
     alive.start()
     try:
         yield claim
@@ -267,13 +269,13 @@ def claimed(server: "redis.Redis", batch: Batch) -> Iterator[Claim]:
             claim.release()
 
 
-def keep(claim: Claim, done: threading.Event) -> None:
+def keep_claim(claim: Claim, done: threading.Event) -> None:
     while not done.wait(LEASE / 6):
         with suppress(RedisError):
             claim.renew()
 
 
-def beginnings(rows: pa.RecordBatch) -> pa.Array:
+def json_beginnings(rows: pa.RecordBatch) -> pa.Array:
     """The JSON objects of the rows, without what is the same for the whole batch."""
     labels = rows["prediction"].dictionary_encode()
     quoted = pa.array(map(json.dumps, labels.dictionary.to_pylist()), pa.string())
@@ -285,7 +287,7 @@ def beginnings(rows: pa.RecordBatch) -> pa.Array:
     )
 
 
-def duplicate(keys: Sequence[str]) -> DuplicateKey:
+def duplicate_in_portion(keys: Sequence[str]) -> DuplicateKey:
     """Of these, the last to be loaded, one is there twice or was there before."""
     key, times = Counter(keys).most_common(1)[0]
     between = f"a key that is one of those from {keys[0]!r} to {keys[-1]!r}"
@@ -296,7 +298,7 @@ def duplicate(keys: Sequence[str]) -> DuplicateKey:
     )
 
 
-def client(url: Url, patience: int) -> "redis.Redis":
+def redis_client(url: Url, patience: int) -> "redis.Redis":
     number = url.path.strip("/") or "0"
     if not number.isdecimal():
         raise UsageError(
@@ -328,5 +330,5 @@ def time_to_live(url: Url) -> int:
     return int(match[1]) * SECONDS[match[2]]
 
 
-def opened(url: Url) -> RedisStore:
+def open_destination(url: Url) -> RedisStore:
     return RedisStore(url)

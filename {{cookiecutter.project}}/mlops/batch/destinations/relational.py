@@ -142,7 +142,7 @@ class Relational(ABC):
     def finished(self, batch_id: str) -> Finished | None:
         sql = "SELECT rows, rejected, finished_at FROM batches WHERE batch_id = ?"
         for row in self.query(sql, batch_id).to_pylist():
-            return Finished(row["rows"], row["rejected"], moment(row["finished_at"]))
+            return Finished(row["rows"], row["rejected"], datetime_of(row["finished_at"]))
         return None
 
     def store(
@@ -164,7 +164,7 @@ class Relational(ABC):
                 "status = 'finished' WHERE batch = ?",
                 *(came.rows, came.rejected, came.warnings, came.finished_at, number),
             )
-            self.ingest("profiles", numbered(profile_of(came), number))
+            self.ingest("profiles", with_batch_number(profile_rows(came), number))
 
     def query(self, sql: str, *parameters: object) -> pa.Table:
         with self._told(), self._prepared(sql, parameters) as statement:
@@ -218,7 +218,7 @@ class Relational(ABC):
     def _write(self, number: int, rows: pa.RecordBatchReader) -> None:
         stream = Stream(rows)
         try:
-            self.ingest("scores", numbered(stream.reader(), number))
+            self.ingest("scores", with_batch_number(stream.reader(), number))
         except MlopsError as error:
             if stream.failure:
                 raise stream.failure from None
@@ -230,10 +230,10 @@ class Relational(ABC):
         """Says which key; a database that does not say it still has the rows before."""
         found = re.search(r"\(row_key, batch\)=\((.*), \d+\)", str(error.__cause__))
         if found:
-            return duplicate(found[1])
+            return duplicate_key(found[1])
         sql = "SELECT count(*) AS rows FROM scores WHERE batch = ?"
         stored = self.query(sql, number)["rows"][0].as_py()
-        return duplicate(stream.key(stored))
+        return duplicate_key(stream.key(stored))
 
     @contextmanager
     def _prepared(self, sql: str, parameters: Sequence[object]) -> Iterator[adbc.AdbcStatement]:
@@ -253,7 +253,7 @@ class Relational(ABC):
             raise self._translated(error) from error
 
     def _translated(self, error: adbc.Error) -> MlopsError:
-        reason = said(error)
+        reason = driver_reason(error)
         if error.sqlstate == "23505" or "UNIQUE constraint failed" in reason:
             return DuplicateKey(reason)
         if isinstance(error, adbc.ProgrammingError):
@@ -317,21 +317,21 @@ class Stream:
             raise
 
 
-def said(error: adbc.Error) -> str:
+def driver_reason(error: adbc.Error) -> str:
     """The line that says why, of the lines in which a driver says also what it was asked."""
     text = re.sub(r"^[A-Z_]+: |\[\w+\] ", "", str(error)).strip()
     why = re.search(r"(?:ERROR|FATAL): +(.*)", text)
     return why[1] if why else text.splitlines()[0]
 
 
-def duplicate(key: str) -> DuplicateKey:
+def duplicate_key(key: str) -> DuplicateKey:
     return DuplicateKey(
         f"two rows of the batch have the key {key!r}, and nothing was stored: name another --key, or "
         "leave it out to know rows by file and number"
     )
 
 
-def numbered(rows: pa.RecordBatchReader, number: int) -> pa.RecordBatchReader:
+def with_batch_number(rows: pa.RecordBatchReader, number: int) -> pa.RecordBatchReader:
     """With the number of the batch as their first column."""
     field = pa.field("batch", pa.int32())
     scalar = pa.scalar(number, pa.int32())
@@ -347,7 +347,7 @@ def numbered(rows: pa.RecordBatchReader, number: int) -> pa.RecordBatchReader:
     )
 
 
-def profile_of(outcome: Outcome) -> pa.RecordBatchReader:
+def profile_rows(outcome: Outcome) -> pa.RecordBatchReader:
     counts = outcome.profile
     batch = pa.record_batch(
         {
@@ -359,5 +359,5 @@ def profile_of(outcome: Outcome) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(batch.schema, [batch])
 
 
-def moment(value: datetime | str) -> datetime:
+def datetime_of(value: datetime | str) -> datetime:
     return datetime.fromisoformat(value) if isinstance(value, str) else value

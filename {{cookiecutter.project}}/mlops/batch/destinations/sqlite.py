@@ -30,7 +30,7 @@ class Sqlite(Relational):
 
     def connect(self) -> adbc.AdbcConnection:
         database = adbc.AdbcDatabase(
-            driver=adbc_driver_sqlite._driver_path(), uri=str(file(self.url))
+            driver=adbc_driver_sqlite._driver_path(), uri=str(database_file(self.url))
         )
         self._connection = adbc.AdbcConnection(database)
         for pragma in PRAGMAS:
@@ -72,7 +72,7 @@ class Sqlite(Relational):
         return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
 
 
-def file(url: Url) -> Path:
+def database_file(url: Url) -> Path:
     """Raises UsageError where the URL names none, or one in a folder that is not there."""
     file = Path(url.path.removeprefix("/"))
     if url.host or not file.name:
@@ -82,5 +82,5 @@ def file(url: Url) -> Path:
     return file
 
 
-def opened(url: Url) -> Sqlite:
+def open_destination(url: Url) -> Sqlite:
     return Sqlite(url)

@@ -48,24 +48,24 @@ Files = Mapping[str, bytes]
 
 
 @contextmanager
-def started(order: Order, _: Scorer) -> Iterator[Engine]:
+def start_engine(order: Order, _: Scorer) -> Iterator[Engine]:
     files = {file.name: file.read_bytes() for file in Path(order.release, BUNDLE).iterdir()}
-    client = connected(order.scheduler)
+    client = connect_client(order.scheduler)
     ask_worker = self_contained()
     try:
         # A task, and no scattered data: Dask makes it again when the workers that hold it die.
-        bundle = client.submit(dict, files, key=f"bundle-{digest(files)}")
+        bundle = client.submit(dict, files, key=f"bundle-{digest_of_files(files)}")
         most = PIECES_PER_THREAD * sum(client.nthreads().values())
 
         def score(pieces: Iterable[Piece]) -> Iterator[Scored]:
             waiting: deque[Future] = deque()
             for piece in pieces:
-                asked = (pickle.dumps(piece), bundle, order.key, same_answers())
+                asked = (pickle.dumps(piece), bundle, order.key, answers_digest())
                 waiting.append(client.submit(ask_worker, *asked, pure=False))
                 if len(waiting) >= most:
-                    yield result(waiting.popleft(), order)
+                    yield scored_result(waiting.popleft(), order)
             while waiting:
-                yield result(waiting.popleft(), order)
+                yield scored_result(waiting.popleft(), order)
 
         yield score
     finally:
@@ -78,12 +78,12 @@ def self_contained() -> Callable[..., Any]:
 
     def ask_worker(piece: bytes, *others: Any) -> Any:
         module = importlib.import_module("mlops.batch.engines.dask_engine")
-        return module.answer(piece, *others)
+        return module.answer_piece(piece, *others)
 
     return ask_worker
 
 
-def connected(scheduler: str | None) -> Client:
+def connect_client(scheduler: str | None) -> Client:
     if scheduler is None:
         raise UsageError(
             "--engine dask needs --scheduler tcp://host:8786, a running Dask scheduler"
@@ -102,7 +102,7 @@ def connected(scheduler: str | None) -> Client:
     return client
 
 
-def result(future: Future, order: Order) -> Scored:
+def scored_result(future: Future, order: Order) -> Scored:
     try:
         scored: Scored = future.result()
     except ModuleNotFoundError as error:
@@ -114,9 +114,9 @@ def result(future: Future, order: Order) -> Scored:
     return scored
 
 
-def answer(pickled: bytes, bundle: Files, key: str | None, expected: str) -> Scored:
+def answer_piece(pickled: bytes, bundle: Files, key: str | None, expected: str) -> Scored:
     """What a worker does with a piece."""
-    if same_answers() != expected:
+    if answers_digest() != expected:
         raise Refused(f"a worker has other code or libraries than what is released: {CURE}")
     with LOADING:
         scorer = scorer_of(Bundle(bundle), key)
@@ -128,7 +128,7 @@ class Bundle:
 
     def __init__(self, files: Files) -> None:
         self.files = files
-        self.digest = digest(files)
+        self.digest = digest_of_files(files)
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -145,7 +145,7 @@ def scorer_of(bundle: Bundle, key: str | None) -> Scorer:
         return Scorer(Path(folder), key)
 
 
-def digest(files: Files) -> str:
+def digest_of_files(files: Files) -> str:
     found = hashlib.sha256()
     for name in sorted(files):
         found.update(f"{name} {len(files[name])}\n".encode())
@@ -153,14 +153,14 @@ def digest(files: Files) -> str:
     return found.hexdigest()
 
 
-def modules(part: Path) -> Iterable[Path]:
+def python_files(part: Path) -> Iterable[Path]:
     return part.rglob("*.py") if part.is_dir() else [part]
 
 
 @cache
-def same_answers() -> str:
+def answers_digest() -> str:
     """Processes in which this is the same answer the same bits."""
-    files = [file for part in PARTS for file in modules(CODE / part)]
+    files = [file for part in PARTS for file in python_files(CODE / part)]
     code = {file.relative_to(CODE).as_posix(): file.read_bytes() for file in files}
     libraries = {name: metadata.version(name).encode() for name in LIBRARIES}
-    return digest(code | libraries)
+    return digest_of_files(code | libraries)

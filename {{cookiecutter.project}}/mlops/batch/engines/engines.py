@@ -18,7 +18,7 @@ class Engine(Protocol):
         """In the order of the pieces, few of them at a time."""
 
 
-def started(order: Order, scorer: Scorer) -> AbstractContextManager[Engine]:
+def start_engine(order: Order, scorer: Scorer) -> AbstractContextManager[Engine]:
     if order.engine not in MODULES:
         raise UsageError(f"--engine should be {' or '.join(MODULES)}, not {order.engine!r}")
     try:
@@ -27,4 +27,4 @@ def started(order: Order, scorer: Scorer) -> AbstractContextManager[Engine]:
         if error.name != MODULES[order.engine]:
             raise
         raise UsageError(f"this project has no --engine {order.engine}: {error}") from None
-    return cast(AbstractContextManager[Engine], module.started(order, scorer))
+    return cast(AbstractContextManager[Engine], module.start_engine(order, scorer))

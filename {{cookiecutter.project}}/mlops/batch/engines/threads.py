@@ -16,7 +16,7 @@ MOST_WORKERS = 4
 
 
 @contextmanager
-def started(_: Order, scorer: Scorer) -> Iterator[Engine]:
+def start_engine(_: Order, scorer: Scorer) -> Iterator[Engine]:
     workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)))
     pool = ThreadPoolExecutor(workers)
 

@@ -47,38 +47,38 @@ class Drift:
         return self.psi <= max_psi or self.p >= SIGNIFICANT
 
 
-def of_columns(reference: Reference, scored: Mapping[str, Counts]) -> list[Drift]:
+def drift_of_columns(reference: Reference, scored: Mapping[str, Counts]) -> list[Drift]:
     """The columns of the table, the one that moved furthest first."""
     spreads = [
-        spread(name, bins, scored[name])
+        spread_of(name, bins, scored[name])
         for name, bins in reference.columns.items()
         if name in scored
     ]
-    return sorted(drifts(spreads), key=lambda drift: -drift.psi)
+    return sorted(drifts_of(spreads), key=lambda drift: -drift.psi)
 
 
-def of_predictions(reference: Reference, target: str, scored: Counts) -> Drift:
+def drift_of_predictions(reference: Reference, target: str, scored: Counts) -> Drift:
     tenths = [f"{tenth / 10:g} to {(tenth + 1) / 10:g}" for tenth in range(len(scored))]
     found = Spread(f"probability of {target}", tenths, np.array(reference.probability), scored)
-    return drifts([found])[0]
+    return drifts_of([found])[0]
 
 
-def spread(name: str, bins: NumberBins | CategoryBins, scored: Counts) -> Spread:
+def spread_of(name: str, bins: NumberBins | CategoryBins, scored: Counts) -> Spread:
     names = bins.names()
     unknown = len(names) - 2 if isinstance(bins, CategoryBins) else None
     return Spread(name, names, np.array(bins.rows), scored, unknown, len(names) - 1)
 
 
-def drifts(spreads: Sequence[Spread]) -> list[Drift]:
-    chances = [chance(each) for each in spreads]
+def drifts_of(spreads: Sequence[Spread]) -> list[Drift]:
+    chances = [p_value_of(each) for each in spreads]
     corrected = false_discovery_control(chances) if chances else []
     return [
-        Drift(each, psi(shares(each.training), shares(each.scored)), float(p))
+        Drift(each, psi(shares_of(each.training), shares_of(each.scored)), float(p))
         for each, p in zip(spreads, corrected, strict=True)
     ]
 
 
-def shares(counts: Counts) -> Shares:
+def shares_of(counts: Counts) -> Shares:
     """Of all rows, 0 to 1."""
     found: Shares = counts / max(counts.sum(), 1)
     return found
@@ -89,7 +89,7 @@ def psi(before: Shares, after: Shares) -> float:
     return float(((after - before) * np.log(after / before)).sum())
 
 
-def chance(found: Spread) -> float:
+def p_value_of(found: Spread) -> float:
     """The p-value of the chi-square test of homogeneity over the bins that hold any row."""
     table = np.array([found.training, found.scored])
     table = table[:, table.sum(axis=0) > 0]

@@ -46,45 +46,47 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def main() -> None:
-    errors.run(lambda: load(order.given(Order)))
+    errors.report_errors(lambda: load_labels(order.read_order(Order)))
 
 
-def load(asked: Order) -> None:
+def load_labels(asked: Order) -> None:
     """All labels of the file, or none."""
-    known = schema.read(Path(asked.release) / BUNDLE / SCHEMA)
-    rows = read(asked, known)
-    with closing(destinations.relational(asked.to)) as database:
+    known = schema.read_schema(Path(asked.release) / BUNDLE / SCHEMA)
+    rows = read_labels(asked, known)
+    with closing(destinations.open_relational(asked.to)) as database:
         with database.transaction():
-            store(database, rows)
+            store_labels(database, rows)
         scored = int(database.query(KNOWN)["labels"][0].as_py())
     print(
         f"loaded {len(rows):,} labels of {asked.file}; {scored:,} labels are of rows that were scored"
     )
 
 
-def read(asked: Order, known: Schema) -> pa.Table:
+def read_labels(asked: Order, known: Schema) -> pa.Table:
     """Raises SourceError that names what is missing, twice there, or no class of the model."""
     label = asked.label or known.target
-    table = table_of(Path(asked.file), asked.key, label)
-    rows = pa.table({"row_key": text(table[asked.key]), "label": text(table[label])})
+    table = read_columns(Path(asked.file), asked.key, label)
+    rows = pa.table(
+        {"row_key": trimmed_text(table[asked.key]), "label": trimmed_text(table[label])}
+    )
     if rows.filter(pc.equal(rows["row_key"], "")).num_rows:
         raise SourceError(f"{asked.file}: a row has no {asked.key!r}: nothing was loaded")
     others = set(rows["label"].unique().to_pylist()) - set(known.classes)
     if others:
         raise SourceError(
-            f"{asked.file}: {label!r} holds {shown(others)}, and the model tells "
+            f"{asked.file}: {label!r} holds {listed_values(others)}, and the model tells "
             f"{' and '.join(map(repr, known.classes))} apart: nothing was loaded"
         )
     counts = pc.value_counts(rows["row_key"].combine_chunks())
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
         raise SourceError(
-            f"{asked.file} names {shown(set(twice.to_pylist()))} more than once: nothing was loaded"
+            f"{asked.file} names {listed_values(set(twice.to_pylist()))} more than once: nothing was loaded"
         )
     return rows
 
 
-def table_of(file: Path, *columns: str) -> pa.Table:
+def read_columns(file: Path, *columns: str) -> pa.Table:
     texts = csv.ConvertOptions(
         column_types={name: pa.string() for name in columns},
         include_columns=columns,
@@ -103,16 +105,16 @@ def table_of(file: Path, *columns: str) -> pa.Table:
         ) from None
 
 
-def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def trimmed_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.fill_null(pc.utf8_trim_whitespace(column.cast(pa.string())), "")
 
 
-def shown(values: set[str]) -> str:
+def listed_values(values: set[str]) -> str:
     more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
     return ", ".join(map(repr, sorted(values)[:SHOWN])) + more
 
 
-def store(database: Relational, rows: pa.Table) -> None:
+def store_labels(database: Relational, rows: pa.Table) -> None:
     now = database.value(datetime.now(UTC))
     database.execute_each(LOAD, rows.append_column("loaded_at", pa.array([now] * len(rows))))
 

@@ -43,18 +43,20 @@ class OutOfBounds(MlopsError):
 
 
 def main() -> None:
-    errors.run(lambda: monitor(order.given(Order)))
+    errors.report_errors(lambda: monitor(order.read_order(Order)))
 
 
 def monitor(asked: Order) -> None:
     """Raises OutOfBounds, after it has shown what it found."""
     folder = Path(asked.release)
     since = datetime.now(UTC) - timedelta(days=asked.days)
-    with closing(destinations.relational(asked.url)) as database:
-        found = monitor_report.of(database, release.read(folder), folder / BUNDLE, since)
-    show(found, asked, Console(highlight=False, soft_wrap=True))
+    with closing(destinations.open_relational(asked.url)) as database:
+        found = monitor_report.report_of(
+            database, release.read_release(folder), folder / BUNDLE, since
+        )
+    print_report(found, asked, Console(highlight=False, soft_wrap=True))
     if asked.html:
-        monitor_page.write(Path(asked.html), found, asked.max_psi)
+        monitor_page.write_monitor_page(Path(asked.html), found, asked.max_psi)
         print(f"wrote {asked.html}")
     refuse_nothing(found, asked)
     if faults := list(out_of_bounds(found, asked)):
@@ -93,7 +95,7 @@ def out_of_bounds(found: Report, asked: Order) -> Iterator[str]:
             )
 
 
-def show(found: Report, asked: Order, console: Console) -> None:
+def print_report(found: Report, asked: Order, console: Console) -> None:
     for line in headline(found):
         console.print(line, markup=False)
     if found.all_drifts:
@@ -136,7 +138,7 @@ def percents(found: Spread, place: int | None) -> str:
     """In the training, and since."""
     if place is None:
         return "-"
-    before, after = (100 * drift.shares(rows)[place] for rows in (found.training, found.scored))
+    before, after = (100 * drift.shares_of(rows)[place] for rows in (found.training, found.scored))
     return f"{before:.1f} -> {after:.1f}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from mlops.batch.monitoring.drift import Drift, shares
+from mlops.batch.monitoring.drift import Drift, shares_of
 from mlops.batch.monitoring.monitor_report import Live, Report
 from mlops.errors import MlopsError
 
@@ -45,29 +45,29 @@ comes first.</p>
 """
 
 
-def write(file: Path, report: Report, max_psi: float) -> None:
+def write_monitor_page(file: Path, report: Report, max_psi: float) -> None:
     try:
-        file.write_text(page(report, max_psi), encoding="utf-8")
+        file.write_text(render_page(report, max_psi), encoding="utf-8")
     except OSError as error:
         raise MlopsError(f"the page can't be written: {error}") from error
 
 
-def page(report: Report, max_psi: float) -> str:
+def render_page(report: Report, max_psi: float) -> str:
     title = f"{report.release.environment}, {report.release.name}"
     words = (
         f"{report.batches} batches since {report.since:%Y-%m-%d %H:%M} UTC, {report.rows:,} rows, "
         f"{report.rejected:,} rejected; {report.others} batches by other versions."
     )
-    charts = "\n".join(chart(each, max_psi) for each in report.all_drifts)
+    charts = "\n".join(drift_chart(each, max_psi) for each in report.all_drifts)
     return PAGE.format(
         title=escape(title),
         words=escape(words),
-        live="\n".join(live(report.live)),
+        live="\n".join(live_section(report.live)),
         charts=charts or "<p>This version has scored nothing yet.</p>",
     )
 
 
-def live(found: list[Live]) -> Iterator[str]:
+def live_section(found: list[Live]) -> Iterator[str]:
     if not found:
         yield "<p>No labels are known for these rows.</p>"
         return
@@ -80,9 +80,9 @@ def live(found: list[Live]) -> Iterator[str]:
     yield "</table>"
 
 
-def chart(drift: Drift, max_psi: float) -> str:
+def drift_chart(drift: Drift, max_psi: float) -> str:
     found = drift.spread
-    before, after = shares(found.training), shares(found.scored)
+    before, after = shares_of(found.training), shares_of(found.scored)
     largest = max(before.max(), after.max(), 1e-9)
     wide = (WIDTH - LABEL) / largest
     bars = "".join(

@@ -71,11 +71,11 @@ class Report(Struct, frozen=True):
         return [*([self.predictions] if self.predictions else []), *self.drifts]
 
 
-def of(database: Relational, released: Release, bundle: Path, since: datetime) -> Report:
+def report_of(database: Relational, released: Release, bundle: Path, since: datetime) -> Report:
     window = (released.environment, since)
     seen = database.query(BATCHES, released.name, *window).to_pylist()[0]
-    counts = counted(database, released, since)
-    reference, known = profile.read(bundle), schema.read(bundle / SCHEMA)
+    counts = counts_by_column(database, released, since)
+    reference, known = profile.read_reference(bundle), schema.read_schema(bundle / SCHEMA)
     tenths = counts.pop(known.target, None)
     return Report(
         release=released,
@@ -84,15 +84,15 @@ def of(database: Relational, released: Release, bundle: Path, since: datetime) -
         rows=int(seen["rows"]),
         rejected=int(seen["rejected"]),
         others=int(seen["others"]),
-        drifts=drift.of_columns(reference, counts),
+        drifts=drift.drift_of_columns(reference, counts),
         predictions=None
         if tenths is None
-        else drift.of_predictions(reference, known.target, tenths),
-        live=[live(row) for row in database.query(ACCURACY, *window).to_pylist()],
+        else drift.drift_of_predictions(reference, known.target, tenths),
+        live=[live_of(row) for row in database.query(ACCURACY, *window).to_pylist()],
     )
 
 
-def counted(database: Relational, released: Release, since: datetime) -> dict[str, Counts]:
+def counts_by_column(database: Relational, released: Release, since: datetime) -> dict[str, Counts]:
     """Rows by column and bin, of the batches that the release has scored."""
     found: dict[str, list[int]] = {}
     query = database.query(PROFILES, released.environment, released.name, since)
@@ -101,7 +101,7 @@ def counted(database: Relational, released: Release, since: datetime) -> dict[st
     return {column: np.array(rows, np.int64) for column, rows in found.items()}
 
 
-def live(row: dict[str, Any]) -> Live:
+def live_of(row: dict[str, Any]) -> Live:
     negatives = int(row["negatives"])
     wrong = 100 * int(row["false_positives"]) / negatives if negatives else None
     accuracy = int(row["correct"]) / int(row["labelled"])

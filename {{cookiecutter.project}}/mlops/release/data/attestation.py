@@ -21,22 +21,22 @@ UNHASHED = ["size", "nfiles"]  # DVC leaves these names out of the keys of its r
 Entry = Mapping[str, Any]
 
 
-def unattested(lock: bytes, pipeline: bytes, runs: Path) -> list[str]:
+def entries_without_run(lock: bytes, pipeline: bytes, runs: Path) -> list[str]:
     """The stages of `lock`, a dvc.lock, whose entry has no record among `runs`.
 
     `pipeline` is the dvc.yaml beside it: it says which stages DVC keeps no record of.
     """
-    entries = stages_in(lock, "dvc.lock", COMPILED_LOCKFILE_SCHEMA)
-    stages = stages_in(pipeline, "dvc.yaml", COMPILED_MULTI_STAGE_SCHEMA)
+    entries = parse_stages(lock, "dvc.lock", COMPILED_LOCKFILE_SCHEMA)
+    stages = parse_stages(pipeline, "dvc.yaml", COMPILED_MULTI_STAGE_SCHEMA)
     return [
         name
         for name, entry in entries.items()
         if is_recorded(entry, stages.get(name.partition("@")[0], {}))
-        and not record(entry, runs).exists()
+        and not run_record_path(entry, runs).exists()
     ]
 
 
-def drop(lock_file: Path, stages: Collection[str]) -> None:
+def drop_entries(lock_file: Path, stages: Collection[str]) -> None:
     with modify_yaml(lock_file) as lock:
         for name in stages:
             del lock["stages"][name]
@@ -44,7 +44,7 @@ def drop(lock_file: Path, stages: Collection[str]) -> None:
             del lock["stages"]
 
 
-def stages_in(text: bytes, name: str, schema: Callable[[Any], Any]) -> Mapping[str, Entry]:
+def parse_stages(text: bytes, name: str, schema: Callable[[Any], Any]) -> Mapping[str, Entry]:
     try:
         content = parse_yaml(text, name)
         stages: Mapping[str, Entry] = schema(content).get("stages", {}) if content else {}
@@ -65,11 +65,11 @@ def is_recorded(entry: Entry, stage: Entry) -> bool:
         and entry.get("outs")
         and not definition.get("always_changed")
         and not any("://" in dependency["path"] for dependency in dependencies)
-        and all(can_be_restored(kind, flags) for kind, flags in outputs(definition))
+        and all(can_be_restored(kind, flags) for kind, flags in declared_outputs(definition))
     )
 
 
-def outputs(definition: Entry) -> Iterator[tuple[str, Entry]]:
+def declared_outputs(definition: Entry) -> Iterator[tuple[str, Entry]]:
     """Kind and flags of each output that a stage of dvc.yaml declares."""
     for kind in ("outs", "metrics", "plots"):
         for output in definition.get(kind, []):
@@ -81,7 +81,7 @@ def can_be_restored(kind: str, flags: Entry) -> bool:
     return not flags.get("persist") and (kind != "outs" or bool(flags.get("cache", True)))
 
 
-def record(entry: Entry, runs: Path) -> Path:
+def run_record_path(entry: Entry, runs: Path) -> Path:
     paths = [output["path"] for output in entry["outs"]]
     key: str = dict_sha256({**entry, "outs": paths}, exclude=UNHASHED)
     value: str = dict_sha256(entry, exclude=UNHASHED)

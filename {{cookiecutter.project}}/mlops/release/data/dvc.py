@@ -18,12 +18,13 @@ from mlops.release import child_environment
 from mlops.release.data import attestation
 
 __all__ = [
-    "Repo", "fetch_records", "opened", "opened_alone", "quiet", "settings", "unattested", "words_of",
+    "Repo", "dvc_message", "dvc_settings", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
+    "unattested_entries",
 ]  # fmt: skip
 
 
 @contextmanager
-def opened(root: Path, config: Mapping[str, object] | None = None) -> Iterator[Repo]:
+def open_repo(root: Path, config: Mapping[str, object] | None = None) -> Iterator[Repo]:
     """The DVC repository at `root`, which is the working directory, its code first for stages, meanwhile."""
     try:
         with (
@@ -34,17 +35,17 @@ def opened(root: Path, config: Mapping[str, object] | None = None) -> Iterator[R
             ui.enable()
             yield repo
     except (DvcException, OSError) as error:
-        raise MlopsError(words_of(error)) from error
+        raise MlopsError(dvc_message(error)) from error
 
 
 @contextmanager
-def opened_alone(root: Path) -> Iterator[Repo]:
+def open_repo_alone(root: Path) -> Iterator[Repo]:
     """As `opened`, and no other DVC acts in the working tree meanwhile."""
-    with opened(root) as repo, lock_repo(repo):
+    with open_repo(root) as repo, lock_repo(repo):
         yield repo
 
 
-def settings(home: Path) -> dict[str, Any]:
+def dvc_settings(home: Path) -> dict[str, Any]:
     """DVC's settings of the working tree `home`, its paths made absolute, its cache shared."""
     dvc_dir = home / ".dvc"
     config = Config(str(dvc_dir))
@@ -52,17 +53,17 @@ def settings(home: Path) -> dict[str, Any]:
     return {"core": config["core"], "cache": cache, "remote": config["remote"]}
 
 
-def words_of(error: BaseException) -> str:
+def dvc_message(error: BaseException) -> str:
     """What DVC says, the causes included."""
     said = str(error) or type(error).__name__
-    return f"{said}: {words_of(error.__cause__)}" if error.__cause__ else said
+    return f"{said}: {dvc_message(error.__cause__)}" if error.__cause__ else said
 
 
-def unattested(repo: Repo, *, ask_remote: bool = True) -> list[str]:
+def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:
     """The entries of dvc.lock that no run attests, neither here nor in the default remote."""
 
     def doubtful() -> list[str]:
-        return attestation.unattested(lock, pipeline, Path(repo.stage_cache.cache_dir))
+        return attestation.entries_without_run(lock, pipeline, Path(repo.stage_cache.cache_dir))
 
     lock, pipeline = (_read(Path(repo.root_dir, name)) for name in ("dvc.lock", "dvc.yaml"))
     names = doubtful()
@@ -75,16 +76,16 @@ def fetch_records(repo: Repo) -> bool:
     if not remote:
         return False
     try:
-        with quiet():
+        with quiet_dvc():
             repo.stage_cache.pull(remote)
     except Exception as error:  # each kind of remote raises its own
-        print(f"the remote {remote!r} can't be read: {words_of(error)}", file=sys.stderr)
+        print(f"the remote {remote!r} can't be read: {dvc_message(error)}", file=sys.stderr)
         return False
     return True
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_dvc() -> Iterator[None]:
     """DVC without a word, for questions whose answer is told in ours."""
     with set_loggers_level(logging.CRITICAL):
         yield

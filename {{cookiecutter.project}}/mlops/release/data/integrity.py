@@ -22,18 +22,18 @@ def outputs_at_hand(repo: Repo) -> list[Output]:
     return [out for out in repo.index.outs if out.hash_info and out.exists]
 
 
-def megabytes(outs: Sequence[Output]) -> int:
+def outputs_megabytes(outs: Sequence[Output]) -> int:
     return round(sum(out.meta.size or 0 for out in outs) / 1e6)
 
 
-def untrue(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
+def untrue_outputs(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
     altered = [out for out in outs if content_hash(out) != out.hash_info]
-    doubtful = dvc.unattested(repo)
+    doubtful = dvc.unattested_entries(repo)
     explained = {*doubtful, *(out.stage.addressing for out in altered)}
     for name in doubtful:
         yield f"{name}: no run attests its entry in dvc.lock: `mlops repro`"
     for out in altered:
-        yield f"{out}: not what {recorder(out)} says: {cure(out)}"
+        yield f"{out}: not what {recorder(out)} says: {output_cure(out)}"
     for name in unreproduced(repo) if Path(repo.root_dir, LOCK).exists() else ():
         if name not in explained:
             yield f"{name}: not up to date: `mlops repro`"
@@ -52,7 +52,7 @@ def content_hash(out: Output) -> object:
     return found.hash_info
 
 
-def cure(out: Output) -> str:
+def output_cure(out: Output) -> str:
     path = shlex.quote(str(out))
     if not out.use_cache:
         return "`mlops repro`"

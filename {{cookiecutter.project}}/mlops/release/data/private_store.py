@@ -23,22 +23,24 @@ class PrivateStore:
     def copy(self, md5: str, place: Path) -> None:
         """A file or directory of its own at `place`."""
         self._link(md5)
-        store.copy(self._repo, md5, place)
+        store.copy_object(self._repo, md5, place)
 
     def files(self, md5: str) -> dict[str, str] | None:
         """The MD5 of each file of a directory, by path; None where its list can't be had."""
         self._link(md5)
-        if store.mend(self._repo, [md5]):
+        if store.mend_cache(self._repo, [md5]):
             return None
-        return store.files(self._repo.cache.local, md5)
+        return store.files_in_directory(self._repo.cache.local, md5)
 
     def unattested(self, lock: bytes, pipeline: bytes) -> list[str]:
         """The entries of `lock` that no run attests, neither here nor in the remote."""
-        names = attestation.unattested(lock, pipeline, self._shared / "runs")
+        names = attestation.entries_without_run(lock, pipeline, self._shared / "runs")
         if names and dvc.fetch_records(self._repo):
             fetched = Path(self._repo.stage_cache.cache_dir)
             return [
-                name for name in attestation.unattested(lock, pipeline, fetched) if name in names
+                name
+                for name in attestation.entries_without_run(lock, pipeline, fetched)
+                if name in names
             ]
         return names
 
@@ -58,28 +60,28 @@ class PrivateStore:
 
 
 @contextmanager
-def opened(tree: Path, home: Path) -> Iterator[PrivateStore]:
+def open_private_store(tree: Path, home: Path) -> Iterator[PrivateStore]:
     """For the working tree `tree`, with the remotes of the project at `home`."""
-    config, cache = shared(tree, home), tree / ".dvc/cache"
+    config, cache = shared_settings(tree, home), tree / ".dvc/cache"
     own = {**config, "cache": {"dir": str(cache), "type": "copy"}}
-    with dvc.opened(tree, own) as repo:
+    with dvc.open_repo(tree, own) as repo:
         yield PrivateStore(repo, cache, Path(config["cache"]["dir"]))
 
 
-def shared(tree: Path, home: Path) -> dict[str, Any]:
+def shared_settings(tree: Path, home: Path) -> dict[str, Any]:
     """Settings for DVC in `tree`: cache and remotes of `home`, nothing left behind."""
-    config = dvc.settings(home)
-    return {**config, "core": {**config["core"], "site_cache_dir": str(site(tree))}}
+    config = dvc.dvc_settings(home)
+    return {**config, "core": {**config["core"], "site_cache_dir": str(site_folder(tree))}}
 
 
-def configure(tree: Path) -> dict[str, str]:
+def use_private_cache(tree: Path) -> dict[str, str]:
     """Make every DVC in the tree use its own cache alone; with the variables that it needs."""
     with Config(str(tree / ".dvc")).edit("local") as local:
         local["cache"] = {"dir": str(tree / ".dvc/cache"), "type": "copy"}
         local["core"] = {"autostage": False}
-    return {"DVC_SITE_CACHE_DIR": str(site(tree)), "DVC_NO_ANALYTICS": "1"}
+    return {"DVC_SITE_CACHE_DIR": str(site_folder(tree)), "DVC_NO_ANALYTICS": "1"}
 
 
-def site(tree: Path) -> Path:
+def site_folder(tree: Path) -> Path:
     """Where DVC keeps what it knows of the tree; otherwise a folder of the machine, for ever."""
     return tree / ".dvc/tmp/site"

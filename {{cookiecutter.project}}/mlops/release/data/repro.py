@@ -21,17 +21,17 @@ from mlops.release.history.git import Git
 DECLARED = Path("mlops/declared.py")
 
 
-def repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) -> None:
+def run_repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) -> None:
     """Brings the working tree at `root` up to date and says how to commit what changed."""
-    guard.check(root)
+    guard.check_branch_name(root)
     reading = begin_to_read_declarations(root)
-    with dvc.opened(root) as repo:
+    with dvc.open_repo(root) as repo:
         stage_code.refuse_unsound(repo)
         refuse_unreadable(reading)
-        done = reproduce(repo, stages, force=force)
+        done = reproduce_stages(repo, stages, force=force)
         ignore_outputs(repo)
         results = [str(out) for out in repo.index.outs if not out.use_cache]
-    print(summary(Git(root), done, ["dvc.lock", "*.gitignore", *results]))
+    print(repro_summary(Git(root), done, ["dvc.lock", "*.gitignore", *results]))
 
 
 def begin_to_read_declarations(root: Path) -> "subprocess.Popen[str] | None":
@@ -64,7 +64,7 @@ def ignore_outputs(repo: Repo) -> None:
                 out.ignore()
 
 
-def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) -> list[str]:
+def reproduce_stages(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) -> list[str]:
     """Brings the stages, by default all, up to date and names those that were not.
 
     Entries that no run attests are dropped from dvc.lock first. Data that are not in the working
@@ -73,24 +73,24 @@ def reproduce(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) ->
     child_environment.require_python()
     complete = bring_from_cache(repo)
     pull = not complete and dvc.fetch_records(repo)
-    if doubtful := dvc.unattested(repo, ask_remote=complete):
+    if doubtful := dvc.unattested_entries(repo, ask_remote=complete):
         for name in doubtful:
             print(f"{name}: no run attests its entry in dvc.lock; dropped, to be run", flush=True)
-        attestation.drop(Path(repo.root_dir, "dvc.lock"), doubtful)
+        attestation.drop_entries(Path(repo.root_dir, "dvc.lock"), doubtful)
     if pull and force:
-        repo.pull(sources(repo), allow_missing=True)  # DVC itself pulls nothing when forced
+        repo.pull(data_sources(repo), allow_missing=True)  # DVC itself pulls nothing when forced
     try:
         done = repo.reproduce(list(stages) or None, force=force, pull=pull)
     except ReproductionError as error:
         bring_from_cache(repo)  # DVC removes what a stage made before it runs the stage
         by_its_command = isinstance(error.__cause__, StageCmdFailedError)
-        raise (StageFailed if by_its_command else MlopsError)(dvc.words_of(error)) from error
+        raise (StageFailed if by_its_command else MlopsError)(dvc.dvc_message(error)) from error
     return [stage.addressing for stage in done if stage.cmd]
 
 
 def unreproduced(repo: Repo) -> list[str]:
     """The stages that are not up to date, whether or not their data are in the working tree."""
-    with lock_repo(repo), dvc.quiet():
+    with lock_repo(repo), dvc.quiet_dvc():
         stages = repo.index.stages
         return [
             stage.addressing
@@ -102,18 +102,18 @@ def unreproduced(repo: Repo) -> list[str]:
 
 def bring_from_cache(repo: Repo) -> bool:
     """Checks out what is missing in the working tree; False where the cache lacks some of it."""
-    with lock_repo(repo), dvc.quiet():
-        for out in absent(repo):
+    with lock_repo(repo), dvc.quiet_dvc():
+        for out in absent_outputs(repo):
             if not out.changed_cache():
                 out.checkout()  # repo.checkout would load the libraries of the remote too
-        return not absent(repo)
+        return not absent_outputs(repo)
 
 
-def absent(repo: Repo) -> list[Output]:
+def absent_outputs(repo: Repo) -> list[Output]:
     return [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
 
 
-def sources(repo: Repo) -> list[str]:
+def data_sources(repo: Repo) -> list[str]:
     return [stage.addressing for stage in repo.index.stages if stage.is_data_source]
 
 
@@ -126,7 +126,7 @@ def made_by_stages(repo: Repo) -> set[str]:
     }
 
 
-def summary(git: Git, done: Sequence[str], results: Sequence[str]) -> str:
+def repro_summary(git: Git, done: Sequence[str], results: Sequence[str]) -> str:
     """What was done, and the command that commits `results`, the paths that Git keeps."""
     new = git.lines("ls-files", "--others", "--exclude-standard", "--", *results)
     said = f"Brought up to date: {', '.join(done)}." if done else "Everything was up to date."

@@ -31,11 +31,11 @@ MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 def refuse_unsound(repo: Repo) -> None:
     """Raises Refused with every finding, before anything runs."""
-    if found := list(findings(repo)):
+    if found := list(code_findings(repo)):
         raise Refused("\n- ".join([f"{len(found)} to set right before anything runs:", *found]))
 
 
-def findings(repo: Repo) -> Iterator[str]:
+def code_findings(repo: Repo) -> Iterator[str]:
     """What of the stages' code dvc.yaml does not list, or Git does not track; each with its cure."""
     root, code_of = Path(repo.root_dir), Code(Path(repo.root_dir))
     untracked: dict[str, str] = {}
@@ -44,18 +44,18 @@ def findings(repo: Repo) -> Iterator[str]:
             continue
         deps = [path_in(root, Path(dep.fs_path)) for dep in stage.deps if dep.protocol == "local"]
         try:
-            code = {path_in(root, file): file for file in code_of.closure(entries(root, stage))}
+            code = {path_in(root, file): file for file in code_of.closure(entry_files(root, stage))}
         except SyntaxError as error:
             where = f"{path_in(root, Path(error.filename or ''))}, line {error.lineno}"
             yield f"{stage.addressing}: {where} is no Python ({error.msg}): mend it"
             continue
         for path in sorted(code):
-            if not (NO_DEPENDENCY.fullmatch(path) or covering(path, deps)):
+            if not (NO_DEPENDENCY.fullmatch(path) or covering_deps(path, deps)):
                 yield (
                     f"{stage.addressing} runs {path}, which its `deps` in dvc.yaml do not list: add it "
                     "there, since DVC would not notice a change of it"
                 )
-        folders = {dep for path in code for dep in covering(path, deps)}
+        folders = {dep for path in code for dep in covering_deps(path, deps)}
         untracked |= dict.fromkeys(untracked_in(repo, folders), stage.addressing)
     for path, name in sorted(untracked.items()):
         yield (
@@ -68,7 +68,7 @@ def path_in(root: Path, file: Path) -> str:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
 
 
-def covering(path: str, deps: Sequence[str]) -> list[str]:
+def covering_deps(path: str, deps: Sequence[str]) -> list[str]:
     """The dependencies that are this file or a folder around it."""
     return [dep for dep in deps if path == dep or path.startswith(f"{dep}/")]
 
@@ -88,11 +88,11 @@ def untracked_in(repo: Repo, code: set[str]) -> set[str]:
     return hashed - {*Git(root).run("ls-files", "-z", "--", *sorted(code)).split("\0")}
 
 
-def entries(root: Path, stage: Stage) -> Iterator[Path]:
+def entry_files(root: Path, stage: Stage) -> Iterator[Path]:
     """The files that the commands of a stage run."""
     for command in [stage.cmd] if isinstance(stage.cmd, str) else stage.cmd:
         for words in simple_commands(command):
-            yield from entry(root, Path(stage.wdir), words)
+            yield from files_of_command(root, Path(stage.wdir), words)
 
 
 def simple_commands(command: str) -> Iterator[list[str]]:
@@ -110,14 +110,14 @@ def simple_commands(command: str) -> Iterator[list[str]]:
     yield words
 
 
-def entry(root: Path, folder: Path, words: Sequence[str]) -> Iterator[Path]:
+def files_of_command(root: Path, folder: Path, words: Sequence[str]) -> Iterator[Path]:
     """What `python -m MODULE` or `python FILE` runs; nothing of any other command."""
     pythons = [n for n, word in enumerate(words) if re.fullmatch(r"(.*/)?python[\d.]*", word)]
     rest = list(words[pythons[0] + 1 :]) if pythons else []
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
         if option == "-m" and rest:
-            yield from files_of(f"{rest[0]}.__main__", (folder, root))
+            yield from files_of_module(f"{rest[0]}.__main__", (folder, root))
             return
         if option in ("-X", "-W") and rest:
             rest.pop(0)
@@ -142,14 +142,14 @@ class Code:
             if (names := self.names(file)) is not None:
                 found.add(file)
                 for name in names:
-                    waiting += files_of(name, (file.parent, self.root))
+                    waiting += files_of_module(name, (file.parent, self.root))
         return found
 
     def names(self, file: Path) -> list[str] | None:
         """The dotted names that a file imports; None where it holds nothing but words about it."""
         if file not in self._names:
             tree = ast.parse(file.read_bytes(), str(file))
-            self._names[file] = None if is_empty(tree) else [*imported(self.root, file, tree)]
+            self._names[file] = None if is_empty(tree) else [*imported_names(self.root, file, tree)]
         return self._names[file]
 
 
@@ -160,7 +160,7 @@ def is_empty(tree: ast.Module) -> bool:
     )
 
 
-def imported(root: Path, file: Path, tree: ast.Module) -> Iterator[str]:
+def imported_names(root: Path, file: Path, tree: ast.Module) -> Iterator[str]:
     """The dotted names that a module imports, or has in a string."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -174,7 +174,7 @@ def imported(root: Path, file: Path, tree: ast.Module) -> Iterator[str]:
             yield str(node.value)
 
 
-def files_of(name: str, places: tuple[Path, ...]) -> list[Path]:
+def files_of_module(name: str, places: tuple[Path, ...]) -> list[Path]:
     """The files that importing a dotted name reads: packages on its way, and the module. The first of
     the places counts that has it; what comes behind the module is a name in it."""
     for place in places:

@@ -17,23 +17,23 @@ from mlops.release.data import attestation
 from mlops.release.data.attestation import Entry
 
 
-def mend(repo: Repo, names: Iterable[str]) -> list[str]:
+def mend_cache(repo: Repo, names: Iterable[str]) -> list[str]:
     """Brings what is missing or damaged in the cache from the remote; names what could not be.
 
     Deletes damaged objects first, since DVC takes a read-only object for a good one.
     """
     wanted = list(names)
     for _ in ("directories", "what is in them"):
-        broken = [name for top in wanted for name in faults(repo.cache.local, top)]
+        broken = [name for top in wanted for name in broken_objects(repo.cache.local, top)]
         if not broken or not has_remote(repo):
             break
         for name in broken:
             Path(repo.cache.local.oid_to_path(name)).unlink(missing_ok=True)
         repo.cloud.pull({HashInfo("md5", name) for name in broken})
-    return [top for top in wanted if list(faults(repo.cache.local, top))]
+    return [top for top in wanted if list(broken_objects(repo.cache.local, top))]
 
 
-def faults(cache: HashFileDB, top: str) -> Iterator[str]:
+def broken_objects(cache: HashFileDB, top: str) -> Iterator[str]:
     """The objects that are missing or damaged: itself or, of a directory, what is in it."""
     if not is_intact(cache, top):
         yield top
@@ -43,10 +43,10 @@ def faults(cache: HashFileDB, top: str) -> Iterator[str]:
 
 def children(cache: HashFileDB, top: str) -> Iterator[str]:
     if top.endswith(".dir"):
-        yield from files(cache, top).values()
+        yield from files_in_directory(cache, top).values()
 
 
-def files(cache: HashFileDB, top: str) -> dict[str, str]:
+def files_in_directory(cache: HashFileDB, top: str) -> dict[str, str]:
     """The hash of each file of a directory, by its path there."""
     listed = Tree.load(cache, HashInfo("md5", top))
     return {"/".join(key): child.value for key, _, child in listed}
@@ -60,9 +60,9 @@ def is_intact(cache: HashFileDB, name: str) -> bool:
     return bool(found.value == name.removesuffix(".dir"))
 
 
-def copy(repo: Repo, name: str, place: Path) -> None:
+def copy_object(repo: Repo, name: str, place: Path) -> None:
     """The object, file or directory, as a file or directory of its own at `place`."""
-    if lost := mend(repo, [name]):
+    if lost := mend_cache(repo, [name]):
         raise MlopsError(
             f"the data {lost[0]} are neither in the cache nor in the remote: `dvc push` them from "
             "where they were made, or `mlops repro` there"
@@ -71,7 +71,7 @@ def copy(repo: Repo, name: str, place: Path) -> None:
     if not name.endswith(".dir"):
         copy_file(cache.oid_to_path(name), place)
         return
-    for path, child in files(cache, name).items():
+    for path, child in files_in_directory(cache, name).items():
         copy_file(cache.oid_to_path(child), place / path)
 
 
@@ -80,7 +80,7 @@ def copy_file(source: str, place: Path) -> None:
     shutil.copyfile(source, place)
 
 
-def push(repo: Repo, tops: Iterable[str], entries: Iterable[Entry]) -> None:
+def push_objects(repo: Repo, tops: Iterable[str], entries: Iterable[Entry]) -> None:
     """Sends the objects, and the records of the runs that made the entries, to the remote."""
     refuse_mistyped(repo)
     cache = repo.cache.local
@@ -91,7 +91,7 @@ def push(repo: Repo, tops: Iterable[str], entries: Iterable[Entry]) -> None:
 
 def refuse_damaged(repo: Repo, tops: Iterable[str]) -> None:
     """For what DVC has just checked out, taking it for good: stages have perhaps read it."""
-    damaged = {name for top in tops for name in faults(repo.cache.local, top)}
+    damaged = {name for top in tops for name in broken_objects(repo.cache.local, top)}
     for name in damaged:
         Path(repo.cache.local.oid_to_path(name)).unlink(missing_ok=True)
     if damaged:
@@ -106,7 +106,7 @@ def push_records(repo: Repo, entries: Iterable[Entry]) -> None:
     remote = repo.cloud.get_remote_odb(command="push", hash_name="md5-dos2unix")
     runs = Path(repo.stage_cache.cache_dir)
     for entry in entries:
-        record = attestation.record(entry, runs)
+        record = attestation.run_record_path(entry, runs)
         if record.exists():
             place = remote.fs.join(remote.path, "runs", *record.relative_to(runs).parts)
             remote.fs.makedirs(remote.fs.parent(place), exist_ok=True)

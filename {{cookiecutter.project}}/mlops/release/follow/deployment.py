@@ -25,7 +25,7 @@ from mlops.release import child_environment
 from mlops.release.history import arrivals, branches, lockfile, records, revisions, versions
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
-from mlops.release.history.records import Kept
+from mlops.release.history.records import TaggedRecord
 from mlops.release.places import scratch, venv
 
 FOLDER = Path(".dvc/tmp/deployments")
@@ -44,7 +44,7 @@ class Deployment:
 
     def __init__(self, git: Git, commit: str, room: Room, say: Say, held: ExitStack) -> None:
         self.commit = commit
-        self.folder = place(git, commit)
+        self.folder = deployment_folder(git, commit)
         self._git = git
         self._lock = f"{venv.LOCKS}/{room}.txt"
         self._say = say
@@ -59,13 +59,13 @@ class Deployment:
     @cached_property
     def python(self) -> Path:
         """The interpreter that has the commit's libraries, installed now where none has them."""
-        locked = self._git.read(self.commit, self._lock)
+        locked = self._git.read_file(self.commit, self._lock)
         if locked is None:
             raise MlopsError(f"{self.commit[:7]} has no {self._lock}: it can't be run so")
         if is_installed(locked, self._git.root / self._lock):
             return Path(sys.executable)
         self._say(f"{self._lock} of {self.commit[:7]} is not what is installed here: making ready")
-        own = venv.of(self._git, self.commit, self.folder, self._say)
+        own = venv.venv_of_commit(self._git, self.commit, self.folder, self._say)
         return self._held.enter_context(own) / "bin" / "python"
 
     @property
@@ -88,71 +88,71 @@ class Deployment:
         self.close()
 
 
-def of(
+def open_deployment(
     git: Git, revision: str, *, room: Room = "serve", say: Say = lambda line: None
 ) -> Deployment:
     """What an environment, version, record, branch or commit deployed; what is lacking is fetched."""
-    commit = arrivals.release_of(git, commit_of(git, revision, say))
-    with laid_out(git, commit, revision) as stack:
-        renew(git, commit)
+    commit = arrivals.release_commit(git, deployed_commit(git, revision, say))
+    with hold_folder(git, commit, revision) as stack:
+        refresh_release_file(git, commit)
         return Deployment(git, commit, room, say, stack.pop_all())
 
 
-def commit_of(git: Git, revision: str, say: Say) -> str:
+def deployed_commit(git: Git, revision: str, say: Say) -> str:
     """Of a version, where it was last released, the furthest downstream."""
     if revision in environments.CHAIN:
         branches.fetch_if_in_reach(git, say)
-        return branches.tip(git, revision)
-    if not git.commit(revision) and not released(git, revision):
+        return branches.tip_of(git, revision)
+    if not git.commit(revision) and not latest_release_of(git, revision):
         branches.fetch_if_in_reach(git, say)
-    return released(git, revision) or revisions.commit_of(git, revision)
+    return latest_release_of(git, revision) or revisions.commit_of(git, revision)
 
 
-def released(git: Git, version: str) -> str | None:
-    wanted = versions.named(version)
+def latest_release_of(git: Git, version: str) -> str | None:
+    wanted = versions.version_name(version)
     for environment in reversed(environments.CHAIN if wanted else ()):
-        for kept in reversed(records.of(git, environment)):
+        for kept in reversed(records.records_of(git, environment)):
             if kept.record.version == wanted:
                 return kept.commit
     return None
 
 
-def place(git: Git, commit: str) -> Path:
+def deployment_folder(git: Git, commit: str) -> Path:
     return git.root / FOLDER / commit
 
 
-def laid_out(git: Git, commit: str, revision: str) -> ExitStack:
+def hold_folder(git: Git, commit: str, revision: str) -> ExitStack:
     """Its folder is there, made now where it is not yet, and kept until this is closed."""
-    folder = place(git, commit)
+    folder = deployment_folder(git, commit)
     while True:
         with ExitStack() as stack:
-            stack.enter_context(scratch.held(folder, shared=True))
+            stack.enter_context(scratch.hold_scratch(folder, shared=True))
             if (folder / RELEASE).exists():
                 return stack.pop_all()
-        remove_superseded(git)
-        with scratch.held(folder):
+        remove_superseded_folders(git)
+        with scratch.hold_scratch(folder):
             if not (folder / RELEASE).exists():
-                lay_out(git, commit, revision)
+                prepare_folder(git, commit, revision)
 
 
-def lay_out(git: Git, commit: str, revision: str) -> None:
+def prepare_folder(git: Git, commit: str, revision: str) -> None:
     from mlops.release.data import dvc, store
 
-    folder, md5 = place(git, commit), bundle_of(git, commit, revision)
+    folder, md5 = deployment_folder(git, commit), bundle_of(git, commit, revision)
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        with dvc.opened(git.root) as repo:
+        with dvc.open_repo(git.root) as repo:
             parts = git.lines("ls-tree", "--name-only", commit, "--", *PARTS)
             git.export(commit, parts, folder)
-            store.copy(repo, md5, folder / BUNDLE)
-            files = store.files(repo.cache.local, md5)
-            write(folder / RELEASE, known(git, commit, md5, files))
+            store.copy_object(repo, md5, folder / BUNDLE)
+            files = store.files_in_directory(repo.cache.local, md5)
+            replace_file(folder / RELEASE, release_facts(git, commit, md5, files))
     except MlopsError as error:
         raise MlopsError(f"what {revision} deployed can't be had: {error}") from error
 
 
 def bundle_of(git: Git, commit: str, revision: str) -> str:
-    md5 = lockfile.output(lockfile.stages(git, commit), BUNDLE)
+    md5 = lockfile.output_hash(lockfile.lock_entries(git, commit), BUNDLE)
     if md5 is None:
         promoted = revision in environments.CHAIN[1:]
         cure = f"`mlops promote {revision}`" if promoted else "there, `mlops repro` and commit"
@@ -160,11 +160,13 @@ def bundle_of(git: Git, commit: str, revision: str) -> str:
     return md5
 
 
-def known(git: Git, commit: str, bundle: str, files: Mapping[str, str]) -> dict[str, Any]:
+def release_facts(git: Git, commit: str, bundle: str, files: Mapping[str, str]) -> dict[str, Any]:
     """All that release.json says; of a commit that is no release, the record's part is null."""
-    environment = environments.named_in((git.read(commit, environments.FILE) or b"").decode())
-    settings = lockfile.parsed(git.read(commit, f"environments/{environment}.yaml"))
-    latest = record_at(git, environment, commit)
+    environment = environments.parse_environment(
+        (git.read_file(commit, environments.FILE) or b"").decode()
+    )
+    settings = lockfile.parse_yaml(git.read_file(commit, f"environments/{environment}.yaml"))
+    latest = record_of_commit(git, environment, commit)
     record = asdict(latest.record) if latest else {}
     return {
         "environment": environment,
@@ -175,27 +177,27 @@ def known(git: Git, commit: str, bundle: str, files: Mapping[str, str]) -> dict[
         "author": latest.author if latest else None,
         "bundle": bundle,
         "files": dict(files),
-        "metrics": json.loads(git.read(commit, "reports/metrics.json") or b"{}"),
+        "metrics": json.loads(git.read_file(commit, "reports/metrics.json") or b"{}"),
         **{name: record.get(name) for name in MEASURED},
         "serve": settings.get("serve") or {},
     }
 
 
-def record_at(git: Git, environment: str, commit: str) -> Kept | None:
-    made = [each for each in records.of(git, environment) if each.commit == commit]
+def record_of_commit(git: Git, environment: str, commit: str) -> TaggedRecord | None:
+    made = [each for each in records.records_of(git, environment) if each.commit == commit]
     return made[-1] if made else None
 
 
-def renew(git: Git, commit: str) -> None:
+def refresh_release_file(git: Git, commit: str) -> None:
     """A record may be made, or fetched, after its commit was laid out."""
-    file = place(git, commit) / RELEASE
+    file = deployment_folder(git, commit) / RELEASE
     content = json.loads(file.read_bytes())
-    now = known(git, commit, content["bundle"], content["files"])
+    now = release_facts(git, commit, content["bundle"], content["files"])
     if now != content:
-        write(file, now)
+        replace_file(file, now)
 
 
-def write(file: Path, content: Mapping[str, Any]) -> None:
+def replace_file(file: Path, content: Mapping[str, Any]) -> None:
     """At once: others may be reading it."""
     new = file.with_name(f"{file.name}.{os.getpid()}")
     new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -213,15 +215,15 @@ def is_installed(locked: bytes, lock: Path) -> bool:
     )
 
 
-def superseded(git: Git) -> list[Path]:
+def superseded_folders(git: Git) -> list[Path]:
     """The folders of commits in which no branch, here or on origin, ends."""
     tips = git.lines("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
-    current = {*tips, *(arrivals.release_of(git, tip) for tip in tips)}
+    current = {*tips, *(arrivals.release_commit(git, tip) for tip in tips)}
     folders = sorted((git.root / FOLDER).glob("*/"))
     return [folder for folder in folders if folder.name not in current]
 
 
-def remove_superseded(git: Git) -> None:
+def remove_superseded_folders(git: Git) -> None:
     """But those in use."""
-    for folder in superseded(git):
-        scratch.remove_if_free(folder)
+    for folder in superseded_folders(git):
+        scratch.remove_scratch_if_free(folder)

@@ -41,26 +41,37 @@ class Image:
     megabytes: float
 
 
-def build(git: Git, revision: str, say: Callable[[str], None], name: str | None = None) -> Image:
+def build_image(
+    git: Git, revision: str, say: Callable[[str], None], name: str | None = None
+) -> Image:
     """The image of what an environment holds, or of a version; by default named after both."""
     engine = engine_at_hand()
-    with deployment.of(git, revision, say=say) as deployed, TemporaryDirectory() as folder:
+    with (
+        deployment.open_deployment(git, revision, say=say) as deployed,
+        TemporaryDirectory() as folder,
+    ):
         release = deployed.release
         refuse_unreleased(git, revision, release)
-        image = name or f"{project(git)}:{release['version']}"
-        lay_out(git, deployed, Path(folder))
+        image = name or f"{image_name(git)}:{release['version']}"
+        write_build_context(git, deployed, Path(folder))
         say(f"building {image} from {release['record']} with {engine}")
-        command = [engine, "build", *ENGINES[engine], *secrets(), *labels(git, release)]
+        command = [
+            engine,
+            "build",
+            *ENGINES[engine],
+            *secret_options(),
+            *label_options(git, release),
+        ]
         try:
             variables = child_environment.for_command() | SETTINGS
-            process.run(
+            process.run_watched(
                 [*command, "--file", RECIPE, "--tag", image, "."], Path(folder), variables, say
             )
         except subprocess.CalledProcessError as error:
             raise MlopsError(
-                f"{engine} could not build {image}:\n{process.last_words(error)}"
+                f"{engine} could not build {image}:\n{process.last_lines(error)}"
             ) from error
-    return Image(image, engine, megabytes(engine, image))
+    return Image(image, engine, image_megabytes(engine, image))
 
 
 def engine_at_hand() -> str:
@@ -93,28 +104,28 @@ def refuse_unreleased(git: Git, revision: str, release: Mapping[str, Any]) -> No
             f"{revision} ({release['commit'][:7]}) is no release, and an image is built from one: "
             "`mlops promote`, then name staging, prod or a version"
         )
-    if git.read(release["commit"], RECIPE) is None:
+    if git.read_file(release["commit"], RECIPE) is None:
         raise MlopsError(
             f"{release['version']} was released without a {RECIPE}: bring one to dev and promote it"
         )
 
 
-def lay_out(git: Git, deployed: Deployment, context: Path) -> None:
+def write_build_context(git: Git, deployed: Deployment, context: Path) -> None:
     """All that the engine gets to see."""
     git.export(deployed.commit, OF_THE_COMMIT, context)
     shutil.copytree(deployed.folder / BUNDLE, context / BUNDLE)
     shutil.copy(deployed.folder / deployment.RELEASE, context)
 
 
-def secrets() -> list[str]:
+def secret_options() -> list[str]:
     """pip's own settings, such as another index: there while libraries are installed, then gone."""
     settings = os.environ.get("PIP_CONFIG_FILE", os.devnull)
     return ["--secret", f"id=pip,src={settings}"] if Path(settings).is_file() else []
 
 
-def labels(git: Git, release: Mapping[str, Any]) -> Iterator[str]:
+def label_options(git: Git, release: Mapping[str, Any]) -> Iterator[str]:
     told = {
-        "org.opencontainers.image.title": project(git),
+        "org.opencontainers.image.title": image_name(git),
         "org.opencontainers.image.version": release["version"],
         "org.opencontainers.image.revision": release["commit"],
         "org.opencontainers.image.created": release["released"],
@@ -126,12 +137,12 @@ def labels(git: Git, release: Mapping[str, Any]) -> Iterator[str]:
         yield from ("--label", f"{label}={value}")
 
 
-def project(git: Git) -> str:
+def image_name(git: Git) -> str:
     """The directory of the project, as far as the name of an image may say it."""
     return re.sub("[^a-z0-9]+", "-", git.root.name.lower()).strip("-") or "model"
 
 
-def megabytes(engine: str, image: str) -> float:
+def image_megabytes(engine: str, image: str) -> float:
     asked = subprocess.run(
         [engine, "image", "inspect", image],
         env=child_environment.for_command(),

@@ -12,7 +12,7 @@ PATIENCE = 60.0
 """Seconds that origin has for an answer."""
 
 
-def here(git: Git, environment: str) -> str:
+def branch_state(git: Git, environment: str) -> str:
     """Other words whenever the branch or a record has changed."""
     origin = f"refs/remotes/{branches.ORIGIN}/{environment}"
     patterns = (f"refs/heads/{environment}", origin, f"refs/tags/{environment}/*")
@@ -22,7 +22,7 @@ def here(git: Git, environment: str) -> str:
         return str(error)
 
 
-async def fetch(git: Git) -> str:
+async def fetch_quietly(git: Git) -> str:
     """Brings what origin has, asking nobody for a password; why it could not."""
     try:
         process = await asyncio.create_subprocess_exec(

@@ -16,13 +16,13 @@ PATIENCE = 0.5  # seconds
 
 
 @contextmanager
-def announced(git: Git, environment: str | None, host: str, port: int) -> Iterator[str]:
+def announced_service(git: Git, environment: str | None, host: str, port: int) -> Iterator[str]:
     """The URL at which it can be asked, told to others as long as it follows an environment."""
     if environment is None:
-        yield url(host, port)
+        yield service_url(host, port)
         return
     file = git.root / FOLDER / f"{environment}.json"
-    address = url(host, port)
+    address = service_url(host, port)
     content = {"url": address, "pid": os.getpid(), "host": host, "port": port}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content))
@@ -33,7 +33,7 @@ def announced(git: Git, environment: str | None, host: str, port: int) -> Iterat
             file.unlink()
 
 
-def url(host: str, port: int) -> str:
+def service_url(host: str, port: int) -> str:
     reached = ANYWHERE.get(host, host)
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
@@ -47,13 +47,13 @@ def announcement(git: Git, environment: str) -> dict[str, Any] | None:
     return found
 
 
-def model(git: Git, environment: str) -> dict[str, Any] | None:
+def running_model(git: Git, environment: str) -> dict[str, Any] | None:
     """What the service answers to GET /model, None where none does."""
     announced = announcement(git, environment)
-    return announced and asked(announced["url"])
+    return announced and ask_service(announced["url"])
 
 
-def asked(address: str) -> dict[str, Any] | None:
+def ask_service(address: str) -> dict[str, Any] | None:
     from http.client import HTTPConnection, HTTPException
 
     connection = HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)

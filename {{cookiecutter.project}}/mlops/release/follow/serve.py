@@ -42,11 +42,11 @@ def serve(git: Git, revision: str, *, host: str, port: int, follow: float | None
     `follow` is the seconds between two questions to origin, None to follow no branch. Raises
     MlopsError where the first process does not start.
     """
-    with listening(host, port) as shared:
+    with listening_socket(host, port) as shared:
         asyncio.run(Supervisor(git, revision, shared, follow).run())
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -100,7 +100,7 @@ class Supervisor:
 
     async def go_on(self) -> None:
         name = self.revision if self.every else None
-        with running.announced(self.git, name, *self.shared.getsockname()[:2]) as self.url:
+        with running.announced_service(self.git, name, *self.shared.getsockname()[:2]) as self.url:
             async with asyncio.TaskGroup() as self.tasks:
                 self.serves_now()
                 if self.every:
@@ -111,16 +111,16 @@ class Supervisor:
     def serves_now(self) -> None:
         child = self.child
         self.keeping = self.tasks.create_task(child.keep(lambda how: self.tell_death(child, how)))
-        self.log("serving", **facts(child), url=self.url)
+        self.log("serving", **child_facts(child), url=self.url)
         self.forget_refused()
 
     def tell_death(self, child: Child, how: str) -> None:
-        self.log("died", "error", **facts(child), reason=how)
+        self.log("died", "error", **child_facts(child), reason=how)
 
     async def follow(self) -> None:
         seen = ""
         while True:
-            known = news.here(self.git, self.revision)
+            known = news.branch_state(self.git, self.revision)
             if known != seen or time.monotonic() > self.retry_at:
                 seen, self.retry_at = known, math.inf
                 await self.catch_up()
@@ -131,7 +131,7 @@ class Supervisor:
         away = ""
         while True:
             await asyncio.sleep(every)
-            reason = await news.fetch(self.git)
+            reason = await news.fetch_quietly(self.git)
             if reason and not away:
                 self.log("origin_away", "warning", reason=reason)
             if away and not reason:
@@ -142,7 +142,7 @@ class Supervisor:
         """Serves what the branch holds; where that can't be, what serves now goes on."""
         commit = None
         try:
-            commit = arrivals.release_of(self.git, branches.tip(self.git, self.revision))
+            commit = arrivals.release_commit(self.git, branches.tip_of(self.git, self.revision))
             if commit == self.barred:
                 return
             new = await in_thread(partial(self.prepared, commit))
@@ -158,7 +158,7 @@ class Supervisor:
         await self.replace(new)
 
     async def replace(self, new: Child) -> None:
-        self.log("starting", **facts(new))
+        self.log("starting", **child_facts(new))
         try:
             await new.start()
         except NotReady as error:
@@ -184,12 +184,12 @@ class Supervisor:
         if refused != self.refused:
             self.refused = refused
             with suppress(OSError):  # a full disk is no reason not to serve
-                deployment.write(self.child.deployed.folder / REFUSED, refused)
+                deployment.replace_file(self.child.deployed.folder / REFUSED, refused)
             self.log("refused", "error", **refused)
 
     def version_at(self, commit: str | None) -> str | None:
         with suppress(MlopsError):
-            kept = commit and deployment.record_at(self.git, self.revision, commit)
+            kept = commit and deployment.record_of_commit(self.git, self.revision, commit)
             return kept.record.version if kept else None
         return None
 
@@ -198,7 +198,7 @@ class Supervisor:
         (self.child.deployed.folder / REFUSED).unlink(missing_ok=True)
 
     def prepared(self, revision: str) -> Child:
-        deployed = deployment.of(self.git, revision, say=self.mention)
+        deployed = deployment.open_deployment(self.git, revision, say=self.mention)
         try:
             return Child(deployed, self.shared)
         except MlopsError:
@@ -215,7 +215,7 @@ class Supervisor:
             print(json.dumps(line), flush=True)
 
 
-def facts(child: Child) -> dict[str, Any]:
+def child_facts(child: Child) -> dict[str, Any]:
     return {name: child.release[name] for name in ("environment", "version", "commit")}
 
 

@@ -10,16 +10,16 @@ FOLDER = "data/incoming"
 ALL_ELSE = (".", f":(exclude){FOLDER}")
 
 
-def are_at(path: str) -> bool:
+def is_arrival(path: str) -> bool:
     return path.startswith(f"{FOLDER}/")
 
 
-def release_of(git: Git, tip: str) -> str:
+def release_commit(git: Git, tip: str) -> str:
     """The commit that made a branch what it is; since then nothing but data has arrived."""
     return git.run("rev-list", "-1", "--first-parent", tip, "--", *ALL_ELSE)
 
 
-def kept(git: Git, tree: str, target: str) -> str:
+def with_arrivals(git: Git, tree: str, target: str) -> str:
     """The tree, but with what has arrived on `target`."""
     if git.succeeds("diff", "--quiet", tree, target, "--", FOLDER):
         return tree

@@ -13,12 +13,12 @@ from mlops.release.history import branches, objects
 from mlops.release.history.git import Git
 
 
-def findings(git: Git, commit: str) -> Iterator[str]:
+def back_merge_findings(git: Git, commit: str) -> Iterator[str]:
     """A line with its cure for each in the history of `commit`, newest first."""
     released = [f"--glob=refs/tags/{name}/*" for name in environments.CHAIN[1:]]
     found = git.lines("rev-list", "--merges", "--parents", commit, "--not", *released)
     merges = [line.split() for line in found]
-    place = places(git, [parent for _, *parents in merges for parent in parents])
+    place = environment_places(git, [parent for _, *parents in merges for parent in parents])
     for merge, first, *others in merges:
         for other in others:
             if place[first] < place[other] and not is_reverted(git, merge, commit):
@@ -26,19 +26,21 @@ def findings(git: Git, commit: str) -> Iterator[str]:
                 what = git.run("log", "-1", "--format=%h (%s)", merge)
                 yield (
                     f"{what} merges {brought} into {into}, and changes flow downstream only: "
-                    f"{cure(git, merge, commit)}{picks(git, first, other)}"
+                    f"{undo_command(git, merge, commit)}{pick_command(git, first, other)}"
                 )
 
 
-def places(git: Git, commits: list[str]) -> dict[str, int]:
+def environment_places(git: Git, commits: list[str]) -> dict[str, int]:
     """Where in the chain each commit's environment stands; at its begin where it names none."""
-    blobs = objects.read(git, [f"{commit}:{environments.FILE}" for commit in commits])
-    return {commit: place(blob) for commit, blob in zip(commits, blobs, strict=True)}
+    blobs = objects.read_objects(git, [f"{commit}:{environments.FILE}" for commit in commits])
+    return {commit: environment_place(blob) for commit, blob in zip(commits, blobs, strict=True)}
 
 
-def place(blob: objects.Blob | None) -> int:
+def environment_place(blob: objects.Blob | None) -> int:
     try:
-        named = environments.named_in(blob.content.decode(errors="replace") if blob else "")
+        named = environments.parse_environment(
+            blob.content.decode(errors="replace") if blob else ""
+        )
     except MlopsError:
         return 0
     return environments.CHAIN.index(named)
@@ -49,7 +51,7 @@ def is_reverted(git: Git, merge: str, commit: str) -> bool:
     return bool(git.lines("rev-list", "-1", "--fixed-strings", f"--grep={words}", commit))
 
 
-def cure(git: Git, merge: str, commit: str) -> str:
+def undo_command(git: Git, merge: str, commit: str) -> str:
     """What is on a remote is not to be rewritten."""
     shared = git.lines("for-each-ref", "--count=1", f"--contains={merge}", "refs/remotes")
     if merge == commit and not shared:
@@ -57,7 +59,7 @@ def cure(git: Git, merge: str, commit: str) -> str:
     return f"`git revert -m 1 {merge[:7]}`"
 
 
-def picks(git: Git, first: str, other: str) -> str:
+def pick_command(git: Git, first: str, other: str) -> str:
     """What the merge was perhaps for."""
-    wanted = branches.lacked(git, other, first)
+    wanted = branches.lacked_commits(git, other, first)
     return f", then `git cherry-pick -x {' '.join(each[:7] for each in wanted)}`" if wanted else ""

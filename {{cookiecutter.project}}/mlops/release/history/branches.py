@@ -23,7 +23,7 @@ def has_origin(git: Git) -> bool:
     return ORIGIN in git.lines("remote")
 
 
-def fetch(git: Git) -> None:
+def fetch_origin(git: Git) -> None:
     """Learn what origin has, of every branch, also in a clone of one."""
     if git.run("rev-parse", "--is-shallow-repository") == "true":
         raise Refused(
@@ -35,7 +35,7 @@ def fetch(git: Git) -> None:
 
 def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:
     try:
-        fetch(git)
+        fetch_origin(git)
     except GitError as error:
         say(f"{error}; the branches of {ORIGIN} count as they were last seen")
 
@@ -53,21 +53,21 @@ class Position:
         return f"refs/heads/{self.environment}"
 
 
-def position(git: Git, environment: str) -> Position:
+def read_position(git: Git, environment: str) -> Position:
     """Where the branch is now; on origin, as of the last fetch."""
     return Position(
-        environments.known(environment),
+        environments.known_environment(environment),
         git.commit(f"refs/heads/{environment}"),
         git.commit(f"refs/remotes/{ORIGIN}/{environment}"),
     )
 
 
-def tip(git: Git, environment: str) -> str:
+def tip_of(git: Git, environment: str) -> str:
     """The last commit of the environment's branch, here or on origin, whichever is ahead."""
-    return later(git, position(git, environment))
+    return later_commit(git, read_position(git, environment))
 
 
-def later(git: Git, position: Position) -> str:
+def later_commit(git: Git, position: Position) -> str:
     """The commit of a position that is ahead. Raises Refused where there is none, or where they diverge."""
     environment, here, there = position.environment, position.here, position.there
     if here is None and there is None:
@@ -114,7 +114,7 @@ def refuse_uncommitted(git: Git, source: str) -> None:
 
 
 def refuse_empty(git: Git, source: str, commit: str) -> None:
-    if git.read(commit, lockfile.LOCK) is None:
+    if git.read_file(commit, lockfile.LOCK) is None:
         first = source == environments.CHAIN[0]
         cure = f"on {source}, `mlops repro` and commit" if first else f"`mlops promote {source}`"
         raise Refused(f"{source} has made no model yet: {cure}, then again")
@@ -134,7 +134,7 @@ def refuse_checked_out(git: Git, environment: str) -> None:
 
 def refuse_lacking(git: Git, environment: str, target: str, source: str) -> None:
     """Commits of the target that a promotion would undo, unless the source has picked them."""
-    if lacking := lacked(git, target, source):
+    if lacking := lacked_commits(git, target, source):
         listed = "\n  ".join(git.run("log", "-1", "--format=%h %s", commit) for commit in lacking)
         picks = " ".join(commit[:7] for commit in lacking)
         first = environments.CHAIN[0]
@@ -145,7 +145,7 @@ def refuse_lacking(git: Git, environment: str, target: str, source: str) -> None
         )
 
 
-def lacked(git: Git, target: str, source: str) -> list[str]:
+def lacked_commits(git: Git, target: str, source: str) -> list[str]:
     """The target's own changes, oldest first. What promotions make anew is none."""
     own = own_changes(git, target, source)
     if own and (same := last_without_any(git, target, source)):
@@ -167,17 +167,19 @@ def last_without_any(git: Git, target: str, source: str) -> str | None:
     a promotion, or a merge by hand."""
     for line in git.lines("rev-list", "--first-parent", "--merges", "--parents", target):
         merge, _, *merged = line.split()
-        if any(is_ancestor(git, each, source) and holds(git, merge, each) for each in merged):
+        if any(
+            is_ancestor(git, each, source) and holds_all_of(git, merge, each) for each in merged
+        ):
             return merge
     return None
 
 
-def changes(git: Git, old: str, new: str) -> list[str]:
+def changes_between(git: Git, old: str, new: str) -> list[str]:
     """A line for each change from `old` to `new`, newest first."""
     return git.lines("log", "--no-merges", "--format=%h %s", f"{old}..{new}", "--", *BUT_REMADE)
 
 
-def holds(git: Git, target: str, source: str) -> bool:
+def holds_all_of(git: Git, target: str, source: str) -> bool:
     """Whether the target is what a promotion of the source would make it, the remade aside."""
     return is_ancestor(git, source, target) and git.succeeds(
         "diff", "--quiet", source, target, "--", *BUT_REMADE

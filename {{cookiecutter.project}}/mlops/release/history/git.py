@@ -19,7 +19,7 @@ class Git:
         self.root = root
 
     @classmethod
-    def here(cls) -> "Git":
+    def of_current_directory(cls) -> "Git":
         """Git in the working tree that holds the current directory."""
         here = cls(Path.cwd())
         if not here.succeeds("rev-parse", "--show-toplevel"):
@@ -47,7 +47,7 @@ class Git:
         found = self._process("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         return found.stdout.decode().strip() or None
 
-    def read(self, revision: str, path: str) -> bytes | None:
+    def read_file(self, revision: str, path: str) -> bytes | None:
         """The bytes of `path` at `revision`, None where it is not there."""
         found = self._process("cat-file", "blob", f"{revision}:{path}")
         return found.stdout if found.returncode == 0 else None

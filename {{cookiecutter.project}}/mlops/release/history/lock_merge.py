@@ -22,7 +22,7 @@ class UnknownLayoutError(Exception):
     pass
 
 
-def parse(lock: str) -> dict[str, str]:
+def parse_lock(lock: str) -> dict[str, str]:
     """The entries of a dvc.lock, each the block of text that DVC wrote for one stage."""
     head, _, body = lock.partition(STAGES)
     if head not in ("", SCHEMA) or (body and not head):
@@ -37,7 +37,7 @@ def parse(lock: str) -> dict[str, str]:
     return entries
 
 
-def merge(
+def merge_entries(
     base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]
 ) -> dict[str, str]:
     """In the order of `base`, then of the names, so that both directions of a merge agree."""
@@ -55,14 +55,14 @@ def merge(
     return merged
 
 
-def render(entries: Mapping[str, str]) -> str:
+def render_lock(entries: Mapping[str, str]) -> str:
     return SCHEMA + (STAGES + "".join(entries.values()) if entries else "")
 
 
 def merge_files(base: Path, ours: Path, theirs: Path) -> None:
     """Leaves the merge in `ours`, as Git expects."""
-    versions = [parse(path.read_bytes().decode()) for path in (base, ours, theirs)]
-    ours.write_bytes(render(merge(*versions)).encode())
+    versions = [parse_lock(path.read_bytes().decode()) for path in (base, ours, theirs)]
+    ours.write_bytes(render_lock(merge_entries(*versions)).encode())
 
 
 def main(base: str, ours: str, theirs: str, name: str) -> int:

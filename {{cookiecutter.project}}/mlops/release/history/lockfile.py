@@ -13,32 +13,32 @@ from mlops.release.history.git import Git
 LOCK = "dvc.lock"
 
 
-def stages(git: Git, revision: str) -> Mapping[str, Any]:
+def lock_entries(git: Git, revision: str) -> Mapping[str, Any]:
     """The entries of dvc.lock; none where it is not there."""
-    found: Mapping[str, Any] = parsed(git.read(revision, LOCK)).get("stages") or {}
+    found: Mapping[str, Any] = parse_yaml(git.read_file(revision, LOCK)).get("stages") or {}
     return found
 
 
-def carried(git: Git, revision: str) -> dict[str, str]:
+def carried_hashes(git: Git, revision: str) -> dict[str, str]:
     """The MD5 of all that DVC carries there, by path, but of arrivals: what no commit holds."""
     paths = set(git.run("ls-tree", "-r", "-z", "--name-only", revision).split("\0"))
-    outs = [out for entry in stages(git, revision).values() for out in entry.get("outs", [])]
+    outs = [out for entry in lock_entries(git, revision).values() for out in entry.get("outs", [])]
     made = {out["path"]: out["md5"] for out in outs if out["path"] not in paths}
     added = {
         str(PurePosixPath(path).parent / out["path"]): out["md5"]
         for path in paths
-        if path.endswith(".dvc") and not arrivals.are_at(path)
-        for out in parsed(git.read(revision, path)).get("outs", [])
+        if path.endswith(".dvc") and not arrivals.is_arrival(path)
+        for out in parse_yaml(git.read_file(revision, path)).get("outs", [])
     }
     return {**made, **added}
 
 
-def parsed(content: bytes | None) -> Mapping[str, Any]:
+def parse_yaml(content: bytes | None) -> Mapping[str, Any]:
     found: Mapping[str, Any] = YAML(typ="safe", pure=True).load(content or b"") or {}
     return found
 
 
-def output(entries: Mapping[str, Any], path: str) -> str | None:
+def output_hash(entries: Mapping[str, Any], path: str) -> str | None:
     """The MD5 of an output, None where no stage made it."""
     for entry in entries.values():
         for out in entry.get("outs", []):
@@ -48,9 +48,9 @@ def output(entries: Mapping[str, Any], path: str) -> str | None:
     return None
 
 
-def made(entries: Mapping[str, Any], path: str) -> str:
+def required_hash(entries: Mapping[str, Any], path: str) -> str:
     """The MD5 of an output that must be there."""
-    md5 = output(entries, path)
+    md5 = output_hash(entries, path)
     if md5 is None:
         raise MlopsError(f"no stage of dvc.lock made {path}: `mlops repro` and commit")
     return md5

@@ -66,13 +66,13 @@ class Model:
     running: tuple[str, ...]
 
 
-def every(git: Git) -> list[Model]:
+def all_models(git: Git) -> list[Model]:
     """In the order in which they were committed."""
-    tips, released = tips_of_environments(git), releases(git)
-    commits = history(git, [*tips.values(), *released])
+    tips, released = tips_of_environments(git), versions_by_commit(git)
+    commits = commits_leading_to(git, [*tips.values(), *released])
     states = [state for state in states_of(git, commits) if state.made.model]
-    named = list(distinct(states, released))
-    current = running(states, tips, named)
+    named = list(named_states(states, released))
+    current = models_in_environments(states, tips, named)
     return [
         Model(
             name,
@@ -96,15 +96,17 @@ def tips_of_environments(git: Git) -> dict[str, str]:
     return dict(line.split() for line in listed)
 
 
-def releases(git: Git) -> dict[str, str]:
+def versions_by_commit(git: Git) -> dict[str, str]:
     """The name of the version at each commit that has one."""
     form = "--format=%(*objectname) %(refname:lstrip=2)"
     tags = git.lines("for-each-ref", form, f"refs/tags/{versions.PREFIX}v*")
-    found = [(commit, versions.named(tag)) for commit, tag in (line.split(" ") for line in tags)]
+    found = [
+        (commit, versions.version_name(tag)) for commit, tag in (line.split(" ") for line in tags)
+    ]
     return {commit: name for commit, name in found if commit and name}
 
 
-def history(git: Git, commits: Iterable[str]) -> list[str]:
+def commits_leading_to(git: Git, commits: Iterable[str]) -> list[str]:
     """All that leads to the commits and to the experiments; none before what it grew from."""
     given = "\n".join(commits) + "\n"
     order = ("--date-order", "--reverse")
@@ -114,28 +116,28 @@ def history(git: Git, commits: Iterable[str]) -> list[str]:
 def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
     """The state at each commit that holds a dvc.lock."""
     paths = (lockfile.LOCK, METRICS)
-    blobs = objects.read(git, [f"{commit}:{path}" for commit in commits for path in paths])
+    blobs = objects.read_objects(git, [f"{commit}:{path}" for commit in commits for path in paths])
     known: dict[str, Made] = {}
     for commit, lock, metrics in zip(commits, blobs, blobs, strict=False):
         if lock:
             if lock.hash not in known:
-                known[lock.hash] = made_in(lock.content)
+                known[lock.hash] = parse_made(lock.content)
             yield State(commit, known[lock.hash], metrics.content if metrics else b"{}")
 
 
-def made_in(lock: bytes) -> Made:
+def parse_made(lock: bytes) -> Made:
     """What the file says; nothing where it is no YAML, as a conflict that was committed as it stood.
 
     Reads the few lines that matter, as DVC writes them; any reader of YAML takes ten times as long.
     """
     try:
-        entries = lock_merge.parse(lock.decode()).values()
+        entries = lock_merge.parse_lock(lock.decode()).values()
     except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
         return made_in_another_layout(lock)
     outputs = [
         out for entry in entries for text in OUTPUTS.findall(entry) for out in OUTPUT.findall(text)
     ]
-    parameters = [parsed(text) for entry in entries for text in PARAMETERS.findall(entry)]
+    parameters = [parse_parameters(text) for entry in entries for text in PARAMETERS.findall(entry)]
     return Made(
         dict(outputs), dict(ChainMap(*(each.get("params.yaml", {}) for each in parameters)))
     )
@@ -153,12 +155,14 @@ def made_in_another_layout(lock: bytes) -> Made:
 
 
 @cache
-def parsed(parameters: str) -> Mapping[str, Any]:
+def parse_parameters(parameters: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = yaml.load(parameters, yaml.CSafeLoader)
     return found
 
 
-def distinct(states: Sequence[State], released: Mapping[str, str]) -> Iterator[tuple[str, State]]:
+def named_states(
+    states: Sequence[State], released: Mapping[str, str]
+) -> Iterator[tuple[str, State]]:
     """Every version, and every other model where it came up first."""
     seen = {state.made.model for state in states if state.commit in released}
     for state in states:
@@ -169,12 +173,12 @@ def distinct(states: Sequence[State], released: Mapping[str, str]) -> Iterator[t
             yield f"{CANDIDATE} {state.made.model[:7]}", state
 
 
-def running(
+def models_in_environments(
     states: Sequence[State], tips: Mapping[str, str], named: Sequence[tuple[str, State]]
 ) -> dict[str, str]:
     """The name of the model that each environment has now, here or on origin, the later commit."""
     current = {
-        ref.rpartition("/")[2]: name_of(state.made, named)
+        ref.rpartition("/")[2]: name_of_model(state.made, named)
         for state in states
         for ref, commit in tips.items()
         if commit == state.commit
@@ -182,7 +186,7 @@ def running(
     return {name: current[name] for name in environments.CHAIN if name in current}
 
 
-def name_of(made: Made, named: Sequence[tuple[str, State]]) -> str:
+def name_of_model(made: Made, named: Sequence[tuple[str, State]]) -> str:
     """The model by its bundle; or else, where only what is around it changed, the latest one."""
     same = [(name, state.made) for name, state in named if state.made.model == made.model]
     exact = [name for name, other in same if other.outputs.get(BUNDLE) == made.outputs.get(BUNDLE)]

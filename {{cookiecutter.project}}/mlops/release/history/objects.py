@@ -14,7 +14,7 @@ class Blob(NamedTuple):
     content: bytes
 
 
-def read(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
+def read_objects(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
     """What each name, as `COMMIT:PATH`, stands for, in their order; None where it is not there."""
     with subprocess.Popen(
         ["git", "cat-file", "--batch", "--buffer"],
@@ -25,20 +25,20 @@ def read(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
     ) as process:
         assert process.stdin
         assert process.stdout
-        asking = Thread(target=ask, args=(process.stdin, names))
+        asking = Thread(target=request_objects, args=(process.stdin, names))
         asking.start()
         for _ in names:
-            yield answer(process.stdout)
+            yield next_object(process.stdout)
         asking.join()
 
 
-def ask(questions: IO[bytes], names: Sequence[str]) -> None:
+def request_objects(questions: IO[bytes], names: Sequence[str]) -> None:
     """In a thread of its own: Git stops to listen while its answers are not read."""
     with questions:
         questions.writelines(f"{name}\n".encode() for name in names)
 
 
-def answer(answers: IO[bytes]) -> Blob | None:
+def next_object(answers: IO[bytes]) -> Blob | None:
     words = answers.readline().split()
     if words[-1] == b"missing":
         return None

@@ -69,11 +69,11 @@ class Record:
         return f"{self.name}: {self.version}, from {self.source} {self.source_commit[:7]}"
 
     def message(self) -> str:
-        return tags.message(self.title, asdict(self))
+        return tags.tag_message(self.title, asdict(self))
 
 
 @dataclass(frozen=True)
-class Kept:
+class TaggedRecord:
     """A record as it is kept: with the commit it points at, and who made it, when (ISO 8601)."""
 
     record: Record
@@ -82,14 +82,14 @@ class Kept:
     when: str
 
 
-def of(git: Git, environment: str) -> list[Kept]:
+def records_of(git: Git, environment: str) -> list[TaggedRecord]:
     """The records of an environment, oldest first."""
-    found = tags.matching(git, f"{environments.known(environment)}/[0-9]*")
-    kept = [Kept(read(tag), tag.commit, tag.author, tag.when) for tag in found]
+    found = tags.tags_matching(git, f"{environments.known_environment(environment)}/[0-9]*")
+    kept = [TaggedRecord(read_record(tag), tag.commit, tag.author, tag.when) for tag in found]
     return sorted(kept, key=lambda each: each.record.number)
 
 
-def read(tag: Tag) -> Record:
+def read_record(tag: Tag) -> Record:
     try:
         return Record(**tag.content())
     except TypeError as error:
@@ -100,19 +100,19 @@ def read(tag: Tag) -> Record:
 
 
 def next_number(git: Git, environment: str) -> int:
-    kept = latest(git, environment)
+    kept = latest_record(git, environment)
     return kept.record.number + 1 if kept else 1
 
 
-def latest(git: Git, environment: str) -> Kept | None:
-    kept = of(git, environment)
+def latest_record(git: Git, environment: str) -> TaggedRecord | None:
+    kept = records_of(git, environment)
     return kept[-1] if kept else None
 
 
-def find(git: Git, environment: str, name: str) -> Kept:
+def find_record(git: Git, environment: str, name: str) -> TaggedRecord:
     """The record by its name (prod/0003), or the environment's latest record of a version."""
-    kept = of(git, environment)
-    wanted = versions.named(name)
+    kept = records_of(git, environment)
+    wanted = versions.version_name(name)
     for candidate in reversed(kept):
         if name == candidate.record.name or wanted == candidate.record.version:
             return candidate

@@ -7,7 +7,7 @@ from mlops.release.history.git import Git
 
 def commit_of(git: Git, revision: str) -> str:
     """The commit of a version (v1.2.0), a branch, here or on origin, or any other revision."""
-    name = versions.named(revision)
+    name = versions.version_name(revision)
     known = [f"refs/tags/{versions.PREFIX}{name}"] if name else []
     for candidate in (*known, revision, f"origin/{revision}"):
         if commit := git.commit(candidate):

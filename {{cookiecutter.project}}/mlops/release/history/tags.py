@@ -25,7 +25,7 @@ class Tag:
 
     def content(self) -> Mapping[str, Any]:
         try:
-            return in_message(self.message)
+            return json_in_message(self.message)
         except ValueError as error:
             raise MlopsError(
                 f"the tag {self.name} was not written by mlops: {error}. If it is yours, give it "
@@ -33,7 +33,7 @@ class Tag:
             ) from error
 
 
-def in_message(message: str) -> Mapping[str, Any]:
+def json_in_message(message: str) -> Mapping[str, Any]:
     """The JSON object below a title; ValueError where there is none."""
     content = json.loads(message.partition("\n\n")[2])
     if not isinstance(content, dict):
@@ -41,11 +41,11 @@ def in_message(message: str) -> Mapping[str, Any]:
     return content
 
 
-def message(title: str, content: Mapping[str, Any]) -> str:
+def tag_message(title: str, content: Mapping[str, Any]) -> str:
     return f"{title}\n\n{json.dumps(content, indent=1)}\n"
 
 
-def matching(git: Git, pattern: str) -> list[Tag]:
+def tags_matching(git: Git, pattern: str) -> list[Tag]:
     """The tags of a pattern, such as model@v*, by name."""
     form = f"--format={FIELDS}%00%(contents)%01"
     listed = git.run("for-each-ref", "--sort=refname", form, f"refs/tags/{pattern}")

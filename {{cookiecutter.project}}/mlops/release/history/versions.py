@@ -36,12 +36,12 @@ class Answers:
     contract: Mapping[str, Any]
 
     @classmethod
-    def at(cls, git: Git, commit: str, schema: Mapping[str, Any]) -> "Answers":
-        made = lockfile.stages(git, commit)
+    def at_commit(cls, git: Git, commit: str, schema: Mapping[str, Any]) -> "Answers":
+        made = lockfile.lock_entries(git, commit)
         return cls(
-            model=lockfile.made(made, "models/model.onnx"),
-            schema=lockfile.made(made, SCHEMA),
-            serving=trees(git, commit),
+            model=lockfile.required_hash(made, "models/model.onnx"),
+            schema=lockfile.required_hash(made, SCHEMA),
+            serving=hash_of_code(git, commit),
             libraries=git.run("rev-parse", f"{commit}:requirements/serve.txt"),
             contract={
                 "columns": {column["name"]: column["type"] for column in schema["columns"]},
@@ -68,28 +68,28 @@ class Version:
 
     def message(self) -> str:
         content = {"version": self.name, "reason": self.reason, "answers": asdict(self.answers)}
-        return tags.message(f"{self.tag}: {self.reason}", content)
+        return tags.tag_message(f"{self.tag}: {self.reason}", content)
 
     @classmethod
-    def read(cls, content: Mapping[str, Any]) -> "Version":
+    def from_content(cls, content: Mapping[str, Any]) -> "Version":
         """The version of a record, or of its own tag."""
         major, minor, patch = map(int, content["version"].removeprefix("v").split("."))
         return cls((major, minor, patch), Answers(**content["answers"]), content["reason"])
 
 
-def named(text: str) -> str | None:
+def version_name(text: str) -> str | None:
     """The name of the version that `text`, v1.2.0 or model@v1.2.0, means; None for anything else."""
     found = PATTERN.fullmatch(text)
     return found[1] if found else None
 
 
-def every(git: Git) -> list[Version]:
+def all_versions(git: Git) -> list[Version]:
     """All versions, lowest number first."""
-    found = [Version.read(tag.content()) for tag in tags.matching(git, f"{PREFIX}v*")]
+    found = [Version.from_content(tag.content()) for tag in tags.tags_matching(git, f"{PREFIX}v*")]
     return sorted(found, key=lambda version: version.number)
 
 
-def trees(git: Git, commit: str) -> str:
+def hash_of_code(git: Git, commit: str) -> str:
     """One hash of all the code that answers."""
     listed = git.run("ls-tree", commit, "--", *CODE)
     return hashlib.sha256(listed.encode()).hexdigest()
@@ -104,7 +104,7 @@ def version_of(answers: Answers, known: list[Version]) -> Version:
         return Version(FIRST, answers, "the first")
     latest = known[-1]
     major, minor, patch = latest.number
-    if broken := list(breaks(latest.answers.contract, answers.contract)):
+    if broken := list(breaking_changes(latest.answers.contract, answers.contract)):
         return Version((major + 1, 0, 0), answers, f"breaks clients: {'; '.join(broken)}")
     if answers.model != latest.answers.model:
         return Version((major, minor + 1, 0), answers, "another model")
@@ -116,7 +116,7 @@ def version_of(answers: Answers, known: list[Version]) -> Version:
     return Version((major, minor, patch + 1), answers, reason)
 
 
-def breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def breaking_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Why a client of the old contract would fail under the new one."""
     before, after = old["columns"], new["columns"]
     for name in sorted(before.keys() | after.keys()):

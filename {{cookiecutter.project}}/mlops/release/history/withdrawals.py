@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from mlops.release.history.records import Kept, Record
+from mlops.release.history.records import Record, TaggedRecord
 
 
-def standing(kept: Sequence[Kept]) -> list[Kept]:
+def standing_withdrawals(kept: Sequence[TaggedRecord]) -> list[TaggedRecord]:
     """The rollbacks whose withdrawal holds, of an environment's records, oldest first."""
-    found: list[Kept] = []
+    found: list[TaggedRecord] = []
     for each in kept:
         source, version = each.record.source_commit, each.record.version
         found = [rollback for rollback in found if not withdraws(rollback.record, source, version)]
@@ -16,9 +16,9 @@ def standing(kept: Sequence[Kept]) -> list[Kept]:
     return found
 
 
-def covering(
-    rollbacks: Sequence[Kept], source_commit: str, version: str | None = None
-) -> Kept | None:
+def withdrawal_of(
+    rollbacks: Sequence[TaggedRecord], source_commit: str, version: str | None = None
+) -> TaggedRecord | None:
     """The latest of the rollbacks that withdrew this source or version; None where none did."""
     found = [each for each in rollbacks if withdraws(each.record, source_commit, version)]
     return found[-1] if found else None
@@ -34,7 +34,7 @@ def withdraws(rollback: Record, source_commit: str, version: str | None) -> bool
     return of_version or source_commit == withdrew.get("source_commit")
 
 
-def sentence(rollback: Kept) -> str:
+def rollback_sentence(rollback: TaggedRecord) -> str:
     """From what to what an environment was rolled back, by whom, when and why."""
     record = rollback.record
     withdrew = record.withdrew

@@ -10,9 +10,9 @@ from mlops.errors import MlopsError
 from mlops.release.history import lockfile, records, tags, versions
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, MODEL, RAW, TESTING, TRAINING, VALIDATION
-from mlops.release.history.records import Kept, Record
+from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.tags import Tag
-from mlops.release.look.comparison import flat
+from mlops.release.look.comparison import flattened
 
 NEWEST = 5
 MADE_OF = {
@@ -25,68 +25,72 @@ MADE_OF = {
 }
 
 
-def card(git: Git, name: str) -> Iterator[str]:
+def card_lines(git: Git, name: str) -> Iterator[str]:
     """Its lines."""
-    tag = found(git, name)
+    tag = find_version(git, name)
     version = tag.name.removeprefix(versions.PREFIX)
-    hashes = lockfile.carried(git, tag.commit)
-    kept = [records.of(git, environment) for environment in environments.CHAIN]
+    hashes = lockfile.carried_hashes(git, tag.commit)
+    kept = [records.records_of(git, environment) for environment in environments.CHAIN]
     own = [each for those in kept for each in those if each.record.version == version]
     yield f"{version}: {tag.content()['reason']}"
     yield f"commit {tag.commit}"
     yield f"made by {tag.author}, {tag.when}"
     made = {what: hashes[path] for what, path in MADE_OF.items() if path in hashes}
-    yield from section("made of (MD5)", told(made))
-    yield from section("parameters", told(parameters(lockfile.stages(git, tag.commit))))
-    yield from section("metrics of the test rows", told(metrics(git, tag.commit)))
-    yield from section("gates", (line for each in own for line in gates(each)))
-    yield from section("cost", (cost(each.record) for each in own))
-    yield from section("running", (line for those in kept for line in stays(those, version)))
-    yield from section("get it", commands(version))
+    yield from section_lines("made of (MD5)", fact_lines(made))
+    yield from section_lines(
+        "parameters", fact_lines(recorded_parameters(lockfile.lock_entries(git, tag.commit)))
+    )
+    yield from section_lines("metrics of the test rows", fact_lines(test_metrics(git, tag.commit)))
+    yield from section_lines("gates", (line for each in own for line in gate_lines(each)))
+    yield from section_lines("cost", (cost_line(each.record) for each in own))
+    yield from section_lines(
+        "running", (line for those in kept for line in stay_lines(those, version))
+    )
+    yield from section_lines("get it", command_lines(version))
 
 
-def found(git: Git, name: str) -> Tag:
-    known = {tag.name: tag for tag in tags.matching(git, f"{versions.PREFIX}v*")}
-    wanted = f"{versions.PREFIX}{meant(git, name)}"
+def find_version(git: Git, name: str) -> Tag:
+    known = {tag.name: tag for tag in tags.tags_matching(git, f"{versions.PREFIX}v*")}
+    wanted = f"{versions.PREFIX}{meant_version(git, name)}"
     if wanted in known:
         return known[wanted]
-    newest = ", ".join(version.name for version in versions.every(git)[-NEWEST:])
+    newest = ", ".join(version.name for version in versions.all_versions(git)[-NEWEST:])
     last = f"the last are {newest}" if newest else "there is none yet"
     raise MlopsError(f"there is no version {name!r}; {last}")
 
 
-def meant(git: Git, name: str) -> str | None:
+def meant_version(git: Git, name: str) -> str | None:
     """The version: v1.2.0, 1.2.0, or what an environment was last given."""
     if name in environments.CHAIN:
-        latest = records.latest(git, name)
+        latest = records.latest_record(git, name)
         return latest.record.version if latest else None
-    return versions.named(name) or versions.named(f"v{name}")
+    return versions.version_name(name) or versions.version_name(f"v{name}")
 
 
-def section(title: str, lines: Iterable[str]) -> Iterator[str]:
+def section_lines(title: str, lines: Iterable[str]) -> Iterator[str]:
     yield f"\n{title}"
     yield from (f"  {line}" for line in lines)
 
 
-def told(content: Mapping[str, Any]) -> Iterator[str]:
+def fact_lines(content: Mapping[str, Any]) -> Iterator[str]:
     return (f"{name}: {value}" for name, value in content.items())
 
 
-def parameters(stages: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_parameters(stages: Mapping[str, Any]) -> dict[str, Any]:
     """What the runs were given, as dvc.lock recorded it."""
     given = (entry.get("params", {}) for entry in stages.values())
-    return flat(
+    return flattened(
         {name: value for files in given for each in files.values() for name, value in each.items()}
     )
 
 
-def metrics(git: Git, commit: str) -> Mapping[str, Any]:
-    content = json.loads(git.read(commit, "reports/metrics.json") or b"{}")
+def test_metrics(git: Git, commit: str) -> Mapping[str, Any]:
+    content = json.loads(git.read_file(commit, "reports/metrics.json") or b"{}")
     measured: Mapping[str, Any] = content.get("test", {})
     return measured
 
 
-def gates(kept: Kept) -> Iterator[str]:
+def gate_lines(kept: TaggedRecord) -> Iterator[str]:
     for metric, result in kept.record.gate.items():
         if isinstance(result, Mapping):
             bounds = ", ".join(
@@ -98,7 +102,7 @@ def gates(kept: Kept) -> Iterator[str]:
         yield f"{kept.record.name}: released without comparison: {reason}"
 
 
-def cost(record: Record) -> str:
+def cost_line(record: Record) -> str:
     measured = {
         "ms for one row": record.milliseconds,
         "MB of files": record.megabytes,
@@ -108,7 +112,7 @@ def cost(record: Record) -> str:
     return f"{record.name}: {', '.join(known)}"
 
 
-def stays(kept: Sequence[Kept], version: str) -> Iterator[str]:
+def stay_lines(kept: Sequence[TaggedRecord], version: str) -> Iterator[str]:
     """From when to when an environment had the version."""
     for one, after in pairwise([*kept, None]):
         if one and one.record.version == version:
@@ -119,7 +123,7 @@ def stays(kept: Sequence[Kept], version: str) -> Iterator[str]:
             )
 
 
-def commands(version: str) -> Iterator[str]:
+def command_lines(version: str) -> Iterator[str]:
     tag = f"{versions.PREFIX}{version}"
     yield f"dvc artifacts get . model --rev {version} --out model-{version}"
     yield f"dvc get . models/model.onnx --rev {tag} --out {version}.onnx"

@@ -34,19 +34,19 @@ class Status:
     rolled_back: str | None = None
 
 
-def of_every_environment(git: Git) -> list[Status]:
-    return [status(git, environment) for environment in environments.CHAIN]
+def all_statuses(git: Git) -> list[Status]:
+    return [status_of(git, environment) for environment in environments.CHAIN]
 
 
-def status(git: Git, environment: str) -> Status:
+def status_of(git: Git, environment: str) -> Status:
     tip = git.commit(f"refs/heads/{environment}") or git.commit(
         f"refs/remotes/origin/{environment}"
     )
     if tip is None:
         return Status(environment)
-    commit = arrivals.release_of(git, tip)
-    test = report(git, commit, "metrics").get("test", {})
-    kept = records.of(git, environment)
+    commit = arrivals.release_commit(git, tip)
+    test = read_report(git, commit, "metrics").get("test", {})
+    kept = records.records_of(git, environment)
     record = kept[-1].record if kept and kept[-1].commit == commit else None
     return Status(
         environment,
@@ -54,30 +54,30 @@ def status(git: Git, environment: str) -> Status:
         version=record.version if record else None,
         record=record.name if record else None,
         when=git.run("log", "-1", "--format=%cd", "--date=format:%Y-%m-%d %H:%M", commit),
-        model=lockfile.output(lockfile.stages(git, commit), MODEL),
+        model=lockfile.output_hash(lockfile.lock_entries(git, commit), MODEL),
         accuracy=test.get("accuracy"),
         false_positive_percent=test.get("false_positive_percent"),
-        gate_passed=report(git, commit, "gate").get("passed"),
-        serving=serving(git, environment),
-        rolled_back=withdrawals.sentence(kept[-1]) if record and record.restored else None,
+        gate_passed=read_report(git, commit, "gate").get("passed"),
+        serving=serving_text(git, environment),
+        rolled_back=withdrawals.rollback_sentence(kept[-1]) if record and record.restored else None,
     )
 
 
-def serving(git: Git, environment: str) -> str | None:
-    model = running.model(git, environment)
+def serving_text(git: Git, environment: str) -> str | None:
+    model = running.running_model(git, environment)
     if model is None:
         return None
-    told = named(model)
+    told = version_or_commit(model)
     if refused := model.get("refused"):
-        told += f", refused {named(refused)}: {refused['reason'].splitlines()[0]}"
+        told += f", refused {version_or_commit(refused)}: {refused['reason'].splitlines()[0]}"
     return told
 
 
-def named(model: Mapping[str, Any]) -> str:
+def version_or_commit(model: Mapping[str, Any]) -> str:
     """The version, or the commit of what has none; of a branch that has diverged there is neither."""
     return model["version"] or (model["commit"] or "")[:7] or "its branch"
 
 
-def report(git: Git, commit: str, name: str) -> dict[str, Any]:
-    content = git.read(commit, f"reports/{name}.json")
+def read_report(git: Git, commit: str, name: str) -> dict[str, Any]:
+    content = git.read_file(commit, f"reports/{name}.json")
     return json.loads(content) if content else {}

@@ -39,33 +39,35 @@ class Numbers:
     def __init__(self) -> None:
         self._names: dict[str, dict[str, str]] = {}
 
-    def of(self, column: str, key: str | None) -> str | None:
+    def number_for(self, column: str, key: str | None) -> str | None:
         if key is None:
             return None
         names = self._names.setdefault(column, {})
         return names.setdefault(key, f"1.{len(names)}")
 
 
-def rows(git: Git) -> list[Row]:
+def model_rows(git: Git) -> list[Row]:
     """A row for every model, in the order in which they were committed."""
     numbers = Numbers()
-    found = [row(model, numbers) for model in models.every(git)]
+    found = [model_row(model, numbers) for model in models.all_models(git)]
     if not found:
         raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
     return found
 
 
-def row(model: Model, numbers: Numbers) -> Row:
-    prepare, train = (block(model.made.parameters, name) for name in ("prepare", "train"))
+def model_row(model: Model, numbers: Numbers) -> Row:
+    prepare, train = (parameter_block(model.made.parameters, name) for name in ("prepare", "train"))
     architecture, outputs = train.get("architecture"), model.made.outputs
     return {
         "model": model.name,
-        "architecture": text(architecture),
-        "dataset": text(prepare.get("dataset")),
-        "training": numbers.of("training", outputs.get(TRAINING)),
-        "validation": numbers.of("validation", outputs.get(VALIDATION)),
-        "parameters": numbers.of(f"parameters of {architecture}", other_parameters(prepare, train)),
-        "testing": numbers.of("testing", outputs.get(TESTING)),
+        "architecture": optional_text(architecture),
+        "dataset": optional_text(prepare.get("dataset")),
+        "training": numbers.number_for("training", outputs.get(TRAINING)),
+        "validation": numbers.number_for("validation", outputs.get(VALIDATION)),
+        "parameters": numbers.number_for(
+            f"parameters of {architecture}", other_parameters(prepare, train)
+        ),
+        "testing": numbers.number_for("testing", outputs.get(TESTING)),
         "accuracy": model.metrics.get("accuracy"),
         "false_positive_percent": model.metrics.get("false_positive_percent"),
         "running": ", ".join(model.running) or None,
@@ -82,66 +84,68 @@ def other_parameters(prepare: Mapping[str, Any], train: Mapping[str, Any]) -> st
     numbered within each architecture: 1.1 of random_forest is its second set. The environment's share
     of the data is none of them; it shows in the data.
     """
-    chosen = block(block(train, "architectures"), train.get("architecture"))
+    chosen = parameter_block(parameter_block(train, "architectures"), train.get("architecture"))
     return json.dumps(
         [{**prepare, "dataset": None}, {**train, "architectures": chosen}], default=str
     )
 
 
-def block(parameters: Mapping[str, Any], name: object) -> Mapping[str, Any]:
+def parameter_block(parameters: Mapping[str, Any], name: object) -> Mapping[str, Any]:
     """Empty where an older commit had none, or something else in its place."""
     found = parameters.get(str(name))
     return found if isinstance(found, Mapping) else {}
 
 
-def text(value: object) -> str | None:
+def optional_text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def where(rows: Sequence[Row], condition: str) -> list[Row]:
+def rows_where(rows: Sequence[Row], condition: str) -> list[Row]:
     """The rows that hold to COLUMN=VALUE; refused where none does."""
     column, equals, value = condition.partition("=")
     if not equals:
         raise MlopsError(f"{condition!r} is no condition: say COLUMN=VALUE")
     refuse_unknown(column, rows)
-    kept = [row for row in rows if value in values(row, column)]
+    kept = [row for row in rows if value in cell_values(row, column)]
     if not kept:
-        known = sorted({each for row in rows for each in values(row, column)}, key=natural)
+        known = sorted({each for row in rows for each in cell_values(row, column)}, key=natural_key)
         more = " ..." if len(known) > MOST_CHOICES else ""
         choices = ", ".join(known[:MOST_CHOICES]) + more
         raise MlopsError(f"no such model has {column} {value!r}; there are {choices}")
     return kept
 
 
-def values(row: Row, column: str) -> list[str]:
+def cell_values(row: Row, column: str) -> list[str]:
     """A model may run in more than one environment."""
     return str(row.get(column)).split(", ") if row.get(column) is not None else []
 
 
-def ordered(rows: Sequence[Row], column: str) -> list[Row]:
+def sorted_rows(rows: Sequence[Row], column: str) -> list[Row]:
     """By a metric the best first, by another column upwards; rows without a value last."""
     refuse_unknown(column, rows)
     present = [row for row in rows if row.get(column) is not None]
     absent = [row for row in rows if row.get(column) is None]
     downwards = column in metrics_of(rows) and not LESS_IS_BETTER.fullmatch(column)
-    return sorted(present, key=lambda row: natural(row[column]), reverse=downwards) + absent
+    return sorted(present, key=lambda row: natural_key(row[column]), reverse=downwards) + absent
 
 
 def metrics_of(rows: Sequence[Row]) -> list[str]:
-    return [name for name in names(rows) if any(isinstance(row.get(name), float) for row in rows)]
+    return [
+        name for name in column_names(rows) if any(isinstance(row.get(name), float) for row in rows)
+    ]
 
 
-def names(rows: Sequence[Row]) -> list[str]:
+def column_names(rows: Sequence[Row]) -> list[str]:
     """Of every column that some row has."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def refuse_unknown(column: str, rows: Sequence[Row]) -> None:
-    if column not in names(rows):
-        raise MlopsError(f"{column!r} is no column; it is one of {', '.join(names(rows))}")
+    if column not in column_names(rows):
+        raise MlopsError(f"{column!r} is no column; it is one of {', '.join(column_names(rows))}")
 
 
-def natural(cell: Cell) -> list[Any]:
+def natural_key(cell: Cell) -> list[Any]:
     """v1.10.0 after v1.9.0."""
     if not isinstance(cell, str):
         return [cell]
@@ -155,28 +159,28 @@ def headings(sort: str | None = None) -> dict[str, str]:
     return dict([*first, *extra, last])
 
 
-def shown(row: Row, column: str) -> str:
+def shown_cell(row: Row, column: str) -> str:
     cell = row.get(column)
     if isinstance(cell, float):
         return f"{cell:.2f}" if column.endswith("_percent") else f"{cell:.4f}"
     return "-" if cell is None else str(cell)
 
 
-def cells(rows: Sequence[Row], columns: Iterable[str]) -> list[list[str]]:
+def shown_cells(rows: Sequence[Row], columns: Iterable[str]) -> list[list[str]]:
     """The text of each row's cells in these columns, as people read it."""
     names = [*columns]
-    return [[shown(row, name) for name in names] for row in rows]
+    return [[shown_cell(row, name) for name in names] for row in rows]
 
 
 def as_markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     lines = [columns.values(), ["---"] * len(columns)]
-    lines += [[cell.replace("|", r"\|") for cell in row] for row in cells(rows, columns)]
+    lines += [[cell.replace("|", r"\|") for cell in row] for row in shown_cells(rows, columns)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_csv(rows: Sequence[Row]) -> str:
     file = io.StringIO()
-    writer = csv.DictWriter(file, names(rows), lineterminator="\n")
+    writer = csv.DictWriter(file, column_names(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlops.errors import MlopsError
 from mlops.release.history.models import CANDIDATE
-from mlops.release.look.tracker import Row, metrics_of, shown
+from mlops.release.look.tracker import Row, metrics_of, shown_cell
 
 WIDTH, HEIGHT, MARGIN, LEFT = 300, 110, 12, 48
 
@@ -66,18 +66,18 @@ for (const [column, head] of heads.entries()) head.onclick = () => {{
 """
 
 
-def write(
+def write_tracker_page(
     file: Path, rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]
 ) -> None:
     try:
-        file.write_text(page(rows, columns, drawn), encoding="utf-8")
+        file.write_text(render_page(rows, columns, drawn), encoding="utf-8")
     except OSError as error:
         raise MlopsError(f"the page can't be written: {error}") from error
 
 
-def page(rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]) -> str:
+def render_page(rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]) -> str:
     """`rows` as they stand in the table; `drawn` are the same, in the order of the charts."""
-    charts = (chart(drawn, metric) for metric in metrics_of(drawn))
+    charts = (metric_chart(drawn, metric) for metric in metrics_of(drawn))
     return PAGE.format(
         headings="".join(f"<th><button>{escape(name)}</button></th>" for name in columns.values()),
         rows="\n".join(table_row(row, columns) for row in rows),
@@ -86,14 +86,14 @@ def page(rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]) 
 
 
 def table_row(row: Row, columns: Mapping[str, str]) -> str:
-    cells = "".join(f"<td>{escape(shown(row, name))}</td>" for name in columns)
+    cells = "".join(f"<td>{escape(shown_cell(row, name))}</td>" for name in columns)
     return f"<tr>{cells}</tr>"
 
 
-def chart(rows: Sequence[Row], metric: str) -> str:
+def metric_chart(rows: Sequence[Row], metric: str) -> str:
     measured = [row for row in rows if isinstance(row.get(metric), int | float)]
     values = [float(row[metric] or 0) for row in measured]
-    points = list(positions(values))
+    points = list(chart_positions(values))
     line = " ".join(
         f"{x},{y}" for (x, y), row in zip(points, measured, strict=True) if is_released(row)
     )
@@ -109,7 +109,7 @@ def chart(rows: Sequence[Row], metric: str) -> str:
     )
 
 
-def positions(values: Sequence[float]) -> Iterator[tuple[float, float]]:
+def chart_positions(values: Sequence[float]) -> Iterator[tuple[float, float]]:
     """Evenly from left to right, the largest value at the top."""
     low, high = min(values), max(values)
     step = (WIDTH - LEFT - MARGIN) / max(len(values) - 1, 1)
@@ -121,7 +121,7 @@ def positions(values: Sequence[float]) -> Iterator[tuple[float, float]]:
 
 def dot(row: Row, metric: str, x: float, y: float) -> str:
     kind = "released" if is_released(row) else "candidate"
-    name = escape(f"{row['model']}: {shown(row, metric)}")
+    name = escape(f"{row['model']}: {shown_cell(row, metric)}")
     return f'<circle class="{kind}" cx="{x}" cy="{y}" r="3"><title>{name}</title></circle>'
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
-def run(
+def run_watched(
     command: Sequence[str | Path],
     cwd: Path,
     variables: Mapping[str, str],
@@ -42,7 +42,7 @@ def run(
     return said
 
 
-def last_words(error: subprocess.CalledProcessError, lines: int = 15) -> str:
+def last_lines(error: subprocess.CalledProcessError, lines: int = 15) -> str:
     """The end of what the command printed."""
     return "\n".join(error.output.strip().splitlines()[-lines:]) or f"exit {error.returncode}"
 

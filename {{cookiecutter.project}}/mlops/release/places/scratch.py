@@ -12,10 +12,10 @@ from mlops.errors import MlopsError
 
 
 @contextmanager
-def held(folder: Path, *, shared: bool = False) -> Iterator[None]:
+def hold_scratch(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """Nobody else holds the folder meanwhile, or only those who share it; waits for that."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+    with open_lock(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
         yield
 
 
@@ -23,24 +23,24 @@ def is_held(folder: Path) -> bool:
     if not lock_of(folder).exists():
         return False
     try:
-        locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB).close()
+        open_lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB).close()
     except BlockingIOError:
         return True
     return False
 
 
-def remove(folder: Path) -> None:
+def remove_scratch(folder: Path) -> None:
     """With its lock, once no other process holds it."""
-    with held(folder):
-        remove_held(folder)
+    with hold_scratch(folder):
+        remove_held_scratch(folder)
 
 
-def remove_if_free(folder: Path) -> None:
-    with suppress(BlockingIOError), locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
-        remove_held(folder)
+def remove_scratch_if_free(folder: Path) -> None:
+    with suppress(BlockingIOError), open_lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        remove_held_scratch(folder)
 
 
-def remove_held(folder: Path) -> None:
+def remove_held_scratch(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
     except OSError as error:
@@ -48,7 +48,7 @@ def remove_held(folder: Path) -> None:
     lock_of(folder).unlink()
 
 
-def locked(folder: Path, how: int) -> IO[str]:
+def open_lock(folder: Path, how: int) -> IO[str]:
     """The lock's file; another process may have removed it with its folder before we had it."""
     while True:
         file = lock_of(folder).open("w")

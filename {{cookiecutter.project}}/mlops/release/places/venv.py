@@ -24,22 +24,22 @@ COMPLETE = "complete"
 
 
 @contextmanager
-def of(git: Git, commit: str, tree: Path, say: Callable[[str], None]) -> Iterator[Path]:
+def venv_of_commit(git: Git, commit: str, tree: Path, say: Callable[[str], None]) -> Iterator[Path]:
     """The directory of the environment for `commit`, whose working tree is `tree`."""
-    folder = git.root / FOLDER / name(git, commit)
-    with scratch.held(folder):
+    folder = git.root / FOLDER / venv_name(git, commit)
+    with scratch.hold_scratch(folder):
         if not (folder / COMPLETE).exists():
-            install(folder, tree, say)
-    with scratch.held(folder, shared=True):
+            install_venv(folder, tree, say)
+    with scratch.hold_scratch(folder, shared=True):
         yield folder
 
 
-def locks(folder: Path) -> str:
+def locks_hash(folder: Path) -> str:
     """Git's hash of the locks that the environment was made of."""
     return folder.name.partition("-")[0]
 
 
-def name(git: Git, commit: str) -> str:
+def venv_name(git: Git, commit: str) -> str:
     for path in (LOCKS, INSTALL):
         if not git.succeeds("cat-file", "-e", f"{commit}:{path}"):
             raise MlopsError(
@@ -49,21 +49,21 @@ def name(git: Git, commit: str) -> str:
     return f"{git.run('rev-parse', f'{commit}:{LOCKS}')}-{platform.python_version()}"
 
 
-def install(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
+def install_venv(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     command = (sys.executable, INSTALL, "--venv", folder, "--no-project")
     try:
-        process.run(command, tree, child_environment.for_installer(), say)
+        process.run_watched(command, tree, child_environment.for_installer(), say)
     except subprocess.CalledProcessError as error:
         raise MlopsError(
             f"its libraries can't be installed with Python {platform.python_version()}: "
-            f"{process.last_words(error)}\nthey come from a package index, which must be in reach "
+            f"{process.last_lines(error)}\nthey come from a package index, which must be in reach "
             "and still have the versions of requirements/: see to that, then again"
         ) from error
     (folder / COMPLETE).touch()
 
 
-def inside(folder: Path, tree: Path) -> dict[str, str]:
+def venv_variables(folder: Path, tree: Path) -> dict[str, str]:
     """The variables of a shell that has activated the environment and stands in `tree`."""
     variables = child_environment.for_python(tree, programs=folder / "bin")
     return {**variables, "VIRTUAL_ENV": str(folder)}

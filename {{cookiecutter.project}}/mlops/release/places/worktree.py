@@ -28,26 +28,26 @@ def one_release_at_a_time(git: Git) -> Iterator[None]:
             raise Refused(
                 "another promotion or rollback is running in this repository: wait until it ends"
             ) from None
-        with said_when_full(git.root):
+        with explain_full_disk(git.root):
             yield
 
 
 @contextmanager
-def temporary(git: Git, commit: str, place: Path = FOLDER) -> Iterator[Git]:
+def temporary_worktree(git: Git, commit: str, place: Path = FOLDER) -> Iterator[Git]:
     """Git in a detached working tree at `commit`; one that a crash has left goes first."""
     folder = git.root / place
-    remove(git, folder)
+    remove_worktree(git, folder)
     no_hooks = ("-c", f"core.hooksPath={os.devnull}")  # DVC's would check out every output
     try:
-        with said_when_full(git.root):
+        with explain_full_disk(git.root):
             git.run(*no_hooks, "worktree", "add", "--quiet", "--detach", str(folder), commit)
             yield Git(folder)
     finally:
-        remove(git, folder)
+        remove_worktree(git, folder)
 
 
 @contextmanager
-def said_when_full(root: Path) -> Iterator[None]:
+def explain_full_disk(root: Path) -> Iterator[None]:
     """Of a full disk Git says "unable to write", and DVC blames its links."""
     try:
         yield
@@ -61,17 +61,17 @@ def said_when_full(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def one_of_many(git: Git, commit: str) -> Iterator[Git]:
+def private_worktree(git: Git, commit: str) -> Iterator[Git]:
     """As `temporary`, of which there is one; held as long as it is used."""
     folder = git.root / MANY / secrets.token_hex(4)
-    with scratch.held(folder):
+    with scratch.hold_scratch(folder):
         try:
-            with temporary(git, commit, folder) as tree:
+            with temporary_worktree(git, commit, folder) as tree:
                 yield tree
         finally:
             scratch.lock_of(folder).unlink()
 
 
-def remove(git: Git, folder: Path) -> None:
+def remove_worktree(git: Git, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     git.run("worktree", "prune")

@@ -26,22 +26,22 @@ from mlops.release.data.dvc import Repo
 from mlops.release.history import lock_merge, lockfile
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, TESTING
-from mlops.release.promote import rescoring
-from mlops.release.promote.rescoring import python
+from mlops.release.promote import answers_at_commit
+from mlops.release.promote.answers_at_commit import run_module
 
 
 def main(tree: Path, home: Path, answers: int) -> None:
-    tasks = received()
+    tasks = read_tasks()
     with os.fdopen(answers, "w", buffering=1) as file:
         try:
-            with dvc.opened(tree, dvc.settings(home)) as repo:
+            with dvc.open_repo(tree, dvc.dvc_settings(home)) as repo:
                 for task in tasks:
-                    file.write(json.dumps(answered(repo, **json.loads(task))) + "\n")
+                    file.write(json.dumps(answer_task(repo, **json.loads(task))) + "\n")
         except MlopsError as error:
-            file.write(json.dumps(told(error)) + "\n")
+            file.write(json.dumps(error_answer(error)) + "\n")
 
 
-def received() -> Iterator[str]:
+def read_tasks() -> Iterator[str]:
     """The tasks, until the parent says `end`; the group is killed when it ends without."""
     lines: queue.Queue[str] = queue.Queue()
 
@@ -57,32 +57,32 @@ def received() -> Iterator[str]:
     return iter(lines.get, "end")
 
 
-def answered(repo: Repo, task: str, **arguments: Any) -> dict[str, Any]:
+def answer_task(repo: Repo, task: str, **arguments: Any) -> dict[str, Any]:
     try:
         return {"answer": TASKS[task](repo, **arguments)}
     except MlopsError as error:
-        return told(error)
+        return error_answer(error)
 
 
-def told(error: MlopsError) -> dict[str, str]:
+def error_answer(error: MlopsError) -> dict[str, str]:
     return {"error": str(error), "kind": type(error).__name__}
 
 
-def make(repo: Repo, environment: str, target: str) -> list[str]:
+def make_in_tree(repo: Repo, environment: str, target: str) -> list[str]:
     """Run what differs in `environment`, after refusing a source that is not reproduced."""
     tree = Path(repo.root_dir)
     if store.has_remote(repo):
         store.refuse_mistyped(repo)
     source = Git(tree).run("rev-parse", "HEAD")
     try:
-        restore(repo, source)
+        restore_outputs(repo, source)
     except MlopsError as error:
         raise Refused(str(error)) from error
-    refuse_unreproduced(repo, environments.of(tree))
+    refuse_unreproduced(repo, environments.environment_of(tree))
     (tree / environments.FILE).write_text(f"environment: {environment}\n")
     begin_from_target(Git(tree), source, target)
-    done = repro.reproduce(repo)
-    whole = lockfile.carried(Git(tree), source).values()
+    done = repro.reproduce_stages(repo)
+    whole = lockfile.carried_hashes(Git(tree), source).values()
     store.refuse_damaged(repo, repro.made_by_stages(repo) - {*whole})
     return done
 
@@ -94,12 +94,12 @@ def begin_from_target(git: Git, source: str, target: str) -> None:
     that is not up to date here is found so by DVC, as any other. A dvc.lock with a comment, or in any
     other layout that the merge driver does not know, is left as it is: DVC restores each run.
     """
-    if git.read(target, lockfile.LOCK) is None:
+    if git.read_file(target, lockfile.LOCK) is None:
         return
     commits = (git.run("merge-base", source, target), target, source)
     try:
         before, ours, theirs = (
-            lock_merge.parse((git.read(commit, lockfile.LOCK) or b"").decode())
+            lock_merge.parse_lock((git.read_file(commit, lockfile.LOCK) or b"").decode())
             for commit in commits
         )
     except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
@@ -107,64 +107,68 @@ def begin_from_target(git: Git, source: str, target: str) -> None:
     kept = {
         name: ours[name] for name in ours if name in theirs and before.get(name) == theirs[name]
     }
-    (git.root / lockfile.LOCK).write_text(lock_merge.render({**theirs, **kept}))
-    for name, entry in lockfile.stages(git, target).items():
+    (git.root / lockfile.LOCK).write_text(lock_merge.render_lock({**theirs, **kept}))
+    for name, entry in lockfile.lock_entries(git, target).items():
         for out in entry.get("outs", []) if name in kept else []:
-            if (report := git.read(target, out["path"])) is not None:
+            if (report := git.read_file(target, out["path"])) is not None:
                 (git.root / out["path"]).write_bytes(report)
 
 
 def refuse_unreproduced(repo: Repo, source: str) -> None:
     cure = f"on {source}, `mlops repro` and commit, then again"
-    if unsound := list(stage_code.findings(repo)):
+    if unsound := list(stage_code.code_findings(repo)):
         raise Refused("\n- ".join([f"{source}: {len(unsound)} to set right there:", *unsound]))
-    if doubtful := dvc.unattested(repo):
+    if doubtful := dvc.unattested_entries(repo):
         raise Refused(f"{source}: no run attests dvc.lock's {', '.join(doubtful)}: {cure}")
     if stale := repro.unreproduced(repo):
         raise Refused(f"{source} is not reproduced; not up to date: {', '.join(stale)}: {cure}")
 
 
-def compare(repo: Repo, champion: str) -> dict[str, Any]:
+def compare_with_champion(repo: Repo, champion: str) -> dict[str, Any]:
     """How the model of the tree stands against the one that the commit `champion` deployed."""
     tree = Path(repo.root_dir)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         try:
-            rescoring.lay_out(repo, champion, place)
-            scores = rescoring.scores(place, tree / TESTING)
-            result: dict[str, Any] = json.loads(python("mlops.compare.compare", scores, cwd=tree))
+            answers_at_commit.export_commit(repo, champion, place)
+            scores = answers_at_commit.answer_test_rows(place, tree / TESTING)
+            result: dict[str, Any] = json.loads(
+                run_module("mlops.compare.compare", scores, cwd=tree)
+            )
         except subprocess.CalledProcessError as error:
-            return {"incomparable": rescoring.reason(error)}
+            return {"incomparable": answers_at_commit.failure_reason(error)}
         except MlopsError as lost:
             return {"incomparable": str(lost)}
         return result
 
 
-def measure(repo: Repo) -> dict[str, float]:
+def measure_bundle(repo: Repo) -> dict[str, float]:
     """What the bundle of the tree costs: milliseconds for one row, megabytes, megabytes of memory."""
     measured: dict[str, float] = json.loads(
-        python("mlops.contract.measure", BUNDLE, cwd=Path(repo.root_dir))
+        run_module("mlops.contract.measure", BUNDLE, cwd=Path(repo.root_dir))
     )
     return measured
 
 
-def push(repo: Repo, commits: list[str]) -> bool:
+def push_data(repo: Repo, commits: list[str]) -> bool:
     """Send what the dvc.lock of each commit names; False where there is no remote."""
     if not store.has_remote(repo):
         return False
     git = Git(Path(repo.root_dir))
     for commit in commits:
-        store.push(
-            repo, lockfile.carried(git, commit).values(), lockfile.stages(git, commit).values()
+        store.push_objects(
+            repo,
+            lockfile.carried_hashes(git, commit).values(),
+            lockfile.lock_entries(git, commit).values(),
         )
     return True
 
 
-def restore(repo: Repo, commit: str) -> int:
+def restore_outputs(repo: Repo, commit: str) -> int:
     """Make sure that every output of `commit` can be had, byte for byte; how many there are."""
     git = Git(Path(repo.root_dir))
-    names = lockfile.carried(git, commit).values()
-    if lost := store.mend(repo, names):
+    names = lockfile.carried_hashes(git, commit).values()
+    if lost := store.mend_cache(repo, names):
         raise MlopsError(
             f"{commit[:7]} cannot be restored: {', '.join(lost)} are neither whole in the cache nor "
             "in the remote. `dvc push` them from a machine that has them, then again"
@@ -173,11 +177,11 @@ def restore(repo: Repo, commit: str) -> int:
 
 
 TASKS: dict[str, Callable[..., Any]] = {
-    "make": make,
-    "compare": compare,
-    "measure": measure,
-    "push": push,
-    "restore": restore,
+    "make": make_in_tree,
+    "compare": compare_with_champion,
+    "measure": measure_bundle,
+    "push": push_data,
+    "restore": restore_outputs,
 }
 
 if __name__ == "__main__":

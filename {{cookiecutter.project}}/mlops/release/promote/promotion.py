@@ -17,11 +17,11 @@ from mlops.release.history import arrivals, branches, lockfile, records, tags, v
 from mlops.release.history.branches import Position
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
-from mlops.release.history.records import Kept, Record
+from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.versions import Answers, Version
 from mlops.release.places import worktree
 from mlops.release.promote import publication
-from mlops.release.promote.worker import Worker, started
+from mlops.release.promote.worker import Worker, start_worker
 
 Say = Callable[[str], None]
 
@@ -41,7 +41,7 @@ class Plan:
     start: Position
     target_commit: str
     number: int
-    withdrawals: Sequence[Kept]
+    withdrawals: Sequence[TaggedRecord]
     accepted: str | None = None
     again: bool = False
 
@@ -75,17 +75,17 @@ def promote(
     stage or gate said no; then nothing has changed.
     """
     with worktree.one_release_at_a_time(git):
-        plan = planned(git, environment, accepted, again)
-        if branches.holds(git, plan.target_commit, plan.source_commit):
+        plan = plan_promotion(git, environment, accepted, again)
+        if branches.holds_all_of(git, plan.target_commit, plan.source_commit):
             return record_merged_proposal(git, plan)
-        proposal = publication.proposal(git, plan.record) if as_proposal else None
-        refuse_withdrawn(plan, withdrawals.covering(plan.withdrawals, plan.source_commit))
+        proposal = publication.find_proposal(git, plan.record) if as_proposal else None
+        refuse_withdrawn(plan, withdrawals.withdrawal_of(plan.withdrawals, plan.source_commit))
         say_what_comes_back(git, plan, say)
         with (
-            worktree.temporary(git, plan.source_commit) as tree,
-            started(tree.root, git.root) as worker,
+            worktree.temporary_worktree(git, plan.source_commit) as tree,
+            start_worker(tree.root, git.root) as worker,
         ):
-            candidate = make(tree, worker, plan, say)
+            candidate = make_candidate(tree, worker, plan, say)
             if dry_run:
                 say(f"dry run: {candidate.record.title} would be released; no branch has moved")
                 return candidate.record
@@ -93,11 +93,9 @@ def promote(
             if not worker.ask("push", commits=[plan.source_commit, candidate.commit]):
                 say("there is no DVC remote: the data stay in this cache alone")
         if proposal:
-            publication.propose(
-                git, plan.start, proposal, committed_for_review(git, plan, candidate)
-            )
+            publication.propose(git, plan.start, proposal, commit_for_review(git, plan, candidate))
         else:
-            publish(git, plan.start, candidate.commit, candidate.record)
+            publish_record(git, plan.start, candidate.commit, candidate.record)
         return candidate.record
 
 
@@ -108,23 +106,23 @@ def why_nothing(git: Git, environment: str) -> str:
     if source == environments.CHAIN[0]:
         return said
     further = environments.upstream(source)
-    wanted = arrivals.release_of(git, branches.tip(git, further))
-    if branches.holds(git, branches.tip(git, source), wanted):
+    wanted = arrivals.release_commit(git, branches.tip_of(git, further))
+    if branches.holds_all_of(git, branches.tip_of(git, source), wanted):
         return said
     return f"{said}. {further} is ahead of {source}: `mlops promote {source}` first"
 
 
-def planned(git: Git, environment: str, accepted: str | None, again: bool) -> Plan:
+def plan_promotion(git: Git, environment: str, accepted: str | None, again: bool) -> Plan:
     source = environments.upstream(environment)
-    branches.fetch(git)
+    branches.fetch_origin(git)
     branches.refuse_checked_out(git, environment)
     branches.refuse_uncommitted(git, source)
-    start = branches.position(git, environment)
-    target = branches.later(git, start)
-    wanted = arrivals.release_of(git, branches.tip(git, source))
+    start = branches.read_position(git, environment)
+    target = branches.later_commit(git, start)
+    wanted = arrivals.release_commit(git, branches.tip_of(git, source))
     branches.refuse_empty(git, source, wanted)
     branches.refuse_lacking(git, environment, target, wanted)
-    kept = records.of(git, environment)
+    kept = records.records_of(git, environment)
     return Plan(
         environment=environment,
         source=source,
@@ -132,17 +130,17 @@ def planned(git: Git, environment: str, accepted: str | None, again: bool) -> Pl
         start=branches.catch_up(git, start),
         target_commit=target,
         number=kept[-1].record.number + 1 if kept else 1,
-        withdrawals=withdrawals.standing(kept),
+        withdrawals=withdrawals.standing_withdrawals(kept),
         accepted=accepted,
         again=again,
     )
 
 
-def refuse_withdrawn(plan: Plan, rollback: Kept | None) -> None:
+def refuse_withdrawn(plan: Plan, rollback: TaggedRecord | None) -> None:
     """A rollback stands until somebody overrules it: no colleague and no job undoes it unseen."""
     if rollback and rollback.record.withdrew and not plan.again:
         raise Refused(
-            f"{withdrawals.sentence(rollback)}. {plan.source} {plan.source_commit[:7]} would bring "
+            f"{withdrawals.rollback_sentence(rollback)}. {plan.source} {plan.source_commit[:7]} would bring "
             f"{rollback.record.withdrew['version']} back: mend it on {environments.CHAIN[0]} first, or, "
             f"if {plan.environment} shall have it again, `mlops promote {plan.environment} --again`"
         )
@@ -150,27 +148,27 @@ def refuse_withdrawn(plan: Plan, rollback: Kept | None) -> None:
 
 def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
     """After a rollback, a promotion restores the source: name the changes that it brings again."""
-    latest = records.latest(git, plan.environment)
+    latest = records.latest_record(git, plan.environment)
     if latest is None or latest.record.restored is None:
         return
-    changes = branches.changes(git, latest.record.source_commit, plan.source_commit)
+    changes = branches.changes_between(git, latest.record.source_commit, plan.source_commit)
     say(f"{plan.environment} was rolled back to {latest.record.restored}; this brings again:")
     for line in changes:
         say(f"  {line}")
 
 
-def make(tree: Git, worker: Worker, plan: Plan, say: Say) -> Candidate:
+def make_candidate(tree: Git, worker: Worker, plan: Plan, say: Say) -> Candidate:
     say(f"running what differs in {plan.environment}, from {plan.source} {plan.source_commit[:7]}")
     made = worker.ask("make", environment=plan.environment, target=plan.target_commit)
     say(f"made anew: {', '.join(made) or 'nothing'}")
-    commit = committed(tree, plan)
+    commit = commit_candidate(tree, plan)
     say("comparing with the model that it replaces")
-    comparison = compared(tree, worker, plan, commit)
+    comparison = compare_candidate(tree, worker, plan, commit)
     cost = worker.ask("measure")
-    return Candidate(commit, record_of(tree, plan, commit, comparison, cost))
+    return Candidate(commit, candidate_record(tree, plan, commit, comparison, cost))
 
 
-def committed(tree: Git, plan: Plan) -> str:
+def commit_candidate(tree: Git, plan: Plan) -> str:
     """What the working tree holds, after the last commit of the target and the source."""
     tree.run("add", "--all")
     changed = tree.lines("diff", "--cached", "--name-only", plan.source_commit)
@@ -181,16 +179,16 @@ def committed(tree: Git, plan: Plan) -> str:
         )
     message = f"Promote {plan.source} {plan.source_commit[:7]} to {plan.environment}"
     parents = ["-p", plan.target_commit, "-p", plan.source_commit]
-    whole = arrivals.kept(tree, tree.run("write-tree"), plan.target_commit)
+    whole = arrivals.with_arrivals(tree, tree.run("write-tree"), plan.target_commit)
     return tree.run("commit-tree", whole, *parents, "-m", message)
 
 
-def compared(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
+def compare_candidate(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
     """How the candidate stands against the champion, the model that it replaces; None where none is."""
-    champion = lockfile.output(lockfile.stages(tree, plan.target_commit), BUNDLE)
+    champion = lockfile.output_hash(lockfile.lock_entries(tree, plan.target_commit), BUNDLE)
     if champion is None:
         return None
-    if champion == lockfile.output(lockfile.stages(tree, commit), BUNDLE):
+    if champion == lockfile.output_hash(lockfile.lock_entries(tree, commit), BUNDLE):
         return {"passed": True, "same_bundle": True}
     comparison: dict[str, Any] = worker.ask("compare", champion=plan.target_commit)
     if reason := comparison.get("incomparable"):
@@ -201,11 +199,13 @@ def compared(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, An
             )
         return {**comparison, "accepted": plan.accepted}
     if not comparison["passed"] and comparison["stops"]:
-        raise StageFailed(f"worse than the model now in {plan.environment}: {drops(comparison)}")
+        raise StageFailed(
+            f"worse than the model now in {plan.environment}: {drops_sentence(comparison)}"
+        )
     return comparison
 
 
-def drops(comparison: Mapping[str, Any]) -> str:
+def drops_sentence(comparison: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{name} was {each['champion']} and is {each['challenger']}, a drop of "
         f"{-each['advantage']:.6f} where {each['max_drop']} is allowed "
@@ -215,16 +215,16 @@ def drops(comparison: Mapping[str, Any]) -> str:
     )
 
 
-def record_of(
+def candidate_record(
     tree: Git,
     plan: Plan,
     commit: str,
     comparison: Mapping[str, Any] | None,
     cost: Mapping[str, float],
 ) -> Record:
-    answers = Answers.at(tree, commit, read_json(tree, "deploy/schema.json"))
-    version = versions.version_of(answers, versions.every(tree))
-    rollback = withdrawals.covering(plan.withdrawals, plan.source_commit, version.name)
+    answers = Answers.at_commit(tree, commit, read_json(tree, "deploy/schema.json"))
+    version = versions.version_of(answers, versions.all_versions(tree))
+    rollback = withdrawals.withdrawal_of(plan.withdrawals, plan.source_commit, version.name)
     refuse_withdrawn(plan, rollback)
     return Record(
         environment=plan.environment,
@@ -235,7 +235,7 @@ def record_of(
         version=version.name,
         reason=version.reason,
         answers=asdict(answers),
-        bundle=lockfile.made(lockfile.stages(tree, commit), BUNDLE),
+        bundle=lockfile.required_hash(lockfile.lock_entries(tree, commit), BUNDLE),
         metrics=read_json(tree, "reports/metrics.json"),
         gate=read_json(tree, "reports/gate.json"),
         comparison=comparison,
@@ -251,16 +251,16 @@ def read_json(tree: Git, path: str) -> Mapping[str, Any]:
     return content
 
 
-def publish(git: Git, start: Position, commit: str, record: Record) -> None:
+def publish_record(git: Git, start: Position, commit: str, record: Record) -> None:
     """The branch, the record's tag and, where it is new, the version's tag."""
     new = [publication.make_tag(git, record.name, commit, record.message())]
-    version = Version.read(asdict(record))
+    version = Version.from_content(asdict(record))
     if not git.commit(f"refs/tags/{version.tag}"):
         new.append(publication.make_tag(git, version.tag, commit, version.message()))
-    publication.publish(git, start, commit, new, record.title)
+    publication.publish_refs(git, start, commit, new, record.title)
 
 
-def committed_for_review(git: Git, plan: Plan, candidate: Candidate) -> str:
+def commit_for_review(git: Git, plan: Plan, candidate: Candidate) -> str:
     """A commit of the candidate's tree whose message is the record that it will have."""
     tree = git.run("rev-parse", f"{candidate.commit}^{{tree}}")
     parents = ["-p", plan.target_commit, "-p", plan.source_commit]
@@ -273,6 +273,6 @@ def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
     found = git.lines("rev-list", "-1", f"--grep=^{plan.record}: ", since)
     if not found or not git.succeeds("diff", "--quiet", found[0], target, "--", *arrivals.ALL_ELSE):
         return None
-    record = Record(**tags.in_message(git.run("show", "-s", "--format=%B", found[0])))
-    publish(git, plan.start, target, record)
+    record = Record(**tags.json_in_message(git.run("show", "-s", "--format=%B", found[0])))
+    publish_record(git, plan.start, target, record)
     return record

@@ -36,7 +36,9 @@ def make_tag(git: Git, name: str, commit: str, message: str) -> NewTag:
     return NewTag(name, git.run("mktag", given=content))
 
 
-def publish(git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], title: str) -> None:
+def publish_refs(
+    git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], title: str
+) -> None:
     """Moves the branch to the commit and creates the tags.
 
     `start` is where the branch was before the work began. Raises Refused, with nothing moved, where
@@ -49,9 +51,9 @@ def publish(git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], 
             if branches.has_origin(git):
                 specs = [f"{commit}:{start.ref}", *(f"{tag.object}:{tag.ref}" for tag in new_tags)]
                 expected = {start.ref: start.there} | {tag.ref: None for tag in new_tags}
-                push(git, specs, expected)
+                push_refs(git, specs, expected)
     except GitError as error:
-        raise refusal(git, start, commit, new_tags, error) from error
+        raise reason_not_moved(git, start, commit, new_tags, error) from error
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Proposal:
         return f"refs/heads/{self.branch}"
 
 
-def proposal(git: Git, record: str) -> Proposal:
+def find_proposal(git: Git, record: str) -> Proposal:
     """The branch on which the release of this record is proposed, as it is before the work begins.
 
     Raises Refused without an origin, and where the branch holds what no proposal has put there.
@@ -85,7 +87,7 @@ def proposal(git: Git, record: str) -> Proposal:
 
 def is_proposal(git: Git, commit: str) -> bool:
     try:
-        tags.in_message(git.run("show", "-s", "--format=%B", commit))
+        tags.json_in_message(git.run("show", "-s", "--format=%B", commit))
     except (GitError, ValueError):
         return False
     return True
@@ -99,19 +101,19 @@ def propose(git: Git, start: Position, proposal: Proposal, commit: str) -> None:
         specs.append(f"{start.there}:{start.ref}")
         expected[start.ref] = start.there
     try:
-        push(git, specs, expected)
+        push_refs(git, specs, expected)
     except GitError as error:
-        raise refusal(git, start, commit, [], error) from error
+        raise reason_not_moved(git, start, commit, [], error) from error
 
 
-def push(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -> None:
+def push_refs(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -> None:
     """Sends all of `specs` to origin or none; `expected` are its refs as they must be until then."""
     leases = [f"--force-with-lease={ref}:{commit or ''}" for ref, commit in expected.items()]
     # A release has proved all that the hook of `mlops check` would ask again.
     git.run("push", "--quiet", "--no-verify", "--atomic", *leases, ORIGIN, *specs)
 
 
-def refusal(
+def reason_not_moved(
     git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], error: GitError
 ) -> Refused:
     """Why the refs did not move: what somebody else did meanwhile, or else Git's own words."""
@@ -119,25 +121,25 @@ def refusal(
     try:
         listed = git.lines("ls-remote", ORIGIN) if shared else []
     except GitError as away:
-        return not_taken(away)
+        return not_taken_by_origin(away)
     there = {ref: name for name, ref in (line.split("\t") for line in listed)}
     if shared and there.get(start.ref) == commit:
         return Refused(
             f"{ORIGIN} has the release, and the refs here did not move: {error}. Run it again"
         )
     if (here := git.commit(start.ref)) != start.here:
-        return moved(git, start.environment, "here", here)
+        return moved_meanwhile(git, start.environment, "here", here)
     if shared and there.get(start.ref) != start.there:
-        return moved(git, start.environment, f"on {ORIGIN}", there.get(start.ref))
+        return moved_meanwhile(git, start.environment, f"on {ORIGIN}", there.get(start.ref))
     if taken := [tag.name for tag in new_tags if tag.ref in there or git.commit(tag.ref)]:
         return Refused(
             f"the tag {taken[0]} was made meanwhile, here or on {ORIGIN}. No branch or tag has moved. "
             "See `mlops status`, then run it again"
         )
-    return not_taken(error) if shared else Refused(f"no branch or tag has moved: {error}")
+    return not_taken_by_origin(error) if shared else Refused(f"no branch or tag has moved: {error}")
 
 
-def moved(git: Git, environment: str, where: str, commit: str | None) -> Refused:
+def moved_meanwhile(git: Git, environment: str, where: str, commit: str | None) -> Refused:
     if commit and not git.commit(commit):
         git.run("fetch", "--quiet", "--no-tags", ORIGIN, f"refs/heads/{environment}")
     what = (
@@ -150,7 +152,7 @@ def moved(git: Git, environment: str, where: str, commit: str | None) -> Refused
     )
 
 
-def not_taken(error: GitError) -> Refused:
+def not_taken_by_origin(error: GitError) -> Refused:
     return Refused(
         f"{ORIGIN} did not take the release, so that no branch or tag has moved: {error}. Run it again"
     )

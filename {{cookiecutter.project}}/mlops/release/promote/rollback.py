@@ -11,11 +11,11 @@ from mlops import environments
 from mlops.errors import Refused, UsageError
 from mlops.release.history import arrivals, branches, records, withdrawals
 from mlops.release.history.git import Git
-from mlops.release.history.records import Kept, Record
+from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.places import worktree
 from mlops.release.promote import promotion
 from mlops.release.promote.promotion import Say
-from mlops.release.promote.worker import started
+from mlops.release.promote.worker import start_worker
 
 
 def roll_back(
@@ -25,29 +25,31 @@ def roll_back(
 
     `reason` says why, in a line; the record keeps it.
     """
-    if environments.known(environment) == environments.CHAIN[0]:
+    if environments.known_environment(environment) == environments.CHAIN[0]:
         raise Refused(f"nothing is released to {environment}: `git revert` undoes a commit there")
     refuse_unprintable(reason)
     with worktree.one_release_at_a_time(git):
-        known = records.latest(git, environment)
-        branches.fetch(git)
+        known = records.latest_record(git, environment)
+        branches.fetch_origin(git)
         branches.refuse_checked_out(git, environment)
-        start = branches.position(git, environment)
-        target = branches.later(git, start)
+        start = branches.read_position(git, environment)
+        target = branches.later_commit(git, start)
         start = branches.catch_up(git, start)
-        kept = records.of(git, environment)
+        kept = records.records_of(git, environment)
         if not kept:
             raise Refused(f"{environment} has no record yet: nothing was released to it")
         if to is None:
             refuse_unseen(known, kept)
-        wanted = records.find(git, environment, to) if to else before(git, target, kept)
-        if is_held(git, wanted, target):
+        wanted = (
+            records.find_record(git, environment, to) if to else record_before(git, target, kept)
+        )
+        if holds_record(git, wanted, target):
             raise Refused(
                 f"{environment} already is what {wanted.record.name} says: nothing to roll back"
             )
-        commit = committed(git, environment, target, wanted, reason)
+        commit = commit_rollback(git, environment, target, wanted, reason)
         say(f"checking every output of {wanted.record.name}, byte for byte")
-        with started(git.root, git.root) as worker:
+        with start_worker(git.root, git.root) as worker:
             count = worker.ask("restore", commit=commit)
             say(f"{count} outputs are as recorded")
             worker.ask("push", commits=[commit])
@@ -57,15 +59,15 @@ def roll_back(
             kind="rollback",
             number=latest.number + 1,
             restored=wanted.record.in_effect,
-            withdrew=withdrew(latest, wanted.record),
+            withdrew=withdrawn_by(latest, wanted.record),
             rollback_reason=reason,
             again=None,
         )
-        promotion.publish(git, start, commit, record)
+        promotion.publish_record(git, start, commit, record)
         return record
 
 
-def withdrew(latest: Record, restored: Record) -> dict[str, str] | None:
+def withdrawn_by(latest: Record, restored: Record) -> dict[str, str] | None:
     """What the rollback takes away; None where it undoes only commits made by hand."""
     if latest.in_effect == restored.in_effect:
         return None
@@ -81,7 +83,7 @@ def refuse_unprintable(reason: str | None) -> None:
         raise UsageError(f"--reason is {reason!r}: give it one line of plain text")
 
 
-def refuse_unseen(known: Kept | None, kept: Sequence[Kept]) -> None:
+def refuse_unseen(known: TaggedRecord | None, kept: Sequence[TaggedRecord]) -> None:
     """Two who roll back at once, or one whose command was cut short, mean one step and not two."""
     if kept[-1] != known and kept[-1].record.restored:
         raise Refused(
@@ -90,12 +92,12 @@ def refuse_unseen(known: Kept | None, kept: Sequence[Kept]) -> None:
         )
 
 
-def before(git: Git, target: str, kept: Sequence[Kept]) -> Kept:
+def record_before(git: Git, target: str, kept: Sequence[TaggedRecord]) -> TaggedRecord:
     """The newest record that differs from what is there now and that no rollback has withdrawn."""
-    standing = withdrawals.standing(kept)
-    differing = (each for each in reversed(kept) if not is_held(git, each, target))
+    standing = withdrawals.standing_withdrawals(kept)
+    differing = (each for each in reversed(kept) if not holds_record(git, each, target))
     for each in differing:
-        if not withdrawals.covering(standing, each.record.source_commit, each.record.version):
+        if not withdrawals.withdrawal_of(standing, each.record.source_commit, each.record.version):
             return each
     environment, latest = kept[-1].record.environment, kept[-1].record
     said = (
@@ -105,19 +107,23 @@ def before(git: Git, target: str, kept: Sequence[Kept]) -> Kept:
         names = ", ".join(each.record.name for each in kept)
         raise Refused(f"{said}: {names} say what it holds")
     raise Refused(
-        "\n  ".join([f"{said} but what was withdrawn:", *map(withdrawals.sentence, standing)])
+        "\n  ".join(
+            [f"{said} but what was withdrawn:", *map(withdrawals.rollback_sentence, standing)]
+        )
         + f"\nname the one that is meant: `mlops rollback {environment} --to RECORD`"
     )
 
 
-def is_held(git: Git, kept: Kept, target: str) -> bool:
+def holds_record(git: Git, kept: TaggedRecord, target: str) -> bool:
     """Whether `target` holds what the record released, whatever has arrived to be scored."""
     return git.succeeds("diff", "--quiet", kept.commit, target, "--", *arrivals.ALL_ELSE)
 
 
-def committed(git: Git, environment: str, target: str, wanted: Kept, reason: str | None) -> str:
+def commit_rollback(
+    git: Git, environment: str, target: str, wanted: TaggedRecord, reason: str | None
+) -> str:
     """The record's tree after the last commit of the environment; the record is a parent too."""
-    tree = arrivals.kept(git, git.run("rev-parse", f"{wanted.commit}^{{tree}}"), target)
+    tree = arrivals.with_arrivals(git, git.run("rev-parse", f"{wanted.commit}^{{tree}}"), target)
     subject = f"Roll {environment} back to {wanted.record.name} ({wanted.record.version})"
     message = f"{subject}\n\n{reason}" if reason else subject
     return git.run("commit-tree", tree, "-p", target, "-p", wanted.commit, "-m", message)

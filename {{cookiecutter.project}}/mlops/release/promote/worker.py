@@ -35,7 +35,7 @@ class Worker:
 
 
 @contextmanager
-def started(tree: Path, home: Path) -> Iterator[Worker]:
+def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
     """A worker in `tree`, with DVC's cache and remotes of `home`, in a process group of its own."""
     read, write = os.pipe()
     process = subprocess.Popen(

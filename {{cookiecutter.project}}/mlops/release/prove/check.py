@@ -13,35 +13,40 @@ from mlops.release.history.lockfile import LOCK
 from mlops.release.places import worktree
 
 
-def check(root: Path, branch: str | None = None, config: Mapping[str, object] | None = None) -> str:
+def check_tree(
+    root: Path, branch: str | None = None, config: Mapping[str, object] | None = None
+) -> str:
     """Refuses with every finding at once; otherwise says in a line what was found true.
 
     `branch` is what the commit at hand shall be, where it is not checked out.
     """
     git = Git(root)
-    found = [*foreign_name(root, branch), *back_merge.findings(git, git.run("rev-parse", "HEAD"))]
-    with dvc.opened(root, config) as repo:
+    found = [
+        *foreign_name(root, branch),
+        *back_merge.back_merge_findings(git, git.run("rev-parse", "HEAD")),
+    ]
+    with dvc.open_repo(root, config) as repo:
         outs = integrity.outputs_at_hand(repo)
-        print(f"hashing {len(outs)} outputs, {integrity.megabytes(outs)} MB", flush=True)
-        found += [*stage_code.findings(repo), *integrity.untrue(repo, outs)]
+        print(f"hashing {len(outs)} outputs, {integrity.outputs_megabytes(outs)} MB", flush=True)
+        found += [*stage_code.code_findings(repo), *integrity.untrue_outputs(repo, outs)]
     if found:
         raise Refused("\n- ".join([f"{len(found)} to set right:", *found]))
     if not (root / LOCK).exists():
-        return f"all well in {environments.of(root)}: nothing was run yet"
+        return f"all well in {environments.environment_of(root)}: nothing was run yet"
     return (
-        f"all well in {environments.of(root)}: every stage is up to date and attested by a run, "
+        f"all well in {environments.environment_of(root)}: every stage is up to date and attested by a run, "
         f"{len(outs)} outputs match their hash"
     )
 
 
 def check_commit(git: Git, commit: str, branch: str) -> str:
     """The same of what a commit holds: all but the outputs that DVC carries."""
-    with worktree.one_of_many(git, commit) as tree:
-        return check(tree.root, branch, private_store.shared(tree.root, git.root))
+    with worktree.private_worktree(git, commit) as tree:
+        return check_tree(tree.root, branch, private_store.shared_settings(tree.root, git.root))
 
 
 def foreign_name(root: Path, branch: str | None) -> Iterator[str]:
     try:
-        guard.check(root, branch)
+        guard.check_branch_name(root, branch)
     except Refused as refusal:
         yield str(refusal)

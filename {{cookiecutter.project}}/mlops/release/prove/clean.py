@@ -29,25 +29,25 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Kept:
+class InUse:
     """Hashes of data that something names, and Git's hashes of the locks of libraries."""
 
     data: set[str]
     libraries: set[str]
 
 
-def clean(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False) -> None:
+def clean_project(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False) -> None:
     """Deletes what nothing names, in the cache and, where asked, in the default remote."""
     with worktree.one_release_at_a_time(git):
         if cloud:
-            branches.fetch(git)
+            branches.fetch_origin(git)
         else:
             branches.fetch_if_in_reach(git, say)
-        with dvc.opened_alone(git.root) as repo:
+        with dvc.open_repo_alone(git.root) as repo:
             refuse_foreign(git, repo)
-            kept = kept_by(git)
-            say(f"keeping what {counted(git)} and the working trees name")
-            waste = [each for each in wasted(git, repo, kept, cloud=cloud) if each.count]
+            kept = in_use_by(git)
+            say(f"keeping what {counted_refs(git)} and the working trees name")
+            waste = [each for each in find_waste(git, repo, kept, cloud=cloud) if each.count]
             for each in waste:
                 say(f"nothing names {each}")
             if not waste:
@@ -69,20 +69,20 @@ def refuse_foreign(git: Git, repo: Repo) -> None:
         )
 
 
-def counted(git: Git) -> str:
+def counted_refs(git: Git) -> str:
     refs = git.lines("for-each-ref", "--format=%(refname)")
     found = {kind: sum(bool(re.match(form, ref)) for ref in refs) for kind, form in KINDS.items()}
     return ", ".join(f"{count} {kind}" for kind, count in found.items())
 
 
-def kept_by(git: Git) -> Kept:
+def in_use_by(git: Git) -> InUse:
     """Every hash in a dvc.lock or .dvc file counts, those of dependencies too: better too many."""
     named = [line.partition(" ") for line in objects_of_refs(git)]
     blobs = [name for name, _, path in named if is_ours(path)]
-    texts = [blob.content for blob in objects.read(git, blobs) if blob]
-    texts += [path.read_bytes() for path in uncommitted(git)]
+    texts = [blob.content for blob in objects.read_objects(git, blobs) if blob]
+    texts += [path.read_bytes() for path in uncommitted_files(git)]
     data = {found.decode() for text in texts for found in HASH.findall(text)}
-    return Kept(data, {name for name, _, path in named if path == venv.LOCKS})
+    return InUse(data, {name for name, _, path in named if path == venv.LOCKS})
 
 
 def objects_of_refs(git: Git) -> list[str]:
@@ -101,29 +101,31 @@ def working_trees(git: Git) -> list[Path]:
     return [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
 
 
-def uncommitted(git: Git) -> Iterator[Path]:
+def uncommitted_files(git: Git) -> Iterator[Path]:
     for tree in filter(Path.exists, working_trees(git)):
         listed = Git(tree).run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         paths = [tree / path for path in listed.split("\0") if is_ours(path)]
         yield from filter(Path.is_file, paths)
 
 
-def wasted(git: Git, repo: Repo, kept: Kept, *, cloud: bool) -> Iterator[Waste]:
+def find_waste(git: Git, repo: Repo, kept: InUse, *, cloud: bool) -> Iterator[Waste]:
     yield garbage.in_cache(repo, kept.data)
     if cloud:
         yield garbage.in_remote(repo, kept.data)
-    venvs = [each for each in inside(git, venv.FOLDER) if venv.locks(each) not in kept.libraries]
-    yield folders("deployments", deployment.superseded(git))
-    yield folders("sets of libraries", venvs)
-    yield folders("leftovers of reproductions and checks", inside(git, worktree.MANY))
-    yield folders("leftovers of promotions", [git.root / worktree.FOLDER])
+    venvs = [
+        each for each in subfolders(git, venv.FOLDER) if venv.locks_hash(each) not in kept.libraries
+    ]
+    yield unused_folders("deployments", deployment.superseded_folders(git))
+    yield unused_folders("sets of libraries", venvs)
+    yield unused_folders("leftovers of reproductions and checks", subfolders(git, worktree.MANY))
+    yield unused_folders("leftovers of promotions", [git.root / worktree.FOLDER])
 
 
-def inside(git: Git, folder: Path) -> list[Path]:
+def subfolders(git: Git, folder: Path) -> list[Path]:
     return [path for path in sorted((git.root / folder).glob("*")) if path.is_dir()]
 
 
-def folders(what: str, paths: list[Path]) -> Waste:
+def unused_folders(what: str, paths: list[Path]) -> Waste:
     """Those that no process uses. A file that is linked from elsewhere frees nothing."""
     free = [path for path in paths if path.exists() and not scratch.is_held(path)]
     files = [file.lstat() for path in free for file in path.rglob("*")]
@@ -131,6 +133,6 @@ def folders(what: str, paths: list[Path]) -> Waste:
 
     def remove() -> None:
         for path in free:
-            scratch.remove(path)
+            scratch.remove_scratch(path)
 
     return Waste(what, len(free), size, remove)

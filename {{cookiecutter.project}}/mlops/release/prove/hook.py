@@ -27,7 +27,7 @@ exit 1
 BRANCH = "refs/heads/"
 
 
-def install(git: Git) -> Path:
+def install_hook(git: Git) -> Path:
     """The hook's path; of all working trees of the repository. Refused where another hook is."""
     place = Path(git.run("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
     own = git.run("rev-parse", "--path-format=absolute", "--git-common-dir")
@@ -52,13 +52,13 @@ def main() -> int:
     for line in sys.stdin:
         _, commit, ref, _ = line.split()
         if ref.startswith(BRANCH) and commit.strip("0"):
-            code = checked(commit, ref.removeprefix(BRANCH)) or code
+            code = check_push(commit, ref.removeprefix(BRANCH)) or code
     return code
 
 
-def checked(commit: str, branch: str) -> int:
+def check_push(commit: str, branch: str) -> int:
     try:
-        print(check.check_commit(Git.here(), commit, branch))
+        print(check.check_commit(Git.of_current_directory(), commit, branch))
     except MlopsError as error:
         print(f"mlops: {branch} is not pushed: {error}", file=sys.stderr)
         return error.exit_code

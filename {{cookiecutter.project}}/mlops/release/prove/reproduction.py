@@ -66,39 +66,47 @@ class Workshop:
     variables: Mapping[str, str]
 
     def run(self, *command: str | Path, hear: Say = lambda line: None) -> str:
-        return process.run(command, self.tree.root, self.variables, hear)
+        return process.run_watched(command, self.tree.root, self.variables, hear)
 
     def made(self) -> Mapping[str, Any]:
         """The entries of the dvc.lock that lies in the tree."""
         content = (self.tree.root / lockfile.LOCK).read_bytes()
-        found: Mapping[str, Any] = lockfile.parsed(content)["stages"]
+        found: Mapping[str, Any] = lockfile.parse_yaml(content)["stages"]
         return found
 
 
-def reproduce(git: Git, revision: str, say: Say) -> Reproduction:
+def reproduce_commit(git: Git, revision: str, say: Say) -> Reproduction:
     """Raises StageFailed where a stage fails, MlopsError where data or libraries can't be had."""
     commit = revisions.commit_of(git, revision)
-    recorded = lockfile.stages(git, commit)
+    recorded = lockfile.lock_entries(git, commit)
     if not recorded:
         raise MlopsError(f"{revision} has no dvc.lock: nothing was run there that could be again")
     with ExitStack() as stack:
-        with step(say, f"a working tree of {commit[:7]}"):
-            tree = stack.enter_context(worktree.one_of_many(git, commit))
-        with step(say, "its libraries"):
-            libraries = stack.enter_context(venv.of(git, commit, tree.root, say))
-        variables = venv.inside(libraries, tree.root) | private_store.configure(tree.root)
+        with timed_step(say, f"a working tree of {commit[:7]}"):
+            tree = stack.enter_context(worktree.private_worktree(git, commit))
+        with timed_step(say, "its libraries"):
+            libraries = stack.enter_context(venv.venv_of_commit(git, commit, tree.root, say))
+        variables = venv.venv_variables(libraries, tree.root) | private_store.use_private_cache(
+            tree.root
+        )
         workshop = Workshop(tree, variables)
-        with step(say, "its data"), private_store.opened(tree.root, git.root) as store:
+        with (
+            timed_step(say, "its data"),
+            private_store.open_private_store(tree.root, git.root) as store,
+        ):
             bring_data(store, tree, recorded)
         run_stages(workshop, say)
-        with step(say, "comparing"), private_store.opened(tree.root, git.root) as store:
-            files = list(compared(store, recorded, workshop.made()))
-            verdict, ground = judged(store, workshop, commit, files)
-    return Reproduction(commit, files, verdict, ground, where())
+        with (
+            timed_step(say, "comparing"),
+            private_store.open_private_store(tree.root, git.root) as store,
+        ):
+            files = list(compare_files(store, recorded, workshop.made()))
+            verdict, ground = judge_files(store, workshop, commit, files)
+    return Reproduction(commit, files, verdict, ground, platform_name())
 
 
 @contextmanager
-def step(say: Say, what: str) -> Iterator[None]:
+def timed_step(say: Say, what: str) -> Iterator[None]:
     say(f"{what} ...")
     started = time.monotonic()
     yield
@@ -107,8 +115,8 @@ def step(say: Say, what: str) -> Iterator[None]:
 
 def bring_data(store: PrivateStore, tree: Git, recorded: Mapping[str, Any]) -> None:
     """Puts what no stage makes in its place."""
-    made = {path for path, _ in outputs(recorded)}
-    for path, md5 in lockfile.carried(tree, "HEAD").items():
+    made = {path for path, _ in recorded_outputs(recorded)}
+    for path, md5 in lockfile.carried_hashes(tree, "HEAD").items():
         if path not in made:
             try:
                 store.copy(md5, tree.root / path)
@@ -116,7 +124,7 @@ def bring_data(store: PrivateStore, tree: Git, recorded: Mapping[str, Any]) -> N
                 raise MlopsError(f"{path}: {error}") from error
 
 
-def outputs(entries: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def recorded_outputs(entries: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Path and MD5 of all that the stages made."""
     for entry in entries.values():
         for out in entry.get("outs", []):
@@ -130,30 +138,30 @@ def run_stages(workshop: Workshop, say: Say) -> None:
         def hear(line: str) -> None:
             if found := RUNNING.match(line):
                 current.close()
-                current.enter_context(step(say, f"running {found[1]}"))
+                current.enter_context(timed_step(say, f"running {found[1]}"))
 
         dvc = ("python", "-m", "dvc", "repro", "--force", "--no-run-cache")
         try:
             workshop.run(*dvc, hear=hear)
         except subprocess.CalledProcessError as error:
             raise StageFailed(
-                f"its stages can't be run again:\n{process.last_words(error)}"
+                f"its stages can't be run again:\n{process.last_lines(error)}"
             ) from error
 
 
-def compared(
+def compare_files(
     store: PrivateStore, recorded: Mapping[str, Any], made: Mapping[str, Any]
 ) -> Iterator[File]:
     """Every file of every output; a directory as a whole only where its record has no list of it."""
-    before, after = dict(outputs(recorded)), dict(outputs(made))
+    before, after = dict(recorded_outputs(recorded)), dict(recorded_outputs(made))
     for path in sorted(before.keys() | after.keys()):
-        yield from difference(store, path, before.get(path), after.get(path))
+        yield from differing_files(store, path, before.get(path), after.get(path))
 
 
-def difference(
+def differing_files(
     store: PrivateStore, path: str, recorded: str | None, made: str | None
 ) -> Iterator[File]:
-    before, after = files_of(store, path, recorded), files_of(store, path, made)
+    before, after = files_of_output(store, path, recorded), files_of_output(store, path, made)
     if before is None or after is None:
         yield File(path, recorded, made)
         return
@@ -161,14 +169,14 @@ def difference(
         yield File(name, before.get(name), after.get(name))
 
 
-def files_of(store: PrivateStore, path: str, md5: str | None) -> dict[str, str] | None:
+def files_of_output(store: PrivateStore, path: str, md5: str | None) -> dict[str, str] | None:
     if md5 is None or not md5.endswith(".dir"):
         return {path: md5} if md5 else {}
     listed = store.files(md5)
     return listed and {f"{path}/{name}": value for name, value in listed.items()}
 
 
-def judged(
+def judge_files(
     store: PrivateStore, workshop: Workshop, commit: str, files: list[File]
 ) -> tuple[Verdict, str]:
     differing = [file.path for file in files if not file.same]
@@ -176,11 +184,11 @@ def judged(
         return "identical", f"all {len(files)} files are, byte for byte, those of the record"
     told = f"{len(differing)} of {len(files)} files differ ({', '.join(differing)})"
     tree = workshop.tree
-    lock, pipeline = (tree.read(commit, name) or b"" for name in (lockfile.LOCK, "dvc.yaml"))
+    lock, pipeline = (tree.read_file(commit, name) or b"" for name in (lockfile.LOCK, "dvc.yaml"))
     if doubtful := store.unattested(lock, pipeline):
         return "different", f"{told}, and no run attests the record of {', '.join(doubtful)}"
     try:
-        found = agreement(store, workshop, lockfile.stages(tree, commit))
+        found = compare_answers(store, workshop, lockfile.lock_entries(tree, commit))
     except MlopsError as error:
         return "different", f"{told}, and the predictions can't be compared: {error}"
     return (
@@ -190,25 +198,25 @@ def judged(
     )
 
 
-def agreement(
+def compare_answers(
     store: PrivateStore, workshop: Workshop, recorded: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What mlops.compare.agreement finds between the bundle of the record and the one made anew."""
     place = workshop.tree.root / ".dvc/tmp/recorded"
     for path in (BUNDLE, TRAINING, TESTING):
-        store.copy(lockfile.made(recorded, path), place / path)
+        store.copy(lockfile.required_hash(recorded, path), place / path)
     scores = {place / BUNDLE: place / "recorded.npz", Path(BUNDLE): place / "made.npz"}
     try:
         for folder, file in scores.items():
             rows = (place / TRAINING, place / TESTING)
-            workshop.run("python", "-m", "mlops.compare.rescore", folder, *rows, file)
+            workshop.run("python", "-m", "mlops.compare.answer_rows", folder, *rows, file)
         ask: list[str | Path] = [sys.executable, "-m", "mlops.compare.agreement", *scores.values()]
-        said = process.run(ask, HERE, child_environment.for_python(HERE))
+        said = process.run_watched(ask, HERE, child_environment.for_python(HERE))
     except subprocess.CalledProcessError as error:
-        raise MlopsError(process.last_words(error, lines=1)) from error
+        raise MlopsError(process.last_lines(error, lines=1)) from error
     found: dict[str, Any] = json.loads(said)
     return found
 
 
-def where() -> str:
+def platform_name() -> str:
     return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"

@@ -1,9 +1,10 @@
 """What a bundle answers for rows that it may never have seen, with the features of its own commit.
 
-`python -m mlops.compare.rescore BUNDLE TRAIN TEST SCORES` writes the answers for the rows of TEST to SCORES,
-an .npz of `positive`, the name of the positive class, `called`, 1 where it was named, and `probability`,
-its probability. It refuses rows that stand in TRAIN, what the bundle was trained on, rows that lack its
-columns or hold them in another type, rows of other classes, and a bundle that answers with NaN.
+`python -m mlops.compare.answer_rows BUNDLE TRAIN TEST SCORES` writes the answers for the rows of TEST to
+SCORES, an .npz of `positive`, the name of the positive class, `called`, 1 where it was named, and
+`probability`, its probability. It refuses rows that stand in TRAIN, what the bundle was trained on, rows
+that lack its columns or hold them in another type, rows of other classes, and a bundle that answers with
+NaN.
 """
 
 import sys
@@ -72,4 +73,4 @@ def inputs_of(table: pa.Table, schema: Schema) -> Iterator[tuple[Any, ...]]:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.report_errors(main)

@@ -17,23 +17,23 @@ from mlops.release.history.outputs import BUNDLE, TRAINING
 CODE = ("mlops", "science")
 
 
-def lay_out(repo: Repo, commit: str, place: Path) -> None:
+def export_commit(repo: Repo, commit: str, place: Path) -> None:
     """The commit's code, its bundle and what this was trained on."""
     git = Git(Path(repo.root_dir))
-    made = lockfile.stages(git, commit)
+    made = lockfile.lock_entries(git, commit)
     git.export(commit, CODE, place)
     for path in (BUNDLE, TRAINING):
-        store.copy(repo, lockfile.made(made, path), place / path)
+        store.copy_object(repo, lockfile.required_hash(made, path), place / path)
 
 
-def scores(place: Path, test: Path) -> Path:
+def answer_test_rows(place: Path, test: Path) -> Path:
     """The file of what the bundle laid out in `place` answers for the rows of `test`."""
     file = place / "scores.npz"
-    python("mlops.compare.rescore", BUNDLE, TRAINING, test, file, cwd=place)
+    run_module("mlops.compare.answer_rows", BUNDLE, TRAINING, test, file, cwd=place)
     return file
 
 
-def python(module: str, *arguments: object, cwd: Path) -> str:
+def run_module(module: str, *arguments: object, cwd: Path) -> str:
     """What a module of another room prints."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     process = subprocess.run(
@@ -47,6 +47,6 @@ def python(module: str, *arguments: object, cwd: Path) -> str:
     return process.stdout
 
 
-def reason(error: subprocess.CalledProcessError) -> str:
+def failure_reason(error: subprocess.CalledProcessError) -> str:
     words = error.stderr.strip().splitlines() or [f"exit {error.returncode}"]
     return str(words[-1])

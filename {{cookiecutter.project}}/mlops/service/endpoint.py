@@ -105,7 +105,7 @@ class PredictionEndpoint:
 
         timer = asyncio.get_running_loop().call_later(seconds, give_up)
         try:
-            return await self._answer(await read(receive, headers, self._settings.max_body))
+            return await self._answer(await read_body(receive, headers, self._settings.max_body))
         except asyncio.CancelledError:
             if task.uncancel() or not is_late:
                 raise
@@ -113,7 +113,7 @@ class PredictionEndpoint:
             raise Problem(503, error, headers=BUSY) from None
         except InputError as error:
             self._metrics.faults(error.faults)
-            raise problems.of_input(error) from None
+            raise problems.problem_of_input(error) from None
         finally:
             timer.cancel()
 
@@ -159,9 +159,9 @@ def refuse_other_type(headers: Headers) -> None:
         raise Problem(415, "send the body as it is, without Content-Encoding")
 
 
-async def read(receive: Receive, headers: Headers, most: int) -> bytes:
+async def read_body(receive: Receive, headers: Headers, most: int) -> bytes:
     if int(headers.get(b"content-length", b"0")) > most:
-        raise too_large(most)
+        raise too_large_problem(most)
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
@@ -172,11 +172,11 @@ async def read(receive: Receive, headers: Headers, most: int) -> bytes:
         size += len(chunks[-1])
         more = message["more_body"]
         if size > most:
-            raise too_large(most)
+            raise too_large_problem(most)
     return b"".join(chunks)
 
 
-def too_large(most: int) -> Problem:
+def too_large_problem(most: int) -> Problem:
     return Problem(
         413,
         f"the body is larger than the {most / 1e6:g} MB that one request may hold: send the rows in "

@@ -1,4 +1,4 @@
-"""mlops.compare.rescore on real bundles and rows: what it writes, and the rows that it refuses."""
+"""mlops.compare.answer_rows on real bundles and rows: what it writes, and the rows that it refuses."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from contenders import metrics_of, rescored
-from mlops.compare import rescore
+from mlops.compare import answer_rows
 from mlops.errors import Incomparable, Unanswered
 from mlops.predict import schema
 from mlops.predict.predictor import Predictor
@@ -29,7 +29,7 @@ ROWS = {"x": [1.0, 2.0], "c": ["a", ""], "y": ["no", "yes"]}
 
 
 def tell(**columns: object) -> None:
-    rescore.check_columns(pa.table({**ROWS, **columns}), TABLE)
+    answer_rows.check_columns(pa.table({**ROWS, **columns}), TABLE)
 
 
 def test_rows_that_fit_the_champion_are_accepted() -> None:
@@ -41,7 +41,7 @@ def test_rows_that_fit_the_champion_are_accepted() -> None:
 def test_a_column_that_the_rows_lack_is_named(name: str) -> None:
     rows = pa.table({other: values for other, values in ROWS.items() if other != name})
     with pytest.raises(Incomparable, match=f"^the test rows lack {name}, which the champion needs"):
-        rescore.check_columns(rows, TABLE)
+        answer_rows.check_columns(rows, TABLE)
 
 
 @pytest.mark.parametrize(("name", "values"), [("x", ["1", "2"]), ("c", [1, 2]), ("c", [1.5, 2.0])])
@@ -67,9 +67,9 @@ def test_other_classes_are_named(rows: list[str], found: str) -> None:
 def test_a_third_class_is_refused_and_so_is_no_row_at_all() -> None:
     third = pa.table({"x": [1.0] * 3, "c": ["a"] * 3, "y": ["no", "yes", "maybe"]})
     with pytest.raises(Incomparable, match="3 test rows are of maybe and no and yes"):
-        rescore.check_columns(third, TABLE)
+        answer_rows.check_columns(third, TABLE)
     with pytest.raises(Incomparable, match="0 test rows are of none"):
-        rescore.check_columns(third.slice(0, 0), TABLE)
+        answer_rows.check_columns(third.slice(0, 0), TABLE)
 
 
 def table(numbers: list[float | None], texts: list[str]) -> pa.Table:
@@ -95,7 +95,7 @@ def test_rows_seen_in_training_are_counted_whatever_is_missing(
 ) -> None:
     rows = table(*test)
     with pytest.raises(Incomparable) as refused:
-        rescore.check_unseen(rows, table(*train), TABLE)
+        answer_rows.check_unseen(rows, table(*train), TABLE)
     assert str(refused.value) == (
         f"the champion was trained on {known} of the {len(rows)} test rows"
     )
@@ -105,30 +105,30 @@ def test_rows_seen_in_training_are_counted_whatever_is_missing(
     ("number", "text"), [(NAN, "b"), (0.0, "a"), (1.0, ""), (2.0, "a"), (NAN, "")]
 )
 def test_a_row_that_differs_in_one_cell_was_not_seen(number: float, text: str) -> None:
-    rescore.check_unseen(table([number], [text]), table([NAN, 1.0], ["a", "a"]), TABLE)
+    answer_rows.check_unseen(table([number], [text]), table([NAN, 1.0], ["a", "a"]), TABLE)
 
 
 def test_another_class_for_the_same_inputs_was_seen() -> None:
     with pytest.raises(Incomparable, match="1 of the 1"):
-        rescore.check_unseen(
+        answer_rows.check_unseen(
             table([1], ["a"]).set_column(2, "y", [["yes"]]), table([1], ["a"]), TABLE
         )
 
 
 def leak(rows: pd.DataFrame) -> pd.DataFrame:
     """Training rows that lack a number, among the test rows."""
-    training = pd.read_parquet(splits.file("train"))
-    numbers = schema.read(splits.SCHEMA).names("integer", "number")
+    training = pd.read_parquet(splits.split_file("train"))
+    numbers = schema.read_schema(splits.SCHEMA).names("integer", "number")
     lacking = training[training[numbers].isna().any(axis=1)]
     return pd.concat([rows, lacking.head(4)])
 
 
 def lack(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.drop(columns=schema.read(splits.SCHEMA).columns[0].name)
+    return rows.drop(columns=schema.read_schema(splits.SCHEMA).columns[0].name)
 
 
 def keep_one_class(rows: pd.DataFrame) -> pd.DataFrame:
-    found = schema.read(splits.SCHEMA)
+    found = schema.read_schema(splits.SCHEMA)
     return rows[rows[found.target] == found.positive]
 
 
@@ -143,7 +143,9 @@ def keep_one_class(rows: pd.DataFrame) -> pd.DataFrame:
 def test_rows_that_do_not_tell_a_real_champion_apart_are_refused(
     contenders: Path, change: Callable[[pd.DataFrame], pd.DataFrame], words: str
 ) -> None:
-    change(pd.read_parquet(splits.file("test"))).to_parquet(splits.file("test"), index=False)
+    change(pd.read_parquet(splits.split_file("test"))).to_parquet(
+        splits.split_file("test"), index=False
+    )
     with pytest.raises(Incomparable, match=words):
         rescored("sound")
     assert not Path("scores.npz").exists()
@@ -168,8 +170,10 @@ def test_a_champion_that_answers_with_nan_is_refused(
 @pytest.mark.parametrize("name", ["sound", "misled"])
 def test_the_scores_are_what_evaluate_measures(contenders: Path, name: str) -> None:
     scores = rescored(name)
-    found = schema.read(splits.SCHEMA)
-    target = (parquet.read_table(splits.file("test"))[found.target].to_numpy()) == found.positive
+    found = schema.read_schema(splits.SCHEMA)
+    target = (
+        parquet.read_table(splits.split_file("test"))[found.target].to_numpy()
+    ) == found.positive
     measured = metrics_of(name)
     assert scores["positive"] == found.positive
     assert set(scores["called"]) == {0, 1}
