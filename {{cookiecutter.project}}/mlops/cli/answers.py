@@ -19,10 +19,10 @@ def predict(
         typer.Argument(help="The row as a JSON object; the bundle's example by default."),
     ] = None,
     environment: Annotated[
-        str, typer.Option(help="The branch, tag or commit whose bundle answers.")
+        str, typer.Option(help="The environment, version, branch or commit that answers.")
     ] = "prod",
 ) -> None:
-    """Answer for one row with the model that an environment deployed."""
+    """Answer one row with the model that an environment deployed."""
     from mlops.release.follow import deployment
 
     with deployment.open_deployment(
@@ -39,13 +39,14 @@ def image(
         str | None, typer.Option(help="A version, as it was released furthest downstream.")
     ] = None,
     environment: Annotated[
-        str | None, typer.Option(help="What this environment holds now; prod by default.")
+        str | None, typer.Option(help="The environment to build from; prod by default.")
     ] = None,
     tag: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its name; by default PROJECT:VERSION.")
+        str | None,
+        typer.Option(metavar="NAME", help="The image's name; by default PROJECT:VERSION."),
     ] = None,
 ) -> None:
-    """Build the container image of the service, from a release and never from the working tree."""
+    """Build the container image of the service from a release."""
     from mlops.release.follow import image
 
     built = image.build_image(
@@ -60,19 +61,23 @@ def serve(
         str | None, typer.Option(help="The branch to serve and follow; prod by default.")
     ] = None,
     version: Annotated[
-        str | None, typer.Option(help="A version (v1.2.0) or record to serve; nothing is followed.")
+        str | None,
+        typer.Option(help="A version (v1.2.0) or record to serve, without following a branch."),
     ] = None,
     host: Annotated[
         str, typer.Option(envvar="SERVE_HOST", help="Address to listen on.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(envvar="SERVE_PORT", min=0, max=65535, help="0 for a free one.")
+        int,
+        typer.Option(
+            envvar="SERVE_PORT", min=0, max=65535, help="Port to listen on; 0 for a free one."
+        ),
     ] = 8000,
     every: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How often to ask origin for news.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How often to fetch from origin.")
     ] = 2.0,
 ) -> None:
-    """Answer over HTTP with what an environment deployed, and follow its branch."""
+    """Answer over HTTP with the model that an environment deployed, and follow its branch."""
     from mlops import environments
     from mlops.release.follow import serve as supervisor
 

@@ -1,8 +1,8 @@
 """The command `mlops`: its groups of commands, its exit codes, and its errors in one line each.
 
-Exit codes: 0 done; 1 something is missing or broken; 2 wrong usage; 3 refused, the state does not
-allow it; 4 a stage or gate said no, a reproduction differs, or too many rows were rejected; 5 what is
-elsewhere is out of reach now. After any but 0, nothing is half-done.
+Exit codes: 0 done; 1 something is missing or broken; 2 wrong usage; 3 refused, since the present state does
+not allow it; 4 a stage or gate failed, a reproduction differs, or too many rows were rejected; 5 a database,
+remote or cluster is unavailable. After any code but 0, nothing is left half done.
 """
 
 import sys
@@ -34,7 +34,7 @@ for title, group in GROUPS.items():
 
 
 def main() -> None:
-    """Runs the command that was asked for; an error that is known ends it with a line and its code."""
+    """Runs the command; an MlopsError ends it with one line on standard error and its exit code."""
     try:
         app()
     except MlopsError as error:

@@ -29,24 +29,32 @@ def score(
         ),
     ],
     key: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="What a row is known by; else its number.")
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="The column that identifies a row; by default rows are numbered."
+        ),
     ] = None,
     environment: Annotated[
-        str | None, typer.Option(help="Whose model scores; prod by default.")
+        str | None, typer.Option(help="The environment whose model scores; prod by default.")
     ] = None,
     version: Annotated[
-        str | None, typer.Option(help="A version (v1.2.0) or record instead.")
+        str | None, typer.Option(help="A version (v1.2.0) or record to score with instead.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what was scored before.")] = False,
     max_rejects: Annotated[
-        str, typer.Option(metavar="N|N%", help="More rows that break the contract: none is stored.")
+        str,
+        typer.Option(
+            metavar="N|N%", help="Store nothing if more rows than this break the contract."
+        ),
     ] = "1%",
-    engine: Annotated[str | None, typer.Option(help="threads by default, or dask.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="What scores: threads (by default) or dask.")
+    ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="URL", help="Of the Dask cluster: tcp://host:8786.")
+        str | None, typer.Option(metavar="URL", help="The Dask scheduler: tcp://host:8786.")
     ] = None,
 ) -> None:
-    """Score files of rows into a database, once, with the model that an environment has now."""
+    """Score files of rows into a database, once, with the present model of an environment."""
     from mlops.tables import urls
 
     urls.parse_url(to)
@@ -65,23 +73,31 @@ def score(
 
 @commands.command()
 def watch(
-    folder: Annotated[str, typer.Argument(help="Where files arrive.")],
+    folder: Annotated[str, typer.Argument(help="The folder in which files arrive.")],
     *,
-    to: Annotated[str, typer.Option(metavar="URL", help="Where to, as of `mlops score`.")],
-    environment: Annotated[str, typer.Option(help="Whose model scores.")] = "prod",
-    key: Annotated[str | None, typer.Option(metavar="COLUMN", help="As of `mlops score`.")] = None,
-    max_rejects: Annotated[str, typer.Option(help="As of `mlops score`.")] = "1%",
+    to: Annotated[
+        str, typer.Option(metavar="URL", help="Where predictions go, as for `mlops score`.")
+    ],
+    environment: Annotated[str, typer.Option(help="The environment whose model scores.")] = "prod",
+    key: Annotated[str | None, typer.Option(metavar="COLUMN", help="As for `mlops score`.")] = None,
+    max_rejects: Annotated[str, typer.Option(help="As for `mlops score`.")] = "1%",
     settle: Annotated[
-        float, typer.Option(metavar="SECONDS", help="A file unchanged so long is complete.")
+        float,
+        typer.Option(
+            metavar="SECONDS", help="A file that has not changed for so long is complete."
+        ),
     ] = 2,
     attempts: Annotated[
-        int, typer.Option(help="How often a file may fail before it is set apart.")
+        int, typer.Option(help="How often a file may fail before it is moved to failed/.")
     ] = 5,
     pause: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Before the second attempt; then it doubles.")
+        float,
+        typer.Option(
+            metavar="SECONDS", help="The pause before the second attempt; it doubles each time."
+        ),
     ] = 10,
 ) -> None:
-    """Score each file that arrives in FOLDER, once, with the model that ENVIRONMENT has then."""
+    """Score each file that arrives in FOLDER, once, with the model of ENVIRONMENT at that time."""
     from pathlib import Path
 
     from mlops import environments
@@ -102,14 +118,17 @@ def labels(
     file: Annotated[str, typer.Argument(help="CSV or Parquet: a key and a label in each row.")],
     to: Annotated[str, typer.Option(metavar="URL", help="Where the predictions are.")],
     key: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The row's key; row_key by default.")
+        str | None, typer.Option(metavar="COLUMN", help="The column of keys; row_key by default.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The truth; the target by default.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of labels; the target by default."),
     ] = None,
-    environment: Annotated[str, typer.Option(help="Whose model tells the classes.")] = "prod",
+    environment: Annotated[
+        str, typer.Option(help="The environment whose model defines the classes.")
+    ] = "prod",
 ) -> None:
-    """Load what turned out to be true of rows that were scored; `mlops monitor` compares."""
+    """Load the true labels of rows that were scored, for `mlops monitor`."""
     order = {"file": file, "to": to, "key": key, "label": label}
     run_batch("mlops.batch.monitoring.labels", order, environment)
 
@@ -118,23 +137,25 @@ def labels(
 def monitor(
     url: Annotated[str, typer.Argument(help="Where the predictions are: sqlite:///file.db, ...")],
     *,
-    environment: Annotated[str, typer.Option(help="Whose batches.")] = "prod",
-    days: Annotated[float, typer.Option(min=0.01, help="How far back.")] = 7,
+    environment: Annotated[
+        str, typer.Option(help="The environment whose batches are judged.")
+    ] = "prod",
+    days: Annotated[float, typer.Option(min=0.01, help="How many days to look back.")] = 7,
     max_psi: Annotated[
         float,
-        typer.Option(min=0, help="A column that moved further, and not by chance, ends it with 4."),
+        typer.Option(min=0, help="Exit with 4 if a column has drifted further, and not by chance."),
     ] = 0.25,
     min_accuracy: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Of the rows with labels.")
+        float | None, typer.Option(min=0, max=1, help="The lowest accuracy for rows with labels.")
     ] = None,
     max_false_positive_percent: Annotated[
-        float | None, typer.Option(min=0, max=100, help="Of the rows with labels.")
+        float | None, typer.Option(min=0, max=100, help="The highest share for rows with labels.")
     ] = None,
     html: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a page with a chart for each column.")
     ] = None,
 ) -> None:
-    """Hold what was scored against the training, and against labels; 4 where it is out of bounds."""
+    """Compare scored rows with the training and with labels; exit with 4 if a bound is exceeded."""
     order = {
         "url": url,
         "days": days,
@@ -147,7 +168,7 @@ def monitor(
 
 
 def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
-    """Runs a module of mlops/batch, as it was deployed, and ends as it does."""
+    """Runs a module of mlops/batch, as it was deployed, and exits with its exit code."""
     from mlops.release.follow import deployment
 
     with deployment.open_deployment(

@@ -38,20 +38,22 @@ STATUS = (
 def promote(
     environment: Environment,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Make and judge the release; move nothing.")
+        bool, typer.Option("--dry-run", help="Make and judge the release without publishing it.")
     ] = False,
     propose: Annotated[
-        bool, typer.Option("--propose", help="Push it as a branch for review; move nothing.")
+        bool, typer.Option("--propose", help="Push the release as a branch for review.")
     ] = False,
     accept_incomparable: Annotated[
         str | None,
-        typer.Option(metavar="REASON", help="Why a missing comparison may be overlooked."),
+        typer.Option(
+            metavar="REASON", help="Why the release needs no comparison with the present model."
+        ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Release what a rollback has withdrawn.")
+        bool, typer.Option("--again", help="Release again what a rollback has withdrawn.")
     ] = False,
 ) -> None:
-    """Make ENVIRONMENT what the branch upstream of it is, if its gates let it pass."""
+    """Release the branch upstream of ENVIRONMENT to it, if its gates pass."""
     from mlops.release.promote import promotion
 
     record = promotion.promote(
@@ -95,15 +97,16 @@ def rollback(
     environment: Environment,
     to: Annotated[
         str | None,
-        typer.Option(help="A record (prod/0003) or a version; by default what was there before."),
+        typer.Option(help="A record (prod/0003) or a version; by default the one before."),
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Why, in a line; `mlops status` shows it.")
+        str | None,
+        typer.Option(metavar="TEXT", help="The reason in a line, which `mlops status` shows."),
     ] = None,
 ) -> None:
-    """Make ENVIRONMENT again what an older record of it says; no stage is run.
+    """Restore ENVIRONMENT to an older record of it, without running a stage.
 
-    What was there is withdrawn: it comes back only by `mlops promote ENVIRONMENT --again`.
+    The present release is withdrawn: it comes back only by `mlops promote ENVIRONMENT --again`.
     """
     from mlops.release.promote import rollback
 
@@ -142,22 +145,24 @@ def status() -> None:
 
 @commands.command()
 def tracker(
-    dataset: Annotated[str | None, typer.Option(help="Only models of this dataset.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Show only models of this dataset.")] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE", help="Only such models: running=prod."),
+        typer.Option(metavar="COLUMN=VALUE", help="Show only these models, such as running=prod."),
     ] = None,
     sort: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="By a metric, the best first; or a column.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Sort by a metric, best first, or by another column."),
     ] = None,
     form: Annotated[
         Literal["table", "markdown", "csv", "json"], typer.Option("--format", help="How to print.")
     ] = "table",
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with table and charts.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with a table and charts instead."),
     ] = None,
 ) -> None:
-    """Show every model there was: what made it, how good it is, where it runs."""
+    """Show every model of the history: its data, its metrics, and where it runs."""
     from mlops.release.look import tracker, tracker_page
 
     drawn = tracker.model_rows(Git.of_current_directory())
@@ -182,7 +187,7 @@ def tracker(
 
 @commands.command()
 def compare(old: Revision, new: Revision) -> None:
-    """Say what differs between two versions, environments or commits."""
+    """Show the differences between two versions, environments or commits."""
     from mlops.release.look import comparison
 
     for section in comparison.compare_states(Git.of_current_directory(), old, new):
@@ -193,9 +198,11 @@ def compare(old: Revision, new: Revision) -> None:
 
 @commands.command()
 def show(
-    version: Annotated[str, typer.Argument(help="A version (v1.2.0), or an environment for its.")],
+    version: Annotated[
+        str, typer.Argument(help="A version (v1.2.0), or an environment for its latest.")
+    ],
 ) -> None:
-    """Show a version's card, with the commands that get its model and data."""
+    """Show what is known about a version, and the commands that get its model and data."""
     from mlops.release.look import card
 
     for line in card.card_lines(Git.of_current_directory(), version):

@@ -15,10 +15,10 @@ commands = typer.Typer()
 def repro(
     stages: Annotated[list[str] | None, typer.Argument(help="Stages; all by default.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", "-f", help="Run also what is up to date.")
+        bool, typer.Option("--force", "-f", help="Run stages that are up to date, too.")
     ] = False,
 ) -> None:
-    """Run what is not up to date, from a dvc.lock that tells the truth."""
+    """Run the stages that are not up to date, from a dvc.lock that is true."""
     from mlops.release.data import repro
 
     repro.run_repro(Git.of_current_directory().root, stages or [], force=force)
@@ -28,22 +28,22 @@ def repro(
 def check(
     branch: Annotated[
         str | None,
-        typer.Option(help="What HEAD shall be, where CI has checked out no branch."),
+        typer.Option(help="The branch of HEAD, if CI has checked out none."),
     ] = None,
     install_hook: Annotated[
-        bool, typer.Option("--install-hook", help="Check from now on before each `git push`.")
+        bool, typer.Option("--install-hook", help="Check before each `git push` from now on.")
     ] = False,
 ) -> None:
-    """Refuse a branch whose records are not true, and say how to mend it.
+    """Refuse a branch whose records are not true, and say how to correct it.
 
     Every output in the working tree is hashed. The hook checks the commits that are pushed, and not
-    the working tree: so no output that DVC carries is hashed, and a push stays quick.
+    the working tree, so that no output of DVC is hashed and a push stays fast.
     """
     from mlops.release.prove import check, hook
 
     git = Git.of_current_directory()
     if install_hook:
-        printing.say(f"wrote {hook.install_hook(git)}; `git push --no-verify` goes past it")
+        printing.say(f"wrote {hook.install_hook(git)}; `git push --no-verify` skips it")
         return
     printing.say(check.check_tree(git.root, branch))
 
@@ -54,7 +54,7 @@ def reproduce(
         str, typer.Argument(help="A version, record (prod/0003), environment, branch or commit.")
     ],
 ) -> None:
-    """Run VERSION again from nothing, with its own libraries, and compare every file."""
+    """Run VERSION again from the beginning, with its own libraries, and compare every file."""
     from mlops.release.prove import reproduction
 
     found = reproduction.reproduce_commit(Git.of_current_directory(), version, printing.say)
@@ -78,10 +78,13 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     cloud: Annotated[
         bool,
-        typer.Option("--cloud", help="In the remote too; what others have not pushed is unknown."),
+        typer.Option(
+            "--cloud",
+            help="Delete in the remote too; data that only others' unpushed commits name are lost.",
+        ),
     ] = False,
 ) -> None:
-    """Delete data that no branch, tag, experiment or working tree names, and leftovers."""
+    """Delete leftovers, and data that no branch, tag, experiment or working tree names."""
     from mlops.release.prove import clean
 
     clean.clean_project(
