@@ -202,8 +202,8 @@ def incomparable(run: Run, project: Path) -> str:
     """Why the candidate is refused as incomparable, in the words of the module that found it."""
     said = refused(run, project, 3)
     found = re.search(
-        r"the candidate cannot be compared with the model now in staging: Incomparable: (.*)\. If it "
-        "shall be released all the same, say why: --accept-incomparable REASON",
+        r"the candidate cannot be compared with the model now in staging: Incomparable: (.*)\. "
+        "To release it without a comparison, give a reason: --accept-incomparable REASON",
         said,
     )
     assert found, said

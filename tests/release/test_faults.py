@@ -105,7 +105,7 @@ class Point:
         elif not done:
             roll_back(self.project)
         elif not self.moved(self.project):
-            with pytest.raises(Refused, match=r"to staging/0002: A\. Tester .* did so meanwhile"):
+            with pytest.raises(Refused, match=r"to staging/0002: A\. Tester .* has just done this"):
                 roll_back(self.project)
 
 

@@ -11,33 +11,33 @@ LINE = re.compile(r"environment:[ ]+([\"']?)(\S+?)\1(?:[ ]+#.*)?[ ]*")
 
 
 def upstream(environment: str) -> str:
-    """Where promotions to this environment come from."""
+    """Returns the environment from which promotions to this one come. Raises Refused for dev."""
     place = CHAIN.index(known_environment(environment))
     if not place:
-        raise Refused(f"nothing is promoted to {environment}; commit there, or merge a branch")
+        raise Refused(f"{environment} is not promoted to; commit there, or merge a branch")
     return CHAIN[place - 1]
 
 
 def known_environment(name: str) -> str:
     if name not in CHAIN:
-        raise UsageError(f"{name!r} is no environment; it is one of {', '.join(CHAIN)}")
+        raise UsageError(f"{name!r} is not an environment; use one of {', '.join(CHAIN)}")
     return name
 
 
 def parse_environment(text: str) -> str:
-    """The environment that the text of a branch.yaml names."""
+    """Returns the environment that the text of a branch.yaml names. Raises MlopsError if it names none."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     line = LINE.fullmatch(lines[0]) if len(lines) == 1 else None
     if not line or line[2] not in CHAIN:
         raise MlopsError(
-            f"{FILE} says {' / '.join(lines) or 'nothing'!r}; it holds one line, "
+            f"{FILE} says {' / '.join(lines) or 'nothing'!r}; it must hold one line, "
             f"`environment: ` and one of {', '.join(CHAIN)}"
         )
     return line[2]
 
 
 def environment_of(root: Path) -> str:
-    """The environment of the working tree at `root`."""
+    """Returns the environment of the working tree at `root`. Raises MlopsError if branch.yaml is missing."""
     try:
         return parse_environment((root / FILE).read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:

@@ -1,21 +1,23 @@
-"""What goes wrong, and the exit code of `mlops` for it. Rooms add their own kinds in an errors.py each.
+"""The errors that people are told of, and the exit code of `mlops` for each.
+
+A room adds its own kinds in its errors.py.
 
 Every message says what happened, which value, and what to do now.
 
 MlopsError              exit code 1: something is missing or broken
-├── UsageError          exit code 2: what was asked for is no thing that could be done
-├── Refused             exit code 3: it could be done, and the state of things does not allow it
-├── Away                exit code 5: what lies elsewhere is out of reach now
+├── UsageError          exit code 2: the command was used wrongly
+├── Refused             exit code 3: the present state does not allow it
+├── Away                exit code 5: a database, remote or cluster is unavailable
 └── StageError          why a stage stopped; exit code 1
-    ├── ParameterError      params.yaml or a file of environments/ is not as it must be
+    ├── ParameterError      params.yaml or a file of environments/ is not valid
     ├── DataError           the raw table is not as params.yaml describes it
     ├── ExportError         the estimator cannot become an ONNX model
     ├── ParityError         the ONNX model answers something else than the estimator
-    ├── Unanswered          the model answers rows with NaN, which no metric can judge
+    ├── Unanswered          the model answers rows with NaN, so that no metric can be computed
     ├── GateFailed          a metric is outside the bounds of the environment
     ├── Incomparable        champion and challenger cannot be measured on the same rows
-    ├── SmokeTestFailed     the bundle did not answer as it should
-    ├── OtherLibraries      what is installed is not what the lock of the stage says
+    ├── SmokeTestFailed     the bundle did not answer correctly
+    ├── OtherLibraries      the installed libraries are not those of the stage's lock
     └── DeclarationError    a file of science/ can't be imported
 """
 
@@ -84,7 +86,7 @@ class DeclarationError(StageError):
 
 
 def report_errors(stage: Callable[[], None]) -> None:
-    """Run a stage as a process does: an error that we know is one message, not a traceback."""
+    """Runs a stage and exits with one line, instead of a traceback, for an MlopsError."""
     try:
         stage()
     except MlopsError as error:

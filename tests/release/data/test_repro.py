@@ -56,7 +56,7 @@ def test_an_entry_that_no_run_attests_is_dropped_and_its_stage_run(
 ) -> None:
     lie(project)
     run_repro(project)
-    assert "train: no run attests its entry in dvc.lock" in capsys.readouterr().out
+    assert "train: no recorded run made its entry in dvc.lock" in capsys.readouterr().out
     assert (project / "models/model.txt").read_text() == "sum: 10\n"
     assert (project / "reports/metrics.yaml").read_text() == "sum: 10\n"
 

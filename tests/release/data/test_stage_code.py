@@ -106,7 +106,9 @@ def test_repro_and_check_refuse_before_anything_runs(tmp_path: Path) -> None:
 def test_code_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None:
     project = make(tmp_path, ALL, **{"science/rates.py": "RATE = 1.1\nRATE = = 2\n"})
     (finding,) = findings(project)
-    assert finding.startswith("train: science/rates.py, line 2 is no Python (invalid syntax)")
+    assert finding.startswith(
+        "train: science/rates.py, line 2 is not valid Python (invalid syntax)"
+    )
 
 
 def test_a_file_that_git_does_not_track_is_named_and_noise_is_not(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_what_no_branch_ends_in_goes_when_nobody_uses_it(in_prod: Path) -> None:
     ("revision", "words"),
     [
         ("prod", r"^prod has deployed nothing yet: `mlops promote prod`$"),
-        ("v9.0.0", "'v9.0.0' names no version"),
+        ("v9.0.0", "'v9.0.0' is not a version"),
     ],
 )
 def test_what_is_not_there_is_told(in_staging: Path, revision: str, words: str) -> None:
@@ -174,7 +174,7 @@ def test_data_that_are_nowhere_are_told_with_what_to_do(in_prod: Path) -> None:
     shutil.rmtree(in_prod / ".dvc/cache")
     shutil.rmtree(in_prod.parent / "storage")
     (in_prod.parent / "storage").mkdir()
-    with pytest.raises(MlopsError, match=r"what prod deployed can't be had: .*dvc push"):
+    with pytest.raises(MlopsError, match=r"what prod deployed is not available: .*dvc push"):
         deployment.open_deployment(Git(in_prod), "prod")
     assert not scratch.is_held(deployment.deployment_folder(Git(in_prod), tip))
 

@@ -215,7 +215,7 @@ def break_bundle(project: Path) -> None:
     lock.write_text(f"{head}- path: deploy\n" + tail.replace("md5: ", "md5: 0000", 1))
 
 
-BAD = {"exit code 1": break_code, "can't be had": break_bundle}
+BAD = {"exit code 1": break_code, "is not available": break_bundle}
 
 
 @pytest.mark.parametrize("reason", BAD)

@@ -143,7 +143,7 @@ def test_a_version_or_an_environment(
 
 def test_what_is_no_release_is_refused(released: Path, engine: Engine) -> None:
     engine.install("podman")
-    with pytest.raises(Refused, match=r"dev \(\w{7}\) is no release"):
+    with pytest.raises(Refused, match=r"dev \(\w{7}\) is not a release"):
         build(released, "dev")
     assert not engine.kept.exists()
 

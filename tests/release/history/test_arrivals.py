@@ -72,7 +72,7 @@ def test_a_rollback_keeps_what_has_arrived_since(in_staging: Path) -> None:
     assert git(in_staging, "show", "staging:params.yaml") == "quality: 0.9\n"
     assert arrived(in_staging, "staging") == ["november.csv"]
     arrive(in_staging, "staging", "december.csv")
-    with pytest.raises(Refused, match="already is what"):
+    with pytest.raises(Refused, match="already is as in"):
         rollback.roll_back(Git(in_staging), "staging", "staging/0001", lambda line: None)
 
 

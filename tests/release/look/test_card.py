@@ -97,5 +97,5 @@ def test_an_unknown_version_is_refused_with_the_known_ones(in_staging: Path) -> 
 
 
 def test_before_the_first_version_there_is_none(on_dev: Path) -> None:
-    with pytest.raises(MlopsError, match=r"no version 'v1.0.0'; there is none yet"):
+    with pytest.raises(MlopsError, match=r"no version 'v1.0.0'; there is no version yet"):
         lines_of(on_dev, "v1.0.0")

@@ -285,8 +285,8 @@ def test_rows_are_chosen_by_any_column_and_one_of_many_environments(
     ("condition", "words"),
     [
         ("dataset=adlut", "no such model has dataset 'adlut'; there are adult, titanic"),
-        ("recal=1", "'recal' is no column; it is one of model, architecture, .* recall"),
-        ("dataset", "'dataset' is no condition: say COLUMN=VALUE"),
+        ("recal=1", "'recal' is not a column; use one of model, architecture, .* recall"),
+        ("dataset", "'dataset' is not a condition: write COLUMN=VALUE"),
     ],
 )
 def test_what_is_not_there_is_refused_with_the_choices(

@@ -37,7 +37,7 @@ RELEASES: dict[str, Callable[[Git, str], object]] = {
 def test_what_is_no_environment_is_wrong_usage_and_dev_is_none_to_release_to(
     on_dev: Path, done: str
 ) -> None:
-    with pytest.raises(UsageError, match="'stagin' is no environment; it is one of dev, staging"):
+    with pytest.raises(UsageError, match="'stagin' is not an environment; use one of dev, staging"):
         RELEASES[done](Git(on_dev), "stagin")
     with pytest.raises(Refused, match=f"nothing is {done} to dev"):
         RELEASES[done](Git(on_dev), "dev")
@@ -47,7 +47,7 @@ def test_outside_a_repository_it_says_where_to_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GitError, match="is in no Git repository: `cd` into your project"):
+    with pytest.raises(GitError, match="is not in a Git repository: `cd` into your project"):
         Git.of_current_directory()
 
 
@@ -79,7 +79,7 @@ def test_a_promotion_carries_the_bytes_and_runs_only_what_differs(in_staging: Pa
     models = {each.environment: each.model for each in status.all_statuses(git)}
     assert models["staging"] == models["prod"]
     assert promote(in_staging, "prod") is None
-    nothing = "prod holds all that staging holds: nothing to promote"
+    nothing = "prod has all that staging has: there is nothing to promote"
     assert promotion.why_nothing(git, "prod") == nothing
     set_quality(in_staging, 0.91)
     first = f"{nothing}. dev is ahead of staging: `mlops promote staging` first"

@@ -35,7 +35,7 @@ def test_a_mistyped_local_remote_is_refused(on_dev: Path) -> None:
         config.read_text().replace("storage\n", "strage\n").replace("strage", "storage", 1)
     )
     commit(on_dev, "A typo")
-    refused(on_dev, "staging", r"is the directory .*strage, and there is none", MlopsError)
+    refused(on_dev, "staging", r"is the directory .*strage, which does not exist", MlopsError)
 
 
 def test_a_model_outside_the_bounds_is_refused(on_dev: Path) -> None:

@@ -45,7 +45,7 @@ def test_without_an_older_record_it_is_refused(project: Path) -> None:
     with pytest.raises(Refused, match="prod has no record yet"):
         rollback.roll_back(Git(project), "prod", None, lambda line: None)
     roll_back(project)
-    with pytest.raises(Refused, match="staging already is what staging/0003 says"):
+    with pytest.raises(Refused, match="staging already is as in staging/0003"):
         roll_back(project, "v1.0.0")
 
 
@@ -92,7 +92,7 @@ def test_a_commit_made_by_hand_is_undone_first(project: Path) -> None:
     git.run("switch", "--quiet", "dev")
     record = roll_back(project)
     assert (record.restored, record.withdrew) == ("staging/0002", None)
-    assert "from commits of no release to v1.1.0" in (rolled_back(project) or "")
+    assert "from commits without a release to v1.1.0" in (rolled_back(project) or "")
 
 
 def test_what_was_rolled_back_is_refused_until_somebody_says_again(project: Path) -> None:

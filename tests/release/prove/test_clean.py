@@ -110,7 +110,7 @@ def test_an_origin_out_of_reach_stops_only_the_cleaning_of_the_remote(project: P
     with pytest.raises(GitError, match="/nowhere"):
         cleaned(project, cloud=True)
     assert "25" in sums(project.parent / "storage")
-    assert "as they were last seen" in cleaned(project)[0]
+    assert "as they were last fetched" in cleaned(project)[0]
     assert "25" not in sums(project / ".dvc/cache")
 
 

@@ -80,7 +80,7 @@ def test_an_untrue_branch_is_refused_with_the_words_of_check(
     git(project, "switch", "--quiet", "dev")
     done = push(project, "untrue")
     assert done.returncode != 0
-    assert "mlops: untrue is not pushed: 1 to set right" in done.stderr
+    assert "mlops: untrue is not pushed: problems found: 1" in done.stderr
     assert finding in done.stderr
     assert "untrue" not in git(origin, "for-each-ref")
 

@@ -25,19 +25,19 @@ OF_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
 
 
 def for_command() -> dict[str, str]:
-    """For a program that is not Python of ours, such as Git: all but Git's local variables."""
+    """Returns the variables for a program such as Git: all of the caller's but Git's local ones."""
     return {name: value for name, value in os.environ.items() if name not in local_to_git()}
 
 
 def for_installer() -> dict[str, str]:
-    """For a Python with the import path that it has by itself."""
+    """Returns the variables for a Python whose import path nothing of the caller's extends."""
     return {name: value for name, value in for_command().items() if name not in OF_PYTHON}
 
 
 def for_python(code: Path, programs: Path | None = None) -> dict[str, str]:
-    """For a Python that runs the modules in the directory `code`, and for the stages that it starts.
+    """Returns the variables for a Python that runs modules of the directory `code`, and for its stages.
 
-    `python` is the one in the directory `programs`, by default the interpreter that runs now.
+    The first `python` on PATH is that of the directory `programs`, by default the one that runs now.
     """
     variables = for_installer()
     first = str(programs or own_programs())
@@ -48,7 +48,7 @@ def for_python(code: Path, programs: Path | None = None) -> dict[str, str]:
 
 @contextmanager
 def in_this_process(code: Path) -> Iterator[None]:
-    """The variables of `for_python` are this process's own meanwhile: DVC reads them and hands them on."""
+    """Sets the variables of `for_python` in this process while the block runs: DVC passes them on."""
     before, wanted = dict(os.environ), for_python(code)
     replace(wanted)
     try:
@@ -68,16 +68,16 @@ def own_programs() -> Path:
 
 
 def require_python() -> None:
-    """Raises MlopsError where a stage's `python` would be another one than that which runs now."""
+    """Raises MlopsError if a stage would run another `python` than the one that runs now."""
     if not (own_programs() / "python").exists():
         raise MlopsError(
-            f"the stages run `python`, and beside {sys.executable} there is none: "
-            "`python3 install.py` makes .venv, then `.venv/bin/mlops` again"
+            f"the stages run `python`, and there is none beside {sys.executable}: run "
+            "`python3 install.py`, which makes .venv, then `.venv/bin/mlops` again"
         )
 
 
 def local_to_git() -> frozenset[str]:
-    """The variables that belong to one repository; Git is asked only where it has variables at all."""
+    """Returns the names of the variables that belong to one repository; asks Git only if any is set."""
     has_variables = any(name.startswith("GIT_") for name in os.environ)
     return named_by_git() if has_variables else frozenset()
 

@@ -1,7 +1,7 @@
 """Why a release did not happen. Every message says what, which value, and what to do now.
 
 MlopsError              exit code 1: something is missing or broken
-├── UsageError          exit code 2: what was asked for is no thing that could be done
+├── UsageError          exit code 2: the command was used wrongly
 ├── Refused             exit code 3: the state of the branches does not allow it
 ├── GitError            a Git command failed; the message is Git's own
 ├── StageFailed         exit code 4: a stage, most often the gate, said no

@@ -1,4 +1,4 @@
-"""Which entries of a dvc.lock no run stands behind.
+"""Finds the entries of a dvc.lock that no recorded run has made.
 
 For every run DVC's run cache keeps a record of command, dependencies, parameters and hashes of the
 outputs: <cache>/runs/<first two of key>/<key>/<value>. An entry without its record was made by a
@@ -22,7 +22,7 @@ Entry = Mapping[str, Any]
 
 
 def entries_without_run(lock: bytes, pipeline: bytes, runs: Path) -> list[str]:
-    """The stages of `lock`, a dvc.lock, whose entry has no record among `runs`.
+    """Returns the stages of `lock`, a dvc.lock, whose entry has no record among `runs`.
 
     `pipeline` is the dvc.yaml beside it: it says which stages DVC keeps no record of.
     """
@@ -50,14 +50,14 @@ def parse_stages(text: bytes, name: str, schema: Callable[[Any], Any]) -> Mappin
         stages: Mapping[str, Entry] = schema(content).get("stages", {}) if content else {}
     except (YAMLFileCorruptedError, UnicodeDecodeError, Invalid) as error:
         raise MlopsError(
-            f"{name} is not as DVC reads it ({error}); its last committed state comes back with "
+            f"DVC can't read {name} ({error}): bring its last committed state back with "
             f"`git checkout HEAD -- {name}`"
         ) from error
     return stages
 
 
 def is_recorded(entry: Entry, stage: Entry) -> bool:
-    """Whether DVC keeps records of this stage's runs at all."""
+    """Returns whether DVC keeps records of this stage's runs at all."""
     definition = stage.get("do", stage)
     dependencies = entry.get("deps", [])
     return bool(
@@ -70,7 +70,7 @@ def is_recorded(entry: Entry, stage: Entry) -> bool:
 
 
 def declared_outputs(definition: Entry) -> Iterator[tuple[str, Entry]]:
-    """Kind and flags of each output that a stage of dvc.yaml declares."""
+    """Yields the kind and flags of each output that a stage of dvc.yaml declares."""
     for kind in ("outs", "metrics", "plots"):
         for output in definition.get(kind, []):
             for flags in output.values() if isinstance(output, dict) else [{}]:

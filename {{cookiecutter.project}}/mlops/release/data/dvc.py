@@ -1,4 +1,4 @@
-"""DVC in this process: opened once, its errors told as this room's own."""
+"""DVC in this process, with its errors turned into MlopsError."""
 
 import logging
 import sys
@@ -25,7 +25,10 @@ __all__ = [
 
 @contextmanager
 def open_repo(root: Path, config: Mapping[str, object] | None = None) -> Iterator[Repo]:
-    """The DVC repository at `root`, which is the working directory, its code first for stages, meanwhile."""
+    """Opens the DVC repository at `root`, which is the working directory while the block runs.
+
+    Stages find the code of `root` first. Raises MlopsError for an error of DVC.
+    """
     try:
         with (
             chdir(root),
@@ -40,13 +43,13 @@ def open_repo(root: Path, config: Mapping[str, object] | None = None) -> Iterato
 
 @contextmanager
 def open_repo_alone(root: Path) -> Iterator[Repo]:
-    """As `opened`, and no other DVC acts in the working tree meanwhile."""
+    """Opens the repository as `open_repo` does, and locks the working tree against any other DVC."""
     with open_repo(root) as repo, lock_repo(repo):
         yield repo
 
 
 def dvc_settings(home: Path) -> dict[str, Any]:
-    """DVC's settings of the working tree `home`, its paths made absolute, its cache shared."""
+    """Returns DVC's settings of the working tree `home` with absolute paths, so that its cache is shared."""
     dvc_dir = home / ".dvc"
     config = Config(str(dvc_dir))
     cache = {"dir": str(dvc_dir / "cache"), **config["cache"]}
@@ -54,13 +57,13 @@ def dvc_settings(home: Path) -> dict[str, Any]:
 
 
 def dvc_message(error: BaseException) -> str:
-    """What DVC says, the causes included."""
+    """Returns the message of an error of DVC with the messages of its causes."""
     said = str(error) or type(error).__name__
     return f"{said}: {dvc_message(error.__cause__)}" if error.__cause__ else said
 
 
 def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:
-    """The entries of dvc.lock that no run attests, neither here nor in the default remote."""
+    """Returns the stages of dvc.lock without a recorded run, here or in the default remote."""
 
     def doubtful() -> list[str]:
         return attestation.entries_without_run(lock, pipeline, Path(repo.stage_cache.cache_dir))
@@ -71,7 +74,7 @@ def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:
 
 
 def fetch_records(repo: Repo) -> bool:
-    """Brings the run records of the default remote; says so where it can't be read."""
+    """Fetches the run records of the default remote; returns False if there is none or it can't be read."""
     remote = repo.config["core"].get("remote")
     if not remote:
         return False
@@ -86,7 +89,7 @@ def fetch_records(repo: Repo) -> bool:
 
 @contextmanager
 def quiet_dvc() -> Iterator[None]:
-    """DVC without a word, for questions whose answer is told in ours."""
+    """Silences DVC's logs, where a message of ours says the same."""
     with set_loggers_level(logging.CRITICAL):
         yield
 

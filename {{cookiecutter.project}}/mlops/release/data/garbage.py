@@ -15,7 +15,7 @@ from mlops.release.data import store
 
 @dataclass(frozen=True)
 class Waste:
-    """What may go. `size` is told for what lies on this machine."""
+    """Data that may be deleted. `size` is in bytes, and None for data that are not on this machine."""
 
     what: str
     count: int
@@ -28,7 +28,7 @@ class Waste:
 
 
 def in_cache(repo: Repo, names: set[str]) -> Waste:
-    """The objects that are not among `names`, nor in a directory among them."""
+    """Returns the cached objects that are neither among `names` nor in a directory among them."""
     cache = repo.cache.local
     paths = unused(cache, with_children(names, [cache]))
     size = sum(Path(path).stat().st_size for path in paths)
@@ -36,7 +36,7 @@ def in_cache(repo: Repo, names: set[str]) -> Waste:
 
 
 def in_remote(repo: Repo, names: set[str]) -> Waste:
-    """As `in_cache`, of the default remote; how large they are is not asked."""
+    """Returns the same as `in_cache` for the default remote, without the sizes."""
     remote = repo.cloud.get_remote_odb(None, "gc -c", hash_name="md5")
     paths = unused(remote, with_children(names, [repo.cache.local, remote]))
 
@@ -48,7 +48,10 @@ def in_remote(repo: Repo, names: set[str]) -> Waste:
 
 
 def with_children(names: Iterable[str], stores: list[HashFileDB]) -> set[str]:
-    """A list of files that is in none of the stores keeps nothing: without it they are of no use."""
+    """Returns the names with those of the files in each directory whose list is in one of the stores.
+
+    The files of a directory whose list is lost are of no use, and are not kept.
+    """
     kept = set(names)
     for name in filter(lambda name: name.endswith(".dir"), names):
         for odb in stores:
@@ -61,7 +64,7 @@ def with_children(names: Iterable[str], stores: list[HashFileDB]) -> set[str]:
 
 
 def unused(odb: HashFileDB, kept: set[str]) -> list[str]:
-    """Lists of files first, so that none is left which names what is gone."""
+    """Returns the paths of the objects to delete, directories first, so that none names deleted files."""
     every: Iterator[str] = odb.all()  # type: ignore[no-untyped-call]
     return [odb.oid_to_path(name) for name in sorted(set(every) - kept, key=is_file)]
 

@@ -1,4 +1,4 @@
-"""Whether the outputs in the working tree are what dvc.lock and the .dvc files say, hashed anew."""
+"""Hashes the outputs in the working tree and compares them with dvc.lock and the .dvc files."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from mlops.release.history.lockfile import LOCK
 
 
 def outputs_at_hand(repo: Repo) -> list[Output]:
-    """Those that are recorded and lie in the working tree."""
+    """Returns the outputs that have a recorded hash and are in the working tree."""
     return [out for out in repo.index.outs if out.hash_info and out.exists]
 
 
@@ -44,7 +44,7 @@ def recorder(out: Output) -> str:
 
 
 def content_hash(out: Output) -> object:
-    """Of the bytes themselves; DVC would believe its records of sizes and times."""
+    """Returns the hash of the bytes themselves, since DVC would trust unchanged sizes and times."""
     scratch = HashFileDB(out.fs, out.repo.cache.local.path)
     _, _, found = build(
         scratch, out.fs_path, out.fs, out.hash_name, ignore=out.dvcignore, dry_run=True
@@ -65,7 +65,7 @@ def output_cure(out: Output) -> str:
 
 
 def damaged_objects(out: Output) -> list[str]:
-    """The objects in the cache that this output needs and that are not what their name says."""
+    """Returns the paths of the cached objects of this output whose content does not match their name."""
     cache, recorded = out.cache, out.hash_info
     names = [recorded.value]
     if recorded.isdir:

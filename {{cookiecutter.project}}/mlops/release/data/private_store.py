@@ -1,4 +1,4 @@
-"""Data by hash for a working tree whose cache is its own, so that the project's stays as it is."""
+"""Data by hash for a working tree with a cache of its own, so that the project's cache is not changed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,10 @@ from mlops.release.data import attestation, dvc, store
 
 
 class PrivateStore:
-    """What the project's cache has is linked into the tree's; what is missing or damaged there is
-    fetched from the remote."""
+    """The data of a working tree: links to the project's cache.
+
+    What is missing or damaged in the project's cache is fetched from the remote.
+    """
 
     def __init__(self, repo: Repo, cache: Path, shared: Path) -> None:
         self._repo = repo
@@ -21,19 +23,19 @@ class PrivateStore:
         self._shared = shared
 
     def copy(self, md5: str, place: Path) -> None:
-        """A file or directory of its own at `place`."""
+        """Writes a copy of the file or directory with this hash to `place`."""
         self._link(md5)
         store.copy_object(self._repo, md5, place)
 
     def files(self, md5: str) -> dict[str, str] | None:
-        """The MD5 of each file of a directory, by path; None where its list can't be had."""
+        """Returns the MD5 of each file of a directory, by path, or None if its list is not available."""
         self._link(md5)
         if store.mend_cache(self._repo, [md5]):
             return None
         return store.files_in_directory(self._repo.cache.local, md5)
 
     def unattested(self, lock: bytes, pipeline: bytes) -> list[str]:
-        """The entries of `lock` that no run attests, neither here nor in the remote."""
+        """Returns the stages of `lock` without a recorded run, here or in the remote."""
         names = attestation.entries_without_run(lock, pipeline, self._shared / "runs")
         if names and dvc.fetch_records(self._repo):
             fetched = Path(self._repo.stage_cache.cache_dir)
@@ -61,7 +63,7 @@ class PrivateStore:
 
 @contextmanager
 def open_private_store(tree: Path, home: Path) -> Iterator[PrivateStore]:
-    """For the working tree `tree`, with the remotes of the project at `home`."""
+    """Opens the store of the working tree `tree`, with the remotes of the project at `home`."""
     config, cache = shared_settings(tree, home), tree / ".dvc/cache"
     own = {**config, "cache": {"dir": str(cache), "type": "copy"}}
     with dvc.open_repo(tree, own) as repo:
@@ -69,13 +71,13 @@ def open_private_store(tree: Path, home: Path) -> Iterator[PrivateStore]:
 
 
 def shared_settings(tree: Path, home: Path) -> dict[str, Any]:
-    """Settings for DVC in `tree`: cache and remotes of `home`, nothing left behind."""
+    """Returns settings for DVC in `tree`: cache and remotes of `home`, and no files elsewhere."""
     config = dvc.dvc_settings(home)
     return {**config, "core": {**config["core"], "site_cache_dir": str(site_folder(tree))}}
 
 
 def use_private_cache(tree: Path) -> dict[str, str]:
-    """Make every DVC in the tree use its own cache alone; with the variables that it needs."""
+    """Configures the tree so that DVC uses only its own cache there; returns the variables to run it with."""
     with Config(str(tree / ".dvc")).edit("local") as local:
         local["cache"] = {"dir": str(tree / ".dvc/cache"), "type": "copy"}
         local["core"] = {"autostage": False}
@@ -83,5 +85,5 @@ def use_private_cache(tree: Path) -> dict[str, str]:
 
 
 def site_folder(tree: Path) -> Path:
-    """Where DVC keeps what it knows of the tree; otherwise a folder of the machine, for ever."""
+    """Returns the folder for DVC's index of the tree, which DVC would otherwise leave outside of it."""
     return tree / ".dvc/tmp/site"

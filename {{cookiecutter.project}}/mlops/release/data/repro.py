@@ -1,4 +1,4 @@
-"""`mlops repro`: DVC's reproduction, from a dvc.lock whose every entry is a run that happened."""
+"""`mlops repro`: runs DVC's reproduction, once every entry of dvc.lock stands for a recorded run."""
 
 import shlex
 import subprocess
@@ -35,7 +35,7 @@ def run_repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) ->
 
 
 def begin_to_read_declarations(root: Path) -> "subprocess.Popen[str] | None":
-    """Reads what the owner has declared, in a process of its own while DVC is loaded here."""
+    """Starts a process that reads the owner's declarations while DVC is loaded here."""
     if not (root / DECLARED).exists():
         return None
     return subprocess.Popen(
@@ -57,7 +57,8 @@ def refuse_unreadable(reading: "subprocess.Popen[str] | None") -> None:
 
 
 def ignore_outputs(repo: Repo) -> None:
-    """A merge may have lost lines of .gitignore, and DVC writes them only for a stage that it runs."""
+    """Restores the lines of .gitignore for outputs: a merge may lose them, and DVC writes them only for
+    stages that it runs."""
     with repo.scm_context(quiet=True):
         for out in repo.index.outs:
             if out.exists:
@@ -65,17 +66,20 @@ def ignore_outputs(repo: Repo) -> None:
 
 
 def reproduce_stages(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) -> list[str]:
-    """Brings the stages, by default all, up to date and names those that were not.
+    """Brings the stages, by default all, up to date and returns the names of those that were not.
 
-    Entries that no run attests are dropped from dvc.lock first. Data that are not in the working
-    tree come from the cache and from the default remote, where one can be read.
+    Entries without a recorded run are dropped from dvc.lock first. Data that are not in the working
+    tree are taken from the cache and the default remote.
     """
     child_environment.require_python()
     complete = bring_from_cache(repo)
     pull = not complete and dvc.fetch_records(repo)
     if doubtful := dvc.unattested_entries(repo, ask_remote=complete):
         for name in doubtful:
-            print(f"{name}: no run attests its entry in dvc.lock; dropped, to be run", flush=True)
+            print(
+                f"{name}: no recorded run made its entry in dvc.lock; it is dropped and run",
+                flush=True,
+            )
         attestation.drop_entries(Path(repo.root_dir, "dvc.lock"), doubtful)
     if pull and force:
         repo.pull(data_sources(repo), allow_missing=True)  # DVC itself pulls nothing when forced
@@ -89,7 +93,7 @@ def reproduce_stages(repo: Repo, stages: Sequence[str] = (), *, force: bool = Fa
 
 
 def unreproduced(repo: Repo) -> list[str]:
-    """The stages that are not up to date, whether or not their data are in the working tree."""
+    """Returns the stages that are not up to date, whether or not their data are in the working tree."""
     with lock_repo(repo), dvc.quiet_dvc():
         stages = repo.index.stages
         return [
@@ -101,7 +105,7 @@ def unreproduced(repo: Repo) -> list[str]:
 
 
 def bring_from_cache(repo: Repo) -> bool:
-    """Checks out what is missing in the working tree; False where the cache lacks some of it."""
+    """Checks out what is missing in the working tree; returns False if the cache lacks some of it."""
     with lock_repo(repo), dvc.quiet_dvc():
         for out in absent_outputs(repo):
             if not out.changed_cache():
@@ -118,7 +122,7 @@ def data_sources(repo: Repo) -> list[str]:
 
 
 def made_by_stages(repo: Repo) -> set[str]:
-    """The hashes of what the stages made and DVC carries."""
+    """Returns the hashes of the outputs of stages that DVC, and not Git, stores."""
     return {
         out.hash_info.value
         for out in repo.index.outs
@@ -127,7 +131,7 @@ def made_by_stages(repo: Repo) -> set[str]:
 
 
 def repro_summary(git: Git, done: Sequence[str], results: Sequence[str]) -> str:
-    """What was done, and the command that commits `results`, the paths that Git keeps."""
+    """Returns what was done, with the command that commits `results`, the paths that Git stores."""
     new = git.lines("ls-files", "--others", "--exclude-standard", "--", *results)
     said = f"Brought up to date: {', '.join(done)}." if done else "Everything was up to date."
     if not new and git.succeeds("diff", "--quiet", "HEAD", "--", *results):

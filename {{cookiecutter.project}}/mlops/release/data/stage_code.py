@@ -1,10 +1,10 @@
-"""The code that a stage runs, held against its `deps` in dvc.yaml.
+"""Compares the code that a stage runs with its `deps` in dvc.yaml.
 
 DVC runs a stage again when one of its dependencies has changed. A module that a stage imports and that
 its `deps` do not cover can change, and everything still counts as up to date. A file that Git does not
 track changes the hash of a folder of code on this machine alone.
 
-Judged are the commands `python FILE` and `python -m MODULE`. Imports are read from the source, wherever
+The commands `python FILE` and `python -m MODULE` are examined. Imports are read from the source, wherever
 they stand in it; the name of a module in a string counts as one.
 """
 
@@ -32,11 +32,13 @@ MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 def refuse_unsound(repo: Repo) -> None:
     """Raises Refused with every finding, before anything runs."""
     if found := list(code_findings(repo)):
-        raise Refused("\n- ".join([f"{len(found)} to set right before anything runs:", *found]))
+        raise Refused(
+            "\n- ".join([f"problems to solve before anything runs: {len(found)}", *found])
+        )
 
 
 def code_findings(repo: Repo) -> Iterator[str]:
-    """What of the stages' code dvc.yaml does not list, or Git does not track; each with its cure."""
+    """Yields each file of code that dvc.yaml does not list or Git does not track, with a remedy."""
     root, code_of = Path(repo.root_dir), Code(Path(repo.root_dir))
     untracked: dict[str, str] = {}
     for stage in repo.index.stages:
@@ -47,7 +49,7 @@ def code_findings(repo: Repo) -> Iterator[str]:
             code = {path_in(root, file): file for file in code_of.closure(entry_files(root, stage))}
         except SyntaxError as error:
             where = f"{path_in(root, Path(error.filename or ''))}, line {error.lineno}"
-            yield f"{stage.addressing}: {where} is no Python ({error.msg}): mend it"
+            yield f"{stage.addressing}: {where} is not valid Python ({error.msg}): correct it"
             continue
         for path in sorted(code):
             if not (NO_DEPENDENCY.fullmatch(path) or covering_deps(path, deps)):
@@ -69,12 +71,12 @@ def path_in(root: Path, file: Path) -> str:
 
 
 def covering_deps(path: str, deps: Sequence[str]) -> list[str]:
-    """The dependencies that are this file or a folder around it."""
+    """Returns the dependencies that are this file or a folder around it."""
     return [dep for dep in deps if path == dep or path.startswith(f"{dep}/")]
 
 
 def untracked_in(repo: Repo, code: set[str]) -> set[str]:
-    """The files that DVC hashes in these files and folders, and that are in no commit to come."""
+    """Returns the files that DVC hashes in these files and folders and that Git does not track."""
     root = Path(repo.root_dir)
     hashed = {
         path_in(root, Path(folder, name))
@@ -89,14 +91,14 @@ def untracked_in(repo: Repo, code: set[str]) -> set[str]:
 
 
 def entry_files(root: Path, stage: Stage) -> Iterator[Path]:
-    """The files that the commands of a stage run."""
+    """Yields the files that the commands of a stage run."""
     for command in [stage.cmd] if isinstance(stage.cmd, str) else stage.cmd:
         for words in simple_commands(command):
             yield from files_of_command(root, Path(stage.wdir), words)
 
 
 def simple_commands(command: str) -> Iterator[list[str]]:
-    """The words of each command of a line of shell; none of a line that can't be read."""
+    """Yields the words of each command of a line of shell, and nothing for a line that can't be parsed."""
     words: list[str] = []
     try:
         for word in shlex.shlex(command, posix=True, punctuation_chars=True):
@@ -111,7 +113,7 @@ def simple_commands(command: str) -> Iterator[list[str]]:
 
 
 def files_of_command(root: Path, folder: Path, words: Sequence[str]) -> Iterator[Path]:
-    """What `python -m MODULE` or `python FILE` runs; nothing of any other command."""
+    """Yields the files that `python -m MODULE` or `python FILE` runs, and none for other commands."""
     pythons = [n for n, word in enumerate(words) if re.fullmatch(r"(.*/)?python[\d.]*", word)]
     rest = list(words[pythons[0] + 1 :]) if pythons else []
     while rest and rest[0].startswith("-"):
@@ -133,7 +135,7 @@ class Code:
         self._names: dict[Path, list[str] | None] = {}
 
     def closure(self, entries: Iterable[Path]) -> set[Path]:
-        """The files, and all that they import in turn, of those in the tree. Raises SyntaxError."""
+        """Returns the files and everything that they import in turn, within the tree. Raises SyntaxError."""
         found, waiting = set[Path](), [*entries]
         while waiting:
             file = waiting.pop()
@@ -146,7 +148,7 @@ class Code:
         return found
 
     def names(self, file: Path) -> list[str] | None:
-        """The dotted names that a file imports; None where it holds nothing but words about it."""
+        """Returns the dotted names that a file imports, or None if it holds nothing but a docstring."""
         if file not in self._names:
             tree = ast.parse(file.read_bytes(), str(file))
             self._names[file] = None if is_empty(tree) else [*imported_names(self.root, file, tree)]
@@ -154,14 +156,14 @@ class Code:
 
 
 def is_empty(tree: ast.Module) -> bool:
-    """Whether there is nothing in a module but words about it."""
+    """Returns whether there is nothing in a module but a docstring."""
     return all(
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in tree.body
     )
 
 
 def imported_names(root: Path, file: Path, tree: ast.Module) -> Iterator[str]:
-    """The dotted names that a module imports, or has in a string."""
+    """Yields the dotted names that a module imports or has in a string."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -175,8 +177,10 @@ def imported_names(root: Path, file: Path, tree: ast.Module) -> Iterator[str]:
 
 
 def files_of_module(name: str, places: tuple[Path, ...]) -> list[Path]:
-    """The files that importing a dotted name reads: packages on its way, and the module. The first of
-    the places counts that has it; what comes behind the module is a name in it."""
+    """Returns the files that importing a dotted name reads: its packages and the module.
+
+    The first of the places that has it counts; what follows the module is a name in it.
+    """
     for place in places:
         found, folder = [], place
         for part in name.split("."):

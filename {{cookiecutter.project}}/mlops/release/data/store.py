@@ -1,4 +1,4 @@
-"""DVC's objects by hash: between cache and remote, and whether they are what their name says."""
+"""DVC's objects by hash: checks them, and moves them between cache and remote."""
 
 import os
 import shutil
@@ -18,9 +18,9 @@ from mlops.release.data.attestation import Entry
 
 
 def mend_cache(repo: Repo, names: Iterable[str]) -> list[str]:
-    """Brings what is missing or damaged in the cache from the remote; names what could not be.
+    """Fetches what is missing or damaged in the cache; returns the names of what could not be fetched.
 
-    Deletes damaged objects first, since DVC takes a read-only object for a good one.
+    Damaged objects are deleted first, since DVC takes a read-only object for an intact one.
     """
     wanted = list(names)
     for _ in ("directories", "what is in them"):
@@ -34,7 +34,7 @@ def mend_cache(repo: Repo, names: Iterable[str]) -> list[str]:
 
 
 def broken_objects(cache: HashFileDB, top: str) -> Iterator[str]:
-    """The objects that are missing or damaged: itself or, of a directory, what is in it."""
+    """Yields the missing or damaged objects: the object itself, or those in a directory."""
     if not is_intact(cache, top):
         yield top
         return
@@ -47,7 +47,7 @@ def children(cache: HashFileDB, top: str) -> Iterator[str]:
 
 
 def files_in_directory(cache: HashFileDB, top: str) -> dict[str, str]:
-    """The hash of each file of a directory, by its path there."""
+    """Returns the hash of each file of a directory, by its path there."""
     listed = Tree.load(cache, HashInfo("md5", top))
     return {"/".join(key): child.value for key, _, child in listed}
 
@@ -61,7 +61,7 @@ def is_intact(cache: HashFileDB, name: str) -> bool:
 
 
 def copy_object(repo: Repo, name: str, place: Path) -> None:
-    """The object, file or directory, as a file or directory of its own at `place`."""
+    """Writes a copy of the object, a file or directory, to `place`. Raises MlopsError if it is lost."""
     if lost := mend_cache(repo, [name]):
         raise MlopsError(
             f"the data {lost[0]} are neither in the cache nor in the remote: `dvc push` them from "
@@ -90,7 +90,7 @@ def push_objects(repo: Repo, tops: Iterable[str], entries: Iterable[Entry]) -> N
 
 
 def refuse_damaged(repo: Repo, tops: Iterable[str]) -> None:
-    """For what DVC has just checked out, taking it for good: stages have perhaps read it."""
+    """Raises MlopsError for damaged objects, which it deletes: stages may just have read them."""
     damaged = {name for top in tops for name in broken_objects(repo.cache.local, top)}
     for name in damaged:
         Path(repo.cache.local.oid_to_path(name)).unlink(missing_ok=True)
@@ -102,7 +102,7 @@ def refuse_damaged(repo: Repo, tops: Iterable[str]) -> None:
 
 
 def push_records(repo: Repo, entries: Iterable[Entry]) -> None:
-    """DVC itself could only send every record of every run there ever was."""
+    """Sends the run records of these entries, since DVC itself can only send the records of every run."""
     remote = repo.cloud.get_remote_odb(command="push", hash_name="md5-dos2unix")
     runs = Path(repo.stage_cache.cache_dir)
     for entry in entries:
@@ -118,10 +118,10 @@ def has_remote(repo: Repo) -> bool:
 
 
 def refuse_mistyped(repo: Repo) -> None:
-    """DVC would create a local remote of any name, without a word."""
+    """Raises MlopsError if the remote is a directory that is not there: DVC would create it silently."""
     remote = repo.cloud.get_remote()
     if isinstance(remote.fs, LocalFileSystem) and not os.path.isdir(remote.path):  # noqa: PTH112
         raise MlopsError(
-            f"the remote {remote.name!r} is the directory {remote.path}, and there is none: "
+            f"the remote {remote.name!r} is the directory {remote.path}, which does not exist: "
             "`mkdir` it, or `dvc remote modify` the url"
         )

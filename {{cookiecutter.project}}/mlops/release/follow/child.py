@@ -13,13 +13,13 @@ from mlops.release.follow import tethered
 from mlops.release.follow.deployment import Deployment
 
 PATIENCE = 60.0
-"""Seconds until it must be ready."""
+"""Seconds within which the process must be ready."""
 DRAINED = 15.0
-"""Seconds until it must have answered what it was asked."""
+"""Seconds within which the process must finish its requests when it is drained."""
 BACK_OFF = (0.2, 30.0)
-"""Seconds from a death to the next start: of the first, doubled up to the last."""
+"""Seconds from a death to the next start: at first, and at most; they are doubled each time."""
 STEADY = 60.0
-"""Seconds of life after which a death counts as a first one."""
+"""Seconds after which a process counts as stable, so that its death counts as a first one."""
 
 
 class NotReady(Exception):
@@ -28,7 +28,7 @@ class NotReady(Exception):
 
 class Child:
     def __init__(self, deployed: Deployment, listening: socket) -> None:
-        """May take a while: where the libraries are not at hand, they are installed."""
+        """Prepares the process. This may take minutes, since missing libraries are installed."""
         self.deployed = deployed
         self.release = deployed.release
         self._python = deployed.python
@@ -37,11 +37,11 @@ class Child:
 
     @property
     def name(self) -> str:
-        """The version, or the commit of what has none."""
+        """Returns the version, or the short commit if there is none."""
         return self.release["version"] or self.deployed.commit[:7]
 
     async def start(self) -> None:
-        """Until it answers. Raises NotReady; then no process is left."""
+        """Starts the process and waits until it answers. Raises NotReady, and then no process is left."""
         heard, told = os.pipe()
         service = ("mlops.service", "--fd", str(self._listening.fileno()), "--ready-fd", str(told))
         try:
@@ -77,13 +77,13 @@ class Child:
             raise NotReady(reason)
 
     async def ended(self) -> str:
-        """Once it has: how."""
+        """Waits for the end of the process and returns how it ended."""
         assert self._process
         code = await self._process.wait()
         return f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
     async def keep(self, tell: Callable[[str], None]) -> None:
-        """Starts it again whenever it dies, and tells why it does not answer."""
+        """Starts the process again whenever it dies, and passes each reason to `tell`."""
         clock, (delay, longest) = asyncio.get_running_loop().time, BACK_OFF
         while True:
             began = clock()
@@ -96,7 +96,7 @@ class Child:
                 reason = await self._started_again()
 
     async def _started_again(self) -> str:
-        """Why not, if it was not."""
+        """Starts the process again and returns why that failed, or ""."""
         try:
             await self.start()
         except NotReady as error:
@@ -104,7 +104,7 @@ class Child:
         return ""
 
     async def drain(self) -> None:
-        """Lets it answer what it was asked, then ends it."""
+        """Lets the process finish its requests, then ends it."""
         try:
             if self._process and self._process.returncode is None:
                 self._process.terminate()
@@ -122,12 +122,12 @@ class Child:
 
 
 def reason_in(line: bytes) -> str:
-    """Why it is not ready; empty where it is."""
+    """Returns why the process is not ready, or "" if it is."""
     try:
         said = json.loads(line)
         return "" if said.get("ready") else str(said["error"])
     except (ValueError, AttributeError, KeyError):
-        return f"it said {line!r}, and neither that it is ready nor why it is not"
+        return f"it reported {line!r}, which says neither that it is ready nor why it is not"
 
 
 async def read_line(descriptor: int) -> bytes:

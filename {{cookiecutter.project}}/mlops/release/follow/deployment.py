@@ -1,9 +1,9 @@
-"""What a commit deployed, laid out to be run with its own code and libraries.
+"""Prepares what a commit deployed in a folder, to be run with the commit's own code and libraries.
 
 `.dvc/tmp/deployments/<commit>/` holds the code of the service and of batches, the locks of their
-libraries, the bundle in deploy/, and release.json, which says what is known of the release. It is laid
-out once; release.json comes last, so that a folder that has one is whole. A lock keeps it while it is
-in use.
+libraries, the bundle in deploy/, and release.json, which describes the release. It is prepared once;
+release.json is written last, so that a folder that has one is complete. A lock protects it while it is in
+use.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 
 class Deployment:
-    """The folder of a commit, kept until `close`, and how to run what lies there."""
+    """The folder of a commit, which is locked until `close`, and the means to run its code."""
 
     def __init__(self, git: Git, commit: str, room: Room, say: Say, held: ExitStack) -> None:
         self.commit = commit
@@ -52,29 +52,29 @@ class Deployment:
 
     @property
     def release(self) -> dict[str, Any]:
-        """What release.json says."""
+        """Returns the content of release.json."""
         content: dict[str, Any] = json.loads((self.folder / RELEASE).read_bytes())
         return content
 
     @cached_property
     def python(self) -> Path:
-        """The interpreter that has the commit's libraries, installed now where none has them."""
+        """Returns an interpreter with the commit's libraries, which are installed first if none has them."""
         locked = self._git.read_file(self.commit, self._lock)
         if locked is None:
-            raise MlopsError(f"{self.commit[:7]} has no {self._lock}: it can't be run so")
+            raise MlopsError(f"{self.commit[:7]} has no {self._lock}: its code can't be run")
         if is_installed(locked, self._git.root / self._lock):
             return Path(sys.executable)
-        self._say(f"{self._lock} of {self.commit[:7]} is not what is installed here: making ready")
+        self._say(f"{self._lock} of {self.commit[:7]} is not installed here: installing it")
         own = venv.venv_of_commit(self._git, self.commit, self.folder, self._say)
         return self._held.enter_context(own) / "bin" / "python"
 
     @property
     def variables(self) -> dict[str, str]:
-        """Under which a process finds the code of the folder, wherever it stands."""
+        """Returns the variables with which a process finds the code of the folder from any directory."""
         return {**child_environment.for_python(self.folder), "PYTHONSAFEPATH": "1"}
 
     def run(self, module: str, *words: str) -> int:
-        """The exit code of a module of the folder's code."""
+        """Runs a module of the folder's code and returns its exit code."""
         command = [str(self.python), "-m", module, *words]
         return subprocess.run(command, env=self.variables, check=False).returncode
 
@@ -91,7 +91,10 @@ class Deployment:
 def open_deployment(
     git: Git, revision: str, *, room: Room = "serve", say: Say = lambda line: None
 ) -> Deployment:
-    """What an environment, version, record, branch or commit deployed; what is lacking is fetched."""
+    """Opens what an environment, version, record, branch or commit deployed; missing data are fetched.
+
+    Raises MlopsError if nothing is deployed there or its data are lost.
+    """
     commit = arrivals.release_commit(git, deployed_commit(git, revision, say))
     with hold_folder(git, commit, revision) as stack:
         refresh_release_file(git, commit)
@@ -99,7 +102,7 @@ def open_deployment(
 
 
 def deployed_commit(git: Git, revision: str, say: Say) -> str:
-    """Of a version, where it was last released, the furthest downstream."""
+    """Returns the commit of a revision; a version is looked for in the environment furthest downstream."""
     if revision in environments.CHAIN:
         branches.fetch_if_in_reach(git, say)
         return branches.tip_of(git, revision)
@@ -122,7 +125,7 @@ def deployment_folder(git: Git, commit: str) -> Path:
 
 
 def hold_folder(git: Git, commit: str, revision: str) -> ExitStack:
-    """Its folder is there, made now where it is not yet, and kept until this is closed."""
+    """Prepares the folder unless it is there, and locks it until the returned stack is closed."""
     folder = deployment_folder(git, commit)
     while True:
         with ExitStack() as stack:
@@ -148,7 +151,7 @@ def prepare_folder(git: Git, commit: str, revision: str) -> None:
             files = store.files_in_directory(repo.cache.local, md5)
             replace_file(folder / RELEASE, release_facts(git, commit, md5, files))
     except MlopsError as error:
-        raise MlopsError(f"what {revision} deployed can't be had: {error}") from error
+        raise MlopsError(f"what {revision} deployed is not available: {error}") from error
 
 
 def bundle_of(git: Git, commit: str, revision: str) -> str:
@@ -161,7 +164,7 @@ def bundle_of(git: Git, commit: str, revision: str) -> str:
 
 
 def release_facts(git: Git, commit: str, bundle: str, files: Mapping[str, str]) -> dict[str, Any]:
-    """All that release.json says; of a commit that is no release, the record's part is null."""
+    """Returns the content of release.json; the fields of the record are null for an unreleased commit."""
     environment = environments.parse_environment(
         (git.read_file(commit, environments.FILE) or b"").decode()
     )
@@ -189,7 +192,7 @@ def record_of_commit(git: Git, environment: str, commit: str) -> TaggedRecord | 
 
 
 def refresh_release_file(git: Git, commit: str) -> None:
-    """A record may be made, or fetched, after its commit was laid out."""
+    """Updates release.json: a record may be made or fetched after the folder of its commit was prepared."""
     file = deployment_folder(git, commit) / RELEASE
     content = json.loads(file.read_bytes())
     now = release_facts(git, commit, content["bundle"], content["files"])
@@ -198,14 +201,14 @@ def refresh_release_file(git: Git, commit: str) -> None:
 
 
 def replace_file(file: Path, content: Mapping[str, Any]) -> None:
-    """At once: others may be reading it."""
+    """Replaces the file in one step, since other processes may be reading it."""
     new = file.with_name(f"{file.name}.{os.getpid()}")
     new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     new.replace(file)
 
 
 def is_installed(locked: bytes, lock: Path) -> bool:
-    """Whether the running interpreter has the libraries of a lock, whose file here is `lock`."""
+    """Returns whether the running interpreter has the libraries of a lock, whose file here is `lock`."""
     stamp = Path(sys.prefix, "installed.json")
     if not stamp.exists():
         return lock.exists() and lock.read_bytes() == locked
@@ -216,7 +219,7 @@ def is_installed(locked: bytes, lock: Path) -> bool:
 
 
 def superseded_folders(git: Git) -> list[Path]:
-    """The folders of commits in which no branch, here or on origin, ends."""
+    """Returns the folders of commits that are not the last one of any branch, here or on origin."""
     tips = git.lines("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
     current = {*tips, *(arrivals.release_commit(git, tip) for tip in tips)}
     folders = sorted((git.root / FOLDER).glob("*/"))
@@ -224,6 +227,6 @@ def superseded_folders(git: Git) -> list[Path]:
 
 
 def remove_superseded_folders(git: Git) -> None:
-    """But those in use."""
+    """Removes the superseded folders that are not in use."""
     for folder in superseded_folders(git):
         scratch.remove_scratch_if_free(folder)

@@ -44,7 +44,10 @@ class Image:
 def build_image(
     git: Git, revision: str, say: Callable[[str], None], name: str | None = None
 ) -> Image:
-    """The image of what an environment holds, or of a version; by default named after both."""
+    """Builds the image of an environment or version; its default name is PROJECT:VERSION.
+
+    Raises Refused for a commit that was not released, and MlopsError if no engine can build.
+    """
     engine = engine_at_hand()
     with (
         deployment.open_deployment(git, revision, say=say) as deployed,
@@ -75,7 +78,7 @@ def build_image(
 
 
 def engine_at_hand() -> str:
-    """The first that is installed and answers."""
+    """Returns the first engine that is installed and answers. Raises MlopsError if there is none."""
     reasons = {}
     for engine in ENGINES:
         if not shutil.which(engine):
@@ -101,7 +104,7 @@ def engine_at_hand() -> str:
 def refuse_unreleased(git: Git, revision: str, release: Mapping[str, Any]) -> None:
     if release["version"] is None:
         raise Refused(
-            f"{revision} ({release['commit'][:7]}) is no release, and an image is built from one: "
+            f"{revision} ({release['commit'][:7]}) is not a release, and an image needs one: "
             "`mlops promote`, then name staging, prod or a version"
         )
     if git.read_file(release["commit"], RECIPE) is None:
@@ -111,14 +114,14 @@ def refuse_unreleased(git: Git, revision: str, release: Mapping[str, Any]) -> No
 
 
 def write_build_context(git: Git, deployed: Deployment, context: Path) -> None:
-    """All that the engine gets to see."""
+    """Writes all files that the engine can see to the folder `context`."""
     git.export(deployed.commit, OF_THE_COMMIT, context)
     shutil.copytree(deployed.folder / BUNDLE, context / BUNDLE)
     shutil.copy(deployed.folder / deployment.RELEASE, context)
 
 
 def secret_options() -> list[str]:
-    """pip's own settings, such as another index: there while libraries are installed, then gone."""
+    """Returns options that pass pip's settings, such as another index, to the build alone."""
     settings = os.environ.get("PIP_CONFIG_FILE", os.devnull)
     return ["--secret", f"id=pip,src={settings}"] if Path(settings).is_file() else []
 
@@ -138,7 +141,7 @@ def label_options(git: Git, release: Mapping[str, Any]) -> Iterator[str]:
 
 
 def image_name(git: Git) -> str:
-    """The directory of the project, as far as the name of an image may say it."""
+    """Returns the name of the project's directory in the letters that the name of an image may have."""
     return re.sub("[^a-z0-9]+", "-", git.root.name.lower()).strip("-") or "model"
 
 

@@ -1,4 +1,4 @@
-"""What is new of a branch: as it is known here, and on origin. Asked again and again, it waits for nobody."""
+"""Looks for changes of a branch, here and on origin, without waiting for a password or a slow remote."""
 
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
@@ -13,7 +13,7 @@ PATIENCE = 60.0
 
 
 def branch_state(git: Git, environment: str) -> str:
-    """Other words whenever the branch or a record has changed."""
+    """Returns a text that differs whenever the branch or one of its records has changed."""
     origin = f"refs/remotes/{branches.ORIGIN}/{environment}"
     patterns = (f"refs/heads/{environment}", origin, f"refs/tags/{environment}/*")
     try:
@@ -23,7 +23,7 @@ def branch_state(git: Git, environment: str) -> str:
 
 
 async def fetch_quietly(git: Git) -> str:
-    """Brings what origin has, asking nobody for a password; why it could not."""
+    """Fetches from origin without asking for a password; returns why that failed, or ""."""
     try:
         process = await asyncio.create_subprocess_exec(
             *("git", *branches.FETCH),

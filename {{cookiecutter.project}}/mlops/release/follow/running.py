@@ -1,4 +1,4 @@
-"""Which service of this machine follows which environment, and what it says of itself."""
+"""Finds the service on this machine that follows an environment, and asks what it answers with."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PATIENCE = 0.5  # seconds
 
 @contextmanager
 def announced_service(git: Git, environment: str | None, host: str, port: int) -> Iterator[str]:
-    """The URL at which it can be asked, told to others as long as it follows an environment."""
+    """Yields the URL of the service, and announces it to other processes if it follows an environment."""
     if environment is None:
         yield service_url(host, port)
         return
@@ -39,7 +39,7 @@ def service_url(host: str, port: int) -> str:
 
 
 def announcement(git: Git, environment: str) -> dict[str, Any] | None:
-    """None where nobody has announced a service; one that was killed could not take it back."""
+    """Returns the announcement of a service, or None. A service that was killed leaves its own behind."""
     try:
         found: dict[str, Any] = json.loads((git.root / FOLDER / f"{environment}.json").read_bytes())
     except (FileNotFoundError, ValueError):
@@ -48,7 +48,7 @@ def announcement(git: Git, environment: str) -> dict[str, Any] | None:
 
 
 def running_model(git: Git, environment: str) -> dict[str, Any] | None:
-    """What the service answers to GET /model, None where none does."""
+    """Returns what the service answers to GET /model, or None if no service answers."""
     announced = announcement(git, environment)
     return announced and ask_service(announced["url"])
 

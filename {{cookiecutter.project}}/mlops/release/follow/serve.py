@@ -26,9 +26,9 @@ from mlops.release.history import arrivals, branches
 from mlops.release.history.git import Git
 
 LOOK = 0.5
-"""Seconds between two looks at the branch as it is known here."""
+"""Seconds between two looks at the branch in this repository."""
 RETRY = 30.0
-"""Seconds until what could not be had is asked for again."""
+"""Seconds until a commit that was not available is tried again."""
 REFUSED = "refused.json"
 BACKLOG = 2048
 
@@ -37,10 +37,10 @@ T = TypeVar("T")
 
 
 def serve(git: Git, revision: str, *, host: str, port: int, follow: float | None) -> None:
-    """Until it is told to end, by SIGTERM or from the keyboard.
+    """Serves a revision until SIGTERM or an interrupt from the keyboard.
 
-    `follow` is the seconds between two questions to origin, None to follow no branch. Raises
-    MlopsError where the first process does not start.
+    `follow` is the number of seconds between two fetches from origin, or None to follow no branch. Raises
+    MlopsError if the first process does not start.
     """
     with listening_socket(host, port) as shared:
         asyncio.run(Supervisor(git, revision, shared, follow).run())
@@ -52,14 +52,17 @@ def listening_socket(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise MlopsError(
-            f"port {port} of {host} can't be listened on: {error.strerror}. Stop what is there, or "
+            f"port {port} of {host} can't be listened on: {error.strerror}. Stop what uses it, or "
             "choose others with --host and --port"
         ) from error
 
 
 class Supervisor:
-    """`refused` is what the branch holds and can't be served, as GET /model tells it; `barred` is the
-    commit that was tried and did not start, `retry_at` when to try again what could not be had."""
+    """Runs one process that answers, and replaces it when the branch moves.
+
+    `refused` describes the commit that can't be served, as GET /model shows it; `barred` is the commit
+    that was tried and did not start; `retry_at` is when a commit that was not available is tried again.
+    """
 
     def __init__(
         self, git: Git, revision: str, shared: socket.socket, follow: float | None
@@ -127,7 +130,7 @@ class Supervisor:
             await asyncio.sleep(LOOK)
 
     async def learn(self, every: float) -> None:
-        """What origin has; that it is out of reach is said once, and when it is back."""
+        """Fetches from origin repeatedly; logs once that origin is unavailable, and once that it is back."""
         away = ""
         while True:
             await asyncio.sleep(every)
@@ -139,7 +142,7 @@ class Supervisor:
             away = reason
 
     async def catch_up(self) -> None:
-        """Serves what the branch holds; where that can't be, what serves now goes on."""
+        """Serves the last commit of the branch; if that fails, the present process goes on."""
         commit = None
         try:
             commit = arrivals.release_commit(self.git, branches.tip_of(self.git, self.revision))
@@ -171,7 +174,7 @@ class Supervisor:
         self.serves_now()
 
     def retire(self) -> None:
-        """The child answers what it was asked, and ends."""
+        """Lets the present process finish its requests and end."""
         self.forget_refused()
         self.keeping.cancel()
         draining = asyncio.create_task(self.child.drain())
@@ -179,7 +182,7 @@ class Supervisor:
         draining.add_done_callback(self.draining.discard)
 
     def refuse(self, commit: str | None, reason: str) -> None:
-        """Says so once: in the log, and to who asks the service or `mlops status`."""
+        """Reports the refusal once: in the log, at GET /model and in `mlops status`."""
         refused = {"version": self.version_at(commit), "commit": commit, "reason": reason}
         if refused != self.refused:
             self.refused = refused
@@ -220,7 +223,7 @@ def child_facts(child: Child) -> dict[str, Any]:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """One that nobody waits for at the end: a download may take long."""
+    """Runs the work in a thread that does not delay the end of the process, as a download would."""
     result: Future[T] = Future()
 
     def run() -> None:

@@ -1,7 +1,7 @@
-"""What arrives on an environment's branch to be scored: the files of data/incoming, carried by DVC.
+"""Data that are pushed to an environment's branch to be scored: the files of data/incoming, in DVC.
 
-They come by a push and belong to that branch: no promotion or rollback moves them, and they make no
-release of it.
+They belong to that branch: no promotion or rollback moves them, and a commit that adds them is not a
+release.
 """
 
 from mlops.release.history.git import Git
@@ -15,12 +15,12 @@ def is_arrival(path: str) -> bool:
 
 
 def release_commit(git: Git, tip: str) -> str:
-    """The commit that made a branch what it is; since then nothing but data has arrived."""
+    """Returns the last commit of a branch that changed anything but data/incoming."""
     return git.run("rev-list", "-1", "--first-parent", tip, "--", *ALL_ELSE)
 
 
 def with_arrivals(git: Git, tree: str, target: str) -> str:
-    """The tree, but with what has arrived on `target`."""
+    """Returns the tree with data/incoming as it is on `target`."""
     if git.succeeds("diff", "--quiet", tree, target, "--", FOLDER):
         return tree
     parent, name = FOLDER.split("/")
@@ -30,6 +30,6 @@ def with_arrivals(git: Git, tree: str, target: str) -> str:
 
 
 def with_entry(git: Git, tree: str, name: str, entry: list[str]) -> str:
-    """The tree with that entry, or with none, in the place of its own of that name."""
+    """Returns the tree with this entry, or without any, in the place of its own entry of that name."""
     others = [line for line in git.lines("ls-tree", tree) if not line.endswith(f"\t{name}")]
     return git.run("mktree", given="".join(f"{line}\n" for line in [*others, *entry]))

@@ -2,7 +2,7 @@
 
 Every commit names its environment, and a merge goes downstream when its first parent, the branch that
 it was made on, names an environment downstream of the others' or the same. A back-merge that was reverted
-is undone, and one that was promoted since is what every environment holds: neither is told.
+is undone, and one that was promoted since is in every environment: neither is reported.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from mlops.release.history.git import Git
 
 
 def back_merge_findings(git: Git, commit: str) -> Iterator[str]:
-    """A line with its cure for each in the history of `commit`, newest first."""
+    """Yields a line, with the remedy, for each back-merge in the history of `commit`, newest first."""
     released = [f"--glob=refs/tags/{name}/*" for name in environments.CHAIN[1:]]
     found = git.lines("rev-list", "--merges", "--parents", commit, "--not", *released)
     merges = [line.split() for line in found]
@@ -31,7 +31,7 @@ def back_merge_findings(git: Git, commit: str) -> Iterator[str]:
 
 
 def environment_places(git: Git, commits: list[str]) -> dict[str, int]:
-    """Where in the chain each commit's environment stands; at its begin where it names none."""
+    """Returns the position in the chain of each commit's environment; it is 0 if the commit names none."""
     blobs = objects.read_objects(git, [f"{commit}:{environments.FILE}" for commit in commits])
     return {commit: environment_place(blob) for commit, blob in zip(commits, blobs, strict=True)}
 
@@ -52,7 +52,7 @@ def is_reverted(git: Git, merge: str, commit: str) -> bool:
 
 
 def undo_command(git: Git, merge: str, commit: str) -> str:
-    """What is on a remote is not to be rewritten."""
+    """Returns the command that undoes the merge; it rewrites nothing that is on a remote."""
     shared = git.lines("for-each-ref", "--count=1", f"--contains={merge}", "refs/remotes")
     if merge == commit and not shared:
         return f"`git reset --keep {merge[:7]}^1`"
@@ -60,6 +60,6 @@ def undo_command(git: Git, merge: str, commit: str) -> str:
 
 
 def pick_command(git: Git, first: str, other: str) -> str:
-    """What the merge was perhaps for."""
+    """Returns the command that picks the commits for which the merge may have been made, or ""."""
     wanted = branches.lacked_commits(git, other, first)
     return f", then `git cherry-pick -x {' '.join(each[:7] for each in wanted)}`" if wanted else ""

@@ -1,4 +1,4 @@
-"""The branches of the environments, here and on origin, and what forbids to move one."""
+"""The branches of the environments, here and on origin, and the reasons not to move one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ ORIGIN = "origin"
 FETCH = ("fetch", "--quiet", "--tags", ORIGIN, f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
 
 REMADE = ("branch.yaml", "dvc.lock", "reports")
-"""What a promotion makes anew; everything else is the source's."""
+"""The paths that a promotion makes anew; every other path is taken from the source."""
 
 BUT_REMADE = (*arrivals.ALL_ELSE, *(f":(exclude){path}" for path in REMADE))
 
@@ -24,7 +24,10 @@ def has_origin(git: Git) -> bool:
 
 
 def fetch_origin(git: Git) -> None:
-    """Learn what origin has, of every branch, also in a clone of one."""
+    """Fetches every branch and tag of origin, also in a clone of a single branch.
+
+    Raises Refused in a shallow clone.
+    """
     if git.run("rev-parse", "--is-shallow-repository") == "true":
         raise Refused(
             "this clone is shallow, and a release needs its history: `git fetch --unshallow`"
@@ -37,12 +40,12 @@ def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:
     try:
         fetch_origin(git)
     except GitError as error:
-        say(f"{error}; the branches of {ORIGIN} count as they were last seen")
+        say(f"{error}; the branches of {ORIGIN} are used as they were last fetched")
 
 
 @dataclass(frozen=True)
 class Position:
-    """The last commit of an environment's branch, here and on origin; None where it has none."""
+    """The last commit of an environment's branch, here and on origin, each None if there is no branch."""
 
     environment: str
     here: str | None
@@ -54,7 +57,7 @@ class Position:
 
 
 def read_position(git: Git, environment: str) -> Position:
-    """Where the branch is now; on origin, as of the last fetch."""
+    """Returns where the branch is now; on origin, as of the last fetch."""
     return Position(
         environments.known_environment(environment),
         git.commit(f"refs/heads/{environment}"),
@@ -63,12 +66,12 @@ def read_position(git: Git, environment: str) -> Position:
 
 
 def tip_of(git: Git, environment: str) -> str:
-    """The last commit of the environment's branch, here or on origin, whichever is ahead."""
+    """Returns the last commit of the environment's branch, here or on origin, whichever is ahead."""
     return later_commit(git, read_position(git, environment))
 
 
 def later_commit(git: Git, position: Position) -> str:
-    """The commit of a position that is ahead. Raises Refused where there is none, or where they diverge."""
+    """Returns the commit of a position that is ahead. Raises Refused if there is none or they diverge."""
     environment, here, there = position.environment, position.here, position.there
     if here is None and there is None:
         raise Refused(
@@ -87,7 +90,7 @@ def later_commit(git: Git, position: Position) -> str:
 
 
 def catch_up(git: Git, position: Position) -> Position:
-    """Moves the branch here to where origin already is, as after a release that was cut short."""
+    """Moves the branch here forward to where origin is, as is needed after an interrupted release."""
     here, there = position.here, position.there
     if not (here and there) or here == there or not is_ancestor(git, here, there):
         return position
@@ -127,13 +130,13 @@ def refuse_checked_out(git: Git, environment: str) -> None:
             where = line.removeprefix("worktree ")
         if line == f"branch refs/heads/{environment}":
             raise Refused(
-                f"{environment} is checked out in {where}, and would move under your feet: "
+                f"{environment} is checked out in {where}, and a release would move it: "
                 f"`git -C {where} switch {environments.CHAIN[0]}`, then again"
             )
 
 
 def refuse_lacking(git: Git, environment: str, target: str, source: str) -> None:
-    """Commits of the target that a promotion would undo, unless the source has picked them."""
+    """Raises Refused if a promotion would undo commits of the target that the source has not picked."""
     if lacking := lacked_commits(git, target, source):
         listed = "\n  ".join(git.run("log", "-1", "--format=%h %s", commit) for commit in lacking)
         picks = " ".join(commit[:7] for commit in lacking)
@@ -146,7 +149,7 @@ def refuse_lacking(git: Git, environment: str, target: str, source: str) -> None
 
 
 def lacked_commits(git: Git, target: str, source: str) -> list[str]:
-    """The target's own changes, oldest first. What promotions make anew is none."""
+    """Returns the target's own commits, oldest first, without those that only change remade paths."""
     own = own_changes(git, target, source)
     if own and (same := last_without_any(git, target, source)):
         own = own_changes(git, target, source, f"^{same}")
@@ -163,8 +166,10 @@ def own_changes(git: Git, target: str, source: str, *but: str) -> list[str]:
 
 
 def last_without_any(git: Git, target: str, source: str) -> str | None:
-    """The last commit of the target that was a commit of the source and nothing else, the remade aside:
-    a promotion, or a merge by hand."""
+    """Returns the target's last merge that took over a commit of the source unchanged, or None.
+
+    That is a promotion, or a merge by hand; the paths that a promotion makes anew do not count.
+    """
     for line in git.lines("rev-list", "--first-parent", "--merges", "--parents", target):
         merge, _, *merged = line.split()
         if any(
@@ -175,12 +180,15 @@ def last_without_any(git: Git, target: str, source: str) -> str | None:
 
 
 def changes_between(git: Git, old: str, new: str) -> list[str]:
-    """A line for each change from `old` to `new`, newest first."""
+    """Returns a line for each commit between `old` and `new`, newest first."""
     return git.lines("log", "--no-merges", "--format=%h %s", f"{old}..{new}", "--", *BUT_REMADE)
 
 
 def holds_all_of(git: Git, target: str, source: str) -> bool:
-    """Whether the target is what a promotion of the source would make it, the remade aside."""
+    """Returns whether the target already is what a promotion of the source would make it.
+
+    The paths that a promotion makes anew do not count.
+    """
     return is_ancestor(git, source, target) and git.succeeds(
         "diff", "--quiet", source, target, "--", *BUT_REMADE
     )

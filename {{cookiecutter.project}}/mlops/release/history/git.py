@@ -1,4 +1,4 @@
-"""Git, as commands in one working tree."""
+"""Runs Git as a command in one working tree."""
 
 import subprocess
 import tempfile
@@ -20,35 +20,35 @@ class Git:
 
     @classmethod
     def of_current_directory(cls) -> "Git":
-        """Git in the working tree that holds the current directory."""
+        """Returns Git in the working tree of the current directory. Raises GitError if there is none."""
         here = cls(Path.cwd())
         if not here.succeeds("rev-parse", "--show-toplevel"):
-            raise GitError(f"{here.root} is in no Git repository: `cd` into your project")
+            raise GitError(f"{here.root} is not in a Git repository: `cd` into your project")
         return cls(Path(here.run("rev-parse", "--show-toplevel")))
 
     def run(self, *arguments: str, given: str | None = None) -> str:
-        """What the command printed, without its last newline; `given` is its standard input."""
+        """Returns what the command printed, without its last newline; `given` is its standard input."""
         return self.raw(*arguments, given=given).decode().removesuffix("\n")
 
     def lines(self, *arguments: str) -> list[str]:
         return self.run(*arguments).splitlines()
 
     def succeeds(self, *arguments: str) -> bool:
-        """Whether the command ended with 0; for questions such as `merge-base --is-ancestor`."""
+        """Returns whether the command ended with 0, as for `merge-base --is-ancestor`."""
         return self._process(*arguments).returncode == 0
 
     def branch(self) -> str | None:
-        """The branch checked out; None on a detached HEAD, and outside of any repository."""
+        """Returns the branch that is checked out, or None on a detached HEAD or outside of a repository."""
         found = self._process("symbolic-ref", "--quiet", "--short", "HEAD")
         return found.stdout.decode().strip() or None
 
     def commit(self, revision: str) -> str | None:
-        """The full hash of the commit that `revision` names, None where it names none."""
+        """Returns the full hash of the commit that `revision` names, or None."""
         found = self._process("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         return found.stdout.decode().strip() or None
 
     def read_file(self, revision: str, path: str) -> bytes | None:
-        """The bytes of `path` at `revision`, None where it is not there."""
+        """Returns the bytes of `path` at `revision`, or None if it is not there."""
         found = self._process("cat-file", "blob", f"{revision}:{path}")
         return found.stdout if found.returncode == 0 else None
 
@@ -62,7 +62,7 @@ class Git:
 
     @contextmanager
     def transaction(self, updates: Sequence[str], reason: str) -> Iterator[None]:
-        """Locks refs, and moves them all when the block has ended well; otherwise none.
+        """Locks refs, and moves all of them when the block ends without an error; otherwise none moves.
 
         `updates` are lines of `git update-ref --stdin`. Raises GitError before the block runs where a
         ref is not as its line expects, or is locked by another process of Git.
@@ -82,7 +82,7 @@ class Git:
         ):
 
             def send(*lines: str) -> None:
-                """Git answers the last line once all of them hold."""
+                """Sends lines; Git confirms the last one once all of them hold."""
                 assert process.stdin
                 assert process.stdout
                 with suppress(BrokenPipeError):

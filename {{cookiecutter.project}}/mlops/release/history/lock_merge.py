@@ -2,7 +2,7 @@
 
     git config merge.binary.driver "python3 -I mlops/release/history/lock_merge.py %O %A %B %P"
 
-A text merge of dvc.lock can join two halves of two runs into the record of one that never was.
+A text merge of dvc.lock can join halves of two runs into the record of a run that never happened.
 Here an entry, the record of one stage's run, is merged whole: changed on one side it is taken,
 changed on both it is dropped, so that DVC runs the stage. Reports stay as they are on our side;
 the stage that writes them makes them anew. Exit code 1 leaves the file as a conflict.
@@ -23,7 +23,7 @@ class UnknownLayoutError(Exception):
 
 
 def parse_lock(lock: str) -> dict[str, str]:
-    """The entries of a dvc.lock, each the block of text that DVC wrote for one stage."""
+    """Returns the entries of a dvc.lock: by stage, the block of text that DVC wrote for it."""
     head, _, body = lock.partition(STAGES)
     if head not in ("", SCHEMA) or (body and not head):
         raise UnknownLayoutError(head.partition("\n")[0] or STAGES.strip())
@@ -40,7 +40,7 @@ def parse_lock(lock: str) -> dict[str, str]:
 def merge_entries(
     base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]
 ) -> dict[str, str]:
-    """In the order of `base`, then of the names, so that both directions of a merge agree."""
+    """Returns the merged entries in the order of `base`, then of the names, whichever side is ours."""
     merged = {}
     for name in [*base, *sorted({*ours, *theirs} - {*base})]:
         before, our, their = base.get(name), ours.get(name), theirs.get(name)
@@ -60,7 +60,7 @@ def render_lock(entries: Mapping[str, str]) -> str:
 
 
 def merge_files(base: Path, ours: Path, theirs: Path) -> None:
-    """Leaves the merge in `ours`, as Git expects."""
+    """Writes the merge to `ours`, where Git expects it."""
     versions = [parse_lock(path.read_bytes().decode()) for path in (base, ours, theirs)]
     ours.write_bytes(render_lock(merge_entries(*versions)).encode())
 
@@ -75,7 +75,7 @@ def main(base: str, ours: str, theirs: str, name: str) -> int:
         merge_files(Path(base), Path(ours), Path(theirs))
     except (UnknownLayoutError, UnicodeDecodeError) as unknown:
         print(
-            f"{name}: not merged, since this is no layout of DVC's that is known here: {unknown}. "
+            f"{name} was not merged, since its layout is not known here: {unknown}. "
             f"Take one side (`git checkout --ours {name}`), commit it, and run `mlops repro`",
             file=sys.stderr,
         )

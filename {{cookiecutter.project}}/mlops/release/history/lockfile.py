@@ -1,4 +1,4 @@
-"""dvc.lock and the .dvc files at a revision: what DVC carries, by hash."""
+"""Reads dvc.lock and the .dvc files at a revision: the hashes of the data that DVC tracks."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -14,13 +14,13 @@ LOCK = "dvc.lock"
 
 
 def lock_entries(git: Git, revision: str) -> Mapping[str, Any]:
-    """The entries of dvc.lock; none where it is not there."""
+    """Returns the entries of dvc.lock by stage; it is empty if there is no dvc.lock."""
     found: Mapping[str, Any] = parse_yaml(git.read_file(revision, LOCK)).get("stages") or {}
     return found
 
 
 def carried_hashes(git: Git, revision: str) -> dict[str, str]:
-    """The MD5 of all that DVC carries there, by path, but of arrivals: what no commit holds."""
+    """Returns the MD5 of all data that DVC, and not Git, stores at a revision, by path, without arrivals."""
     paths = set(git.run("ls-tree", "-r", "-z", "--name-only", revision).split("\0"))
     outs = [out for entry in lock_entries(git, revision).values() for out in entry.get("outs", [])]
     made = {out["path"]: out["md5"] for out in outs if out["path"] not in paths}
@@ -39,7 +39,7 @@ def parse_yaml(content: bytes | None) -> Mapping[str, Any]:
 
 
 def output_hash(entries: Mapping[str, Any], path: str) -> str | None:
-    """The MD5 of an output, None where no stage made it."""
+    """Returns the MD5 of an output, or None if no stage made it."""
     for entry in entries.values():
         for out in entry.get("outs", []):
             if out["path"] == path:
@@ -49,7 +49,7 @@ def output_hash(entries: Mapping[str, Any], path: str) -> str | None:
 
 
 def required_hash(entries: Mapping[str, Any], path: str) -> str:
-    """The MD5 of an output that must be there."""
+    """Returns the MD5 of an output. Raises MlopsError if no stage made it."""
     md5 = output_hash(entries, path)
     if md5 is None:
         raise MlopsError(f"no stage of dvc.lock made {path}: `mlops repro` and commit")

@@ -1,4 +1,4 @@
-"""Every model there ever was, read from Git's objects alone: released, committed, tried.
+"""Every model of the history, read from Git's objects alone: released, committed, or an experiment.
 
 A released model goes by its version. Any other that the branch of an environment or a saved experiment
 of DVC's has committed is a candidate, and goes by its hash.
@@ -32,20 +32,20 @@ OUTPUT = re.compile(r"- path: (.+)\n      hash: md5\n      md5: (\S+)")
 
 @dataclass(frozen=True)
 class Made:
-    """What a dvc.lock says: the MD5 of each output, and the parameters of params.yaml, by block."""
+    """The content of a dvc.lock: the MD5 of each output, and the parameters of params.yaml, by block."""
 
     outputs: Mapping[str, str]
     parameters: Mapping[str, Any]
 
     @property
     def model(self) -> str:
-        """The MD5 of the model; empty where there is none."""
+        """Returns the MD5 of the model, or "" if there is none."""
         return self.outputs.get(MODEL, "")
 
 
 @dataclass(frozen=True)
 class State:
-    """A commit, what its dvc.lock says, and its reports/metrics.json."""
+    """A commit with the content of its dvc.lock and of its reports/metrics.json."""
 
     commit: str
     made: Made
@@ -54,7 +54,7 @@ class State:
 
 @dataclass(frozen=True)
 class Model:
-    """A model at the commit that its version points to, or else that had it first.
+    """A model at the commit of its version, or, for a candidate, at the first commit that had it.
 
     `metrics` are those of the test rows, `running` the environments that have it now.
     """
@@ -67,7 +67,7 @@ class Model:
 
 
 def all_models(git: Git) -> list[Model]:
-    """In the order in which they were committed."""
+    """Returns every model, in the order in which they were committed."""
     tips, released = tips_of_environments(git), versions_by_commit(git)
     commits = commits_leading_to(git, [*tips.values(), *released])
     states = [state for state in states_of(git, commits) if state.made.model]
@@ -86,7 +86,7 @@ def all_models(git: Git) -> list[Model]:
 
 
 def tips_of_environments(git: Git) -> dict[str, str]:
-    """The commit of each branch of an environment, by ref; here and on origin."""
+    """Returns the last commit of each environment's branch, here and on origin, by ref."""
     refs = [
         f"refs/{place}/{environment}"
         for place in ("heads", f"remotes/{ORIGIN}")
@@ -97,7 +97,7 @@ def tips_of_environments(git: Git) -> dict[str, str]:
 
 
 def versions_by_commit(git: Git) -> dict[str, str]:
-    """The name of the version at each commit that has one."""
+    """Returns the name of the version at each commit that has one."""
     form = "--format=%(*objectname) %(refname:lstrip=2)"
     tags = git.lines("for-each-ref", form, f"refs/tags/{versions.PREFIX}v*")
     found = [
@@ -107,14 +107,14 @@ def versions_by_commit(git: Git) -> dict[str, str]:
 
 
 def commits_leading_to(git: Git, commits: Iterable[str]) -> list[str]:
-    """All that leads to the commits and to the experiments; none before what it grew from."""
+    """Returns all ancestors of the commits and of the experiments, parents before their children."""
     given = "\n".join(commits) + "\n"
     order = ("--date-order", "--reverse")
     return git.run("rev-list", *order, f"--glob={EXPERIMENTS}", "--stdin", given=given).splitlines()
 
 
 def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
-    """The state at each commit that holds a dvc.lock."""
+    """Yields the state at each commit that has a dvc.lock."""
     paths = (lockfile.LOCK, METRICS)
     blobs = objects.read_objects(git, [f"{commit}:{path}" for commit in commits for path in paths])
     known: dict[str, Made] = {}
@@ -126,9 +126,10 @@ def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
 
 
 def parse_made(lock: bytes) -> Made:
-    """What the file says; nothing where it is no YAML, as a conflict that was committed as it stood.
+    """Returns the content of a dvc.lock; it is empty if the file is not YAML, such as a committed conflict.
 
-    Reads the few lines that matter, as DVC writes them; any reader of YAML takes ten times as long.
+    Only the lines that are needed are read, in the layout that DVC writes: a YAML parser takes ten times
+    as long.
     """
     try:
         entries = lock_merge.parse_lock(lock.decode()).values()
@@ -144,7 +145,7 @@ def parse_made(lock: bytes) -> Made:
 
 
 def made_in_another_layout(lock: bytes) -> Made:
-    """The same of a file that somebody has edited: with a comment, or a blank line."""
+    """Returns the content of a dvc.lock that somebody has edited, for instance with a comment."""
     try:
         entries = (yaml.load(lock, yaml.CSafeLoader).get("stages") or {}).values()
         outputs = {out["path"]: out["md5"] for each in entries for out in each.get("outs", [])}
@@ -163,7 +164,7 @@ def parse_parameters(parameters: str) -> Mapping[str, Any]:
 def named_states(
     states: Sequence[State], released: Mapping[str, str]
 ) -> Iterator[tuple[str, State]]:
-    """Every version, and every other model where it came up first."""
+    """Yields every version, and every other model at the first commit that had it, with their names."""
     seen = {state.made.model for state in states if state.commit in released}
     for state in states:
         if state.commit in released:
@@ -176,7 +177,7 @@ def named_states(
 def models_in_environments(
     states: Sequence[State], tips: Mapping[str, str], named: Sequence[tuple[str, State]]
 ) -> dict[str, str]:
-    """The name of the model that each environment has now, here or on origin, the later commit."""
+    """Returns the name of each environment's model now: of its branch here or on origin, the later one."""
     current = {
         ref.rpartition("/")[2]: name_of_model(state.made, named)
         for state in states
@@ -187,7 +188,7 @@ def models_in_environments(
 
 
 def name_of_model(made: Made, named: Sequence[tuple[str, State]]) -> str:
-    """The model by its bundle; or else, where only what is around it changed, the latest one."""
+    """Returns the name of the model with the same bundle, or of the latest with the same model file."""
     same = [(name, state.made) for name, state in named if state.made.model == made.model]
     exact = [name for name, other in same if other.outputs.get(BUNDLE) == made.outputs.get(BUNDLE)]
     return (exact or [name for name, _ in same])[-1]

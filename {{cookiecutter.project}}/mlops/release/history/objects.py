@@ -1,4 +1,4 @@
-"""Many of Git's objects by one process."""
+"""Reads many of Git's objects with one process."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ class Blob(NamedTuple):
 
 
 def read_objects(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
-    """What each name, as `COMMIT:PATH`, stands for, in their order; None where it is not there."""
+    """Yields the blob of each name `COMMIT:PATH`, in their order; None for a path that is not there."""
     with subprocess.Popen(
         ["git", "cat-file", "--batch", "--buffer"],
         cwd=git.root,
@@ -33,7 +33,7 @@ def read_objects(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
 
 
 def request_objects(questions: IO[bytes], names: Sequence[str]) -> None:
-    """In a thread of its own: Git stops to listen while its answers are not read."""
+    """Writes the names to Git. It runs in a thread, since Git stops reading until its answers are read."""
     with questions:
         questions.writelines(f"{name}\n".encode() for name in names)
 

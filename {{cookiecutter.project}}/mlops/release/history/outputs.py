@@ -1,4 +1,4 @@
-"""Where dvc.yaml has what makes a model, and what is made of it: paths that a release knows by name."""
+"""The paths in dvc.yaml that a release has to know: data, model and bundle."""
 
 RAW = "data/raw"
 TRAINING = "data/prepared/train.parquet"

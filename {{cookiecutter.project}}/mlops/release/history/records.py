@@ -50,7 +50,7 @@ class Record:
 
     @property
     def in_effect(self) -> str:
-        """The name of the promotion that an environment holds under this record."""
+        """Returns the name of the promotion whose content the environment has by this record."""
         return self.restored or self.name
 
     @property
@@ -59,7 +59,7 @@ class Record:
 
     @property
     def model(self) -> str:
-        """The MD5 of the model."""
+        """Returns the MD5 of the model."""
         return str(self.answers["model"])
 
     @property
@@ -74,7 +74,7 @@ class Record:
 
 @dataclass(frozen=True)
 class TaggedRecord:
-    """A record as it is kept: with the commit it points at, and who made it, when (ISO 8601)."""
+    """A record with what its tag says: the commit that it points at, its author, and when (ISO 8601)."""
 
     record: Record
     commit: str
@@ -83,7 +83,7 @@ class TaggedRecord:
 
 
 def records_of(git: Git, environment: str) -> list[TaggedRecord]:
-    """The records of an environment, oldest first."""
+    """Returns the records of an environment, oldest first."""
     found = tags.tags_matching(git, f"{environments.known_environment(environment)}/[0-9]*")
     kept = [TaggedRecord(read_record(tag), tag.commit, tag.author, tag.when) for tag in found]
     return sorted(kept, key=lambda each: each.record.number)
@@ -110,7 +110,10 @@ def latest_record(git: Git, environment: str) -> TaggedRecord | None:
 
 
 def find_record(git: Git, environment: str, name: str) -> TaggedRecord:
-    """The record by its name (prod/0003), or the environment's latest record of a version."""
+    """Returns the record of this name (prod/0003), or the environment's latest record of a version.
+
+    Raises MlopsError, with the last names, if there is none.
+    """
     kept = records_of(git, environment)
     wanted = versions.version_name(name)
     for candidate in reversed(kept):

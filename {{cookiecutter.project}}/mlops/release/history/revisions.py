@@ -1,4 +1,4 @@
-"""What people call a commit."""
+"""Finds the commit that a name given by a user stands for."""
 
 from mlops.errors import MlopsError
 from mlops.release.history import versions
@@ -6,10 +6,13 @@ from mlops.release.history.git import Git
 
 
 def commit_of(git: Git, revision: str) -> str:
-    """The commit of a version (v1.2.0), a branch, here or on origin, or any other revision."""
+    """Returns the commit of a version (v1.2.0), a branch, here or on origin, or any other revision.
+
+    Raises MlopsError if nothing has this name.
+    """
     name = versions.version_name(revision)
     known = [f"refs/tags/{versions.PREFIX}{name}"] if name else []
     for candidate in (*known, revision, f"origin/{revision}"):
         if commit := git.commit(candidate):
             return commit
-    raise MlopsError(f"{revision!r} names no version, branch, tag or commit of this repository")
+    raise MlopsError(f"{revision!r} is not a version, branch, tag or commit of this repository")

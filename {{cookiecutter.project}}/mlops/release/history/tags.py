@@ -15,7 +15,7 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Tag:
-    """With the commit it points at, and who made it, when (ISO 8601)."""
+    """A tag with the commit that it points at, its author, and when it was made (ISO 8601)."""
 
     name: str
     commit: str
@@ -34,7 +34,7 @@ class Tag:
 
 
 def json_in_message(message: str) -> Mapping[str, Any]:
-    """The JSON object below a title; ValueError where there is none."""
+    """Returns the JSON object below the title of a message. Raises ValueError if there is none."""
     content = json.loads(message.partition("\n\n")[2])
     if not isinstance(content, dict):
         raise ValueError("its message holds no JSON object")
@@ -46,7 +46,7 @@ def tag_message(title: str, content: Mapping[str, Any]) -> str:
 
 
 def tags_matching(git: Git, pattern: str) -> list[Tag]:
-    """The tags of a pattern, such as model@v*, by name."""
+    """Returns the tags that match a pattern such as model@v*, sorted by name."""
     form = f"--format={FIELDS}%00%(contents)%01"
     listed = git.run("for-each-ref", "--sort=refname", form, f"refs/tags/{pattern}")
     return [Tag(*entry.lstrip("\n").split("\0")) for entry in listed.split("\1")[:-1]]

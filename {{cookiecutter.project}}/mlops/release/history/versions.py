@@ -15,19 +15,19 @@ from mlops.release.history.git import Git
 from mlops.release.history.outputs import SCHEMA
 
 CODE = ("mlops/predict", "mlops/contract", "mlops/service", "science/features.py")
-"""The code that answers: what else is changed makes no other version."""
+"""The code that answers. A change of any other code makes no new version."""
 
 PREFIX = "model@"
 PATTERN = re.compile(r"(?:model@)?(v\d+\.\d+\.\d+)")
 FIRST = (1, 0, 0)
 
 ONCE = {"extra_column": "error"}
-"""The policy from before schemas named one: all else was answered."""
+"""The policy of a schema that names none: only extra columns are refused."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What answers, by hash, and the contract with its clients."""
+    """The hashes of everything that determines an answer, and the contract with clients."""
 
     model: str
     schema: str
@@ -72,31 +72,31 @@ class Version:
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> "Version":
-        """The version of a record, or of its own tag."""
+        """Returns the version that the content of a record, or of a version's tag, describes."""
         major, minor, patch = map(int, content["version"].removeprefix("v").split("."))
         return cls((major, minor, patch), Answers(**content["answers"]), content["reason"])
 
 
 def version_name(text: str) -> str | None:
-    """The name of the version that `text`, v1.2.0 or model@v1.2.0, means; None for anything else."""
+    """Returns v1.2.0 for the text v1.2.0 or model@v1.2.0, and None for any other text."""
     found = PATTERN.fullmatch(text)
     return found[1] if found else None
 
 
 def all_versions(git: Git) -> list[Version]:
-    """All versions, lowest number first."""
+    """Returns all versions, lowest number first."""
     found = [Version.from_content(tag.content()) for tag in tags.tags_matching(git, f"{PREFIX}v*")]
     return sorted(found, key=lambda version: version.number)
 
 
 def hash_of_code(git: Git, commit: str) -> str:
-    """One hash of all the code that answers."""
+    """Returns one hash of all the code that answers at a commit."""
     listed = git.run("ls-tree", commit, "--", *CODE)
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def version_of(answers: Answers, known: list[Version]) -> Version:
-    """The version that answers so: a known one, or the next."""
+    """Returns the known version with these answers, or the next one if there is none."""
     for version in known:
         if version.answers == answers:
             return version
@@ -117,7 +117,7 @@ def version_of(answers: Answers, known: list[Version]) -> Version:
 
 
 def breaking_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Why a client of the old contract would fail under the new one."""
+    """Yields each reason why a client of the old contract would fail under the new one."""
     before, after = old["columns"], new["columns"]
     for name in sorted(before.keys() | after.keys()):
         if name not in after:

@@ -1,4 +1,4 @@
-"""What rollbacks have withdrawn from an environment, and nobody has released there again since."""
+"""What rollbacks have withdrawn from an environment and what was not released there again."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from mlops.release.history.records import Record, TaggedRecord
 
 
 def standing_withdrawals(kept: Sequence[TaggedRecord]) -> list[TaggedRecord]:
-    """The rollbacks whose withdrawal holds, of an environment's records, oldest first."""
+    """Returns the rollbacks, among an environment's records, whose withdrawal still holds, oldest first."""
     found: list[TaggedRecord] = []
     for each in kept:
         source, version = each.record.source_commit, each.record.version
@@ -19,13 +19,13 @@ def standing_withdrawals(kept: Sequence[TaggedRecord]) -> list[TaggedRecord]:
 def withdrawal_of(
     rollbacks: Sequence[TaggedRecord], source_commit: str, version: str | None = None
 ) -> TaggedRecord | None:
-    """The latest of the rollbacks that withdrew this source or version; None where none did."""
+    """Returns the latest of the rollbacks that withdrew this source or version, or None."""
     found = [each for each in rollbacks if withdraws(each.record, source_commit, version)]
     return found[-1] if found else None
 
 
 def withdraws(rollback: Record, source_commit: str, version: str | None) -> bool:
-    """Whether a release of this source, or of this version, is what the rollback withdrew.
+    """Returns whether the rollback withdrew a release of this source or of this version.
 
     A rollback between two releases of one version withdraws a source, and not that version.
     """
@@ -35,10 +35,12 @@ def withdraws(rollback: Record, source_commit: str, version: str | None) -> bool
 
 
 def rollback_sentence(rollback: TaggedRecord) -> str:
-    """From what to what an environment was rolled back, by whom, when and why."""
+    """Returns a sentence: what the environment was rolled back from and to, by whom, when and why."""
     record = rollback.record
     withdrew = record.withdrew
-    what = f"{withdrew['version']} ({withdrew['record']})" if withdrew else "commits of no release"
+    what = (
+        f"{withdrew['version']} ({withdrew['record']})" if withdrew else "commits without a release"
+    )
     return (
         f"{record.environment} was rolled back from {what} to {record.version} ({record.restored}) by "
         f"{rollback.author} on {rollback.when[:10]}: "

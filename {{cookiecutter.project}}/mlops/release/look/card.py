@@ -1,4 +1,4 @@
-"""`mlops show`: what is known of one version, and the commands that get its model and data."""
+"""`mlops show`: prints what is known about a version, and the commands that get its model and data."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ MADE_OF = {
 
 
 def card_lines(git: Git, name: str) -> Iterator[str]:
-    """Its lines."""
+    """Yields the lines of a version's card. Raises MlopsError if there is no such version."""
     tag = find_version(git, name)
     version = tag.name.removeprefix(versions.PREFIX)
     hashes = lockfile.carried_hashes(git, tag.commit)
@@ -55,12 +55,12 @@ def find_version(git: Git, name: str) -> Tag:
     if wanted in known:
         return known[wanted]
     newest = ", ".join(version.name for version in versions.all_versions(git)[-NEWEST:])
-    last = f"the last are {newest}" if newest else "there is none yet"
+    last = f"the last are {newest}" if newest else "there is no version yet"
     raise MlopsError(f"there is no version {name!r}; {last}")
 
 
 def meant_version(git: Git, name: str) -> str | None:
-    """The version: v1.2.0, 1.2.0, or what an environment was last given."""
+    """Returns the version that v1.2.0, 1.2.0 or an environment stands for, or None."""
     if name in environments.CHAIN:
         latest = records.latest_record(git, name)
         return latest.record.version if latest else None
@@ -77,7 +77,7 @@ def fact_lines(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def recorded_parameters(stages: Mapping[str, Any]) -> dict[str, Any]:
-    """What the runs were given, as dvc.lock recorded it."""
+    """Returns the parameters of the runs, as dvc.lock recorded them, by dotted path."""
     given = (entry.get("params", {}) for entry in stages.values())
     return flattened(
         {name: value for files in given for each in files.values() for name, value in each.items()}
@@ -113,7 +113,7 @@ def cost_line(record: Record) -> str:
 
 
 def stay_lines(kept: Sequence[TaggedRecord], version: str) -> Iterator[str]:
-    """From when to when an environment had the version."""
+    """Yields a line for each period in which an environment had the version."""
     for one, after in pairwise([*kept, None]):
         if one and one.record.version == version:
             until = f"until {after.when}" if after else "until now"

@@ -1,4 +1,4 @@
-"""`mlops compare`: what differs between two states of the project, and what they answer differently."""
+"""`mlops compare`: shows the differences between two states of the project and between their answers."""
 
 import json
 import re
@@ -34,7 +34,7 @@ PIN = re.compile(r"^([\w.-]+)==([^\s;\\]+)(?: ; ([^\\\n]+?))? *\\?$", re.MULTILI
 
 @dataclass(frozen=True)
 class States:
-    """Two commits of the repository, under the names they were asked for by."""
+    """Two commits of the repository, with the names by which the user gave them."""
 
     git: Git
     old: str
@@ -55,7 +55,7 @@ class Section:
 
 
 def compare_states(git: Git, old: str, new: str) -> Iterator[Section]:
-    """A section for each heading; where something can't be compared, it says why."""
+    """Yields a section for each heading; a section that can't be compared says why."""
     states = States(git, revisions.commit_of(git, old), revisions.commit_of(git, new), old, new)
     for title, told in SECTIONS.items():
         try:
@@ -74,7 +74,7 @@ def code(states: States) -> Iterator[str]:
 
 
 def libraries(states: States) -> Iterator[str]:
-    """A line for each change, with the rooms whose lock has it."""
+    """Yields a line for each change of a library, with the rooms whose lock has it."""
     rooms: dict[str, list[str]] = {}
     before, after = states.at_both(read_locks)
     for room in sorted(before.keys() | after.keys()):
@@ -84,7 +84,7 @@ def libraries(states: States) -> Iterator[str]:
 
 
 def read_locks(git: Git, commit: str) -> dict[str, dict[str, str]]:
-    """The version of each package in each lock of requirements/; more than one by platform."""
+    """Returns the version of each package, by platform if they differ, in each lock of requirements/."""
     files = git.lines("ls-tree", "--name-only", commit, "requirements/")
     return {
         Path(file).stem: pinned_versions((git.read_file(commit, file) or b"").decode())
@@ -140,7 +140,7 @@ def parameters(states: States) -> Iterator[str]:
 
 
 def environment(states: States) -> Iterator[str]:
-    """The name, and what its own file says: its share of the data, gates, deployment."""
+    """Yields the changes of the environment's name and of its file: share of the data, gates, deployment."""
     return change_lines(*states.at_both(environment_settings))
 
 
@@ -166,7 +166,7 @@ def all_metrics(git: Git, commit: str) -> dict[str, Any]:
 
 
 def predictions(states: States) -> Iterator[str]:
-    """What both bundles, each with its own code, say of the test rows of the new state."""
+    """Yields how the answers of both bundles, each with its own code, differ for the new test rows."""
     before, after = states.at_both(lockfile.carried_hashes)
     if before.get(BUNDLE) == after.get(BUNDLE):
         return
@@ -198,7 +198,7 @@ def settings_at(git: Git, commit: str, file: str) -> dict[str, Any]:
 
 
 def flattened(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Each value by its path with dots."""
+    """Returns each value by its dotted path."""
     found: dict[str, Any] = {}
     for key, value in content.items():
         inner = isinstance(value, Mapping) and value

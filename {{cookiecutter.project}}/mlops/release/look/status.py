@@ -1,4 +1,4 @@
-"""Where each environment stands, read from Git's objects."""
+"""`mlops status`: reads from Git what each environment holds, and asks the services of this machine."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from mlops.release.history.outputs import MODEL
 
 @dataclass(frozen=True)
 class Status:
-    """Everything but the environment is None where nothing was made yet.
+    """The state of an environment. Every field but `environment` is None if nothing was made yet.
 
-    `version` and `record` are those of the branch's last commit, None where that is no release.
-    `serving` is what a `mlops serve` of this machine answers with, and what it refused. `rolled_back`
-    says from what to what the environment was rolled back, by whom and why, None where it was not.
+    `version` and `record` are those of the branch's last commit, and None if that is not a release.
+    `serving` is what `mlops serve` on this machine answers with, and what it refused. `rolled_back` says
+    what the environment was rolled back from and to, by whom and why, and is None if it was not.
     """
 
     environment: str
@@ -74,7 +74,7 @@ def serving_text(git: Git, environment: str) -> str | None:
 
 
 def version_or_commit(model: Mapping[str, Any]) -> str:
-    """The version, or the commit of what has none; of a branch that has diverged there is neither."""
+    """Returns the version, or the short commit; a branch that has diverged has neither."""
     return model["version"] or (model["commit"] or "")[:7] or "its branch"
 
 

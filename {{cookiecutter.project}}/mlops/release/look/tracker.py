@@ -1,4 +1,4 @@
-"""`mlops tracker`: a row for every model: what made it, how good it is, where it runs."""
+"""`mlops tracker`: a row for every model, with its data, parameters, metrics and environments."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ MOST_CHOICES = 12
 
 
 class Numbers:
-    """Names what it has not met before 1.0, 1.1, 1.2, ..., in each column from 1.0 on."""
+    """Numbers the different values of each column 1.0, 1.1, 1.2, ... in the order of their appearance."""
 
     def __init__(self) -> None:
         self._names: dict[str, dict[str, str]] = {}
@@ -47,7 +47,7 @@ class Numbers:
 
 
 def model_rows(git: Git) -> list[Row]:
-    """A row for every model, in the order in which they were committed."""
+    """Returns a row for every model, in the order in which they were committed."""
     numbers = Numbers()
     found = [model_row(model, numbers) for model in models.all_models(git)]
     if not found:
@@ -78,11 +78,11 @@ def model_row(model: Model, numbers: Numbers) -> Row:
 
 
 def other_parameters(prepare: Mapping[str, Any], train: Mapping[str, Any]) -> str:
-    """What the blocks `prepare` and `train` of params.yaml say beside the dataset and architecture.
+    """Returns the blocks `prepare` and `train` of params.yaml without the dataset and architecture.
 
     Of the hyperparameters only those of the chosen architecture count, and so their versions are
     numbered within each architecture: 1.1 of random_forest is its second set. The environment's share
-    of the data is none of them; it shows in the data.
+    of the data is not a parameter here; it shows in the data.
     """
     chosen = parameter_block(parameter_block(train, "architectures"), train.get("architecture"))
     return json.dumps(
@@ -91,7 +91,7 @@ def other_parameters(prepare: Mapping[str, Any], train: Mapping[str, Any]) -> st
 
 
 def parameter_block(parameters: Mapping[str, Any], name: object) -> Mapping[str, Any]:
-    """Empty where an older commit had none, or something else in its place."""
+    """Returns a block of params.yaml; it is empty if a commit has no such block."""
     found = parameters.get(str(name))
     return found if isinstance(found, Mapping) else {}
 
@@ -101,10 +101,10 @@ def optional_text(value: object) -> str | None:
 
 
 def rows_where(rows: Sequence[Row], condition: str) -> list[Row]:
-    """The rows that hold to COLUMN=VALUE; refused where none does."""
+    """Returns the rows that fulfil COLUMN=VALUE. Raises MlopsError if there is none."""
     column, equals, value = condition.partition("=")
     if not equals:
-        raise MlopsError(f"{condition!r} is no condition: say COLUMN=VALUE")
+        raise MlopsError(f"{condition!r} is not a condition: write COLUMN=VALUE")
     refuse_unknown(column, rows)
     kept = [row for row in rows if value in cell_values(row, column)]
     if not kept:
@@ -116,12 +116,12 @@ def rows_where(rows: Sequence[Row], condition: str) -> list[Row]:
 
 
 def cell_values(row: Row, column: str) -> list[str]:
-    """A model may run in more than one environment."""
+    """Returns the values of a cell: a model may run in more than one environment."""
     return str(row.get(column)).split(", ") if row.get(column) is not None else []
 
 
 def sorted_rows(rows: Sequence[Row], column: str) -> list[Row]:
-    """By a metric the best first, by another column upwards; rows without a value last."""
+    """Returns the rows sorted by a metric, best first, or by another column; rows without a value last."""
     refuse_unknown(column, rows)
     present = [row for row in rows if row.get(column) is not None]
     absent = [row for row in rows if row.get(column) is None]
@@ -136,24 +136,24 @@ def metrics_of(rows: Sequence[Row]) -> list[str]:
 
 
 def column_names(rows: Sequence[Row]) -> list[str]:
-    """Of every column that some row has."""
+    """Returns the names of all columns that any row has."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def refuse_unknown(column: str, rows: Sequence[Row]) -> None:
     if column not in column_names(rows):
-        raise MlopsError(f"{column!r} is no column; it is one of {', '.join(column_names(rows))}")
+        raise MlopsError(f"{column!r} is not a column; use one of {', '.join(column_names(rows))}")
 
 
 def natural_key(cell: Cell) -> list[Any]:
-    """v1.10.0 after v1.9.0."""
+    """Returns a key that sorts v1.10.0 after v1.9.0."""
     if not isinstance(cell, str):
         return [cell]
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", cell)]
 
 
 def headings(sort: str | None = None) -> dict[str, str]:
-    """COLUMNS; what the rows are sorted by, where it is none of them, goes before the last."""
+    """Returns COLUMNS; another column by which the rows are sorted is inserted before the last."""
     *first, last = COLUMNS.items()
     extra = [(sort, sort)] if sort and sort not in COLUMNS else []
     return dict([*first, *extra, last])
@@ -167,7 +167,7 @@ def shown_cell(row: Row, column: str) -> str:
 
 
 def shown_cells(rows: Sequence[Row], columns: Iterable[str]) -> list[list[str]]:
-    """The text of each row's cells in these columns, as people read it."""
+    """Returns the text of each row's cells in these columns: shape (rows, columns)."""
     names = [*columns]
     return [[shown_cell(row, name) for name in names] for row in rows]
 

@@ -1,4 +1,4 @@
-"""The tracker's table as one page that needs nothing else: sortable, with a chart for each metric."""
+"""The tracker's table as one self-contained page: sortable, with a chart for each metric."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -76,7 +76,7 @@ def write_tracker_page(
 
 
 def render_page(rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]) -> str:
-    """`rows` as they stand in the table; `drawn` are the same, in the order of the charts."""
+    """Returns the page; `rows` are in the order of the table, `drawn` in that of the charts."""
     charts = (metric_chart(drawn, metric) for metric in metrics_of(drawn))
     return PAGE.format(
         headings="".join(f"<th><button>{escape(name)}</button></th>" for name in columns.values()),
@@ -110,7 +110,7 @@ def metric_chart(rows: Sequence[Row], metric: str) -> str:
 
 
 def chart_positions(values: Sequence[float]) -> Iterator[tuple[float, float]]:
-    """Evenly from left to right, the largest value at the top."""
+    """Yields x and y of each value, evenly from left to right, with the largest value at the top."""
     low, high = min(values), max(values)
     step = (WIDTH - LEFT - MARGIN) / max(len(values) - 1, 1)
     room = HEIGHT - MARGIN

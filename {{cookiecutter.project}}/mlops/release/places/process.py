@@ -1,7 +1,7 @@
 """A command in a process group of its own, which ends with the process that asked for it.
 
-Run as a script with a directory and a command, it runs the command there and ends as it does. When
-its standard input closes before, its whole group is killed, whatever it is doing.
+As a script it takes a directory and a command, runs the command there and exits with its exit code. If
+its standard input closes before that, its whole process group is killed.
 """
 
 import os
@@ -19,7 +19,7 @@ def run_watched(
     variables: Mapping[str, str],
     hear: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """What the command printed, each line heard as it comes. Raises CalledProcessError."""
+    """Returns what the command printed; `hear` gets each line at once. Raises CalledProcessError."""
     lines = []
     watched = [sys.executable, "-I", __file__, cwd, *command]
     with subprocess.Popen(
@@ -43,7 +43,7 @@ def run_watched(
 
 
 def last_lines(error: subprocess.CalledProcessError, lines: int = 15) -> str:
-    """The end of what the command printed."""
+    """Returns the last lines of what the command printed, or its exit code."""
     return "\n".join(error.output.strip().splitlines()[-lines:]) or f"exit {error.returncode}"
 
 

@@ -1,4 +1,4 @@
-"""Folders of ours under .dvc/tmp. Each is locked while a process uses it; the lock ends with it."""
+"""Folders under .dvc/tmp, each locked while a process uses it. A lock ends with its process."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from mlops.errors import MlopsError
 
 @contextmanager
 def hold_scratch(folder: Path, *, shared: bool = False) -> Iterator[None]:
-    """Nobody else holds the folder meanwhile, or only those who share it; waits for that."""
+    """Holds the folder while the block runs, alone or with others that share it; waits for the lock."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open_lock(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
         yield
@@ -30,7 +30,7 @@ def is_held(folder: Path) -> bool:
 
 
 def remove_scratch(folder: Path) -> None:
-    """With its lock, once no other process holds it."""
+    """Removes the folder and its lock, once no other process holds it."""
     with hold_scratch(folder):
         remove_held_scratch(folder)
 
@@ -49,7 +49,7 @@ def remove_held_scratch(folder: Path) -> None:
 
 
 def open_lock(folder: Path, how: int) -> IO[str]:
-    """The lock's file; another process may have removed it with its folder before we had it."""
+    """Returns the locked file; it tries again if another process has removed the file meanwhile."""
     while True:
         file = lock_of(folder).open("w")
         try:

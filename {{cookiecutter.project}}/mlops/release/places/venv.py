@@ -1,7 +1,6 @@
 """The locked libraries of a commit, in a virtual environment of their own.
 
-It is kept under .dvc/tmp by the hash of the locks and the version of Python, so that the next one to
-ask for the same finds it ready.
+It is stored under .dvc/tmp by the hash of the locks and the version of Python, and used again.
 """
 
 import platform
@@ -25,7 +24,7 @@ COMPLETE = "complete"
 
 @contextmanager
 def venv_of_commit(git: Git, commit: str, tree: Path, say: Callable[[str], None]) -> Iterator[Path]:
-    """The directory of the environment for `commit`, whose working tree is `tree`."""
+    """Yields the directory of the environment for `commit`, whose working tree is `tree`."""
     folder = git.root / FOLDER / venv_name(git, commit)
     with scratch.hold_scratch(folder):
         if not (folder / COMPLETE).exists():
@@ -35,7 +34,7 @@ def venv_of_commit(git: Git, commit: str, tree: Path, say: Callable[[str], None]
 
 
 def locks_hash(folder: Path) -> str:
-    """Git's hash of the locks that the environment was made of."""
+    """Returns Git's hash of the locks that the environment was made from."""
     return folder.name.partition("-")[0]
 
 
@@ -43,8 +42,8 @@ def venv_name(git: Git, commit: str) -> str:
     for path in (LOCKS, INSTALL):
         if not git.succeeds("cat-file", "-e", f"{commit}:{path}"):
             raise MlopsError(
-                f"{commit[:7]} has no {path}, so that its libraries are not known: only commits "
-                "since this project began to lock them can be run again"
+                f"{commit[:7]} has no {path}, so that its libraries are unknown: choose a commit "
+                "in which they are locked"
             )
     return f"{git.run('rev-parse', f'{commit}:{LOCKS}')}-{platform.python_version()}"
 
@@ -57,13 +56,13 @@ def install_venv(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
     except subprocess.CalledProcessError as error:
         raise MlopsError(
             f"its libraries can't be installed with Python {platform.python_version()}: "
-            f"{process.last_lines(error)}\nthey come from a package index, which must be in reach "
-            "and still have the versions of requirements/: see to that, then again"
+            f"{process.last_lines(error)}\nthey come from a package index, which must be available "
+            "and still have the versions of requirements/: make sure of that, then try again"
         ) from error
     (folder / COMPLETE).touch()
 
 
 def venv_variables(folder: Path, tree: Path) -> dict[str, str]:
-    """The variables of a shell that has activated the environment and stands in `tree`."""
+    """Returns the variables of a shell in `tree` that has activated the environment."""
     variables = child_environment.for_python(tree, programs=folder / "bin")
     return {**variables, "VIRTUAL_ENV": str(folder)}

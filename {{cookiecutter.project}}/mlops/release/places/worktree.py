@@ -1,4 +1,4 @@
-"""A temporary working tree of its own, so that a release never touches the user's."""
+"""Temporary working trees, so that a release never changes the user's."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ LITTLE = 1_000_000  # bytes
 
 @contextmanager
 def one_release_at_a_time(git: Git) -> Iterator[None]:
-    """Refuses a second release in the repository; the lock ends with its process."""
+    """Raises Refused if another release runs in the repository. The lock ends with its process."""
     folder = Path(git.run("rev-parse", "--path-format=absolute", "--git-common-dir"))
     with (folder / "mlops-release.lock").open("w") as file:
         try:
@@ -34,7 +34,7 @@ def one_release_at_a_time(git: Git) -> Iterator[None]:
 
 @contextmanager
 def temporary_worktree(git: Git, commit: str, place: Path = FOLDER) -> Iterator[Git]:
-    """Git in a detached working tree at `commit`; one that a crash has left goes first."""
+    """Yields Git in a detached working tree at `commit`; one that a crash has left is removed first."""
     folder = git.root / place
     remove_worktree(git, folder)
     no_hooks = ("-c", f"core.hooksPath={os.devnull}")  # DVC's would check out every output
@@ -48,7 +48,7 @@ def temporary_worktree(git: Git, commit: str, place: Path = FOLDER) -> Iterator[
 
 @contextmanager
 def explain_full_disk(root: Path) -> Iterator[None]:
-    """Of a full disk Git says "unable to write", and DVC blames its links."""
+    """Adds to an error that the disk is full: Git says "unable to write", and DVC names its links."""
     try:
         yield
     except MlopsError as error:
@@ -62,7 +62,7 @@ def explain_full_disk(root: Path) -> Iterator[None]:
 
 @contextmanager
 def private_worktree(git: Git, commit: str) -> Iterator[Git]:
-    """As `temporary`, of which there is one; held as long as it is used."""
+    """Yields a working tree of a name of its own, of which many may exist; it is locked while in use."""
     folder = git.root / MANY / secrets.token_hex(4)
     with scratch.hold_scratch(folder):
         try:

@@ -1,4 +1,4 @@
-"""What the bundle of a commit answers for given rows, with the code of that commit.
+"""Computes what the bundle of a commit answers for given rows, with the code of that commit.
 
 A module that fails raises CalledProcessError; the last line of its standard error is the reason.
 """
@@ -18,7 +18,7 @@ CODE = ("mlops", "science")
 
 
 def export_commit(repo: Repo, commit: str, place: Path) -> None:
-    """The commit's code, its bundle and what this was trained on."""
+    """Writes the commit's code, its bundle and the rows that it was trained on to `place`."""
     git = Git(Path(repo.root_dir))
     made = lockfile.lock_entries(git, commit)
     git.export(commit, CODE, place)
@@ -27,14 +27,14 @@ def export_commit(repo: Repo, commit: str, place: Path) -> None:
 
 
 def answer_test_rows(place: Path, test: Path) -> Path:
-    """The file of what the bundle laid out in `place` answers for the rows of `test`."""
+    """Writes what the bundle in `place` answers for the rows of `test`, and returns the file."""
     file = place / "scores.npz"
     run_module("mlops.compare.answer_rows", BUNDLE, TRAINING, test, file, cwd=place)
     return file
 
 
 def run_module(module: str, *arguments: object, cwd: Path) -> str:
-    """What a module of another room prints."""
+    """Runs a module of another room and returns what it printed. Raises CalledProcessError."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     process = subprocess.run(
         command,

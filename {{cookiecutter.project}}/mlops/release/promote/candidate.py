@@ -1,10 +1,9 @@
-"""What a release would be, made in a working tree of its own by a process of its own.
+"""Makes the candidate for a release, in a working tree of its own and by a process of its own.
 
-`python -m mlops.release.promote.candidate TREE HOME ANSWERS` opens DVC once, in the
-working tree TREE with the cache
-and remotes of HOME. Each line of standard input is a task, answered by a line to the file descriptor
-ANSWERS. When standard input closes, its process group is killed, whatever it is doing: no training
-survives the release it was for.
+`python -m mlops.release.promote.candidate TREE HOME ANSWERS` opens DVC once, in the working tree TREE with
+the cache and remotes of HOME. Each line of standard input is a task, answered by a line to the file
+descriptor ANSWERS. When standard input closes, the process group is killed, so that no training goes on
+after the release that it was for.
 """
 
 import json
@@ -42,7 +41,7 @@ def main(tree: Path, home: Path, answers: int) -> None:
 
 
 def read_tasks() -> Iterator[str]:
-    """The tasks, until the parent says `end`; the group is killed when it ends without."""
+    """Returns the tasks until the line `end`; the process group is killed if the input closes before."""
     lines: queue.Queue[str] = queue.Queue()
 
     def watch() -> None:
@@ -69,7 +68,10 @@ def error_answer(error: MlopsError) -> dict[str, str]:
 
 
 def make_in_tree(repo: Repo, environment: str, target: str) -> list[str]:
-    """Run what differs in `environment`, after refusing a source that is not reproduced."""
+    """Runs the stages that differ in `environment` and returns their names.
+
+    Raises Refused if the source is not reproduced, and StageFailed if a stage fails.
+    """
     tree = Path(repo.root_dir)
     if store.has_remote(repo):
         store.refuse_mistyped(repo)
@@ -88,11 +90,11 @@ def make_in_tree(repo: Repo, environment: str, target: str) -> list[str]:
 
 
 def begin_from_target(git: Git, source: str, target: str) -> None:
-    """Where the source has not changed an entry since the target last had it, take the target's.
+    """Takes the target's entry of dvc.lock for each stage whose entry the source has not changed since.
 
-    It names the runs of the target's environment, so that DVC need not restore each of them. An entry
-    that is not up to date here is found so by DVC, as any other. A dvc.lock with a comment, or in any
-    other layout that the merge driver does not know, is left as it is: DVC restores each run.
+    Such an entry names the run in the target's environment, so that DVC need not restore it. DVC finds an
+    entry that is out of date, as any other. A dvc.lock in a layout that the merge driver does not know, for
+    instance with a comment, is left unchanged, and DVC restores each run.
     """
     if git.read_file(target, lockfile.LOCK) is None:
         return
@@ -117,7 +119,7 @@ def begin_from_target(git: Git, source: str, target: str) -> None:
 def refuse_unreproduced(repo: Repo, source: str) -> None:
     cure = f"on {source}, `mlops repro` and commit, then again"
     if unsound := list(stage_code.code_findings(repo)):
-        raise Refused("\n- ".join([f"{source}: {len(unsound)} to set right there:", *unsound]))
+        raise Refused("\n- ".join([f"{source}: problems to solve there: {len(unsound)}", *unsound]))
     if doubtful := dvc.unattested_entries(repo):
         raise Refused(f"{source}: no run attests dvc.lock's {', '.join(doubtful)}: {cure}")
     if stale := repro.unreproduced(repo):
@@ -125,7 +127,7 @@ def refuse_unreproduced(repo: Repo, source: str) -> None:
 
 
 def compare_with_champion(repo: Repo, champion: str) -> dict[str, Any]:
-    """How the model of the tree stands against the one that the commit `champion` deployed."""
+    """Compares the model of the tree with the one that the commit `champion` deployed."""
     tree = Path(repo.root_dir)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -143,7 +145,7 @@ def compare_with_champion(repo: Repo, champion: str) -> dict[str, Any]:
 
 
 def measure_bundle(repo: Repo) -> dict[str, float]:
-    """What the bundle of the tree costs: milliseconds for one row, megabytes, megabytes of memory."""
+    """Returns what the bundle costs: milliseconds for one row, megabytes of files and of memory."""
     measured: dict[str, float] = json.loads(
         run_module("mlops.contract.measure", BUNDLE, cwd=Path(repo.root_dir))
     )
@@ -151,7 +153,7 @@ def measure_bundle(repo: Repo) -> dict[str, float]:
 
 
 def push_data(repo: Repo, commits: list[str]) -> bool:
-    """Send what the dvc.lock of each commit names; False where there is no remote."""
+    """Sends the data that the dvc.lock of each commit names; returns False if there is no remote."""
     if not store.has_remote(repo):
         return False
     git = Git(Path(repo.root_dir))
@@ -165,7 +167,10 @@ def push_data(repo: Repo, commits: list[str]) -> bool:
 
 
 def restore_outputs(repo: Repo, commit: str) -> int:
-    """Make sure that every output of `commit` can be had, byte for byte; how many there are."""
+    """Fetches every output of `commit` into the cache, intact, and returns how many there are.
+
+    Raises MlopsError if one is lost.
+    """
     git = Git(Path(repo.root_dir))
     names = lockfile.carried_hashes(git, commit).values()
     if lost := store.mend_cache(repo, names):

@@ -1,8 +1,8 @@
-"""Promotion: the target branch becomes its source but for the environment's name, gates permitting.
+"""Promotion: makes the target branch the same as its source, but for the environment, if its gates pass.
 
-What is promoted is made in a temporary working tree and committed as one commit with two parents,
-the target's last commit and the source. No text is merged. Data are sent first, then branch and tags
-move together. Until that moment nothing has changed; on any failure, nothing ever does.
+The release is made in a temporary working tree and committed as one commit with two parents, the target's
+last commit and the source. No text is merged. Data are sent first, then branch and tags move together.
+Nothing changes before that moment, nor at all if anything fails.
 """
 
 import json
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be promoted where.
+    """A promotion that is about to be made.
 
     `start` is where the target's branch was before the work began, `target_commit` its last commit, and
     `number` that of the record to be made. `withdrawals` are the rollbacks that stand.
@@ -47,13 +47,13 @@ class Plan:
 
     @property
     def record(self) -> str:
-        """The name of the record to be made."""
+        """Returns the name of the record to be made."""
         return records.NUMBER.format(environment=self.environment, number=self.number)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A release, made and judged, that no branch names yet."""
+    """A release that is made and has passed the gates, and that no branch contains yet."""
 
     commit: str
     record: Record
@@ -69,10 +69,10 @@ def promote(
     dry_run: bool = False,
     as_proposal: bool = False,
 ) -> Record | None:
-    """The record of the release; None where the target holds all of its source.
+    """Promotes to an environment and returns the record, or None if the target has all of its source.
 
-    What a rollback has withdrawn is released only with `again`. Raises Refused, or StageFailed where a
-    stage or gate said no; then nothing has changed.
+    What a rollback has withdrawn is released only with `again`. Raises Refused, or StageFailed if a stage
+    or gate fails; then nothing has changed.
     """
     with worktree.one_release_at_a_time(git):
         plan = plan_promotion(git, environment, accepted, again)
@@ -100,9 +100,9 @@ def promote(
 
 
 def why_nothing(git: Git, environment: str) -> str:
-    """Why there is nothing to promote, and what may be wanted instead."""
+    """Returns why there is nothing to promote, and what to promote first instead."""
     source = environments.upstream(environment)
-    said = f"{environment} holds all that {source} holds: nothing to promote"
+    said = f"{environment} has all that {source} has: there is nothing to promote"
     if source == environments.CHAIN[0]:
         return said
     further = environments.upstream(source)
@@ -137,17 +137,17 @@ def plan_promotion(git: Git, environment: str, accepted: str | None, again: bool
 
 
 def refuse_withdrawn(plan: Plan, rollback: TaggedRecord | None) -> None:
-    """A rollback stands until somebody overrules it: no colleague and no job undoes it unseen."""
+    """Raises Refused for a withdrawn source, so that nobody undoes a rollback without knowing it."""
     if rollback and rollback.record.withdrew and not plan.again:
         raise Refused(
             f"{withdrawals.rollback_sentence(rollback)}. {plan.source} {plan.source_commit[:7]} would bring "
-            f"{rollback.record.withdrew['version']} back: mend it on {environments.CHAIN[0]} first, or, "
-            f"if {plan.environment} shall have it again, `mlops promote {plan.environment} --again`"
+            f"{rollback.record.withdrew['version']} back: correct it on {environments.CHAIN[0]} first, or "
+            f"release it to {plan.environment} again with `mlops promote {plan.environment} --again`"
         )
 
 
 def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
-    """After a rollback, a promotion restores the source: name the changes that it brings again."""
+    """Lists the changes that a promotion brings back after a rollback."""
     latest = records.latest_record(git, plan.environment)
     if latest is None or latest.record.restored is None:
         return
@@ -169,7 +169,7 @@ def make_candidate(tree: Git, worker: Worker, plan: Plan, say: Say) -> Candidate
 
 
 def commit_candidate(tree: Git, plan: Plan) -> str:
-    """What the working tree holds, after the last commit of the target and the source."""
+    """Commits the working tree; the parents are the last commits of the target and of the source."""
     tree.run("add", "--all")
     changed = tree.lines("diff", "--cached", "--name-only", plan.source_commit)
     if extra := [path for path in changed if path.split("/")[0] not in branches.REMADE]:
@@ -184,7 +184,7 @@ def commit_candidate(tree: Git, plan: Plan) -> str:
 
 
 def compare_candidate(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
-    """How the candidate stands against the champion, the model that it replaces; None where none is."""
+    """Compares the candidate with the champion, the model that it replaces; None if there is none."""
     champion = lockfile.output_hash(lockfile.lock_entries(tree, plan.target_commit), BUNDLE)
     if champion is None:
         return None
@@ -195,7 +195,7 @@ def compare_candidate(tree: Git, worker: Worker, plan: Plan, commit: str) -> dic
         if plan.accepted is None:
             raise Refused(
                 f"the candidate cannot be compared with the model now in {plan.environment}: {reason}. "
-                "If it shall be released all the same, say why: --accept-incomparable REASON"
+                "To release it without a comparison, give a reason: --accept-incomparable REASON"
             )
         return {**comparison, "accepted": plan.accepted}
     if not comparison["passed"] and comparison["stops"]:
@@ -252,7 +252,7 @@ def read_json(tree: Git, path: str) -> Mapping[str, Any]:
 
 
 def publish_record(git: Git, start: Position, commit: str, record: Record) -> None:
-    """The branch, the record's tag and, where it is new, the version's tag."""
+    """Publishes the branch, the record's tag and, for a new version, the version's tag."""
     new = [publication.make_tag(git, record.name, commit, record.message())]
     version = Version.from_content(asdict(record))
     if not git.commit(f"refs/tags/{version.tag}"):
@@ -261,14 +261,14 @@ def publish_record(git: Git, start: Position, commit: str, record: Record) -> No
 
 
 def commit_for_review(git: Git, plan: Plan, candidate: Candidate) -> str:
-    """A commit of the candidate's tree whose message is the record that it will have."""
+    """Returns a commit of the candidate's tree whose message is the future record."""
     tree = git.run("rev-parse", f"{candidate.commit}^{{tree}}")
     parents = ["-p", plan.target_commit, "-p", plan.source_commit]
     return git.run("commit-tree", tree, *parents, "-m", candidate.record.message())
 
 
 def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
-    """Where the target is a proposal that was merged, its record and version are made now."""
+    """Publishes the record and version of a proposal that was merged into the target, if there is one."""
     target, since = plan.target_commit, f"{plan.source_commit}..{plan.target_commit}"
     found = git.lines("rev-list", "-1", f"--grep=^{plan.record}: ", since)
     if not found or not git.succeeds("diff", "--quiet", found[0], target, "--", *arrivals.ALL_ELSE):

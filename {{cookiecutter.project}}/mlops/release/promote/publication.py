@@ -1,8 +1,8 @@
-"""Refs that move together: all of them or none, on origin and here.
+"""Moves refs together, on origin and here: all of them or none.
 
-The refs here are locked first, each at the value that was read before the work began. Then origin takes
-them, if it still has the values that it had then, and at last they move here. So a commit that somebody
-makes meanwhile, here or on origin, is never dropped: whoever comes second is refused.
+The refs here are locked first, each at the value that was read before the work began. Then they are pushed
+to origin, if it still has the values that it had then, and at last they move here. A commit that somebody
+else makes in the meantime, here or on origin, is never dropped: the second one is refused.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class NewTag:
 
 
 def make_tag(git: Git, name: str, commit: str, message: str) -> NewTag:
-    """An annotated tag on the commit."""
+    """Writes an annotated tag of the commit, without a ref."""
     tagger = git.run("var", "GIT_COMMITTER_IDENT")
     content = f"object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n{message}"
     return NewTag(name, git.run("mktag", given=content))
@@ -58,7 +58,7 @@ def publish_refs(
 
 @dataclass(frozen=True)
 class Proposal:
-    """A branch for review, and the earlier proposal on origin that it replaces, None where there is none."""
+    """A branch for review, and the earlier proposal on origin that it replaces, or None."""
 
     branch: str
     replaced: str | None
@@ -69,9 +69,9 @@ class Proposal:
 
 
 def find_proposal(git: Git, record: str) -> Proposal:
-    """The branch on which the release of this record is proposed, as it is before the work begins.
+    """Returns the branch on which the release of this record is proposed, before the work begins.
 
-    Raises Refused without an origin, and where the branch holds what no proposal has put there.
+    Raises Refused if there is no origin, or if the branch has commits that are not from a proposal.
     """
     if not branches.has_origin(git):
         raise Refused(f"a proposal needs a Git remote called {ORIGIN}: `git remote add`")
@@ -107,7 +107,7 @@ def propose(git: Git, start: Position, proposal: Proposal, commit: str) -> None:
 
 
 def push_refs(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -> None:
-    """Sends all of `specs` to origin or none; `expected` are its refs as they must be until then."""
+    """Pushes all of `specs` to origin or none; `expected` are the values that its refs must still have."""
     leases = [f"--force-with-lease={ref}:{commit or ''}" for ref, commit in expected.items()]
     # A release has proved all that the hook of `mlops check` would ask again.
     git.run("push", "--quiet", "--no-verify", "--atomic", *leases, ORIGIN, *specs)
@@ -116,7 +116,7 @@ def push_refs(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -
 def reason_not_moved(
     git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], error: GitError
 ) -> Refused:
-    """Why the refs did not move: what somebody else did meanwhile, or else Git's own words."""
+    """Returns why the refs did not move: a change by somebody else, or else the message of Git."""
     shared = branches.has_origin(git)
     try:
         listed = git.lines("ls-remote", ORIGIN) if shared else []

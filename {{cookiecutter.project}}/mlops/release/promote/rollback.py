@@ -1,7 +1,7 @@
-"""Rollback: an environment becomes again what an older record of it says. No stage is ever run.
+"""Rollback: restores an environment to an older record. No stage is run.
 
-It is a release of its own: a new commit with the record's tree, and a record of it, so that history is
-kept and can be rolled back in turn. What it withdraws comes back only by `mlops promote --again`.
+A rollback is a release of its own: a new commit with the record's tree and a new record, so that history
+is preserved and can be rolled back in turn. What it withdraws comes back only by `mlops promote --again`.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from mlops.release.promote.worker import start_worker
 def roll_back(
     git: Git, environment: str, to: str | None, say: Say, *, reason: str | None = None
 ) -> Record:
-    """The record of the rollback, to the record or version `to`, or else to what was there before.
+    """Rolls back to the record or version `to`, by default to the one before, and returns the new record.
 
-    `reason` says why, in a line; the record keeps it.
+    `reason` is a line that the record stores. Raises Refused or UsageError; then nothing has changed.
     """
     if environments.known_environment(environment) == environments.CHAIN[0]:
         raise Refused(f"nothing is released to {environment}: `git revert` undoes a commit there")
@@ -45,7 +45,7 @@ def roll_back(
         )
         if holds_record(git, wanted, target):
             raise Refused(
-                f"{environment} already is what {wanted.record.name} says: nothing to roll back"
+                f"{environment} already is as in {wanted.record.name}: there is nothing to roll back"
             )
         commit = commit_rollback(git, environment, target, wanted, reason)
         say(f"checking every output of {wanted.record.name}, byte for byte")
@@ -68,7 +68,7 @@ def roll_back(
 
 
 def withdrawn_by(latest: Record, restored: Record) -> dict[str, str] | None:
-    """What the rollback takes away; None where it undoes only commits made by hand."""
+    """Returns what the rollback withdraws, or None if it undoes only commits made by hand."""
     if latest.in_effect == restored.in_effect:
         return None
     return {
@@ -84,16 +84,16 @@ def refuse_unprintable(reason: str | None) -> None:
 
 
 def refuse_unseen(known: TaggedRecord | None, kept: Sequence[TaggedRecord]) -> None:
-    """Two who roll back at once, or one whose command was cut short, mean one step and not two."""
+    """Raises Refused for a second rollback at the same time, since both users meant the same step."""
     if kept[-1] != known and kept[-1].record.restored:
         raise Refused(
-            f"{kept[-1].record.title}: {kept[-1].author} did so meanwhile. "
+            f"{kept[-1].record.title}: {kept[-1].author} has just done this. "
             "To go back further, run this again"
         )
 
 
 def record_before(git: Git, target: str, kept: Sequence[TaggedRecord]) -> TaggedRecord:
-    """The newest record that differs from what is there now and that no rollback has withdrawn."""
+    """Returns the newest record that differs from what is there now and that no rollback has withdrawn."""
     standing = withdrawals.standing_withdrawals(kept)
     differing = (each for each in reversed(kept) if not holds_record(git, each, target))
     for each in differing:
@@ -115,14 +115,14 @@ def record_before(git: Git, target: str, kept: Sequence[TaggedRecord]) -> Tagged
 
 
 def holds_record(git: Git, kept: TaggedRecord, target: str) -> bool:
-    """Whether `target` holds what the record released, whatever has arrived to be scored."""
+    """Returns whether `target` has what the record released; data/incoming does not count."""
     return git.succeeds("diff", "--quiet", kept.commit, target, "--", *arrivals.ALL_ELSE)
 
 
 def commit_rollback(
     git: Git, environment: str, target: str, wanted: TaggedRecord, reason: str | None
 ) -> str:
-    """The record's tree after the last commit of the environment; the record is a parent too."""
+    """Commits the record's tree; the parents are the environment's last commit and the record's."""
     tree = arrivals.with_arrivals(git, git.run("rev-parse", f"{wanted.commit}^{{tree}}"), target)
     subject = f"Roll {environment} back to {wanted.record.name} ({wanted.record.version})"
     message = f"{subject}\n\n{reason}" if reason else subject

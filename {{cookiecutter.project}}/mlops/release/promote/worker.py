@@ -1,4 +1,4 @@
-"""The process that makes a candidate, seen from the one that wants it."""
+"""Starts the process that makes a candidate, and gives it tasks."""
 
 import json
 import os
@@ -22,12 +22,14 @@ class Worker:
         self._answers = answers
 
     def ask(self, task: str, **arguments: Any) -> Any:
-        """The answer to a task of mlops/release/promote/candidate.py; its error is raised here."""
+        """Returns the answer to a task of mlops/release/promote/candidate.py, or raises its error."""
         with suppress(BrokenPipeError):
             self._tasks.write(json.dumps({"task": task, **arguments}).encode() + b"\n")
         answer = self._answers.readline()
         if not answer:
-            raise MlopsError("the process that makes the candidate has ended; its words are above")
+            raise MlopsError(
+                "the process that makes the candidate has ended; its messages are above"
+            )
         said = json.loads(answer)
         if "error" in said:
             raise getattr(errors, said["kind"], MlopsError)(said["error"])
@@ -36,7 +38,7 @@ class Worker:
 
 @contextmanager
 def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
-    """A worker in `tree`, with DVC's cache and remotes of `home`, in a process group of its own."""
+    """Starts a worker in `tree`, with DVC's cache and remotes of `home`, in a process group of its own."""
     read, write = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", "mlops.release.promote.candidate", tree, home, str(write)],
@@ -60,6 +62,6 @@ def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
 
 
 def end_group(leader: int) -> None:
-    """A worker that was itself killed has left the stage that it ran to run on."""
+    """Kills the group, since the stage of a worker that was killed goes on running."""
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""`mlops check`: whether what is recorded here is true. Every finding comes with its cure."""
+"""`mlops check`: checks that the records of a branch are true. Every finding comes with a remedy."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,9 +16,9 @@ from mlops.release.places import worktree
 def check_tree(
     root: Path, branch: str | None = None, config: Mapping[str, object] | None = None
 ) -> str:
-    """Refuses with every finding at once; otherwise says in a line what was found true.
+    """Raises Refused with every finding; otherwise returns a line that says what is true.
 
-    `branch` is what the commit at hand shall be, where it is not checked out.
+    `branch` is the branch that HEAD will become, if none is checked out.
     """
     git = Git(root)
     found = [
@@ -30,7 +30,7 @@ def check_tree(
         print(f"hashing {len(outs)} outputs, {integrity.outputs_megabytes(outs)} MB", flush=True)
         found += [*stage_code.code_findings(repo), *integrity.untrue_outputs(repo, outs)]
     if found:
-        raise Refused("\n- ".join([f"{len(found)} to set right:", *found]))
+        raise Refused("\n- ".join([f"problems found: {len(found)}", *found]))
     if not (root / LOCK).exists():
         return f"all well in {environments.environment_of(root)}: nothing was run yet"
     return (
@@ -40,7 +40,7 @@ def check_tree(
 
 
 def check_commit(git: Git, commit: str, branch: str) -> str:
-    """The same of what a commit holds: all but the outputs that DVC carries."""
+    """Checks a commit in the same way, without the outputs that DVC stores."""
     with worktree.private_worktree(git, commit) as tree:
         return check_tree(tree.root, branch, private_store.shared_settings(tree.root, git.root))
 

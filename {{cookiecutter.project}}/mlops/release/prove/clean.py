@@ -1,7 +1,7 @@
-"""`mlops clean`: garbage collection that keeps whatever any ref or working tree names.
+"""`mlops clean`: deletes the data that no ref and no working tree names.
 
-Branches here and on origin, tags, experiments and the stash are refs: so every environment, every version
-and every record keeps its data. Run records stay, whatever becomes of the data that they name.
+Branches here and on origin, tags, experiments and the stash are refs, so that every environment, version
+and record keeps its data. Run records stay, even when the data that they name are deleted.
 """
 
 import re
@@ -37,7 +37,7 @@ class InUse:
 
 
 def clean_project(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False) -> None:
-    """Deletes what nothing names, in the cache and, where asked, in the default remote."""
+    """Deletes what nothing names in the cache and, with `cloud`, in the default remote, once `agreed()`."""
     with worktree.one_release_at_a_time(git):
         if cloud:
             branches.fetch_origin(git)
@@ -86,7 +86,7 @@ def in_use_by(git: Git) -> InUse:
 
 
 def objects_of_refs(git: Git) -> list[str]:
-    """Hash and path of all that the commits of refs and working trees hold, each hash once."""
+    """Returns hash and path of each object in the commits of refs and working trees, each hash once."""
     heads = git.lines("worktree", "list", "--porcelain")
     commits = {line.removeprefix("HEAD ") for line in heads if line.startswith("HEAD ")}
     return git.lines("rev-list", "--objects", "--no-walk", "--all", *commits)
@@ -126,7 +126,7 @@ def subfolders(git: Git, folder: Path) -> list[Path]:
 
 
 def unused_folders(what: str, paths: list[Path]) -> Waste:
-    """Those that no process uses. A file that is linked from elsewhere frees nothing."""
+    """Returns the folders that no process uses. A file that has another link frees no space."""
     free = [path for path in paths if path.exists() and not scratch.is_held(path)]
     files = [file.lstat() for path in free for file in path.rglob("*")]
     size = sum(status.st_size for status in files if status.st_nlink == 1)

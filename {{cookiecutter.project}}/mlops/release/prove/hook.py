@@ -1,7 +1,7 @@
-"""Git's pre-push hook: `mlops check` for each commit that a branch shall become.
+"""Git's pre-push hook: runs `mlops check` for each commit that is pushed to a branch.
 
-Not pre-commit: work in progress may well be committed; what is pushed is what others build on. It runs
-as `python -m mlops.release.prove.hook`, and is told on standard input what is being pushed.
+There is no pre-commit hook, since work in progress may be committed, while others build on what is pushed.
+The hook runs `python -m mlops.release.prove.hook`; Git writes what is pushed to its standard input.
 """
 
 import sys
@@ -28,7 +28,10 @@ BRANCH = "refs/heads/"
 
 
 def install_hook(git: Git) -> Path:
-    """The hook's path; of all working trees of the repository. Refused where another hook is."""
+    """Writes the hook for all working trees of the repository and returns its path.
+
+    Raises Refused if there is another hook.
+    """
     place = Path(git.run("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
     own = git.run("rev-parse", "--path-format=absolute", "--git-common-dir")
     if not (place.is_relative_to(own) or place.is_relative_to(git.root)):

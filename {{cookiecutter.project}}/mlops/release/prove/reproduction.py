@@ -1,8 +1,8 @@
-"""Reproduction: a commit's stages run again from nothing, and every file held against its record.
+"""`mlops reproduce`: runs a commit's stages again and compares every file with its record.
 
-In a fresh working tree, with the commit's own locked libraries, its data fetched by hash, and a cache
-of its own in which nothing can be found: so every stage runs. The user's working tree, cache and
-settings stay as they are, and nothing is left but the libraries (mlops/release/places/venv.py).
+The stages run in a new working tree, with the commit's own locked libraries, data fetched by hash and an
+empty cache, so that every stage runs. The user's working tree, cache and settings are not changed, and
+nothing is left but the libraries (mlops/release/places/venv.py).
 """
 
 import json
@@ -36,7 +36,7 @@ Verdict = Literal["identical", "equivalent", "different"]
 
 @dataclass(frozen=True)
 class File:
-    """The MD5 of a file as recorded and as made; None where there is none."""
+    """The MD5 of a file as recorded and as made again, each None if the file is absent."""
 
     path: str
     recorded: str | None
@@ -49,7 +49,7 @@ class File:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """`ground` says why the verdict is what it is, `where` on what it was found."""
+    """The result. `ground` is the reason for the verdict, `where` the Python and the system that ran."""
 
     commit: str
     files: list[File]
@@ -69,18 +69,23 @@ class Workshop:
         return process.run_watched(command, self.tree.root, self.variables, hear)
 
     def made(self) -> Mapping[str, Any]:
-        """The entries of the dvc.lock that lies in the tree."""
+        """Returns the entries of the dvc.lock in the tree."""
         content = (self.tree.root / lockfile.LOCK).read_bytes()
         found: Mapping[str, Any] = lockfile.parse_yaml(content)["stages"]
         return found
 
 
 def reproduce_commit(git: Git, revision: str, say: Say) -> Reproduction:
-    """Raises StageFailed where a stage fails, MlopsError where data or libraries can't be had."""
+    """Runs the commit again and returns the comparison.
+
+    Raises StageFailed if a stage fails, and MlopsError if data or libraries are not available.
+    """
     commit = revisions.commit_of(git, revision)
     recorded = lockfile.lock_entries(git, commit)
     if not recorded:
-        raise MlopsError(f"{revision} has no dvc.lock: nothing was run there that could be again")
+        raise MlopsError(
+            f"{revision} has no dvc.lock: no stage was run there, so that none can be run again"
+        )
     with ExitStack() as stack:
         with timed_step(say, f"a working tree of {commit[:7]}"):
             tree = stack.enter_context(worktree.private_worktree(git, commit))
@@ -114,7 +119,7 @@ def timed_step(say: Say, what: str) -> Iterator[None]:
 
 
 def bring_data(store: PrivateStore, tree: Git, recorded: Mapping[str, Any]) -> None:
-    """Puts what no stage makes in its place."""
+    """Writes the data that no stage makes into the tree."""
     made = {path for path, _ in recorded_outputs(recorded)}
     for path, md5 in lockfile.carried_hashes(tree, "HEAD").items():
         if path not in made:
@@ -125,7 +130,7 @@ def bring_data(store: PrivateStore, tree: Git, recorded: Mapping[str, Any]) -> N
 
 
 def recorded_outputs(entries: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Path and MD5 of all that the stages made."""
+    """Yields path and MD5 of every output of the stages."""
     for entry in entries.values():
         for out in entry.get("outs", []):
             yield out["path"], out["md5"]
@@ -152,7 +157,7 @@ def run_stages(workshop: Workshop, say: Say) -> None:
 def compare_files(
     store: PrivateStore, recorded: Mapping[str, Any], made: Mapping[str, Any]
 ) -> Iterator[File]:
-    """Every file of every output; a directory as a whole only where its record has no list of it."""
+    """Yields every file of every output; a directory counts as one file if the list of its files is lost."""
     before, after = dict(recorded_outputs(recorded)), dict(recorded_outputs(made))
     for path in sorted(before.keys() | after.keys()):
         yield from differing_files(store, path, before.get(path), after.get(path))
@@ -201,7 +206,7 @@ def judge_files(
 def compare_answers(
     store: PrivateStore, workshop: Workshop, recorded: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What mlops.compare.agreement finds between the bundle of the record and the one made anew."""
+    """Returns what mlops.compare.agreement finds for the recorded bundle and the one made again."""
     place = workshop.tree.root / ".dvc/tmp/recorded"
     for path in (BUNDLE, TRAINING, TESTING):
         store.copy(lockfile.required_hash(recorded, path), place / path)
