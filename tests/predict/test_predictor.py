@@ -24,7 +24,7 @@ def test_a_bundle_without_one_of_its_files_is_refused(trained: Path, name: str) 
 @pytest.mark.parametrize("content", [b"", b"no model"])
 def test_a_broken_model_is_refused(trained: Path, content: bytes) -> None:
     (BUNDLE / "model.onnx").write_bytes(content)
-    with pytest.raises(BundleError, match=r"deploy/model\.onnx is no model that can be loaded"):
+    with pytest.raises(BundleError, match=r"deploy/model\.onnx can't be loaded as a model"):
         Predictor(BUNDLE)
 
 
@@ -32,7 +32,7 @@ def test_a_model_and_a_schema_of_two_trainings_are_refused(trained: Path) -> Non
     found = schema.read_schema(BUNDLE / "schema.json")
     one_less = msgspec.structs.replace(found, columns=found.columns[:-1])
     schema.write_schema(one_less, BUNDLE / "schema.json")
-    with pytest.raises(BundleError, match="not of one training"):
+    with pytest.raises(BundleError, match="not from the same training"):
         Predictor(BUNDLE)
 
 

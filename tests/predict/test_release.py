@@ -24,7 +24,7 @@ def test_a_newer_file_is_read_by_older_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"environment": 1}'])
 def test_a_file_that_is_no_release_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "release.json").write_text(content)
-    with pytest.raises(BundleError, match=r"release\.json is no release"):
+    with pytest.raises(BundleError, match=r"release\.json does not describe a release"):
         release.read_release(tmp_path)
 
 

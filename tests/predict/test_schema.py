@@ -42,7 +42,7 @@ def test_columns_are_found_by_type() -> None:
 )
 def test_a_broken_schema_is_refused_with_its_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "schema.json").write_bytes(content)
-    with pytest.raises(BundleError, match=r"schema\.json is no input schema"):
+    with pytest.raises(BundleError, match=r"schema\.json is not an input schema"):
         schema.read_schema(tmp_path / "schema.json")
 
 

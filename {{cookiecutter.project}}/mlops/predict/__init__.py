@@ -1,6 +1,6 @@
-"""Model to one answer. Imports no other room and none of their libraries."""
+"""Everything that determines the value of a prediction. This room imports no other room."""
 
 import os
 
-# Before it is first imported: it would report to its maker, and leave a name of the machine in ~/.cache.
+# ONNX Runtime reads this at its first import. Its telemetry would write the machine's name to ~/.cache.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

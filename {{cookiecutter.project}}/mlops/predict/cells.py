@@ -1,4 +1,4 @@
-"""What a cell of text says: one rule for training, batches and requests."""
+"""The meaning of a cell of text: one rule for training, batches and requests."""
 
 import re
 from collections.abc import Container
@@ -8,7 +8,7 @@ import numpy as np
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """A number, as an expression that Python and RE2 read alike: ASCII digits with a decimal point. Other
-digits, separators of thousands, "nan" and "inf" are no numbers."""
+digits, separators of thousands, "nan" and "inf" are not numbers."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest number that a model takes; its inputs have 32 bits."""
@@ -17,15 +17,16 @@ IS_NUMBER = re.compile(NUMBER)
 
 
 def text_of(cell: str) -> str:
-    """The cell without the white space around it."""
+    """Returns the cell without the white space around it."""
     return cell.strip()
 
 
 def is_missing(text: str, markers: Container[str]) -> bool:
-    """Whether a text says "unknown": it is empty, or one of the markers of the schema."""
+    """Returns whether a text means "unknown": it is empty, or one of the markers of the schema."""
     return not text or text in markers
 
 
 def number_of(text: str) -> float:
-    """The nearest 64-bit number, 0 for -0; NaN for what is no number, infinite for what is too large."""
+    """Returns the nearest 64-bit number, 0 for -0, NaN for a text that is not a number, and infinity for a
+    number that is too large."""
     return float(text) + 0.0 if IS_NUMBER.fullmatch(text) else nan

@@ -1,4 +1,4 @@
-"""Why there is no answer. The rooms contract and service add their own kinds of AnswerError."""
+"""The reasons for which there is no answer. The rooms contract and service add kinds of AnswerError."""
 
 from mlops.errors import MlopsError
 

@@ -1,4 +1,4 @@
-"""The columns of a table, as the two matrices that every model takes."""
+"""Arranges the columns of a table as the two matrices that every model takes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,13 +15,13 @@ Columns = Mapping[str, NDArray[Any]]
 
 Matrices = dict[str, NDArray[Any]]
 """`numbers`, float32 of shape (rows, number columns), and `categories`, text of shape (rows,
-category columns); one that has no column is absent."""
+category columns). A matrix without columns is absent."""
 
 TYPES = {"numbers": np.float32, "categories": object}
 
 
 def matrix_columns(schema: Schema) -> dict[str, list[str]]:
-    """The columns of each matrix, in order: those of the table, then the derived ones."""
+    """Returns the columns of each matrix, in order: those of the table, then the derived ones."""
     derived = {name: kind for name, (kind, _) in DERIVED.items()}
     return {
         "numbers": schema.names("integer", "number")

@@ -1,4 +1,4 @@
-"""A bundle directory, ready to answer. The only place where a model is asked."""
+"""Loads a bundle and predicts with it. This is the only module that runs a model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ MODEL = "model.onnx"
 SCHEMA = "schema.json"
 
 DECIMALS = 5
-"""Probabilities closer than this count as equal, so that scikit-learn and ONNX, which differ in the
-last bits, name the same class at a tie."""
+"""Probabilities that agree in this many decimals count as equal, so that scikit-learn and ONNX, which
+differ in the last bits, choose the same class at a tie."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """`probabilities` has shape (rows, 2), in the order of the schema's classes."""
+    """`labels` has shape (rows,), `probabilities` (rows, 2) in the order of the schema's classes."""
 
     labels: NDArray[Any]
     probabilities: NDArray[np.float32]
@@ -34,7 +34,10 @@ class Predictions:
 
 
 class Predictor:
-    """Answers with the model in `bundle`, a directory that holds model.onnx and schema.json."""
+    """Predicts with the model in `bundle`, a directory with model.onnx and schema.json.
+
+    Raises BundleError if a file is missing or broken, or if the files do not fit each other or this code.
+    """
 
     def __init__(self, bundle: Path) -> None:
         self.schema = schema.read_schema(bundle / SCHEMA)
@@ -54,14 +57,14 @@ class Predictor:
 
 
 def likeliest_labels(schema: Schema, probabilities: NDArray[Any]) -> NDArray[Any]:
-    """The likelier class of each row, the first one at a tie."""
+    """Returns the likelier class of each row, the first one at a tie: shape (rows,)."""
     classes: NDArray[Any] = np.asarray(schema.classes, object)
     likeliest: NDArray[Any] = classes[probabilities.round(DECIMALS).argmax(axis=1)]
     return likeliest
 
 
 def model_session(model: bytes) -> Any:
-    """One thread each: more would change the last bits, and a service scales by processes."""
+    """Returns a session with one thread: more would change the last bits; a service scales by processes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -74,7 +77,7 @@ def load_model(file: Path) -> Any:
         raise BundleError(f"{file} is missing: run `mlops repro`, or `dvc pull`") from None
     except Exception as error:  # onnxruntime raises bare classes of its own, one per failure
         raise BundleError(
-            f"{file} is no model that can be loaded: delete it and run `mlops repro` ({error})"
+            f"{file} can't be loaded as a model: delete it and run `mlops repro` ({error})"
         ) from error
 
 
@@ -93,5 +96,5 @@ def refuse_other_inputs(session: Any, schema: Schema, bundle: Path) -> None:
     if takes != described:
         raise BundleError(
             f"{bundle}: the model takes columns of {takes} and {SCHEMA} describes {described}: "
-            "they are not of one training; run `mlops repro`, or `dvc checkout`"
+            "they are not from the same training; run `mlops repro`, or `dvc checkout`"
         )

@@ -1,4 +1,4 @@
-"""What is known only at release: release.json, written by whoever starts the service."""
+"""Reads release.json, which describes the release and is written before the service starts."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ BUNDLE = "deploy"
 
 
 class Release(msgspec.Struct, frozen=True):
-    """Keys that it does not know are ignored: a newer file may be read by older code."""
+    """The content of release.json. Unknown keys are ignored, since older code may read a newer file."""
 
     environment: str
     commit: str
@@ -32,12 +32,12 @@ class Release(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The version, or the commit of what has none."""
+        """Returns the version, or the short commit if there is none."""
         return self.version or self.commit[:7]
 
 
 class Model(Release, frozen=True):
-    """A release, and what is known of a newer one that did not start."""
+    """A release, and in `refused` what is known of a newer one that did not start."""
 
     refused: dict[str, Any] | None = None
 
@@ -51,7 +51,9 @@ def read_release(folder: Path) -> Release:
             f"{path} is missing: start with `mlops serve`, which writes it, or in such a folder"
         ) from None
     except msgspec.DecodeError as error:
-        raise BundleError(f"{path} is no release ({error}): start with `mlops serve`") from None
+        raise BundleError(
+            f"{path} does not describe a release ({error}): start with `mlops serve`"
+        ) from None
 
 
 def model_facts(release: Release, folder: Path) -> Model:
@@ -61,7 +63,7 @@ def model_facts(release: Release, folder: Path) -> Model:
 
 
 def verify_bundle(release: Release, bundle: Path) -> None:
-    """Raises BundleError unless the bundle is, byte for byte, what was released."""
+    """Raises BundleError unless the bundle is, byte for byte, the one that was released."""
     found = {
         file.relative_to(bundle).as_posix(): md5_of_file(file)
         for file in bundle.rglob("*")

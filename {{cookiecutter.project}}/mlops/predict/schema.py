@@ -1,4 +1,4 @@
-"""The input schema of a model: what a row must hold, and what the answer can be."""
+"""The input schema of a model: the columns of a row, and the classes of an answer."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ Value = int | float | str
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input, with what was seen of it in training."""
+    """One input column, with the values that training saw in it."""
 
     name: str
     type: ColumnType
@@ -25,9 +25,9 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What becomes of a row that can be answered, but is not like those of training.
+    """Whether a row that can be answered but differs from the training is refused or gets a warning.
 
-    `missing_value` is about a column that training never saw missing.
+    `missing_value` applies to a column that was never missing in training.
     """
 
     missing_value: Severity = "warning"
@@ -37,8 +37,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`classes` are (negative, positive); `derived` names the columns that features.py adds;
-    `missing` are the texts by which a table says "unknown"."""
+    """The input schema. `classes` are (negative, positive); `derived` are the columns that features.py
+    adds; `missing` are the texts that mean "unknown" in a table."""
 
     dataset: str
     target: str
@@ -66,7 +66,7 @@ def read_schema(path: Path) -> Schema:
         raise BundleError(f"{path} is missing: run `mlops repro`, or `dvc pull`") from None
     except msgspec.DecodeError as error:
         raise BundleError(
-            f"{path} is no input schema ({error}): delete it and run `mlops repro`"
+            f"{path} is not an input schema ({error}): delete it and run `mlops repro`"
         ) from None
 
 
