@@ -39,7 +39,7 @@ def counts(columns: Columns) -> dict[str, Counts]:
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"columns": {}, "probability": "x"}', b"\xff"])
 def test_a_broken_reference_is_refused_with_its_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "reference.json").write_bytes(content)
-    with pytest.raises(BundleError, match=r"reference\.json is no profile of the training"):
+    with pytest.raises(BundleError, match=r"reference\.json is not a profile of the training"):
         profile.read_reference(tmp_path)
 
 

@@ -110,9 +110,9 @@ def test_all_that_is_wrong_with_a_row_is_said_at_once(
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
-        (b"", 400, "no JSON"),
-        (b'{"age": ', 400, "no JSON"),
-        (b"\xff\xfe", 400, "no JSON"),
+        (b"", 400, "not JSON"),
+        (b'{"age": ', 400, "not JSON"),
+        (b"\xff\xfe", 400, "not JSON"),
         (b"[" * 50_000, 400, "nested too deeply"),
         (b"[]", 422, "no row"),
         (b"null", 422, "an object"),

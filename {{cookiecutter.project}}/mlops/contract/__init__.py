@@ -1,1 +1,1 @@
-"""What judges a row and a bundle: the contract of its columns, what they were like, what it costs."""
+"""Judges rows and bundles: the contract of the columns, their profile in training, and the cost."""

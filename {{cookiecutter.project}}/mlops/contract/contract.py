@@ -1,7 +1,7 @@
-"""The input contract: what a client sends, to columns.
+"""The input contract: checks what a client sends, and turns it into columns.
 
-A row that training could have shown is decoded by a type made from the schema, with no Python for
-its columns. Only where that fails is each value looked at, so that every fault is named at once.
+A row with values as in training is decoded by a type that is made from the schema, without Python code for
+each column. Only if that fails is each value examined, so that every fault is named at once.
 """
 
 import json
@@ -30,12 +30,13 @@ from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
 
 Values = Sequence[tuple[Any, ...]]
-"""Of each row, what its columns hold, in an order of the contract's own."""
+"""The values of each row, in an order of the contract's own: numbers, then text."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """`single`: the body was one row, not a list. `more` counts the warnings beyond those here."""
+    """The rows of a body. `single` says that the body was one row and not a list; `more` counts the warnings
+    beyond those in `warnings`."""
 
     values: Values
     warnings: list[Fault]
@@ -44,8 +45,8 @@ class Decoded:
 
 
 class Contract:
-    """Rows are checked against a schema; what is wrong and can be answered all the same is a warning
-    where the schema's policy says so."""
+    """Checks rows against a schema. A fault in a row that can be answered nevertheless is a warning if the
+    schema's policy says so."""
 
     def __init__(self, schema: Schema) -> None:
         policy = schema.policy
@@ -70,7 +71,7 @@ class Contract:
         self._decoder = msgspec.json.Decoder(self._row | list[self._row])  # type: ignore[name-defined]
 
     def decode(self, body: bytes, most_rows: int) -> Decoded:
-        """The rows of a JSON object, or of a list of objects; raises InputError, as `columns` does."""
+        """Returns the rows of a JSON object or of a list of objects. Raises InputError, as `columns` does."""
         try:
             found = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -83,7 +84,7 @@ class Contract:
         return Decoded([*map(astuple, rows)], [], rows is not found)
 
     def columns(self, rows: Sequence[Mapping[str, Any]]) -> Columns:
-        """Raises InputError that names every wrong field of every row at once."""
+        """Returns the rows as columns of shape (rows,). Raises InputError, which names every wrong field."""
         return self.arrays(self._judged(rows, single=False).values)
 
     def arrays(self, rows: Values) -> Columns:
@@ -92,7 +93,7 @@ class Contract:
         return dict(zip(self._columns, (*numbers.T, *texts.T), strict=True))
 
     def examine(self, row: Mapping[str, Any]) -> list[Fault]:
-        """Every fault of a row, warnings among them."""
+        """Returns every fault of a row, warnings included."""
         return [self._fault(row, name, kind) for name, kind in self._faults(row)]
 
     def _judged_body(self, body: bytes, most_rows: int) -> Decoded:
@@ -122,14 +123,14 @@ class Contract:
         return Decoded(whole, first, single, more)
 
     def _seen(self, row: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Its values, in the order of the arrays, where training could have shown this row."""
+        """Returns the values of a row, in the order of the arrays, or None if training saw no such row."""
         try:
             return astuple(msgspec.convert(row, self._row))
         except (msgspec.ValidationError, UnicodeEncodeError):
             return None
 
     def _values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The values of a row without errors, in the order of the arrays."""
+        """Returns the values of a row without errors, in the order of the arrays."""
         values = [row[name] for name in self._columns]
         texts = (text_of(text or "") for text in values[self._numbers :])
         known = ("" if is_missing(text, self._missing) else text for text in texts)
@@ -144,7 +145,7 @@ class Contract:
         yield from ((name, "extra") for name in row if name not in self._columns)
 
     def _kind(self, column: Column, value: object) -> Kind | None:
-        """What is wrong with a value; None where nothing is."""
+        """Returns what is wrong with a value, or None."""
         if value is None:
             return None if column.missing else "missing_value"
         if column.type == "category":
@@ -179,8 +180,10 @@ class Contract:
 
 
 def seen_row_type(columns: Sequence[Column]) -> Any:
-    """The type of a row that training could have shown. There is no such type for a column whose
-    name msgspec refuses; then it is one that no row has, and every row is looked at by itself."""
+    """Returns the type of a row with values as in training.
+
+    If msgspec refuses the name of a column, it is a type that no row has, so that each row is examined.
+    """
     fields = {f"c{position}": column for position, column in enumerate(columns)}
     try:
         return msgspec.defstruct(
@@ -194,7 +197,7 @@ def seen_row_type(columns: Sequence[Column]) -> Any:
 
 
 def seen_type(column: Column) -> Any:
-    """The type of a value that training saw in a column."""
+    """Returns the type of the values that training saw in a column."""
     if column.type == "category":
         values: Any = Literal[column.categories]
     else:
@@ -215,10 +218,10 @@ def parse_body(body: bytes) -> Any:
     except RecursionError:
         raise MalformedBody("nested too deeply: a row is one flat object") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise MalformedBody(f"this is no JSON: {error}") from None
+        raise MalformedBody(f"this is not JSON: {error}") from None
     except ValueError:
         raise MalformedBody(
-            "a number of thousands of digits is none that a model can take"
+            "a number has thousands of digits, more than a model can take"
         ) from None
 
 
@@ -227,7 +230,7 @@ def each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise MalformedBody(
-            f"{shown_value(twice)} stands twice in one object: send each field once"
+            f"{shown_value(twice)} appears twice in one object: send each field once"
         )
     return found
 
@@ -251,7 +254,7 @@ def refuse_no_objects(rows: Sequence[object]) -> None:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether UTF-8 can carry it: JSON can escape half of a surrogate pair."""
+    """Returns whether UTF-8 can encode the text: JSON can escape half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

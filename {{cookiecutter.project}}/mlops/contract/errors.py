@@ -1,8 +1,8 @@
-"""Why rows are not answered.
+"""The reasons for which rows are not answered.
 
 AnswerError
 └── InputError          the rows asked about break the input contract
-    ├── MalformedBody   they are no JSON
+    ├── MalformedBody   the body is not JSON
     └── TooManyRows
 """
 
@@ -13,8 +13,8 @@ from mlops.predict.errors import AnswerError
 
 
 class InputError(AnswerError):
-    """`faults` are the first of them, errors before warnings, and `more` counts those beyond; there
-    is none where the message says it all, of a body that is no JSON for one."""
+    """The rows break the contract. `faults` are the first faults, errors before warnings, and `more` counts
+    the others; it is empty if the message says everything, as for a body that is not JSON."""
 
     def __init__(self, message: str, faults: Sequence[Fault] = (), more: int = 0) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What is wrong with the fields of a row, in words."""
+"""Describes what is wrong with the fields of a row."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ WORDS = {"integer": "a whole number", "number": "a number", "category": "text"}
 
 
 class Fault(Struct, frozen=True):
-    """What is wrong with one field of one row, counted from 0. `expected` and `came` are words."""
+    """A fault of one field of one row, counted from 0. `expected` and `came` are texts for people."""
 
     column: str
     kind: Kind
@@ -56,7 +56,7 @@ def listed_categories(categories: Sequence[str]) -> str:
 
 
 def shown_value(value: object) -> str:
-    """A value in few words: as JSON, cut."""
+    """Returns a value as short JSON, or a description if it is long."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     if isinstance(value, str):

@@ -20,7 +20,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def measure_in_process(bundle: Path) -> dict[str, float]:
-    """Measured in a process of its own, whose memory holds nothing else."""
+    """Returns what `measure_here` returns, measured in a process whose memory holds nothing else."""
     command = [sys.executable, "-m", "mlops.contract.measure", str(bundle.resolve())]
     # PYTHONPATH alone says where the code is, whatever the caller's variables say.
     variables = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONSAFEPATH": "1"}
@@ -34,8 +34,8 @@ def measure_in_process(bundle: Path) -> dict[str, float]:
 
 
 def measure_here(bundle: Path) -> dict[str, float]:
-    """Milliseconds for one row, the median of ATTEMPTS; megabytes of the bundle's files; megabytes of
-    memory that this process has had resident at most, once it has answered."""
+    """Returns milliseconds for one row, the median of ATTEMPTS; megabytes of the bundle's files; and the
+    peak of this process's resident memory in megabytes, once it has answered."""
     predictor = Predictor(bundle)
     row = Contract(predictor.schema).columns([predictor.schema.example()])
     return {
@@ -58,8 +58,10 @@ def bundle_megabytes(bundle: Path) -> float:
 
 
 def peak_memory() -> int:
-    """Bytes. Linux's getrusage would count the memory of the parent, from before this program was
-    loaded; elsewhere there is nothing better."""
+    """Returns the peak of the resident memory in bytes.
+
+    On Linux, getrusage would count the memory of the parent from before this program was loaded.
+    """
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

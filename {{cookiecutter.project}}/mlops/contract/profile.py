@@ -1,7 +1,7 @@
-"""How rows are spread over bins: those of the training, and those that are predicted later.
+"""Counts rows in bins: those of the training, and those that are predicted later.
 
-`deploy` writes the reference into the bundle; counts of later rows, made here with the same bins, can
-be held against it, and those of several batches added up.
+`deploy` writes the reference into the bundle. Counts of later rows, made here with the same bins, can be
+compared with it, and the counts of several batches can be added.
 """
 
 from collections import Counter
@@ -22,12 +22,14 @@ REFERENCE = "reference.json"
 BINS = 10
 
 Counts = NDArray[np.int64]
-"""Rows in each bin, in the order of the bins' names."""
+"""The number of rows in each bin, in the order of the bins' names: shape (bins,)."""
 
 
 class NumberBins(Struct, frozen=True, tag="number", forbid_unknown_fields=True):
-    """Up to the first edge, up to the next, ..., over the last, missing. The edges are the deciles of
-    the training rows, each once."""
+    """The bins of a column of numbers: up to the first edge, up to each next one, over the last, missing.
+
+    The edges are the deciles of the training rows, each once.
+    """
 
     edges: tuple[float, ...]
     rows: tuple[int, ...] = ()
@@ -43,7 +45,7 @@ class NumberBins(Struct, frozen=True, tag="number", forbid_unknown_fields=True):
 
 
 class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=True):
-    """Each category that the model knows, any other one, missing."""
+    """The bins of a column of categories: each that the model knows, any other one, missing."""
 
     categories: tuple[str, ...]
     rows: tuple[int, ...] = ()
@@ -52,7 +54,7 @@ class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=Tr
         return self.count_values(Counter(values.tolist()))
 
     def count_values(self, found: Counter[str]) -> Counts:
-        """Of rows that are counted by their value."""
+        """Returns the rows in each bin, for rows that are counted by their value."""
         rows = [*(found[category] for category in self.categories), found[""]]
         return np.array([*rows[:-1], found.total() - sum(rows), rows[-1]], np.int64)
 
@@ -61,8 +63,8 @@ class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=Tr
 
 
 class Reference(Struct, frozen=True, forbid_unknown_fields=True):
-    """`columns` of the training rows; of the test rows, how many have a `probability` of the positive
-    class in each tenth from 0 to 1."""
+    """The profile: `columns` of the training rows; `probability` counts the test rows whose probability of
+    the positive class is in each tenth from 0 to 1."""
 
     columns: dict[str, NumberBins | CategoryBins]
     probability: tuple[int, ...]
@@ -86,7 +88,7 @@ def deciles(values: NDArray[np.float64]) -> NumberBins:
 
 
 def count_probabilities(positive: NDArray[np.float32]) -> Counts:
-    """The rows in each tenth from 0 to 1; 1 itself is in the last."""
+    """Returns the rows in each tenth from 0 to 1, with 1 itself in the last: shape (BINS,)."""
     tenths = np.minimum((positive * BINS).astype(np.int64), BINS - 1)
     return np.bincount(tenths, minlength=BINS)
 
@@ -99,7 +101,7 @@ def read_reference(bundle: Path) -> Reference:
         raise BundleError(f"{path} is missing: run `mlops repro`, or `dvc pull`") from None
     except msgspec.DecodeError as error:
         raise BundleError(
-            f"{path} is no profile of the training ({error}): delete it and run `mlops repro`"
+            f"{path} is not a profile of the training ({error}): delete it and run `mlops repro`"
         ) from None
 
 

@@ -20,7 +20,7 @@ PREDICT = "/predict"
 REFERENCE = "#/components/schemas/{name}"
 TYPES = {"integer": "integer", "number": "number", "category": "string"}
 PROBLEMS = {
-    400: "The body is no JSON",
+    400: "The body is not JSON",
     401: "X-API-Key is missing or another",
     413: "The body, or its list, is too long",
     415: "The body is not declared as JSON",
