@@ -247,7 +247,7 @@ def test_a_bundle_that_is_not_the_released_one_scores_nothing(
 @pytest.mark.parametrize(
     ("fields", "code", "words"),
     [
-        ({"inputs": ["no.csv"]}, 1, "no.csv is not there"),
+        ({"inputs": ["no.csv"]}, 1, "no.csv does not exist"),
         ({"max_rejects": "some"}, 2, "--max-rejects should be"),
         ({"engine": "steam"}, 2, "--engine should be threads or dask, not 'steam'"),
         ({"color": "red"}, 2, "this is no order"),

@@ -59,7 +59,7 @@ def test_the_delimiter_is_found_in_the_header_and_said(
     written: Callable[..., None], delimiter: str, word: str
 ) -> None:
     written("a,b;n;t\n1,5;2;x\n".replace(";", delimiter))
-    assert source().notice == f"rows.csv: cells are told apart by the {word}"
+    assert source().notice == f"rows.csv: cells are separated by a {word}"
     assert rows() == [(2.0, "x")]
 
 

@@ -55,7 +55,7 @@ def test_where_there_is_nothing_to_score_it_is_said(folder: Path, text: str) -> 
 
 
 def test_a_file_that_is_not_there(folder: Path) -> None:
-    with pytest.raises(SourceError, match=r"^in/x\.csv is not there$"):
+    with pytest.raises(SourceError, match=r"^in/x\.csv does not exist$"):
         paths("in/x.csv")
 
 

@@ -1,6 +1,6 @@
-"""CSV files as pieces of text, cut between two records.
+"""Reads CSV files in pieces of text, which are cut between two records.
 
-Cells mean what they mean in training: spaces around them count for nothing, the schema's texts for
+Cells have the same meaning as in training: spaces around them are ignored, and the schema's texts for
 "unknown" are missing values. A line that has another number of cells than the header is a broken
 record; a file that cannot be cut into lines and cells is refused.
 """
@@ -38,7 +38,7 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 
 @dataclass(frozen=True)
 class CsvSource:
-    """`length` is that of the header in bytes, `lines` in lines."""
+    """A CSV file. `length` is the size of its header in bytes, `lines` in lines."""
 
     file: File
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class CsvSource:
     def notice(self) -> str | None:
         if self.delimiter == ",":
             return None
-        return f"{self.file.path}: cells are told apart by the {DELIMITERS[self.delimiter]}"
+        return f"{self.file.path}: cells are separated by a {DELIMITERS[self.delimiter]}"
 
     def refuse_unfit(self, wanted: Wanted) -> None:
         found = Counter(self.names)
@@ -110,7 +110,7 @@ class CsvText:
         return starts
 
     def _read(self, wanted: Wanted, number: pa.DataType) -> Records | None:
-        """None where a number can't be read as one."""
+        """Returns the records, or None if a cell can't be read as a number."""
         broken: list[Broken] = []
         types = dict.fromkeys(wanted.names, TEXT) | dict.fromkeys(wanted.numbers, number)
         if wanted.key:
@@ -143,8 +143,7 @@ class CsvText:
         return Records(columns, broken, table.num_rows + len(broken))
 
     def _read_slowly(self, wanted: Wanted) -> Records:
-        """As training reads: a quote counts after spaces too, which Arrow takes for a part of the
-        cell."""
+        """Reads as training does: a quote after spaces counts as a quote, which Arrow takes for text."""
         with self._told():
             records = [[*map(str.strip, cells)] for cells in self._reader() if cells]
         broken = [
@@ -181,7 +180,7 @@ class CsvText:
 
 
 def open_csv(file: File, known: Collection[str]) -> CsvSource:
-    """The header is read with the delimiter that finds most of the known columns in it."""
+    """Opens a CSV file; its delimiter is the one that finds most of the known columns in the header."""
     with open_decompressed(file) as (_, stream):
         start = stream.read(HEADER)
     content = start.removeprefix(BOM)
@@ -196,7 +195,7 @@ def open_csv(file: File, known: Collection[str]) -> CsvSource:
 
 
 def read_header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int, str]:
-    """The names, the number of the header's last line, the delimiter."""
+    """Returns the names, the number of the header's last line, and the delimiter."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     names = next((cells for cells in rows if cells), None)
     if names is None:
@@ -221,7 +220,7 @@ def decode_utf8(text: bytes, file: str, first_line: int) -> str:
 
 
 def whole_records(stream: BinaryIO, file: str, delimiter: str, line: int) -> Iterator[bytes]:
-    """The text of a stream in parts that end with a record."""
+    """Yields the text of a stream in parts that end with a record."""
     rest = b""
     while more := stream.read(PIECE):
         rest += more
@@ -240,7 +239,7 @@ def whole_records(stream: BinaryIO, file: str, delimiter: str, line: int) -> Ite
 
 
 def end_of_records(text: bytes) -> int:
-    """Where the last record ends: not at a line end between quotes."""
+    """Returns where the last record ends; a line end between quotes does not end a record."""
     end = text.rfind(b"\n") + 1
     quotes = text.count(b'"', 0, end)
     while end and quotes % 2:
@@ -251,7 +250,7 @@ def end_of_records(text: bytes) -> int:
 
 
 def refuse_open_quote(text: bytes, file: str, delimiter: str, line: int) -> None:
-    """A quote inside a cell that has none around it stands for itself."""
+    """Raises SourceError for a quote that is not closed; inside an unquoted cell it is an ordinary sign."""
     rows, last = csv_reader(decode_utf8(text, file, line), delimiter), 0
     try:
         for _ in rows:
@@ -270,7 +269,7 @@ def refuse_open_quote(text: bytes, file: str, delimiter: str, line: int) -> None
 
 @contextmanager
 def open_decompressed(file: File) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """The file as it lies, and its content."""
+    """Yields the stored file and its decompressed content."""
     codec = COMPRESSED.get(PurePosixPath(file.path).suffix)
     with file.open() as raw:
         stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec) if codec else raw
@@ -281,7 +280,7 @@ def open_decompressed(file: File) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 
 
 def has_numbers(missing: Sequence[str]) -> bool:
-    """Whether a text for "unknown" is a number, that spaces or another spelling may hide."""
+    """Returns whether a text for "unknown" is a number, which may be spelled in more than one way."""
     return any(np.isfinite(number_of(text)) for text in missing)
 
 
@@ -292,7 +291,7 @@ def array_of(column: pa.ChunkedArray) -> pa.Array:
 
 
 def holds_nan(column: pa.Array) -> bool:
-    """A cell that says "nan" is no number."""
+    """Returns whether a cell says "nan", which is not a number."""
     if not pa.types.is_floating(column.type):
         return False
     values = column.to_numpy(zero_copy_only=False)

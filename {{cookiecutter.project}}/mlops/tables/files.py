@@ -1,4 +1,4 @@
-"""The files of a batch: local or in object storage, one by one, by a directory or a pattern."""
+"""Finds the files of a batch: single files, directories or patterns, local or in object storage."""
 
 import glob
 import hashlib
@@ -22,8 +22,8 @@ KNOWN = (PARQUET, *TEXT, *(text + suffix for text in TEXT for suffix in COMPRESS
 
 @dataclass(frozen=True)
 class File:
-    """`name` is what keys of its rows begin with: the file's own, or the path of one whose name
-    another file has too. `state` and `digest` are those from before it was read."""
+    """A file. The keys of its rows begin with `name`: its own name, or its path if another file has the same
+    name. `state` and `digest` are from before the file was read."""
 
     path: str
     name: str = ""
@@ -43,7 +43,7 @@ class File:
 
 
 def find_files(inputs: Iterable[str]) -> list[File]:
-    """Each content once, whatever its names; in the order of the names."""
+    """Returns the files that the inputs mean, in the order of their names; equal contents count once."""
     files = [
         hashed_file(path)
         for path in sorted({path for text in inputs for path in paths_of_input(text)})
@@ -63,7 +63,7 @@ def own_name(path: str, names: Counter[str]) -> str:
 
 
 def paths_of_input(text: str) -> Iterator[str]:
-    """The files that an input means."""
+    """Yields the paths of the files that an input means. Raises SourceError if there is none."""
     found = remote_paths(text) if "://" in text else local_paths(text)
     if not found:
         raise SourceError(
@@ -80,7 +80,7 @@ def local_paths(text: str) -> list[str]:
     if path.exists():
         return [text] if is_known(text) else []
     if not glob.has_magic(text):
-        raise SourceError(f"{text} is not there")
+        raise SourceError(f"{text} does not exist")
     return [file for file in glob.glob(text, recursive=True) if is_known(file)]  # noqa: PTH207
 
 
@@ -94,12 +94,12 @@ def remote_paths(text: str) -> list[str]:
 
 
 def is_known(path: str) -> bool:
-    """A name that begins with a dot or an underscore is of a file that somebody still works on."""
+    """Returns whether the file can be scored; a leading dot or underscore marks an unfinished file."""
     return path.endswith(KNOWN) and not PurePosixPath(path).name.startswith((".", "_"))
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and its path there."""
+    """Returns the file system of a URL, and the path there."""
     import fsspec
 
     with filesystem_errors(url):
@@ -109,7 +109,7 @@ def filesystem_of(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def filesystem_errors(url: str) -> Iterator[None]:
-    """What a file system may say, in our words."""
+    """Turns the errors of a file system into UsageError, SourceError and Away."""
     scheme = url.partition("://")[0]
     try:
         yield
@@ -121,7 +121,7 @@ def filesystem_errors(url: str) -> Iterator[None]:
     except ValueError as error:
         raise UsageError(f"{urls.redact_passwords(url)} can't be read: {error}") from None
     except FileNotFoundError:
-        raise SourceError(f"{urls.redact_passwords(url)} is not there") from None
+        raise SourceError(f"{urls.redact_passwords(url)} does not exist") from None
     except Exception as error:  # each library has errors of its own
         raise Away(f"{urls.redact_passwords(url)} is out of reach now: {error}") from error
 
@@ -139,7 +139,7 @@ def hashed_file(path: str) -> File:
 
 
 def state_of(file: File) -> str:
-    """Changes when the file does."""
+    """Returns a text that changes when the file does."""
     try:
         if file.is_remote:
             filesystem, path = filesystem_of(file.path)

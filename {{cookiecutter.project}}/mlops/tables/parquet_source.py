@@ -1,4 +1,4 @@
-"""Parquet files as pieces of some thousand rows."""
+"""Reads Parquet files in pieces of some thousand rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class ParquetSource:
         return tuple(self.schema.names)
 
     def refuse_unfit(self, wanted: Wanted) -> None:
-        """A whole column of another type is one fault, not one of every row."""
+        """Raises SourceError for columns of another type, instead of rejecting every row."""
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
         kinds |= dict.fromkeys(wanted.texts, (is_text, "text"))
         faults = [

@@ -14,7 +14,7 @@ from mlops.tables.files import File
 
 @dataclass(frozen=True)
 class Wanted:
-    """The columns that are read. `missing` are the texts that mean a number is unknown."""
+    """The columns to read. `missing` are the texts that mean "unknown"."""
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]
@@ -28,13 +28,13 @@ class Wanted:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Each once, the model's before the key."""
+        """Returns each name once, the model's columns before the key."""
         return tuple(dict.fromkeys([*self.numbers, *self.texts, *([self.key] if self.key else [])]))
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A record that is no row, by its position in the piece."""
+    """A record that is not a row, by its position in the piece."""
 
     position: int
     reason: str
@@ -47,11 +47,11 @@ class Records:
     columns: Mapping[str, pa.Array]
     broken: Sequence[Broken]
     number: int
-    """Of all records, the broken ones among them."""
+    """The number of all records, including the broken ones."""
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Of the rows, among the records."""
+        """Returns the positions of the rows among the records: shape (rows,)."""
         whole: NDArray[Any] = np.arange(self.number)
         return np.delete(whole, [broken.position for broken in self.broken])
 
@@ -60,12 +60,12 @@ class Content(Protocol):
     def records(self, wanted: Wanted) -> Records: ...
 
     def line(self, position: int) -> int:
-        """Of the file, counted from 1, where the record at a position begins."""
+        """Returns the line of the file, counted from 1, at which the record at a position begins."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """`read` is how many bytes of the file it stands for."""
+    """A part of a file. `read` is the number of bytes of the file that it stands for."""
 
     file: File
     content: Content

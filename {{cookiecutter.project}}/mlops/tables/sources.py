@@ -1,4 +1,4 @@
-"""The files of a batch, opened: which columns they have, and their rows in pieces."""
+"""Opens the files of a batch: the names of their columns, and their rows in pieces."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -15,11 +15,11 @@ class Source(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all its columns."""
+        """Returns the names of all columns."""
 
     @property
     def notice(self) -> str | None:
-        """What its owner should know of how it is read."""
+        """Returns what the owner should know about how the file is read, or None."""
 
     def refuse_unfit(self, wanted: Wanted) -> None: ...
 
@@ -27,7 +27,7 @@ class Source(Protocol):
 
 
 def open_source(file: File, wanted: Wanted) -> Source:
-    """Raises SourceError that names every column that is not there."""
+    """Opens a file. Raises SourceError, which names every column that is missing or has another type."""
     source: Source
     if file.path.endswith(files.PARQUET):
         source = parquet_source.open_parquet(file)
@@ -43,13 +43,13 @@ def open_source(file: File, wanted: Wanted) -> Source:
 
 
 def ignored_columns(sources: Sequence[Source], wanted: Wanted) -> list[str]:
-    """The columns that nobody asks for, each once."""
+    """Returns the columns that are not read, each once."""
     names = (name for source in sources for name in source.names if name not in wanted.names)
     return list(dict.fromkeys(names))
 
 
 def pieces_of(sources: Sequence[Source], wanted: Wanted) -> Iterator[Piece]:
-    """Of one file after the other; raises SourceError for one that has changed meanwhile."""
+    """Yields the pieces of each file in turn. Raises SourceError for a file that changed meanwhile."""
     for source in sources:
         yield from source.pieces(wanted)
         files.refuse_changed(source.file)

@@ -22,7 +22,8 @@ NAMES: Sequence[SplitName] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Rows to fit or to measure on; `target` is 0 for the negative and 1 for the positive class."""
+    """Rows to fit or to measure on. `columns` are of shape (rows,), and so is `target`, which is 0 for the
+    negative and 1 for the positive class."""
 
     columns: dict[str, NDArray[Any]]
     target: NDArray[np.int8]

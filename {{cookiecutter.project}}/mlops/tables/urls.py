@@ -1,4 +1,4 @@
-"""Where a batch comes from and goes to: URLs without passwords."""
+"""Parses the URLs of sources and destinations, which must not contain passwords."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ CURES = {
 
 @dataclass(frozen=True)
 class Url:
-    """`scheme` is "" for a plain path. As text it can be shown to anyone."""
+    """A URL whose text can be shown to anyone. `scheme` is "" for a plain path."""
 
     text: str
     scheme: str
@@ -31,7 +31,7 @@ class Url:
 
 
 def parse_url(text: str) -> Url:
-    """Raises Refused for a password, without repeating it."""
+    """Parses a URL. Raises Refused if it has a password, without repeating it."""
     if "://" not in text:
         return Url(text, "", None, None, None, text, {})
     parts = split_url(text)
@@ -52,7 +52,7 @@ def split_url(text: str) -> SplitResult:
 
 
 def refuse_secrets(parts: SplitResult) -> None:
-    """A command line can be read by every user of the machine, and stays in the shell's history."""
+    """Raises Refused for a password: every user of the machine can read it, and the shell remembers it."""
     if parts.password or any(SECRET.search(name) for name, _ in parse_qsl(parts.query)):
         place = CURES.get(parts.scheme, "the environment variables or the file of its own library")
         raise Refused(
@@ -62,7 +62,7 @@ def refuse_secrets(parts: SplitResult) -> None:
 
 
 def redact_passwords(text: str) -> str:
-    """The text with the password of any URL in it left out."""
+    """Returns the text without the passwords of the URLs in it."""
     text = re.sub(r"(\w+://[^/@:\s]*):[^/\s]+@", r"\1:***@", text)
     return re.sub(
         rf"([?&][^=&\s]*(?:{SECRET.pattern})[^=&\s]*=)[^&\s]*", r"\1***", text, flags=re.I
