@@ -41,7 +41,7 @@ stages:
     cmd:
       - python -m mlops.deploy.guard
       - cp models/model.txt deploy.txt
-    deps: [models/model.txt]
+    deps: [models/model.txt, mlops/deploy]
     params:
       - environments/${environment}.yaml: [rows]
     outs: [deploy.txt]
@@ -148,7 +148,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     for name, text in FILES.items():
         repository.write(name, text)
     shutil.copy(PROJECT / ".gitattributes", repository.root)
-    ignored = shutil.ignore_patterns("__pycache__")
+    ignored = shutil.ignore_patterns("__pycache__", "declared.py")
     shutil.copytree(PROJECT / "mlops", repository.root / "mlops", ignore=ignored)
     repository.git("init --quiet --initial-branch dev")
     repository.git("config merge.binary.driver", DRIVER)

@@ -3,8 +3,10 @@
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 from dvc.exceptions import ReproductionError
 from dvc.output import Output
@@ -24,36 +26,36 @@ DECLARED = Path("mlops/declared.py")
 def run_repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) -> None:
     """Brings the working tree at `root` up to date and says how to commit what changed."""
     guard.check_branch_name(root)
-    reading = begin_to_read_declarations(root)
-    with dvc.open_repo(root) as repo:
+    with reading_declarations(root) as refuse_faults, dvc.open_repo(root) as repo:
         stage_code.refuse_unsound(repo)
-        refuse_unreadable(reading)
+        refuse_faults()
         done = reproduce_stages(repo, stages, force=force)
         ignore_outputs(repo)
         results = [str(out) for out in repo.index.outs if not out.use_cache]
     print(repro_summary(Git(root), done, ["dvc.lock", "*.gitignore", *results]))
 
 
-def begin_to_read_declarations(root: Path) -> "subprocess.Popen[str] | None":
-    """Starts a process that reads the owner's declarations while DVC is loaded here."""
+@contextmanager
+def reading_declarations(root: Path) -> Iterator[Callable[[], None]]:
+    """Reads what the owner has declared, in a process of its own while DVC is loaded here.
+
+    Yields a function that waits for it, and raises MlopsError with what is wrong.
+    """
     if not (root / DECLARED).exists():
-        return None
-    return subprocess.Popen(
-        [sys.executable, "-m", "mlops.declared"],
-        cwd=root,
-        env=child_environment.for_python(root),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def refuse_unreadable(reading: "subprocess.Popen[str] | None") -> None:
-    if reading is None:
+        yield lambda: None
         return
-    said, _ = reading.communicate()
-    if reading.returncode:
-        raise MlopsError(said.strip())
+    command = [sys.executable, "-m", "mlops.declared"]
+    variables = child_environment.for_python(root)
+    with subprocess.Popen(
+        command, cwd=root, env=variables, stdout=PIPE, stderr=STDOUT, text=True
+    ) as process:
+
+        def refuse_faults() -> None:
+            said, _ = process.communicate()
+            if process.returncode:
+                raise MlopsError(said.strip())
+
+        yield refuse_faults
 
 
 def ignore_outputs(repo: Repo) -> None:
