@@ -36,7 +36,7 @@ shutil.copy("schema.json", "models")
 """
 PIPELINE = instant_project.PIPELINE.replace(TRAIN, "python -m mlops.train").replace(
     "deps: [data/prepared/train.parquet, schema.json]",
-    "deps: [data/prepared/train.parquet, schema.json, mlops/train/train.py]",
+    "deps: [data/prepared/train.parquet, schema.json, mlops/train/__main__.py]",
 )
 INSTALL = """\
 import sys, sysconfig, venv
@@ -49,8 +49,8 @@ FILES = {
     **instant_project.FILES,
     "dvc.yaml": PIPELINE,
     "install.py": INSTALL,
-    "mlops/prepare/__init__.py": "",
-    "mlops/train/train.py": TRAINING,
+    "mlops/__init__.py": "",
+    "mlops/train/__main__.py": TRAINING,
     "mlops/predict/__init__.py": "",
     "mlops/service/ask.py": "print('answered by the code of the release')\n",
     "notes.txt": "",
@@ -82,6 +82,12 @@ if sys.orig_argv[1:2] != ["-c"]:  # not `mlops` itself
     with pathlib.Path({mark!r}).open("a") as mark:
         mark.write(f"{{sys.orig_argv}} loaded {{__name__}}\\n")
 """
+TRAPS = (
+    *("sitecustomize", "mlops/__init__", "mlops/train/__main__", "mlops/service/ask"),
+    *("mlops/contract/measure", "mlops/compare/compare", "mlops/release/promote/candidate"),
+    *("science/__init__", "science/features"),
+)
+"""Modules of the names of the project's, and what every Python loads."""
 FOREIGN_PYTHON = """\
 #!/bin/sh
 echo "$0 $*" >> {mark}
@@ -117,10 +123,7 @@ class Place:
 
     def set_traps(self) -> None:
         Git(self.project.parent).run("init", "--quiet", str(self.other))
-        for name in ("pipeline", "serving", "release", "batch"):
-            for module in ("__init__", "train", "ask", "measure", "compare", "candidate"):
-                self.write_trap(self.hostile / name / f"{module}.py", HOSTILE)
-        for module in ("cli", "sitecustomize"):
+        for module in TRAPS:
             self.write_trap(self.hostile / f"{module}.py", HOSTILE)
         for program in ("python", "python3"):
             self.write_trap(self.foreign / program, FOREIGN_PYTHON)
@@ -198,7 +201,7 @@ def prepared(tester: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Git(project).run("switch", "--quiet", "--create", "work")
     (project / "notes.txt").write_text("staged\n")
     Git(project).run("add", "notes.txt")
-    code = project / "mlops/train/train.py"
+    code = project / "mlops/train/__main__.py"
     code.write_text(code.read_text().replace("committed", "not committed"))
     return project
 
