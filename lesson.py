@@ -20,7 +20,7 @@ LATER = ".dvc/tmp/lesson"
 DEAL = f"""
 from pathlib import Path
 from mlops import params
-from mlops.prepare import __main__ as prepare, raw
+from mlops.prepare import prepare, raw
 
 options, census = params.load().params.prepare, raw.RAW / "adult.csv"
 header, *lines = census.read_text().splitlines(keepends=True)[:10_001]

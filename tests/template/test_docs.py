@@ -22,7 +22,7 @@ MADE = {"demo", "lesson"}
 @pytest.fixture(scope="module")
 def options(run: Run, baked: Path) -> Mapping[str, set[str]]:
     """Of each command of `mlops`, its options."""
-    listed = run("mlops", "--help", cwd=baked, COLUMNS="200").stdout.partition("Commands")[2]
+    listed = run("mlops", "--help", cwd=baked, COLUMNS="200").stdout.partition("Stages")[2]
     commands = NAMED.findall(listed)
     assert len(commands) > 10
     helps = {
