@@ -14,7 +14,7 @@ def upstream(environment: str) -> str:
     """Returns the environment from which promotions to this one come. Raises Refused for dev."""
     place = CHAIN.index(known_environment(environment))
     if not place:
-        raise Refused(f"{environment} is not promoted to; commit there, or merge a branch")
+        raise Refused(f"nothing is promoted to {environment}: commit there, or merge a branch")
     return CHAIN[place - 1]
 
 
