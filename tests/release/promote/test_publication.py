@@ -146,7 +146,9 @@ def test_two_who_roll_back_at_once_mean_one_step(shared: Path) -> None:
         promote(shared, "staging")
     colleague = clone(shared, "colleague")
     assert rollback.roll_back(Git(colleague), "staging", None, print).restored == "staging/0002"
-    with pytest.raises(Refused, match=r"rolled back to staging/0002: A\. Tester .* has just done this"):
+    with pytest.raises(
+        Refused, match=r"rolled back to staging/0002: A\. Tester .* has just done this"
+    ):
         rollback.roll_back(Git(shared), "staging", None, print)
     assert rollback.roll_back(Git(shared), "staging", None, print).restored == "staging/0001"
 
