@@ -120,5 +120,5 @@ def test_an_interpreter_without_a_python_beside_it_is_refused(
 ) -> None:
     child_environment.require_python()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
-    with pytest.raises(MlopsError, match=r"`python3 install\.py` makes \.venv"):
+    with pytest.raises(MlopsError, match=r"run `python3 install\.py`, which makes \.venv"):
         child_environment.require_python()
