@@ -46,13 +46,13 @@ def code_findings(repo: Repo) -> Iterator[str]:
             continue
         deps = [path_in(root, Path(dep.fs_path)) for dep in stage.deps if dep.protocol == "local"]
         try:
-            code = {path_in(root, file): file for file in code_of.closure(entry_files(root, stage))}
+            code = {path_in(root, file) for file in code_of.closure(entry_files(root, stage))}
         except SyntaxError as error:
             where = f"{path_in(root, Path(error.filename or ''))}, line {error.lineno}"
             yield f"{stage.addressing}: {where} is not valid Python ({error.msg}): correct it"
             continue
         for path in sorted(code):
-            if not (NO_DEPENDENCY.fullmatch(path) or covering_deps(path, deps)):
+            if not covering_deps(path, deps):
                 yield (
                     f"{stage.addressing} runs {path}, which its `deps` in dvc.yaml do not list: add it "
                     "there, since DVC would not notice a change of it"
