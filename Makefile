@@ -31,8 +31,8 @@ engine:  ## podman, by apt where it is missing, and a base image, for tests/rele
 quick: check  ## check, then run the tests of the fast rooms: under 3 minutes, before each commit
 	@$(ACTIVATE) && python -m pytest $(FAST)
 
-test: check  ## check, then run all tests
-	@$(ACTIVATE) && python -m pytest
+test: check  ## check, then run all tests, in two processes
+	@$(ACTIVATE) && python -m pytest --numprocesses 2 --dist loadfile
 
 soak: install  ## every fault and 200 random histories, an hour or two; writes benchmarks/soak.md
 	@$(ACTIVATE) && python benchmarks/soak.py $(if $(LOG),--log "$(LOG)")
