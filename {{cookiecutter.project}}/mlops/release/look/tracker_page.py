@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from string import Template
 
 from mlops.errors import MlopsError
 from mlops.release.history.models import CANDIDATE
@@ -10,60 +11,7 @@ from mlops.release.look.tracker import Row, metrics_of, shown_cell
 
 WIDTH, HEIGHT, MARGIN, LEFT = 300, 110, 12, 48
 
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width">
-<title>Models</title>
-<style>
-:root {{ color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif }}
-body {{ margin: 2rem auto; max-width: 90rem; padding: 0 1rem }}
-table {{ border-collapse: collapse }}
-th, td {{ padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #8884 }}
-th button {{ all: unset; cursor: pointer; font-weight: 600 }}
-th button:focus-visible {{ outline: 2px solid }}
-th[aria-sort=ascending] button::after {{ content: " \\2191" }}
-th[aria-sort=descending] button::after {{ content: " \\2193" }}
-td {{ font-variant-numeric: tabular-nums; white-space: nowrap }}
-main {{ overflow-x: auto }}
-section {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem }}
-figure {{ margin: 1rem 0 }}
-svg {{ width: 100%; overflow: visible }}
-polyline {{ fill: none; stroke: #36c; stroke-width: 1.5 }}
-line {{ stroke: #8884 }}
-circle {{ fill: #36c }}
-circle.candidate {{ fill: transparent; stroke: #999 }}
-text {{ font-size: 9px; fill: #888 }}
-</style>
-<h1>Models</h1>
-<main><table>
-<thead><tr>{headings}</tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table></main>
-<h2>Metrics of the test rows</h2>
-<p>In the order in which the models were committed: versions are full and joined, candidates hollow.</p>
-<section>
-{charts}
-</section>
-<script>
-const body = document.querySelector("tbody"), heads = [...document.querySelectorAll("th")];
-const compare = new Intl.Collator("en", {{ numeric: true }}).compare;
-for (const [column, head] of heads.entries()) head.onclick = () => {{
-  const down = head.ariaSort === "ascending";
-  for (const each of heads) each.ariaSort = "none";
-  head.ariaSort = down ? "descending" : "ascending";
-  const cell = row => row.cells[column].textContent;
-  const sorted = [...body.rows].sort((a, b) => compare(cell(a), cell(b)) * (down ? -1 : 1));
-  body.append(...sorted);
-}};
-</script>
-</html>
-"""
+PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
 
 def write_tracker_page(
@@ -78,7 +26,7 @@ def write_tracker_page(
 def render_page(rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]) -> str:
     """Returns the page; `rows` are in the order of the table, `drawn` in that of the charts."""
     charts = (metric_chart(drawn, metric) for metric in metrics_of(drawn))
-    return PAGE.format(
+    return PAGE.substitute(
         headings="".join(f"<th><button>{escape(name)}</button></th>" for name in columns.values()),
         rows="\n".join(table_row(row, columns) for row in rows),
         charts="\n".join(charts),
