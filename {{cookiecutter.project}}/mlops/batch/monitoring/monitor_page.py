@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from string import Template
 
 from mlops.batch.monitoring.drift import Drift, shares_of
 from mlops.batch.monitoring.monitor_report import Live, Report
@@ -10,39 +11,7 @@ from mlops.errors import MlopsError
 
 WIDTH, LINE, LABEL = 320, 16, 110
 
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif }}
-body {{ margin: 2rem auto; max-width: 80rem; padding: 0 1rem }}
-table {{ border-collapse: collapse }}
-th, td {{ padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #8884 }}
-td {{ font-variant-numeric: tabular-nums }}
-.drift {{ color: #c33; font-weight: 600 }}
-section {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }}
-figure {{ margin: 1rem 0 }}
-svg {{ width: 100% }}
-.training {{ fill: #9996 }}
-.scored {{ fill: #36c }}
-text {{ font-size: 9px; fill: #888 }}
-</style>
-<h1>{title}</h1>
-<p>{words}</p>
-<h2>Live accuracy</h2>
-{live}
-<h2>Drift</h2>
-<p>Share of the rows in each bin: grey in the training, blue in the batches. What has moved furthest
-comes first.</p>
-<section>
-{charts}
-</section>
-</html>
-"""
+PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
 
 def write_monitor_page(file: Path, report: Report, max_psi: float) -> None:
@@ -59,7 +28,7 @@ def render_page(report: Report, max_psi: float) -> str:
         f"{report.rejected:,} rejected; {report.others} batches by other versions."
     )
     charts = "\n".join(drift_chart(each, max_psi) for each in report.all_drifts)
-    return PAGE.format(
+    return PAGE.substitute(
         title=escape(title),
         words=escape(words),
         live="\n".join(live_section(report.live)),
