@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -17,6 +18,7 @@ import science.architectures  # noqa: F401 - declares the project's architecture
 from mlops.architectures import ARCHITECTURES, hyperparameters
 from mlops.errors import ParameterError
 from mlops.metrics import METRICS
+from mlops.predict.release import ServeSettings
 from mlops.predict.schema import Severity
 
 IGNORED_BY_DVC = ("size", "nfiles")
@@ -165,20 +167,21 @@ class DeploySettings(Strict):
     max_memory_megabytes: Annotated[float, Field(gt=0)]
 
 
-class ServeSettings(Strict):
-    """Of the service; no stage reads them."""
-
-    api_key_required: bool
-    max_rows: Annotated[int, Field(gt=0, le=1_000_000)]
-    max_body_megabytes: Annotated[float, Field(gt=0, le=1000)]
-    max_seconds: Annotated[float, Field(gt=0, le=3600)]
+def strict_model(struct: type[msgspec.Struct]) -> type[BaseModel]:
+    """Returns a strict model with the fields and the bounds of a struct, all of which it requires."""
+    fields: dict[str, Any] = {}
+    for field in msgspec.structs.fields(struct):
+        kind, *metas = get_args(field.type) or (field.type,)
+        bounds = {name: getattr(meta, name) for meta in metas for name in ("gt", "ge", "lt", "le")}
+        fields[field.name] = (kind, Field(**bounds))
+    return create_model(struct.__name__, __base__=Strict, **fields)
 
 
 class Environment(Strict):
     data: DataSettings
     gate: GateSettings
     deploy: DeploySettings
-    serve: ServeSettings
+    serve: strict_model(ServeSettings)  # type: ignore[valid-type] # no stage reads it
 
 
 class Settings(Strict):

@@ -2,15 +2,25 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from mlops.predict.errors import BundleError
 
 FILE = "release.json"
 REFUSED = "refused.json"
 BUNDLE = "deploy"
+
+
+class ServeSettings(msgspec.Struct, frozen=True):
+    """The block `serve` of an environment's file: how a service of that environment answers."""
+
+    api_key_required: bool = False
+    max_rows: Annotated[int, Meta(gt=0, le=1_000_000)] = 1000
+    max_body_megabytes: Annotated[float, Meta(gt=0, le=1000)] = 1
+    max_seconds: Annotated[float, Meta(gt=0, le=3600)] = 5
 
 
 class Release(msgspec.Struct, frozen=True):

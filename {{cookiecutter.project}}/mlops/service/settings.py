@@ -6,20 +6,18 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from mlops.predict.release import Release
+from mlops.predict.release import Release, ServeSettings
 from mlops.service.errors import StartError
 
 PREFIX = "SERVE_"
 KEY = "API_KEY"
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Settings(ServeSettings, frozen=True):
+    """The settings of one service: those of its environment, and the address where it listens."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
-    api_key_required: bool = False
-    max_rows: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
-    max_body_megabytes: Annotated[float, Meta(gt=0, le=1000)] = 1
-    max_seconds: Annotated[float, Meta(gt=0, le=3600)] = 5
 
     @property
     def max_body(self) -> int:
