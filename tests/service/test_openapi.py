@@ -36,7 +36,7 @@ def test_where_training_is_the_limit_ranges_and_categories_are_constraints() -> 
 def test_where_training_is_no_limit_it_is_described() -> None:
     age, height, soil = (field(column, LENIENT) for column in (AGE, HEIGHT, SOIL))
     assert (age["type"], age["description"]) == (["integer", "null"], "In training: 17 to 90")
-    assert height["description"] == "In training: 0.5 to 2.5, or nothing"
+    assert height["description"] == "In training: 0.5 to 2.5, or missing"
     assert (soil["type"], soil["examples"]) == (["string", "null"], ["clay", "Löß"])
     assert "enum" not in soil
 

@@ -29,7 +29,11 @@ def test_the_environments_file_is_overridden_by_variables_and_those_by_options()
         ({"SERVE_MAX_SECONDS": "nan"}, None, "SERVE_MAX_SECONDS can't be 'nan'"),
         ({"SERVE_MAX_SECONDS": "inf"}, None, "SERVE_MAX_SECONDS can't be 'inf'"),
         ({"SERVE_API_KEY_REQUIRED": "perhaps"}, None, "SERVE_API_KEY_REQUIRED can't be 'perhaps'"),
-        ({"SERVE_MAX_ROW": "1"}, None, "SERVE_MAX_ROW is no setting: there are .*SERVE_MAX_ROWS"),
+        (
+            {"SERVE_MAX_ROW": "1"},
+            None,
+            "SERVE_MAX_ROW is not a setting: the settings are .*SERVE_MAX_ROWS",
+        ),
         ({}, "http", "--port can't be 'http': Expected `int`"),
         ({}, "65536", "--port can't be '65536'"),
     ],

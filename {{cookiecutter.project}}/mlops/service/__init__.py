@@ -1,1 +1,1 @@
-"""One answer: a model behind REST. Imports no other room but predict and contract."""
+"""Serves a model over HTTP. This room imports no other room but predict and contract."""

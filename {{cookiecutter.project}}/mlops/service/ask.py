@@ -1,6 +1,6 @@
-"""`python -m mlops.service.ask FOLDER [ROW]`: one answer of the release that lies in FOLDER.
+"""`python -m mlops.service.ask FOLDER [ROW]` answers one row with the release in FOLDER.
 
-ROW is a JSON object; without it, the example of the bundle's schema is asked about.
+ROW is a JSON object. Without it, the example of the bundle's schema is answered.
 """
 
 import json
@@ -22,7 +22,10 @@ def main() -> None:
 
 
 def answer_row(folder: Path, row: str | None = None) -> str:
-    """As JSON; what the answer should be taken with care for is said on standard error."""
+    """Returns the answer to a row as JSON, and writes warnings about the row to standard error.
+
+    Raises BundleError if the folder does not hold the released bundle, and InputError for a wrong row.
+    """
     bundle = folder / release.BUNDLE
     release.verify_bundle(release.read_release(folder), bundle)
     predictor = Predictor(bundle)
@@ -32,7 +35,7 @@ def answer_row(folder: Path, row: str | None = None) -> str:
         decoded = contract.decode(body.encode(), most_rows=1)
     except MalformedBody as error:
         raise MalformedBody(
-            f'{error}. ROW is the row itself, such as \'{{"age": 37, ...}}\'; of a file: "$(cat row.json)"'
+            f'{error}. Give the row itself, such as \'{{"age": 37, ...}}\', or a file\'s: "$(cat row.json)"'
         ) from None
     for warning in decoded.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -112,7 +112,7 @@ class PredictionEndpoint:
             error = f"no answer within {seconds:g} seconds: send fewer rows at once"
             raise Problem(503, error, headers=BUSY) from None
         except InputError as error:
-            self._metrics.faults(error.faults)
+            self._metrics.count_faults(error.faults)
             raise problems.problem_of_input(error) from None
         finally:
             timer.cancel()
@@ -137,7 +137,7 @@ class PredictionEndpoint:
     def _ask(self, rows: Values) -> list[Prediction]:
         found = self._predictor.predict(self._contract.arrays(rows))
         labels = found.labels.tolist()
-        self._metrics.predicted(labels)
+        self._metrics.count_predictions(labels)
         return [
             Prediction(label, dict(zip(self._classes, row, strict=True)))
             for label, row in zip(labels, found.probabilities.tolist(), strict=True)
@@ -147,7 +147,7 @@ class PredictionEndpoint:
         for warning in decoded.warnings:
             said = predictions[warning.row]
             said.warnings = [*said.warnings, warning]
-        self._metrics.faults(decoded.warnings)
+        self._metrics.count_faults(decoded.warnings)
         return Answer(self._version, predictions, decoded.more)
 
 

@@ -1,7 +1,7 @@
-"""Why the service does not start."""
+"""The reasons for which the service does not start."""
 
 from mlops.predict.errors import AnswerError
 
 
 class StartError(AnswerError):
-    """The service is told something that is missing or impossible."""
+    """A setting, a socket or the API key is missing or impossible."""

@@ -1,6 +1,6 @@
-"""What happened, as lines of JSON: one for each request, and what libraries warn of.
+"""The log: a line of JSON for each request, each warning of a library and each unexpected error.
 
-No body, key or message of an unexpected error is ever written, since it may quote a row.
+No body, no key and no message of an unexpected error is ever written, since it may quote a row.
 """
 
 import logging
@@ -36,7 +36,7 @@ class MessageLine(Line, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Log:
-    """Lines wait for `flush`, so that a request never waits for them."""
+    """Writes lines to a stream. They wait for `flush`, so that no request waits for the stream."""
 
     def __init__(self, stream: BinaryIO, version: str) -> None:
         self._stream = stream
@@ -70,19 +70,18 @@ class Log:
     ) -> None:
         frames = traceback.extract_tb(error.__traceback__) if error else []
         trace = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        said = f"{message}: {type(error).__name__}" if error else message
         self._lines.append(
             MessageLine(
                 time=datetime.now(UTC),
                 level=level,
-                message=said,
+                message=f"{message}: {type(error).__name__}" if error else message,
                 request_id=request_id,
                 trace=trace,
             )
         )
 
     def flush(self) -> None:
-        """Nobody reading the log is no reason not to answer."""
+        """Writes the lines that wait. The service goes on if the stream is broken."""
         lines, self._lines = self._lines, []
         if lines:
             with suppress(OSError):
@@ -90,8 +89,8 @@ class Log:
                 self._stream.flush()
 
 
-class Handler(logging.Handler):
-    """Warnings of libraries, as lines of the log."""
+class LibraryHandler(logging.Handler):
+    """Writes the warnings of libraries to the log."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)

@@ -63,7 +63,7 @@ class Observation:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in self._routes else OTHER
-        self._metrics.request(route, status, seconds)
+        self._metrics.count_request(route, status, seconds)
         self.log.request(
             request_id=scope["state"]["request_id"],
             method=scope["method"],

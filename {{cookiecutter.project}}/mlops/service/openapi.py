@@ -1,4 +1,4 @@
-"""The OpenAPI document of a model, made from its input schema."""
+"""Makes the OpenAPI document of a model from its input schema."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ REFERENCE = "#/components/schemas/{name}"
 TYPES = {"integer": "integer", "number": "number", "category": "string"}
 PROBLEMS = {
     400: "The body is not JSON",
-    401: "X-API-Key is missing or another",
+    401: "X-API-Key is missing or wrong",
     413: "The body, or its list, is too long",
     415: "The body is not declared as JSON",
     422: "The rows break the input contract",
-    503: "Too busy, out of time, or ending",
+    503: "The service is too busy, out of time or shutting down",
 }
 
 
@@ -53,17 +53,18 @@ METRICS: dict[int | str, Document] = {
 
 
 def openapi_document(app: FastAPI, schema: Schema, settings: Settings, secured: bool) -> Document:
-    made: Document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    """Returns the document of the application; `secured` says whether /predict asks for a key."""
+    document: Document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     _, components = msgspec.json.schema_components(
         [Answer, ProblemBody, Model], ref_template=REFERENCE
     )
-    made["components"] = {"schemas": {**components, "Row": row_schema(schema)}}
-    made["paths"][PREDICT] = {"post": predict_operation(schema, settings)}
+    document["components"] = {"schemas": {**components, "Row": row_schema(schema)}}
+    document["paths"][PREDICT] = {"post": predict_operation(schema, settings)}
     if secured:
         key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
-        made["components"]["securitySchemes"] = {"key": key}
-        made["paths"][PREDICT]["post"]["security"] = [{"key": []}]
-    return made
+        document["components"]["securitySchemes"] = {"key": key}
+        document["paths"][PREDICT]["post"]["security"] = [{"key": []}]
+    return document
 
 
 def predict_operation(schema: Schema, settings: Settings) -> Document:
@@ -74,9 +75,11 @@ def predict_operation(schema: Schema, settings: Settings) -> Document:
         "maxItems": settings.max_rows,
     }
     body = json_content({"oneOf": [component_reference("Row"), rows]}, example=schema.example())
-    problems: Document = {}
-    for status in PROBLEMS:
-        problems |= {str(code): said for code, said in problem_response(status).items()}
+    problems = {
+        str(code): response
+        for status in PROBLEMS
+        for code, response in problem_response(status).items()
+    }
     return {
         "summary": f"Predict {schema.target} of one row, or of a list of rows",
         "operationId": "predict",
@@ -102,7 +105,8 @@ def row_schema(schema: Schema) -> Document:
 
 
 def column_schema(column: Column, schema: Schema) -> Document:
-    """What is refused is a constraint; what is answered with a warning is only described."""
+    """Returns the JSON Schema of a column. A value that is refused breaks one of its constraints; one that
+    gets a warning is only described."""
     nullable = column.missing or schema.policy.missing_value == "warning"
     kind = TYPES[column.type]
     values = (
@@ -133,9 +137,9 @@ def text_constraints(column: Column, schema: Schema, nullable: bool) -> Document
 
 
 def training_range(column: Column) -> str:
-    """What training saw."""
+    """Returns the values that training saw in a column, as a text for people."""
     if column.type == "category":
         seen = ", ".join(column.categories)
     else:
         seen = f"{column.minimum} to {column.maximum}"
-    return f"In training: {seen}{', or nothing' if column.missing else ''}"
+    return f"In training: {seen}{', or missing' if column.missing else ''}"

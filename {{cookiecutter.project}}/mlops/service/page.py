@@ -1,6 +1,6 @@
-"""GET /docs: the model's inputs, and a form to ask it.
+"""Renders the page at /docs: a form to ask the model, and its input columns.
 
-FastAPI's own page loads its scripts from elsewhere, which many places that run a service can't reach.
+FastAPI's own page loads scripts from the internet, which many places that run a service can't reach.
 """
 
 import json

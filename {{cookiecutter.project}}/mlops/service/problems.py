@@ -1,4 +1,4 @@
-"""Why a request gets no answer, as JSON: `error` is a sentence, `faults` are the fields it is about."""
+"""The reasons for which a request gets no answer, and the JSON that says so."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -15,7 +15,8 @@ from mlops.contract.faults import Fault
 
 
 class ProblemBody(msgspec.Struct, omit_defaults=True):
-    """`more` counts the faults beyond those listed."""
+    """The body of a refusal: `error` is a sentence, `faults` are the fields that it is about, and `more`
+    counts the faults beyond those listed."""
 
     error: str
     faults: Sequence[Fault]
@@ -24,6 +25,8 @@ class ProblemBody(msgspec.Struct, omit_defaults=True):
 
 
 class Problem(HTTPException):
+    """A request is refused, with a status, a sentence and the faults of its rows."""
+
     def __init__(
         self,
         status: int,
@@ -45,7 +48,7 @@ class Problem(HTTPException):
 
 
 def unexpected_problem() -> Problem:
-    return Problem(500, "something is wrong here: the log knows more, by this request_id")
+    return Problem(500, "the service failed: its log has the details under this request_id")
 
 
 def problem_of_input(error: InputError) -> Problem:
@@ -54,9 +57,9 @@ def problem_of_input(error: InputError) -> Problem:
 
 
 def problem_of_routing(error: HTTPException) -> Problem:
-    """Starlette's own: there is no such route, or not for this method."""
+    """Returns the problem for an error of Starlette: there is no such route, or not with this method."""
     allowed = (error.headers or {}).get("Allow")
-    cure = f"send {allowed}" if allowed else "GET /docs says what there is"
+    cure = f"send {allowed}" if allowed else "GET /docs shows what to send"
     phrase = HTTPStatus(error.status_code).phrase.lower()
     return Problem(error.status_code, f"{phrase}: {cure}", headers=error.headers)
 

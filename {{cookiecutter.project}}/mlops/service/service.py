@@ -1,4 +1,4 @@
-"""The service: one released model behind FastAPI. `python -m mlops.service` runs it."""
+"""Makes the application: the routes around one released model."""
 
 from pathlib import Path
 
@@ -9,8 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from mlops.predict import release
-from mlops.predict.release import Release
+from mlops.predict.release import Release, model_facts
 from mlops.predict.schema import Schema
 from mlops.service import openapi, page, problems
 from mlops.service.endpoint import PredictionEndpoint
@@ -21,16 +20,17 @@ from mlops.service.telemetry import Metrics
 
 def create_app(
     folder: Path,
-    released: Release,
+    release: Release,
     schema: Schema,
     *,
     settings: Settings,
     endpoint: PredictionEndpoint,
     metrics: Metrics,
 ) -> FastAPI:
+    """Returns the application that answers with the release in `folder`; `endpoint` answers /predict."""
     app = FastAPI(
         title=f"{schema.target}, from {schema.dataset}",
-        version=released.name,
+        version=release.name,
         routes=[Route(openapi.PREDICT, endpoint, methods=["POST"])],
         exception_handlers={
             HTTPException: problems.on_http,
@@ -39,7 +39,7 @@ def create_app(
         redirect_slashes=False,
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
-        # OpenTelemetry would be asked three times a request whether it is there.
+        # FastAPI would look for OpenTelemetry three times in each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.openapi = lambda: openapi.openapi_document(app, schema, settings, endpoint.secured)  # type: ignore[method-assign]
@@ -48,21 +48,28 @@ def create_app(
     async def health() -> dict[str, bool]:
         return {"alive": True}
 
-    @app.get("/ready", summary="Whether it answers", responses=openapi.problem_response(503))
+    @app.get(
+        "/ready", summary="Whether the service answers", responses=openapi.problem_response(503)
+    )
     async def ready(request: Request) -> dict[str, bool]:
-        """Before it listens, the bundle's hashes were verified and a prediction made."""
+        """The service listens only after it has verified the bundle and answered a row."""
         if request.state.draining:
-            raise Problem(503, "this process is ending: ask the next one")
+            raise Problem(503, "this process is shutting down: send the request again")
         return {"ready": True}
 
-    @app.get("/model", summary="What answers", response_class=Response, responses=openapi.MODEL)
+    @app.get(
+        "/model",
+        summary="The release that answers",
+        response_class=Response,
+        responses=openapi.MODEL,
+    )
     async def model() -> Response:
-        content = msgspec.json.encode(release.model_facts(released, folder))
+        content = msgspec.json.encode(model_facts(release, folder))
         return Response(content, media_type="application/json")
 
     @app.get(
         "/metrics",
-        summary="What Prometheus reads",
+        summary="Metrics for Prometheus",
         response_class=Response,
         responses=openapi.METRICS,
     )
@@ -71,6 +78,6 @@ def create_app(
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page.render_docs(released, schema, secured=endpoint.secured))
+        return HTMLResponse(page.render_docs(release, schema, secured=endpoint.secured))
 
     return app

@@ -1,4 +1,4 @@
-"""How a release is served: what its environment's file says, unless told otherwise at start."""
+"""The settings of the service: those of its environment's file, unless overridden at its start."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -30,9 +30,10 @@ TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 def read_settings(
     release: Release, variables: Mapping[str, str], options: Mapping[str, str | None]
 ) -> Settings:
-    """`environments/<name>.yaml` as released, then SERVE_... variables, then options, the last wins."""
+    """Returns the settings of the released `environments/<name>.yaml`, overridden by the variables SERVE_...
+    and those by the options that are not None. Raises StartError for a value that cannot be."""
     file = f"environments/{release.environment}.yaml"
-    told = [
+    given = [
         *(
             (name, value, f"{file}, serve.{name}")
             for name, value in release.serve.items()
@@ -45,13 +46,14 @@ def read_settings(
         ),
         *((name, text, f"--{name}") for name, text in options.items() if text is not None),
     ]
-    return Settings(**{name: convert_setting(name, value, source) for name, value, source in told})
+    return Settings(**{name: convert_setting(name, value, source) for name, value, source in given})
 
 
 def convert_setting(name: str, value: object, source: str) -> Any:
+    """Returns the value in the type of the setting. Raises StartError, which names its source."""
     if name not in TYPES:
         known = ", ".join(f"{PREFIX}{known.upper()}" for known in TYPES)
-        raise StartError(f"{source} is no setting: there are {known}")
+        raise StartError(f"{source} is not a setting: the settings are {known}")
     try:
         return msgspec.convert(value, TYPES[name], strict=False)
     except msgspec.ValidationError as error:
@@ -59,13 +61,14 @@ def convert_setting(name: str, value: object, source: str) -> Any:
 
 
 def api_key(settings: Settings, variables: Mapping[str, str]) -> bytes | None:
-    """What X-API-Key must hold; None where everyone may ask."""
+    """Returns what the header X-API-Key must hold, or None if no key is asked for. Raises StartError if a
+    required key is missing or cannot be sent in a header."""
     key = variables.get(KEY)
     if not key:
         if settings.api_key_required:
             raise StartError(
-                f"an API key is required here (serve.api_key_required) and {KEY} is not set: "
-                f"start with {KEY}=..., made for example by `openssl rand -hex 32`"
+                f"an API key is required (serve.api_key_required) and {KEY} is not set: "
+                f"start with {KEY}=..., which for example `openssl rand -hex 32` makes"
             )
         return None
     if not key.isascii() or not key.isprintable() or " " in key:

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics."""
+"""The metrics that Prometheus reads at /metrics."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -20,10 +20,12 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 
 class Metrics:
+    """Counts requests, seconds, predictions and faults since the start of the process."""
+
     def __init__(self, release: Release, schema: Schema) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        Info("model", "What answers", registry=registry).info(
+        Info("model", "The release that answers", registry=registry).info(
             {
                 "version": release.version or "",
                 "commit": release.commit,
@@ -43,7 +45,7 @@ class Metrics:
         predictions = Counter("predictions", "Rows predicted", ["class"], registry=registry)
         self._faults = Counter(
             "input_faults",
-            "Fields that broke the input contract; column is empty for one the model has not",
+            "Fields that broke the input contract; column is empty if the model has no such column",
             ["column", "kind", "severity"],
             registry=registry,
         )
@@ -53,19 +55,20 @@ class Metrics:
         self._seconds = cache(seconds.labels)
         self._predictions = {name: predictions.labels(name) for name in schema.classes}
 
-    def request(self, route: str, status: int, seconds: float) -> None:
+    def count_request(self, route: str, status: int, seconds: float) -> None:
         self._requests(route, status).inc()
         self._seconds(route).observe(seconds)
 
-    def predicted(self, labels: Sequence[str]) -> None:
+    def count_predictions(self, labels: Sequence[str]) -> None:
         for name, counter in self._predictions.items():
             if rows := labels.count(name):
                 counter.inc(rows)
 
-    def faults(self, faults: Iterable[Fault]) -> None:
+    def count_faults(self, faults: Iterable[Fault]) -> None:
         for fault in faults:
             column = fault.column if fault.column in self._columns else ""
             self._faults.labels(column, fault.kind, fault.severity).inc()
 
     def text(self) -> bytes:
+        """Returns the metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
