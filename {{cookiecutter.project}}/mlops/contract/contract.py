@@ -1,4 +1,4 @@
-"""The input contract: checks what a client sends, and turns it into columns.
+"""The input contract checks what a client sends, and turns it into columns.
 
 A row with values as in training is decoded by a type that is made from the schema, without Python code for
 each column. Only if that fails is each value examined, so that every fault is named at once.
@@ -77,7 +77,7 @@ class Contract:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._judged_body(body, most_rows)
         rows = found if isinstance(found, list) else [found]
-        refuse_number(rows, most_rows)
+        refuse_row_count(rows, most_rows)
         # Of a field that stands twice the decoder keeps the last, and says nothing.
         if body.count(b":") > len(rows) * len(self._columns):
             return self._judged_body(body, most_rows)
@@ -88,6 +88,7 @@ class Contract:
         return self.arrays(self._judged(rows, single=False).values)
 
     def arrays(self, rows: Values) -> Columns:
+        """Returns rows that were checked as columns of shape (rows,)."""
         numbers = np.array([row[: self._numbers] for row in rows], np.float64)
         texts = np.array([[text or "" for text in row[self._numbers :]] for row in rows], object)
         return dict(zip(self._columns, (*numbers.T, *texts.T), strict=True))
@@ -99,8 +100,8 @@ class Contract:
     def _judged_body(self, body: bytes, most_rows: int) -> Decoded:
         content = parse_body(body)
         rows = content if isinstance(content, list) else [content]
-        refuse_number(rows, most_rows)
-        refuse_no_objects(rows)
+        refuse_row_count(rows, most_rows)
+        refuse_other_than_objects(rows)
         return self._judged(rows, single=rows is not content)
 
     def _judged(self, rows: Sequence[Mapping[str, Any]], *, single: bool) -> Decoded:
@@ -208,13 +209,15 @@ def seen_type(column: Column) -> Any:
 
 
 def column_bounds(column: Column) -> tuple[float, float]:
+    """Returns the smallest and the largest number that training saw in a column."""
     low = -LARGEST if column.minimum is None else column.minimum
     return low, LARGEST if column.maximum is None else column.maximum
 
 
 def parse_body(body: bytes) -> Any:
+    """Returns the content of a body. Raises MalformedBody if it is not JSON, or holds a field twice."""
     try:
-        return json.loads(body.decode(), object_pairs_hook=each_once)
+        return json.loads(body.decode(), object_pairs_hook=object_of_fields)
     except RecursionError:
         raise MalformedBody("nested too deeply: a row is one flat object") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -225,7 +228,8 @@ def parse_body(body: bytes) -> Any:
         ) from None
 
 
-def each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def object_of_fields(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns the fields of an object by name. Raises MalformedBody if a name comes twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
@@ -235,7 +239,8 @@ def each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def refuse_number(rows: Sequence[object], most: int) -> None:
+def refuse_row_count(rows: Sequence[object], most: int) -> None:
+    """Raises InputError if there is no row, and TooManyRows if there are more than `most`."""
     if not rows:
         raise InputError("the list holds no row: send at least one")
     if len(rows) > most:
@@ -245,7 +250,7 @@ def refuse_number(rows: Sequence[object], most: int) -> None:
         )
 
 
-def refuse_no_objects(rows: Sequence[object]) -> None:
+def refuse_other_than_objects(rows: Sequence[object]) -> None:
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InputError(

@@ -23,8 +23,8 @@ class InputError(AnswerError):
 
 
 class MalformedBody(InputError):
-    pass
+    """The body is not JSON, or an object in it has a field twice."""
 
 
 class TooManyRows(InputError):
-    pass
+    """The list holds more rows than one request may hold."""

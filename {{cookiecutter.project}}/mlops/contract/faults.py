@@ -31,11 +31,13 @@ class Fault(Struct, frozen=True):
 
 
 def faults_sentence(faults: Sequence[Fault], more: int, single: bool) -> str:
-    said = [f"{fault}" if single else f"row {fault.row}: {fault}" for fault in faults]
-    return "; ".join([*said, f"and {more:,} more"] if more else said)
+    """Returns the faults as one sentence, with the row of each unless the body was a single row."""
+    clauses = [f"{fault}" if single else f"row {fault.row}: {fault}" for fault in faults]
+    return "; ".join([*clauses, f"and {more:,} more"] if more else clauses)
 
 
 def expected_words(column: Column, kind: Kind) -> str:
+    """Returns what a column should hold, as a text for people."""
     match kind:
         case "missing_value":
             return "a value, as always in training"
@@ -68,5 +70,6 @@ def shown_value(value: object) -> str:
 
 
 def printable_text(text: str) -> str:
+    """Returns a text cut to MOST_CHARACTERS, with escapes for what UTF-8 cannot encode."""
     cut = text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
     return cut.encode(errors="backslashreplace").decode()

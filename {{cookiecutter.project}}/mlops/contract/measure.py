@@ -1,4 +1,4 @@
-"""What a bundle costs: `python -m mlops.contract.measure BUNDLE` prints it as JSON."""
+"""Measures what a bundle costs: `python -m mlops.contract.measure BUNDLE` prints it as JSON."""
 
 import json
 import os
@@ -20,7 +20,10 @@ PROJECT = Path(__file__).parents[2]
 
 
 def measure_in_process(bundle: Path) -> dict[str, float]:
-    """Returns what `measure_here` returns, measured in a process whose memory holds nothing else."""
+    """Returns what `measure_here` returns, measured in a process whose memory holds nothing else.
+
+    Raises BundleError if that process fails.
+    """
     command = [sys.executable, "-m", "mlops.contract.measure", str(bundle.resolve())]
     # PYTHONPATH alone says where the code is, whatever the caller's variables say.
     variables = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONSAFEPATH": "1"}
@@ -54,6 +57,7 @@ def seconds_to_predict(predictor: Predictor, row: Columns) -> float:
 
 
 def bundle_megabytes(bundle: Path) -> float:
+    """Returns the size of the bundle's files in megabytes of 1,000,000 bytes."""
     return round(sum(file.stat().st_size for file in bundle.iterdir()) / 1e6, 3)
 
 

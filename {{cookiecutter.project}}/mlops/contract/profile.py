@@ -35,6 +35,7 @@ class NumberBins(Struct, frozen=True, tag="number", forbid_unknown_fields=True):
     rows: tuple[int, ...] = ()
 
     def count(self, values: NDArray[np.float64]) -> Counts:
+        """Returns the rows in each bin, for numbers of shape (rows,) with NaN for missing."""
         up_to = [np.count_nonzero(values <= edge) for edge in self.edges]
         known = len(values) - np.count_nonzero(np.isnan(values))
         return np.diff([0, *up_to, known, len(values)])
@@ -51,6 +52,7 @@ class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=Tr
     rows: tuple[int, ...] = ()
 
     def count(self, values: NDArray[Any]) -> Counts:
+        """Returns the rows in each bin, for text of shape (rows,) with "" for missing."""
         return self.count_values(Counter(values.tolist()))
 
     def count_values(self, found: Counter[str]) -> Counts:
@@ -71,6 +73,7 @@ class Reference(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def reference_of(training: Columns, test: Predictions, schema: Schema) -> Reference:
+    """Returns the profile of the training rows and of the predictions for the test rows."""
     columns = {column.name: filled_bins(column, training[column.name]) for column in schema.columns}
     tenths = count_probabilities(test.probabilities[:, 1])
     return Reference(columns, tuple(tenths.tolist()))
@@ -82,6 +85,7 @@ def filled_bins(column: Column, values: NDArray[Any]) -> NumberBins | CategoryBi
 
 
 def deciles(values: NDArray[np.float64]) -> NumberBins:
+    """Returns bins without rows, whose edges are the deciles of numbers of shape (rows,)."""
     shares = np.arange(1, BINS) / BINS
     edges = np.quantile(values[~np.isnan(values)], shares, method="inverted_cdf")
     return NumberBins(tuple(np.unique(edges).tolist()))
@@ -94,6 +98,7 @@ def count_probabilities(positive: NDArray[np.float32]) -> Counts:
 
 
 def read_reference(bundle: Path) -> Reference:
+    """Returns the profile in a bundle. Raises BundleError if it is missing or broken."""
     path = bundle / REFERENCE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Reference)

@@ -1,4 +1,4 @@
-"""Everything that determines the value of a prediction. This room imports no other room."""
+"""Determines the value of a prediction. This room imports no other room."""
 
 import os
 

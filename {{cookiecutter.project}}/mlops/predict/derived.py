@@ -1,4 +1,4 @@
-"""Derived columns: what science/features.py declares, called alike by training and by every prediction."""
+"""Computes the derived columns that science/features.py declares, for training and for every prediction."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 Feature = Callable[..., NDArray[Any]]
-"""Its arguments are names of columns of the table; it returns an array as long as they are."""
+"""A function whose arguments are named after columns of the table. All arrays have the shape (rows,)."""
 
 DERIVED: dict[str, tuple[Literal["number", "category"], Feature]] = {}
 """The derived columns by name, in the order in which the project declares them."""
@@ -27,7 +27,7 @@ def category(function: Feature) -> Feature:
 
 
 def derive(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Every derived column by name, from the columns of the table; all of shape (rows,)."""
+    """Returns every derived column by name, from the columns of the table; all have the shape (rows,)."""
     return {
         name: function(*(columns[argument] for argument in arguments(function)))
         for name, (_, function) in DERIVED.items()
@@ -36,5 +36,5 @@ def derive(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 @cache
 def arguments(function: Feature) -> tuple[str, ...]:
-    """The names of the columns that a derived column is computed from."""
+    """Returns the names of the columns that a derived column is computed from."""
     return tuple(inspect.signature(function).parameters)

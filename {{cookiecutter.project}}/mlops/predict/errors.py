@@ -4,7 +4,7 @@ from mlops.errors import MlopsError
 
 
 class AnswerError(MlopsError):
-    pass
+    """An answer cannot be given."""
 
 
 class BundleError(AnswerError):

@@ -32,10 +32,12 @@ def matrix_columns(schema: Schema) -> dict[str, list[str]]:
 
 
 def matrices_of(columns: Columns, schema: Schema) -> Matrices:
+    """Returns the columns of a table, and those derived from them, as the matrices of the schema."""
     return arrange_matrices(columns, matrix_columns(schema))
 
 
 def arrange_matrices(columns: Columns, matrix_columns: Mapping[str, Sequence[str]]) -> Matrices:
+    """Returns what `matrices_of` does, by the column names of each matrix, which a caller may keep."""
     table = {**columns, **derive(columns)}
     return {
         matrix: side_by_side([table[name] for name in names], TYPES[matrix])

@@ -30,6 +30,7 @@ class Predictions:
     probabilities: NDArray[np.float32]
 
     def take(self, rows: slice | NDArray[Any]) -> "Predictions":
+        """Returns the predictions of some of the rows, by their positions or a mask."""
         return Predictions(self.labels[rows], self.probabilities[rows])
 
 
@@ -47,9 +48,8 @@ class Predictor:
         self._matrix_columns = matrix_columns(self.schema)
 
     def predict(self, columns: Columns) -> Predictions:
-        return self.predict_matrices(arrange_matrices(columns, self._matrix_columns))
-
-    def predict_matrices(self, inputs: dict[str, NDArray[Any]]) -> Predictions:
+        """Predicts rows, given as columns of the table of shape (rows,), the derived ones not included."""
+        inputs = arrange_matrices(columns, self._matrix_columns)
         (probabilities,) = self._session.run(["probabilities"], inputs)
         # The trees of a forest add up in 32 bits, to 1.0000001 at times.
         probabilities = probabilities.clip(0, 1)

@@ -1,4 +1,4 @@
-"""Reads release.json, which describes the release and is written before the service starts."""
+"""Reads release.json, which describes a release and is written before the service starts."""
 
 import hashlib
 from pathlib import Path
@@ -53,6 +53,7 @@ class Model(Release, frozen=True):
 
 
 def read_release(folder: Path) -> Release:
+    """Returns the release in a folder. Raises BundleError if release.json is missing or broken."""
     path = folder / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Release)
@@ -67,6 +68,7 @@ def read_release(folder: Path) -> Release:
 
 
 def model_facts(release: Release, folder: Path) -> Model:
+    """Returns the release, with what the folder says of a newer one that did not start."""
     path = folder / REFUSED
     refused = msgspec.json.decode(path.read_bytes()) if path.exists() else None
     return Model(**msgspec.structs.asdict(release), refused=refused)

@@ -60,6 +60,7 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_schema(path: Path) -> Schema:
+    """Returns the schema in a file. Raises BundleError if the file is missing or broken."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Schema)
     except FileNotFoundError:
