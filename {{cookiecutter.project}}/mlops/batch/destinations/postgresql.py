@@ -19,8 +19,7 @@ class Postgresql(Relational):
     }
 
     def connect(self) -> adbc.AdbcConnection:
-        driver = adbc_driver_postgresql._driver_path()
-        return adbc.AdbcConnection(adbc.AdbcDatabase(driver=driver, uri=self.url.text))
+        return adbc.AdbcConnection(adbc_driver_postgresql.connect(self.url.text))
 
     def has(self, table: str) -> bool:
         found = self.query("SELECT to_regclass(?)::text AS name", table)["name"]

@@ -29,9 +29,7 @@ class Sqlite(Relational):
     types: ClassVar = {"identity": "INTEGER PRIMARY KEY", "moment": "TEXT"}
 
     def connect(self) -> adbc.AdbcConnection:
-        database = adbc.AdbcDatabase(
-            driver=adbc_driver_sqlite._driver_path(), uri=str(database_file(self.url))
-        )
+        database = adbc_driver_sqlite.connect(str(database_file(self.url)))
         self._connection = adbc.AdbcConnection(database)
         for pragma in PRAGMAS:
             self.query(f"PRAGMA {pragma}")
