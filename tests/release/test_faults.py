@@ -307,8 +307,8 @@ def test_what_was_made_from_damaged_data_is_not_promoted(project: Path) -> None:
 
 
 def cached(project: Path, revision: str, path: str) -> Path:
-    made = lockfile.lock_entries(Git(project), revision)
-    return truth.place(project / ".dvc/cache", lockfile.required_hash(made, path))
+    md5 = lockfile.read_lock(Git(project), revision).required_hash(path)
+    return truth.place(project / ".dvc/cache", md5)
 
 
 def model(project: Path, revision: str) -> bytes:

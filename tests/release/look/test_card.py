@@ -41,9 +41,9 @@ def test_the_card_says_what_the_version_is_and_where_it_was(in_staging: Path) ->
     assert lines_of(in_staging, "1.0.0") == lines_of(in_staging, "staging") == old
     assert old[:2] == ["v1.0.0: the first", f"commit {git.run('rev-parse', 'staging')}"]
     assert old[2].startswith("made by A. Tester <tester@example.org>, 2")
-    made = lockfile.lock_entries(git, "staging")
+    lock = lockfile.read_lock(git, "staging")
     for what in ("models/model.onnx", "data/prepared/train.parquet", "deploy"):
-        assert any(line.endswith(f": {lockfile.required_hash(made, what)}") for line in old)
+        assert any(line.endswith(f": {lock.required_hash(what)}") for line in old)
     assert {"quality: 0.9", "accuracy: 0.9", "staging/0001: accuracy 0.9 (min 0.7) passed"} < {*old}
     assert "staging/0001: 0.1 ms for one row, 0.1 MB of files, 60.0 MB of memory" in old
     assert new[0] == "v2.0.0: breaks clients"

@@ -189,7 +189,7 @@ def test_the_next_promotion_restores_the_source_and_says_what_it_brings_again(
 
 
 def model_object(project: Path, version: str) -> Path:
-    md5 = lockfile.required_hash(lockfile.lock_entries(Git(project), version), "models/model.onnx")
+    md5 = lockfile.read_lock(Git(project), version).model
     return project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
 

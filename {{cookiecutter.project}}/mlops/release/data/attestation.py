@@ -26,14 +26,18 @@ def entries_without_run(lock: bytes, pipeline: bytes, runs: Path) -> list[str]:
 
     `pipeline` is the dvc.yaml beside it: it says which stages DVC keeps no record of.
     """
-    entries = parse_stages(lock, "dvc.lock", COMPILED_LOCKFILE_SCHEMA)
     stages = parse_stages(pipeline, "dvc.yaml", COMPILED_MULTI_STAGE_SCHEMA)
     return [
         name
-        for name, entry in entries.items()
+        for name, entry in lock_entries(lock).items()
         if is_recorded(entry, stages.get(name.partition("@")[0], {}))
         and not run_record_path(entry, runs).exists()
     ]
+
+
+def lock_entries(lock: bytes) -> Mapping[str, Entry]:
+    """Returns the entries of a dvc.lock by stage, as DVC itself reads them and hashes them in its keys."""
+    return parse_stages(lock, "dvc.lock", COMPILED_LOCKFILE_SCHEMA)
 
 
 def drop_entries(lock_file: Path, stages: Collection[str]) -> None:

@@ -14,7 +14,6 @@ from dvc_data.hashfile.tree import Tree
 
 from mlops.errors import MlopsError
 from mlops.release.data import attestation
-from mlops.release.data.attestation import Entry
 
 
 def mend_cache(repo: Repo, names: Iterable[str]) -> list[str]:
@@ -80,13 +79,13 @@ def copy_file(source: str, place: Path) -> None:
     shutil.copyfile(source, place)
 
 
-def push_objects(repo: Repo, tops: Iterable[str], entries: Iterable[Entry]) -> None:
-    """Sends the objects, and the records of the runs that made the entries, to the remote."""
+def push_objects(repo: Repo, tops: Iterable[str], lock: bytes) -> None:
+    """Sends the objects, and the records of the runs that made the entries of a dvc.lock, to the remote."""
     refuse_mistyped(repo)
     cache = repo.cache.local
     names = {name for top in tops for name in (top, *children(cache, top))}
     repo.cloud.push({HashInfo("md5", name) for name in names})
-    push_records(repo, entries)
+    push_records(repo, lock)
 
 
 def refuse_damaged(repo: Repo, tops: Iterable[str]) -> None:
@@ -101,11 +100,11 @@ def refuse_damaged(repo: Repo, tops: Iterable[str]) -> None:
         )
 
 
-def push_records(repo: Repo, entries: Iterable[Entry]) -> None:
-    """Sends the run records of these entries, since DVC itself can only send the records of every run."""
+def push_records(repo: Repo, lock: bytes) -> None:
+    """Sends the run records of the entries, since DVC itself can only send the records of every run."""
     remote = repo.cloud.get_remote_odb(command="push", hash_name="md5-dos2unix")
     runs = Path(repo.stage_cache.cache_dir)
-    for entry in entries:
+    for entry in attestation.lock_entries(lock).values():
         record = attestation.run_record_path(entry, runs)
         if record.exists():
             place = remote.fs.join(remote.path, "runs", *record.relative_to(runs).parts)

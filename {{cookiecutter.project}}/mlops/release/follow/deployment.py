@@ -23,6 +23,7 @@ from mlops import environments
 from mlops.errors import MlopsError
 from mlops.release import child_environment
 from mlops.release.history import arrivals, branches, lockfile, records, revisions, versions
+from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
 from mlops.release.history.records import TaggedRecord
@@ -155,7 +156,7 @@ def prepare_folder(git: Git, commit: str, revision: str) -> None:
 
 
 def bundle_of(git: Git, commit: str, revision: str) -> str:
-    md5 = lockfile.output_hash(lockfile.lock_entries(git, commit), BUNDLE)
+    md5 = lockfile.read_lock(git, commit).outputs.get(BUNDLE)
     if md5 is None:
         promoted = revision in environments.CHAIN[1:]
         cure = f"`mlops promote {revision}`" if promoted else "there, `mlops repro` and commit"
@@ -168,7 +169,8 @@ def release_facts(git: Git, commit: str, bundle: str, files: Mapping[str, str]) 
     environment = environments.parse_environment(
         (git.read_file(commit, environments.FILE) or b"").decode()
     )
-    settings = lockfile.parse_yaml(git.read_file(commit, f"environments/{environment}.yaml"))
+    file = f"environments/{environment}.yaml"
+    settings = parse_yaml(git.read_file(commit, file), file)
     latest = record_of_commit(git, environment, commit)
     record = asdict(latest.record) if latest else {}
     return {

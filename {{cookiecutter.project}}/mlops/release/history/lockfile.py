@@ -1,56 +1,116 @@
 """Reads dvc.lock and the .dvc files at a revision: the hashes of the data that DVC tracks."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from mlops.errors import MlopsError
-from mlops.release.history import arrivals
+from mlops.release.history import arrivals, lock_merge
+from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
+from mlops.release.history.outputs import MODEL
 
 LOCK = "dvc.lock"
 
+PARAMETERS = re.compile(r"^    params:\n((?:      .*\n)+)", re.MULTILINE)
+OUTPUTS = re.compile(r"^    outs:\n((?:    [- ] .*\n)+)", re.MULTILINE)
+OUTPUT = re.compile(
+    r"    - path: ([^\s'\"]+)\n      hash: md5\n      md5: (\S+)\n(?:      \w.*\n)*"
+)
 
-def lock_entries(git: Git, revision: str) -> Mapping[str, Any]:
-    """Returns the entries of dvc.lock by stage; it is empty if there is no dvc.lock."""
-    found: Mapping[str, Any] = parse_yaml(git.read_file(revision, LOCK)).get("stages") or {}
-    return found
+
+@dataclass(frozen=True)
+class Lock:
+    """The content of a dvc.lock.
+
+    `outputs` is the MD5 of each output, by path. `parameters` are the values with which the stages ran, by
+    the file that they came from and by their name in it.
+    """
+
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def parse(cls, content: bytes) -> "Lock":
+        """Returns what a dvc.lock holds, which is nothing if it is empty.
+
+        Only the lines that are needed are read, in the layout that DVC writes: a YAML parser takes ten times
+        as long, which `mlops tracker` would take for every commit. Raises MlopsError if it is not YAML.
+        """
+        try:
+            entries = lock_merge.parse_lock(content.decode()).values()
+            blocks = [block for entry in entries for block in OUTPUTS.findall(entry)]
+            outputs = [each for block in blocks for each in plain_outputs(block)]
+        except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
+            return cls.parse_any_layout(content)
+        parameters = (block for entry in entries for block in PARAMETERS.findall(entry))
+        return cls(dict(outputs), merged_parameters(map(parse_parameters, parameters)))
+
+    @classmethod
+    def parse_any_layout(cls, content: bytes) -> "Lock":
+        """Returns what a dvc.lock holds that somebody has edited, for instance with a comment."""
+        stages = parse_yaml(content, LOCK).get("stages") or {}
+        try:
+            entries = [*stages.values()]
+            outputs = {out["path"]: out["md5"] for each in entries for out in each.get("outs", [])}
+            return cls(outputs, merged_parameters(each.get("params", {}) for each in entries))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise MlopsError(
+                f"{LOCK} has an entry that DVC did not write ({error!r}): `mlops repro` and commit"
+            ) from error
+
+    @property
+    def model(self) -> str:
+        """Returns the MD5 of the model, or "" if there is none."""
+        return self.outputs.get(MODEL, "")
+
+    def required_hash(self, path: str) -> str:
+        """Returns the MD5 of an output. Raises MlopsError if no stage made it."""
+        if path not in self.outputs:
+            raise MlopsError(f"no stage of {LOCK} made {path}: `mlops repro` and commit")
+        return self.outputs[path]
+
+
+def plain_outputs(block: str) -> list[tuple[str, str]]:
+    """Returns path and MD5 of each output of a block. Raises UnknownLayoutError for a path in quotes."""
+    if OUTPUT.sub("", block):
+        raise lock_merge.UnknownLayoutError(block)
+    return OUTPUT.findall(block)
+
+
+@cache
+def parse_parameters(block: str) -> Mapping[str, Any]:
+    return parse_yaml(block, LOCK)
+
+
+def merged_parameters(
+    stages: Iterable[Mapping[str, Mapping[str, Any]]],
+) -> dict[str, dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {}
+    for parameters in stages:
+        for file, values in parameters.items():
+            merged.setdefault(file, {}).update(values)
+    return merged
+
+
+def read_lock(git: Git, revision: str) -> Lock:
+    """Returns the content of dvc.lock at a revision, which is nothing if there is no dvc.lock."""
+    return Lock.parse(git.read_file(revision, LOCK) or b"")
 
 
 def carried_hashes(git: Git, revision: str) -> dict[str, str]:
     """Returns the MD5 of all data that DVC, and not Git, stores at a revision, by path, without arrivals."""
     paths = set(git.run("ls-tree", "-r", "-z", "--name-only", revision).split("\0"))
-    outs = [out for entry in lock_entries(git, revision).values() for out in entry.get("outs", [])]
-    made = {out["path"]: out["md5"] for out in outs if out["path"] not in paths}
+    made = {
+        path: md5 for path, md5 in read_lock(git, revision).outputs.items() if path not in paths
+    }
     added = {
         str(PurePosixPath(path).parent / out["path"]): out["md5"]
         for path in paths
         if path.endswith(".dvc") and not arrivals.is_arrival(path)
-        for out in parse_yaml(git.read_file(revision, path)).get("outs", [])
+        for out in parse_yaml(git.read_file(revision, path), path).get("outs", [])
     }
     return {**made, **added}
-
-
-def parse_yaml(content: bytes | None) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = YAML(typ="safe", pure=True).load(content or b"") or {}
-    return found
-
-
-def output_hash(entries: Mapping[str, Any], path: str) -> str | None:
-    """Returns the MD5 of an output, or None if no stage made it."""
-    for entry in entries.values():
-        for out in entry.get("outs", []):
-            if out["path"] == path:
-                md5: str = out["md5"]
-                return md5
-    return None
-
-
-def required_hash(entries: Mapping[str, Any], path: str) -> str:
-    """Returns the MD5 of an output. Raises MlopsError if no stage made it."""
-    md5 = output_hash(entries, path)
-    if md5 is None:
-        raise MlopsError(f"no stage of dvc.lock made {path}: `mlops repro` and commit")
-    return md5

@@ -12,7 +12,7 @@ from typing import Any
 
 from mlops.release.history import lockfile, tags
 from mlops.release.history.git import Git
-from mlops.release.history.outputs import SCHEMA
+from mlops.release.history.outputs import MODEL, SCHEMA
 
 CODE = ("mlops/predict", "mlops/contract", "mlops/service", "science/features.py")
 """The code that answers. A change of any other code makes no new version."""
@@ -37,10 +37,10 @@ class Answers:
 
     @classmethod
     def at_commit(cls, git: Git, commit: str, schema: Mapping[str, Any]) -> "Answers":
-        made = lockfile.lock_entries(git, commit)
+        lock = lockfile.read_lock(git, commit)
         return cls(
-            model=lockfile.required_hash(made, "models/model.onnx"),
-            schema=lockfile.required_hash(made, SCHEMA),
+            model=lock.required_hash(MODEL),
+            schema=lock.required_hash(SCHEMA),
             serving=hash_of_code(git, commit),
             libraries=git.run("rev-parse", f"{commit}:requirements/serve.txt"),
             contract={

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from mlops import environments
@@ -37,9 +37,9 @@ def card_lines(git: Git, name: str) -> Iterator[str]:
     yield f"made by {tag.author}, {tag.when}"
     made = {what: hashes[path] for what, path in MADE_OF.items() if path in hashes}
     yield from section_lines("made of (MD5)", fact_lines(made))
-    yield from section_lines(
-        "parameters", fact_lines(recorded_parameters(lockfile.lock_entries(git, tag.commit)))
-    )
+    used = lockfile.read_lock(git, tag.commit).parameters
+    parameters = (fact_lines(flattened(each)) for each in used.values())
+    yield from section_lines("parameters", chain.from_iterable(parameters))
     yield from section_lines("metrics of the test rows", fact_lines(test_metrics(git, tag.commit)))
     yield from section_lines("gates", (line for each in own for line in gate_lines(each)))
     yield from section_lines("cost", (cost_line(each.record) for each in own))
@@ -74,14 +74,6 @@ def section_lines(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def fact_lines(content: Mapping[str, Any]) -> Iterator[str]:
     return (f"{name}: {value}" for name, value in content.items())
-
-
-def recorded_parameters(stages: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the parameters of the runs, as dvc.lock recorded them, by dotted path."""
-    given = (entry.get("params", {}) for entry in stages.values())
-    return flattened(
-        {name: value for files in given for each in files.values() for name, value in each.items()}
-    )
 
 
 def test_metrics(git: Git, commit: str) -> Mapping[str, Any]:

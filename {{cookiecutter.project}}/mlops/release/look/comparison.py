@@ -13,6 +13,7 @@ from mlops import environments
 from mlops.errors import MlopsError
 from mlops.release.data import store
 from mlops.release.history import lockfile, revisions
+from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, RAW, TESTING, TRAINING, VALIDATION
 from mlops.release.promote import answers_at_commit
@@ -183,8 +184,8 @@ def compare_predictions(states: States) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder, dvc.open_repo(states.git.root) as repo:
         test = Path(folder, TESTING)
-        made = lockfile.lock_entries(states.git, states.new)
-        store.copy_object(repo, lockfile.required_hash(made, TESTING), test)
+        lock = lockfile.read_lock(states.git, states.new)
+        store.copy_object(repo, lock.required_hash(TESTING), test)
         places = {Path(folder, "old"): states.old, Path(folder, "new"): states.new}
         for place, commit in places.items():
             answers_at_commit.export_commit(repo, commit, place)
@@ -194,7 +195,7 @@ def compare_predictions(states: States) -> dict[str, Any]:
 
 
 def settings_at(git: Git, commit: str, file: str) -> dict[str, Any]:
-    return flattened(lockfile.parse_yaml(git.read_file(commit, file)))
+    return flattened(parse_yaml(git.read_file(commit, file), file))
 
 
 def flattened(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:

@@ -9,7 +9,6 @@ from mlops import environments
 from mlops.release.follow import running
 from mlops.release.history import arrivals, lockfile, records, withdrawals
 from mlops.release.history.git import Git
-from mlops.release.history.outputs import MODEL
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def status_of(git: Git, environment: str) -> Status:
         version=record.version if record else None,
         record=record.name if record else None,
         when=git.run("log", "-1", "--format=%cd", "--date=format:%Y-%m-%d %H:%M", commit),
-        model=lockfile.output_hash(lockfile.lock_entries(git, commit), MODEL),
+        model=lockfile.read_lock(git, commit).model or None,
         accuracy=test.get("accuracy"),
         false_positive_percent=test.get("false_positive_percent"),
         gate_passed=read_report(git, commit, "gate").get("passed"),

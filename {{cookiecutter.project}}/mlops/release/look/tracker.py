@@ -56,8 +56,9 @@ def model_rows(git: Git) -> list[Row]:
 
 
 def model_row(model: Model, numbers: Numbers) -> Row:
-    prepare, train = (parameter_block(model.made.parameters, name) for name in ("prepare", "train"))
-    architecture, outputs = train.get("architecture"), model.made.outputs
+    parameters = model.lock.parameters.get("params.yaml", {})
+    prepare, train = (parameter_block(parameters, name) for name in ("prepare", "train"))
+    architecture, outputs = train.get("architecture"), model.lock.outputs
     return {
         "model": model.name,
         "architecture": optional_text(architecture),
@@ -73,7 +74,7 @@ def model_row(model: Model, numbers: Numbers) -> Row:
         "running": ", ".join(model.running) or None,
         **{name: value for name, value in model.metrics.items() if name not in COLUMNS},
         "commit": model.commit,
-        "md5": model.made.model,
+        "md5": model.lock.model,
     }
 
 

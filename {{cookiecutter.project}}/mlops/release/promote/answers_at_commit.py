@@ -20,10 +20,10 @@ CODE = ("mlops", "science")
 def export_commit(repo: Repo, commit: str, place: Path) -> None:
     """Writes the commit's code, its bundle and the rows that it was trained on to `place`."""
     git = Git(Path(repo.root_dir))
-    made = lockfile.lock_entries(git, commit)
+    lock = lockfile.read_lock(git, commit)
     git.export(commit, CODE, place)
     for path in (BUNDLE, TRAINING):
-        store.copy_object(repo, lockfile.required_hash(made, path), place / path)
+        store.copy_object(repo, lock.required_hash(path), place / path)
 
 
 def answer_test_rows(place: Path, test: Path) -> Path:

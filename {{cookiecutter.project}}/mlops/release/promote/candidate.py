@@ -24,6 +24,7 @@ from mlops.release.data import dvc, repro, stage_code, store
 from mlops.release.data.dvc import Repo
 from mlops.release.history import lock_merge, lockfile
 from mlops.release.history.git import Git
+from mlops.release.history.lockfile import Lock
 from mlops.release.history.outputs import BUNDLE, TESTING
 from mlops.release.promote import answers_at_commit
 from mlops.release.promote.answers_at_commit import run_module
@@ -106,14 +107,13 @@ def begin_from_target(git: Git, source: str, target: str) -> None:
         )
     except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
         return
-    kept = {
+    taken = {
         name: ours[name] for name in ours if name in theirs and before.get(name) == theirs[name]
     }
-    (git.root / lockfile.LOCK).write_text(lock_merge.render_lock({**theirs, **kept}))
-    for name, entry in lockfile.lock_entries(git, target).items():
-        for out in entry.get("outs", []) if name in kept else []:
-            if (report := git.read_file(target, out["path"])) is not None:
-                (git.root / out["path"]).write_bytes(report)
+    (git.root / lockfile.LOCK).write_text(lock_merge.render_lock({**theirs, **taken}))
+    for path in Lock.parse(lock_merge.render_lock(taken).encode()).outputs:
+        if (report := git.read_file(target, path)) is not None:
+            (git.root / path).write_bytes(report)
 
 
 def refuse_unreproduced(repo: Repo, source: str) -> None:
@@ -161,7 +161,7 @@ def push_data(repo: Repo, commits: list[str]) -> bool:
         store.push_objects(
             repo,
             lockfile.carried_hashes(git, commit).values(),
-            lockfile.lock_entries(git, commit).values(),
+            git.read_file(commit, lockfile.LOCK) or b"",
         )
     return True
 

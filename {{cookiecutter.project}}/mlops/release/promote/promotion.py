@@ -185,10 +185,10 @@ def commit_candidate(tree: Git, plan: Plan) -> str:
 
 def compare_candidate(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
     """Compares the candidate with the champion, the model that it replaces; None if there is none."""
-    champion = lockfile.output_hash(lockfile.lock_entries(tree, plan.target_commit), BUNDLE)
+    champion = lockfile.read_lock(tree, plan.target_commit).outputs.get(BUNDLE)
     if champion is None:
         return None
-    if champion == lockfile.output_hash(lockfile.lock_entries(tree, commit), BUNDLE):
+    if champion == lockfile.read_lock(tree, commit).outputs.get(BUNDLE):
         return {"passed": True, "same_bundle": True}
     comparison: dict[str, Any] = worker.ask("compare", champion=plan.target_commit)
     if reason := comparison.get("incomparable"):
@@ -235,7 +235,7 @@ def candidate_record(
         version=version.name,
         reason=version.reason,
         answers=asdict(answers),
-        bundle=lockfile.required_hash(lockfile.lock_entries(tree, commit), BUNDLE),
+        bundle=lockfile.read_lock(tree, commit).required_hash(BUNDLE),
         metrics=read_json(tree, "reports/metrics.json"),
         gate=read_json(tree, "reports/gate.json"),
         comparison=comparison,

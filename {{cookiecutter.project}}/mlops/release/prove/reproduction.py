@@ -24,6 +24,7 @@ from mlops.release.data.private_store import PrivateStore
 from mlops.release.errors import StageFailed
 from mlops.release.history import lockfile, revisions
 from mlops.release.history.git import Git
+from mlops.release.history.lockfile import Lock
 from mlops.release.history.outputs import BUNDLE, TESTING, TRAINING
 from mlops.release.places import process, venv, worktree
 
@@ -68,11 +69,9 @@ class Workshop:
     def run(self, *command: str | Path, hear: Say = lambda line: None) -> str:
         return process.run_watched(command, self.tree.root, self.variables, hear)
 
-    def made(self) -> Mapping[str, Any]:
-        """Returns the entries of the dvc.lock in the tree."""
-        content = (self.tree.root / lockfile.LOCK).read_bytes()
-        found: Mapping[str, Any] = lockfile.parse_yaml(content)["stages"]
-        return found
+    def outputs(self) -> Mapping[str, str]:
+        """Returns the MD5 of each output, by path, that the dvc.lock in the tree has recorded."""
+        return Lock.parse((self.tree.root / lockfile.LOCK).read_bytes()).outputs
 
 
 def reproduce_commit(git: Git, revision: str, say: Say) -> Reproduction:
@@ -81,8 +80,8 @@ def reproduce_commit(git: Git, revision: str, say: Say) -> Reproduction:
     Raises StageFailed if a stage fails, and MlopsError if data or libraries are not available.
     """
     commit = revisions.commit_of(git, revision)
-    recorded = lockfile.lock_entries(git, commit)
-    if not recorded:
+    recorded = lockfile.read_lock(git, commit)
+    if not recorded.outputs:
         raise MlopsError(
             f"{revision} has no dvc.lock: no stage was run there, so that none can be run again"
         )
@@ -99,13 +98,13 @@ def reproduce_commit(git: Git, revision: str, say: Say) -> Reproduction:
             timed_step(say, "its data"),
             private_store.open_private_store(tree.root, git.root) as store,
         ):
-            bring_data(store, tree, recorded)
+            bring_data(store, tree, recorded.outputs)
         run_stages(workshop, say)
         with (
             timed_step(say, "comparing"),
             private_store.open_private_store(tree.root, git.root) as store,
         ):
-            files = list(compare_files(store, recorded, workshop.made()))
+            files = list(compare_files(store, recorded.outputs, workshop.outputs()))
             verdict, ground = judge_files(store, workshop, commit, files)
     return Reproduction(commit, files, verdict, ground, platform_name())
 
@@ -118,22 +117,14 @@ def timed_step(say: Say, what: str) -> Iterator[None]:
     say(f"{what}: {time.monotonic() - started:.1f} s")
 
 
-def bring_data(store: PrivateStore, tree: Git, recorded: Mapping[str, Any]) -> None:
+def bring_data(store: PrivateStore, tree: Git, recorded: Mapping[str, str]) -> None:
     """Writes the data that no stage makes into the tree."""
-    made = {path for path, _ in recorded_outputs(recorded)}
     for path, md5 in lockfile.carried_hashes(tree, "HEAD").items():
-        if path not in made:
+        if path not in recorded:
             try:
                 store.copy(md5, tree.root / path)
             except MlopsError as error:
                 raise MlopsError(f"{path}: {error}") from error
-
-
-def recorded_outputs(entries: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yields path and MD5 of every output of the stages."""
-    for entry in entries.values():
-        for out in entry.get("outs", []):
-            yield out["path"], out["md5"]
 
 
 def run_stages(workshop: Workshop, say: Say) -> None:
@@ -155,12 +146,11 @@ def run_stages(workshop: Workshop, say: Say) -> None:
 
 
 def compare_files(
-    store: PrivateStore, recorded: Mapping[str, Any], made: Mapping[str, Any]
+    store: PrivateStore, recorded: Mapping[str, str], made: Mapping[str, str]
 ) -> Iterator[File]:
     """Yields every file of every output; a directory counts as one file if the list of its files is lost."""
-    before, after = dict(recorded_outputs(recorded)), dict(recorded_outputs(made))
-    for path in sorted(before.keys() | after.keys()):
-        yield from differing_files(store, path, before.get(path), after.get(path))
+    for path in sorted(recorded.keys() | made.keys()):
+        yield from differing_files(store, path, recorded.get(path), made.get(path))
 
 
 def differing_files(
@@ -193,7 +183,7 @@ def judge_files(
     if doubtful := store.unattested(lock, pipeline):
         return "different", f"{told}, and no run attests the record of {', '.join(doubtful)}"
     try:
-        found = compare_answers(store, workshop, lockfile.lock_entries(tree, commit))
+        found = compare_answers(store, workshop, lockfile.read_lock(tree, commit))
     except MlopsError as error:
         return "different", f"{told}, and the predictions can't be compared: {error}"
     return (
@@ -203,13 +193,11 @@ def judge_files(
     )
 
 
-def compare_answers(
-    store: PrivateStore, workshop: Workshop, recorded: Mapping[str, Any]
-) -> dict[str, Any]:
+def compare_answers(store: PrivateStore, workshop: Workshop, recorded: Lock) -> dict[str, Any]:
     """Returns what mlops.compare.agreement finds for the recorded bundle and the one made again."""
     place = workshop.tree.root / ".dvc/tmp/recorded"
     for path in (BUNDLE, TRAINING, TESTING):
-        store.copy(lockfile.required_hash(recorded, path), place / path)
+        store.copy(recorded.required_hash(path), place / path)
     scores = {place / BUNDLE: place / "recorded.npz", Path(BUNDLE): place / "made.npz"}
     try:
         for folder, file in scores.items():
