@@ -17,11 +17,12 @@ from mlops.release.follow import deployment
 from mlops.release.history import versions
 
 TRAINING = "errors params predict provenance stage tables"
-RELEASE = "environments errors release release.history"
+RELEASE = "environments errors file_lock release release.history"
 ARROWS = {
     "architectures": "",
     "errors": "",
     "environments": "errors",
+    "file_lock": "",
     "libraries": "errors",
     "stage": "errors libraries",
     "metrics": "errors",
@@ -39,7 +40,7 @@ ARROWS = {
     "deploy": f"{TRAINING} contract environments",
     "compare": f"{TRAINING} metrics prepare",
     "service": "contract errors predict",
-    "batch": "contract errors predict tables",
+    "batch": "contract errors file_lock predict tables",
     "release": "errors",
     "release.history": "environments errors release",
     "release.places": RELEASE,

@@ -12,7 +12,6 @@ In failed/ a .reason.txt with a line for each attempt lies beside the file. The 
 state: whatever ends a watch, the next one goes on.
 """
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from pathlib import Path
 import watchfiles
 
 from mlops.errors import Refused
+from mlops.file_lock import lock_file
 
 DONE, FAILED = "done", "failed"
 TOO_MANY_REJECTS = 4
@@ -197,11 +197,11 @@ def sole_watch(folder: Path) -> Iterator[None]:
         raise Refused(f"there is no folder {folder} to watch: `mkdir -p {folder}`, then again")
     for name in (DONE, FAILED):
         (folder / name).mkdir(exist_ok=True)
-    with (folder / ".watch.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(f"another `mlops watch` has {folder}: stop it first") from None
+    try:
+        lock = lock_file(folder / ".watch.lock", wait=False)
+    except BlockingIOError:
+        raise Refused(f"another `mlops watch` has {folder}: stop it first") from None
+    with lock:
         yield
 
 

@@ -3,7 +3,6 @@ batch, so that the folder is a table of all of them. Its columns are those of th
 what is one for the batch is JSON in the file's metadata, under "batch" and "profile".
 """
 
-import fcntl
 import json
 import os
 import tempfile
@@ -21,6 +20,7 @@ from mlops.batch.batches import ROWS, Batch, Finished, Outcome, batch_facts
 from mlops.batch.destinations import destinations
 from mlops.batch.errors import AlreadyScored
 from mlops.errors import Away, UsageError
+from mlops.file_lock import lock_file
 from mlops.tables import files
 from mlops.tables.urls import Url
 
@@ -113,7 +113,8 @@ class LocalFolder:
         partial = self._path / f".{name}.partial"
         with storage_errors(self._url):
             self._path.mkdir(exist_ok=True)
-            file = locked_file(partial)
+            file = lock_file(partial)
+            file.truncate()
         try:
             yield file
             with storage_errors(self._url):
@@ -151,18 +152,6 @@ class RemoteFolder:
                 yield file
             with files.filesystem_errors(self._url.text):
                 self._filesystem.put_file(f"{here}/{name}", f"{self._path}/{name}")
-
-
-def locked_file(path: Path) -> IO[bytes]:
-    """An empty file of ours alone; the run that had it before may have renamed or removed it."""
-    while True:
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                file.truncate()
-                return file
-        file.close()
 
 
 def row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:

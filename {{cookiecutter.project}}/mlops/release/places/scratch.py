@@ -1,21 +1,19 @@
 """Folders under .dvc/tmp, each locked while a process uses it. A lock ends with its process."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from mlops.errors import MlopsError
+from mlops.file_lock import lock_file
 
 
 @contextmanager
 def hold_scratch(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """Holds the folder while the block runs, alone or with others that share it; waits for the lock."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open_lock(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+    with lock_file(lock_of(folder), shared=shared):
         yield
 
 
@@ -23,7 +21,7 @@ def is_held(folder: Path) -> bool:
     if not lock_of(folder).exists():
         return False
     try:
-        open_lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB).close()
+        lock_file(lock_of(folder), wait=False).close()
     except BlockingIOError:
         return True
     return False
@@ -36,7 +34,7 @@ def remove_scratch(folder: Path) -> None:
 
 
 def remove_scratch_if_free(folder: Path) -> None:
-    with suppress(BlockingIOError), open_lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+    with suppress(BlockingIOError), lock_file(lock_of(folder), wait=False):
         remove_held_scratch(folder)
 
 
@@ -46,22 +44,6 @@ def remove_held_scratch(folder: Path) -> None:
     except OSError as error:
         raise MlopsError(f"{folder} can't be removed ({error}): remove it by hand") from error
     lock_of(folder).unlink()
-
-
-def open_lock(folder: Path, how: int) -> IO[str]:
-    """Returns the locked file; it tries again if another process has removed the file meanwhile."""
-    while True:
-        file = lock_of(folder).open("w")
-        try:
-            fcntl.flock(file, how)
-            if os.path.samestat(os.fstat(file.fileno()), lock_of(folder).stat()):
-                return file
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            file.close()
-            raise
-        file.close()
 
 
 def lock_of(folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """Temporary working trees, so that a release never changes the user's."""
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlops.errors import MlopsError, Refused
+from mlops.file_lock import lock_file
 from mlops.release.history.git import Git
 from mlops.release.places import scratch
 
@@ -21,15 +21,14 @@ LITTLE = 1_000_000  # bytes
 def one_release_at_a_time(git: Git) -> Iterator[None]:
     """Raises Refused if another release runs in the repository. The lock ends with its process."""
     folder = Path(git.run("rev-parse", "--path-format=absolute", "--git-common-dir"))
-    with (folder / "mlops-release.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(
-                "another promotion or rollback is running in this repository: wait until it ends"
-            ) from None
-        with explain_full_disk(git.root):
-            yield
+    try:
+        lock = lock_file(folder / "mlops-release.lock", wait=False)
+    except BlockingIOError:
+        raise Refused(
+            "another promotion or rollback is running in this repository: wait until it ends"
+        ) from None
+    with lock, explain_full_disk(git.root):
+        yield
 
 
 @contextmanager
