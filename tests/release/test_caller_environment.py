@@ -84,7 +84,7 @@ if sys.orig_argv[1:2] != ["-c"]:  # not `mlops` itself
 """
 TRAPS = (
     *("sitecustomize", "mlops/__init__", "mlops/train/__main__", "mlops/service/ask"),
-    *("mlops/contract/measure", "mlops/compare/compare", "mlops/release/promote/candidate"),
+    *("mlops/contract/measure", "mlops/compare/compare", "mlops/release/promote/challenger"),
     *("science/__init__", "science/features"),
 )
 """Modules of the names of the project's, and what every Python loads."""

@@ -19,7 +19,7 @@ STARTS = {
     *("posix_spawn", "posix_spawnp", "spawnv", "spawnve"),
 }
 STARTERS = {"subprocess", "asyncio", "os"}
-INHERITS = {"mlops/release/places/process.py": 1}
+INHERITS = {"mlops/release/places/tethered.py": 1}
 """Calls without `env`: the process between us and a command hands on what it was given itself."""
 READS_OS_ENVIRON = {
     "mlops/release/child_environment.py",

@@ -8,10 +8,7 @@ MlopsError              exit code 1: something is missing or broken
 └── NotReproduced       exit code 4: a stage that ran again made something else
 """
 
-from mlops.errors import MlopsError, Refused, UsageError
-
-# promote/worker.py raises again, by its name here, what its process told of.
-__all__ = ["GitError", "MlopsError", "NotReproduced", "Refused", "StageFailed", "UsageError"]
+from mlops.errors import MlopsError
 
 
 class GitError(MlopsError):

@@ -6,11 +6,10 @@ import os
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from socket import socket
 
-from mlops.release.follow import tethered
 from mlops.release.follow.deployment import Deployment
+from mlops.release.places import tethered
 
 PATIENCE = 60.0
 """Seconds within which the process must be ready."""
@@ -43,10 +42,17 @@ class Child:
     async def start(self) -> None:
         """Starts the process and waits until it answers. Raises NotReady, and then no process is left."""
         heard, told = os.pipe()
-        service = ("mlops.service", "--fd", str(self._listening.fileno()), "--ready-fd", str(told))
+        service = (
+            "-m",
+            "mlops.service",
+            "--fd",
+            str(self._listening.fileno()),
+            "--ready-fd",
+            str(told),
+        )
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *(str(self._python), str(Path(tethered.__file__)), *service),
+                *(str(self._python), tethered.__file__, str(DRAINED), *service),
                 cwd=self.deployed.folder,
                 env=self.deployed.variables,
                 stdin=PIPE,

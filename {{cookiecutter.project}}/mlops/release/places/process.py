@@ -1,16 +1,11 @@
-"""A command in a process group of its own, which ends with the process that asked for it.
+"""Runs a command that ends with this process, and passes on what it prints."""
 
-As a script it takes a directory and a command, runs the command there and exits with its exit code. If
-its standard input closes before that, its whole process group is killed.
-"""
-
-import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from mlops.release.places import tethered
 
 
 def run_watched(
@@ -21,9 +16,9 @@ def run_watched(
 ) -> str:
     """Returns what the command printed; `hear` gets each line at once. Raises CalledProcessError."""
     lines = []
-    watched = [sys.executable, "-I", __file__, cwd, *command]
     with subprocess.Popen(
-        list(map(str, watched)),
+        [sys.executable, "-I", tethered.__file__, "0", *command],
+        cwd=cwd,
         env=variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -36,27 +31,12 @@ def run_watched(
             lines.append(line)
             hear(line.rstrip())
         code = process.wait()
-    said = "".join(lines)
+    printed = "".join(lines)
     if code:
-        raise subprocess.CalledProcessError(code, list(map(str, command)), said)
-    return said
+        raise subprocess.CalledProcessError(code, list(map(str, command)), printed)
+    return printed
 
 
 def last_lines(error: subprocess.CalledProcessError, lines: int = 15) -> str:
     """Returns the last lines of what the command printed, or its exit code."""
     return "\n".join(error.output.strip().splitlines()[-lines:]) or f"exit {error.returncode}"
-
-
-def main() -> int:
-    cwd, *command = sys.argv[1:]
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, check=False).returncode
-
-
-def end_with_parent() -> None:
-    os.read(0, 1)  # nothing is ever written: it returns when the parent is gone
-    os.killpg(0, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

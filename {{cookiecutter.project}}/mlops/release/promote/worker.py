@@ -1,61 +1,59 @@
-"""Starts the process that makes a candidate, and gives it tasks."""
+"""Starts the process that makes a challenger, and gives it tasks."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mlops.errors import MlopsError
-from mlops.release import child_environment, errors
+from mlops.release import child_environment
+from mlops.release.places import tethered
 
 HERE = Path(__file__).parents[3]
 
 
 class Worker:
-    def __init__(self, tasks: IO[bytes], answers: IO[str]) -> None:
-        self._tasks = tasks
-        self._answers = answers
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def ask(self, task: str, **arguments: Any) -> Any:
-        """Returns the answer to a task of mlops/release/promote/candidate.py, or raises its error."""
-        with suppress(BrokenPipeError):
-            self._tasks.write(json.dumps({"task": task, **arguments}).encode() + b"\n")
-        answer = self._answers.readline()
-        if not answer:
+        """Returns the answer to a task of mlops/release/promote/challenger.py, or raises its error."""
+        with suppress(OSError):  # a process that has ended may have left its error
+            self._connection.send((task, arguments))
+        try:
+            answer = self._connection.recv()
+        except (EOFError, OSError) as error:
             raise MlopsError(
-                "the process that makes the candidate has ended; its messages are above"
-            )
-        said = json.loads(answer)
-        if "error" in said:
-            raise getattr(errors, said["kind"], MlopsError)(said["error"])
-        return said["answer"]
+                "the process that makes the challenger has ended; its messages are above"
+            ) from error
+        if isinstance(answer, MlopsError):
+            raise answer
+        return answer
 
 
 @contextmanager
 def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
     """Starts a worker in `tree`, with DVC's cache and remotes of `home`, in a process group of its own."""
-    read, write = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlops.release.promote.candidate", tree, home, str(write)],
+    connection, theirs = Pipe()
+    module = ("-m", "mlops.release.promote.challenger", tree, home, str(theirs.fileno()))
+    with subprocess.Popen(
+        [sys.executable, "-P", tethered.__file__, "0", *module],
         cwd=HERE,
         env=child_environment.for_python(HERE),
         stdin=subprocess.PIPE,
-        bufsize=0,
-        pass_fds=[write],
+        pass_fds=[theirs.fileno()],
         start_new_session=True,
-    )
-    os.close(write)
-    assert process.stdin
-    with process, os.fdopen(read) as answers:
+    ) as process:
+        theirs.close()
         try:
-            yield Worker(process.stdin, answers)
-            with suppress(BrokenPipeError):
-                process.stdin.write(b"end\n")
+            with connection:
+                yield Worker(connection)
             process.wait()
         finally:
             end_group(process.pid)

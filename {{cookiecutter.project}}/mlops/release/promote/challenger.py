@@ -1,20 +1,17 @@
-"""Makes the candidate for a release, in a working tree of its own and by a process of its own.
+"""Makes the challenger for a release, in a working tree of its own and by a process of its own.
 
-`python -m mlops.release.promote.candidate TREE HOME ANSWERS` opens DVC once, in the working tree TREE with
-the cache and remotes of HOME. Each line of standard input is a task, answered by a line to the file
-descriptor ANSWERS. When standard input closes, the process group is killed, so that no training goes on
-after the release that it was for.
+`python -m mlops.release.promote.challenger TREE HOME CONNECTION` opens DVC once, in the working tree TREE
+with the cache and remotes of HOME. CONNECTION is the file descriptor at which promote/worker.py gives tasks,
+until it closes it, and gets an answer or an MlopsError for each.
 """
 
 import json
-import os
-import queue
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +27,21 @@ from mlops.release.promote import answers_at_commit
 from mlops.release.promote.answers_at_commit import run_module
 
 
-def main(tree: Path, home: Path, answers: int) -> None:
-    tasks = read_tasks()
-    with os.fdopen(answers, "w", buffering=1) as file:
+def main(tree: Path, home: Path, descriptor: int) -> None:
+    with Connection(descriptor) as connection, suppress(EOFError):
         try:
             with dvc.open_repo(tree, dvc.dvc_settings(home)) as repo:
-                for task in tasks:
-                    file.write(json.dumps(answer_task(repo, **json.loads(task))) + "\n")
+                while True:
+                    connection.send(answer_task(repo, *connection.recv()))
         except MlopsError as error:
-            file.write(json.dumps(error_answer(error)) + "\n")
+            connection.send(error)
 
 
-def read_tasks() -> Iterator[str]:
-    """Returns the tasks until the line `end`; the process group is killed if the input closes before."""
-    lines: queue.Queue[str] = queue.Queue()
-
-    def watch() -> None:
-        with os.fdopen(os.dup(sys.stdin.fileno())) as stream:
-            for line in stream:
-                lines.put(line.strip())
-                if line.strip() == "end":
-                    return
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
-    return iter(lines.get, "end")
-
-
-def answer_task(repo: Repo, task: str, **arguments: Any) -> dict[str, Any]:
+def answer_task(repo: Repo, task: str, arguments: Mapping[str, Any]) -> Any:
     try:
-        return {"answer": TASKS[task](repo, **arguments)}
+        return TASKS[task](repo, **arguments)
     except MlopsError as error:
-        return error_answer(error)
-
-
-def error_answer(error: MlopsError) -> dict[str, str]:
-    return {"error": str(error), "kind": type(error).__name__}
+        return error
 
 
 def make_in_tree(repo: Repo, environment: str, target: str) -> list[str]:
