@@ -1,4 +1,8 @@
-"""Arrow imports pandas wherever it is installed: a second and 60 MB, for nothing that is used here."""
+"""Keeps Arrow from importing pandas, which it does wherever pandas is installed.
+
+Scoring uses nothing of it, and ten rows take 0.6 s of a processor and 129 MB instead of 1.1 s and 162 MB. A
+None in sys.modules would not do: Arrow's own import takes it for the module.
+"""
 
 import sys
 from collections.abc import Sequence
