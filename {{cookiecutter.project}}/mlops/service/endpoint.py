@@ -1,6 +1,6 @@
-"""POST /predict: the raw request, through the input contract and the model, to the raw answer.
+"""Answers POST /predict: takes the request through the input contract and the model.
 
-An ASGI application of its own: pydantic, Request and Response take longer than the model.
+The endpoint is an ASGI application, because pydantic, Request and Response take longer than the model.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from mlops.service.problems import Problem
 from mlops.service.settings import Settings
 from mlops.service.telemetry import Metrics
 
-LIGHT_ROWS = 100
-LIGHT_BYTES = 50_000
-MOST_HEAVY = 8
-BUSY = {"Retry-After": "1"}
+SHORT_ROWS = 100
+SHORT_BYTES = 50_000
+MOST_LONG_BODIES = 8
+RETRY = {"Retry-After": "1"}
 
 Headers = dict[bytes, bytes]
 
 
 class Prediction(msgspec.Struct, omit_defaults=True, gc=False):
-    """What the model says of one row; `probability` is that of each class."""
+    """The answer to one row. `probability` is that of each class."""
 
     prediction: str
     probability: dict[str, float]
@@ -39,7 +39,8 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Answer(msgspec.Struct, omit_defaults=True, gc=False):
-    """`predictions` holds one for each row, in their order; `more_warnings` counts those left out."""
+    """The answer to a request. `predictions` holds one for each row, in their order; `more_warnings` counts
+    the warnings that are left out."""
 
     version: str
     predictions: list[Prediction]
@@ -47,6 +48,8 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class PredictionEndpoint:
+    """Answers requests with `predictor`. If `key` is given, their header X-API-Key must hold it."""
+
     def __init__(
         self,
         predictor: Predictor,
@@ -59,37 +62,40 @@ class PredictionEndpoint:
         self.secured = key is not None
         self._predictor = predictor
         self._contract = Contract(predictor.schema)
-        self._gathering = Gathering(self._ask)
+        self._gathering = Gathering(self._predict)
         self._classes = predictor.schema.classes
         self._version = version
         self._settings = settings
         self._key = key
         self._metrics = metrics
         self._encode = msgspec.json.Encoder().encode
-        # One row never waits for a thousand: those are asked about in a thread, and few may wait.
+        # A long list is predicted in a thread, so that a single row does not wait for it; few may wait.
         self._thread = ThreadPoolExecutor(1)
-        self._places = BoundedSemaphore(MOST_HEAVY)
+        self._places = BoundedSemaphore(MOST_LONG_BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             headers = dict(scope["headers"])
-            self._refuse_stranger(headers)
-            refuse_other_type(headers)
+            self._check_key(headers)
+            refuse_other_media_type(headers)
             answer = await self._in_time(headers, receive)
         except Problem as problem:
             await problem.response(scope)(scope, receive, send)
             return
         scope["state"]["rows"] = len(answer.predictions)
         body = self._encode(answer)
-        head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": head})
+        response_headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": response_headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _refuse_stranger(self, headers: Headers) -> None:
+    def _check_key(self, headers: Headers) -> None:
         sent = headers.get(b"x-api-key", b"")
         if self._key is not None and not hmac.compare_digest(sent, self._key):
             error = (
-                "the header X-API-Key holds another key" if sent else "send the header X-API-Key"
+                "the header X-API-Key holds a wrong key" if sent else "send the header X-API-Key"
             )
             raise Problem(401, error, headers={"WWW-Authenticate": "ApiKey"})
 
@@ -110,7 +116,7 @@ class PredictionEndpoint:
             if task.uncancel() or not is_late:
                 raise
             error = f"no answer within {seconds:g} seconds: send fewer rows at once"
-            raise Problem(503, error, headers=BUSY) from None
+            raise Problem(503, error, headers=RETRY) from None
         except InputError as error:
             self._metrics.count_faults(error.faults)
             raise problems.problem_of_input(error) from None
@@ -118,40 +124,42 @@ class PredictionEndpoint:
             timer.cancel()
 
     async def _answer(self, body: bytes) -> Answer:
-        if len(body) > LIGHT_BYTES or body.count(b"{") > LIGHT_ROWS:
+        if len(body) > SHORT_BYTES or body.count(b"{") > SHORT_ROWS:
             return await self._answer_in_thread(body)
         decoded = self._contract.decode(body, self._settings.max_rows)
-        return self._answered(decoded, await self._gathering.predict(decoded.values))
+        return self._answer_with_warnings(decoded, await self._gathering.predict(decoded.values))
 
     async def _answer_in_thread(self, body: bytes) -> Answer:
         if not self._places.acquire(blocking=False):
-            raise Problem(503, "too many long lists are waiting: ask again later", headers=BUSY)
-        work = self._thread.submit(self._work, body)
-        work.add_done_callback(lambda _: self._places.release())
-        return await asyncio.wrap_future(work)
+            raise Problem(
+                503, "too many long lists are waiting: send this one again later", headers=RETRY
+            )
+        pending = self._thread.submit(self._answer_long_list, body)
+        pending.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(pending)
 
-    def _work(self, body: bytes) -> Answer:
+    def _answer_long_list(self, body: bytes) -> Answer:
         decoded = self._contract.decode(body, self._settings.max_rows)
-        return self._answered(decoded, self._ask(decoded.values))
+        return self._answer_with_warnings(decoded, self._predict(decoded.values))
 
-    def _ask(self, rows: Values) -> list[Prediction]:
-        found = self._predictor.predict(self._contract.arrays(rows))
-        labels = found.labels.tolist()
+    def _predict(self, rows: Values) -> list[Prediction]:
+        predictions = self._predictor.predict(self._contract.arrays(rows))
+        labels = predictions.labels.tolist()
         self._metrics.count_predictions(labels)
         return [
             Prediction(label, dict(zip(self._classes, row, strict=True)))
-            for label, row in zip(labels, found.probabilities.tolist(), strict=True)
+            for label, row in zip(labels, predictions.probabilities.tolist(), strict=True)
         ]
 
-    def _answered(self, decoded: Decoded, predictions: list[Prediction]) -> Answer:
+    def _answer_with_warnings(self, decoded: Decoded, predictions: list[Prediction]) -> Answer:
         for warning in decoded.warnings:
-            said = predictions[warning.row]
-            said.warnings = [*said.warnings, warning]
+            prediction = predictions[warning.row]
+            prediction.warnings = [*prediction.warnings, warning]
         self._metrics.count_faults(decoded.warnings)
         return Answer(self._version, predictions, decoded.more)
 
 
-def refuse_other_type(headers: Headers) -> None:
+def refuse_other_media_type(headers: Headers) -> None:
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind != b"application/json":
         raise Problem(415, "send JSON, with the header Content-Type: application/json")
@@ -160,6 +168,7 @@ def refuse_other_type(headers: Headers) -> None:
 
 
 async def read_body(receive: Receive, headers: Headers, most: int) -> bytes:
+    """Returns the body of a request. Raises Problem if it is longer than `most` bytes, or not whole."""
     if int(headers.get(b"content-length", b"0")) > most:
         raise too_large_problem(most)
     chunks: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The rows of several requests, asked about at once."""
+"""Predicts the rows of several requests in one run of the model."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,41 +11,44 @@ T = TypeVar("T")
 
 
 class Gathering(Generic[T]):
-    """`ask` has an answer for each row. A model takes hardly longer for ten rows than for one. So the
-    requests that arrive in one turn of the event loop are answered together at its end; but where few
-    come, the first of them at once."""
+    """Gathers the requests that arrive in one turn of the event loop, and predicts their rows at its end.
 
-    def __init__(self, ask: Callable[[Values], list[T]]) -> None:
-        self._ask = ask
+    A model takes hardly longer for ten rows than for one. While few requests come, the first of a turn is
+    predicted at once. `predict_rows` returns a prediction for each row.
+    """
+
+    def __init__(self, predict_rows: Callable[[Values], list[T]]) -> None:
+        self._predict_rows = predict_rows
         self._waiting: list[tuple[Values, asyncio.Future[list[T] | None]]] = []
         self._open = False
         self._crowded = False
 
     async def predict(self, rows: Values) -> list[T]:
+        """Returns a prediction for each row. Raises what `predict_rows` raises for these rows alone."""
         loop = asyncio.get_running_loop()
         if not self._open:
             self._open = True
             loop.call_soon(self._close)
             if not self._crowded:
-                return self._ask(rows)
+                return self._predict_rows(rows)
         answer: asyncio.Future[list[T] | None] = loop.create_future()
         self._waiting.append((rows, answer))
-        return await answer or self._ask(rows)
+        return await answer or self._predict_rows(rows)
 
     def _close(self) -> None:
         waiting, self._waiting, self._open = self._waiting, [], False
         self._crowded = len(waiting) > 1
-        together = self._together([*chain.from_iterable(rows for rows, _ in waiting)])
+        together = self._predict_together([*chain.from_iterable(rows for rows, _ in waiting)])
         start = 0
         for rows, answer in waiting:
             end = start + len(rows)
-            if not answer.done():  # its request may have run out of time
+            if not answer.done():  # the request may have run out of time
                 answer.set_result(together and together[start:end])
             start = end
 
-    def _together(self, rows: Values) -> list[T] | None:
-        """None where that fails: each request will find out by itself whether it is at fault."""
+    def _predict_together(self, rows: Values) -> list[T] | None:
+        """Returns None if the model fails: each request then predicts its own rows, and fails alone."""
         try:
-            return self._ask(rows) if rows else None
+            return self._predict_rows(rows) if rows else None
         except Exception:
             return None

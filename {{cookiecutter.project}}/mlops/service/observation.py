@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, a log line and a count for every request, whatever becomes of it."""
+"""Gives every request an id, a line in the log and a count in the metrics, whatever becomes of it."""
 
 import asyncio
 import re
@@ -15,8 +15,8 @@ from mlops.service import problems
 from mlops.service.logs import Log
 from mlops.service.telemetry import Metrics
 
-SANE = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
-CLIENT_LEFT = 499  # what nginx logs then
+REQUEST_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
+CLIENT_LEFT = 499  # as nginx logs it
 OTHER = "other"
 PROCESS = secrets.token_hex(4)
 
@@ -37,11 +37,13 @@ class Observation:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
         state = scope["state"]
-        request_id = state["request_id"] = sent_id(scope) or f"{PROCESS}-{next(self._numbers)}"
+        request_id = state["request_id"] = (
+            client_request_id(scope) or f"{PROCESS}-{next(self._numbers)}"
+        )
         state["draining"] = self.draining
         status = CLIENT_LEFT
 
-        async def send_named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -52,16 +54,16 @@ class Observation:
 
         app = self._shortcuts.get((scope["method"], scope["path"]), self._app)
         try:
-            await app(scope, receive, send_named)
+            await app(scope, receive, send_with_id)
         except Exception as error:
             self.log.message("error", "unexpected", error, request_id)
             if status == CLIENT_LEFT:
-                await problems.unexpected_problem().response(scope)(scope, receive, send_named)
-        # The answer leaves when this turn of the event loop ends: what is left to do can wait for it.
+                await problems.unexpected_problem().response(scope)(scope, receive, send_with_id)
+        # The answer is sent when this turn of the event loop ends, so log and metrics wait for the next turn.
         seconds = time.perf_counter() - start
-        asyncio.get_running_loop().call_soon(self._note, scope, status, seconds)
+        asyncio.get_running_loop().call_soon(self._log_and_count, scope, status, seconds)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _log_and_count(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in self._routes else OTHER
         self._metrics.count_request(route, status, seconds)
         self.log.request(
@@ -74,9 +76,9 @@ class Observation:
         )
 
 
-def sent_id(scope: Scope) -> str | None:
-    """The client's own, if it is fit to be logged."""
+def client_request_id(scope: Scope) -> str | None:
+    """Returns the request id that the client sent, if it is fit to be logged."""
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and SANE.fullmatch(value):
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
     return None

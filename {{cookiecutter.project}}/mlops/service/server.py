@@ -1,4 +1,4 @@
-"""The process around the service: the socket it listens on, its ticks, and its end."""
+"""Runs the service: listens on a socket, and shuts down without dropping a request."""
 
 import asyncio
 import gc
@@ -21,11 +21,11 @@ DRAIN_SECONDS = 3
 
 
 class Server(uvicorn.Server):
-    """Ends without dropping a request. After SIGTERM it accepts no connection and asks those that it
-    has to close: by an answer that says so, for as long as DRAIN_SECONDS."""
+    """Runs an application until a signal comes. It then accepts no more connections, and for DRAIN_SECONDS
+    answers on those that are open with `Connection: close`."""
 
     def __init__(
-        self, observed: Observation, settings: Settings, tell_ready: Callable[[], None]
+        self, observed: Observation, settings: Settings, report_ready: Callable[[], None]
     ) -> None:
         config = uvicorn.Config(
             observed,
@@ -43,11 +43,11 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._observed = observed
-        self._tell_ready = tell_ready
+        self._report_ready = report_ready
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """For good: uvicorn would raise them again at the end, and the process end by them."""
+        """Handles signals to the end. uvicorn would raise them again then, which would kill the process."""
         for number in uvicorn.server.HANDLED_SIGNALS:
             signal.signal(number, self.handle_exit)
         yield
@@ -56,7 +56,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked through again
-        self._tell_ready()
+        self._report_ready()
 
     async def on_tick(self, counter: int) -> bool:
         self._observed.log.flush()
@@ -75,6 +75,7 @@ class Server(uvicorn.Server):
 
 
 def listen_on(settings: Settings) -> socket.socket:
+    """Returns a socket that listens on host and port. Raises StartError if that is not possible."""
     host, port = settings.host, settings.port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -82,12 +83,13 @@ def listen_on(settings: Settings) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StartError(
-            f"port {port} of {host} can't be listened on: {reason}. Stop what is there, or choose others "
-            "with --host and --port"
+            f"port {port} of {host} can't be listened on: {reason}. Stop what uses it, or choose "
+            "others with --host and --port"
         ) from None
 
 
 def address_of(listening: socket.socket) -> str:
+    """Returns the URL of a listening socket, or the path of a Unix socket."""
     name = listening.getsockname()
     if not isinstance(name, tuple):
         return str(name)
@@ -96,7 +98,8 @@ def address_of(listening: socket.socket) -> str:
 
 
 def inherited_socket(descriptor: int) -> socket.socket:
+    """Returns the socket of a file descriptor. Raises StartError if it is not one."""
     try:
         return socket.socket(fileno=descriptor)
     except OSError as error:
-        raise StartError(f"--fd {descriptor} is no socket: {error.strerror}") from None
+        raise StartError(f"--fd {descriptor} is not a socket: {error.strerror}") from None
