@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from mlops.predict.errors import BundleError
+from mlops.predict import bundle_file
 from mlops.predict.inputs import Columns
 from mlops.predict.predictor import Predictions
 from mlops.predict.schema import Column, Schema
@@ -98,18 +98,9 @@ def count_probabilities(positive: NDArray[np.float32]) -> Counts:
 
 
 def read_reference(bundle: Path) -> Reference:
-    """Returns the profile in a bundle. Raises BundleError if it is missing or broken."""
-    path = bundle / REFERENCE
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Reference)
-    except FileNotFoundError:
-        raise BundleError(f"{path} is missing: run `mlops repro`, or `dvc pull`") from None
-    except msgspec.DecodeError as error:
-        raise BundleError(
-            f"{path} is not a profile of the training ({error}): delete it and run `mlops repro`"
-        ) from None
+    """Returns the profile in a bundle. Raises BundleError if its file is missing or holds anything else."""
+    return bundle_file.read_struct(bundle / REFERENCE, Reference, "a profile of the training")
 
 
 def write_reference(reference: Reference, bundle: Path) -> None:
-    text = msgspec.json.format(msgspec.json.encode(reference), indent=1)
-    (bundle / REFERENCE).write_bytes(text + b"\n")
+    bundle_file.write_struct(reference, bundle / REFERENCE)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from mlops.predict.errors import BundleError
+from mlops.predict import bundle_file
 
 ColumnType = Literal["integer", "number", "category"]
 Severity = Literal["error", "warning"]
@@ -60,16 +60,9 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_schema(path: Path) -> Schema:
-    """Returns the schema in a file. Raises BundleError if the file is missing or broken."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Schema)
-    except FileNotFoundError:
-        raise BundleError(f"{path} is missing: run `mlops repro`, or `dvc pull`") from None
-    except msgspec.DecodeError as error:
-        raise BundleError(
-            f"{path} is not an input schema ({error}): delete it and run `mlops repro`"
-        ) from None
+    """Returns the schema in a file. Raises BundleError if the file is missing or holds anything else."""
+    return bundle_file.read_struct(path, Schema, "an input schema")
 
 
 def write_schema(schema: Schema, path: Path) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(schema), indent=1) + b"\n")
+    bundle_file.write_struct(schema, path)
