@@ -128,7 +128,7 @@ def test_another_library_that_predicts_the_same_is_equivalent(
     found = reproduce(project)
     assert found.verdict == "equivalent"
     assert differing(found) == ["deploy/model.txt", "reports/metrics.yaml"]
-    assert "of the 3 test rows, 0 are called another class" in found.ground
+    assert "of the 3 test rows, 0 are called another class" in found.reason
 
 
 def test_other_predictions_are_different_and_the_command_says_so_by_its_code(
@@ -158,7 +158,7 @@ def test_an_edited_record_is_different_though_the_predictions_agree(project: Pat
     found = reproduce(project)
     assert found.verdict == "different"
     assert differing(found) == ["deploy"]
-    assert "no run attests the record of train" in found.ground
+    assert "no run attests the record of train" in found.reason
 
 
 def test_a_stage_that_fails_is_told_in_its_words(project: Path) -> None:

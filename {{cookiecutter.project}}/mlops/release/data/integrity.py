@@ -33,14 +33,11 @@ def untrue_outputs(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
     for name in doubtful:
         yield f"{name}: no run attests its entry in dvc.lock: `mlops repro`"
     for out in altered:
-        yield f"{out}: not what {recorder(out)} says: {output_cure(out)}"
+        recorder = out.stage.addressing if out.stage.is_data_source else LOCK
+        yield f"{out}: not what {recorder} says: {output_cure(out)}"
     for name in unreproduced(repo) if Path(repo.root_dir, LOCK).exists() else ():
         if name not in explained:
             yield f"{name}: not up to date: `mlops repro`"
-
-
-def recorder(out: Output) -> str:
-    return out.stage.addressing if out.stage.is_data_source else "dvc.lock"
 
 
 def content_hash(out: Output) -> object:

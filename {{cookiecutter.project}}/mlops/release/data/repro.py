@@ -84,7 +84,8 @@ def reproduce_stages(repo: Repo, stages: Sequence[str] = (), *, force: bool = Fa
             )
         attestation.drop_entries(Path(repo.root_dir, "dvc.lock"), doubtful)
     if pull and force:
-        repo.pull(data_sources(repo), allow_missing=True)  # DVC itself pulls nothing when forced
+        sources = [stage.addressing for stage in repo.index.stages if stage.is_data_source]
+        repo.pull(sources, allow_missing=True)  # DVC itself pulls nothing when forced
     try:
         done = repo.reproduce(list(stages) or None, force=force, pull=pull)
     except ReproductionError as error:
@@ -117,10 +118,6 @@ def bring_from_cache(repo: Repo) -> bool:
 
 def absent_outputs(repo: Repo) -> list[Output]:
     return [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
-
-
-def data_sources(repo: Repo) -> list[str]:
-    return [stage.addressing for stage in repo.index.stages if stage.is_data_source]
 
 
 def made_by_stages(repo: Repo) -> set[str]:

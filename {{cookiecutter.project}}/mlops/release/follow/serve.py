@@ -113,12 +113,10 @@ class Supervisor:
 
     def serves_now(self) -> None:
         child = self.child
-        self.keeping = self.tasks.create_task(child.keep(lambda how: self.tell_death(child, how)))
+        log_death = partial(self.log, "died", "error", **child_facts(child))
+        self.keeping = self.tasks.create_task(child.keep(lambda reason: log_death(reason=reason)))
         self.log("serving", **child_facts(child), url=self.url)
         self.forget_refused()
-
-    def tell_death(self, child: Child, how: str) -> None:
-        self.log("died", "error", **child_facts(child), reason=how)
 
     async def follow(self) -> None:
         seen = ""
@@ -201,15 +199,14 @@ class Supervisor:
         (self.child.deployed.folder / REFUSED).unlink(missing_ok=True)
 
     def prepared(self, revision: str) -> Child:
-        deployed = deployment.open_deployment(self.git, revision, say=self.mention)
+        deployed = deployment.open_deployment(
+            self.git, revision, say=lambda line: self.log("preparing", reason=line)
+        )
         try:
             return Child(deployed, self.shared)
         except MlopsError:
             deployed.close()
             raise
-
-    def mention(self, line: str) -> None:
-        self.log("preparing", reason=line)
 
     def log(self, event: str, level: Level = "info", **facts: object) -> None:
         now = datetime.now(UTC).isoformat()

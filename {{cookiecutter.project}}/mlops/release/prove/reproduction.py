@@ -50,12 +50,12 @@ class File:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The result. `ground` is the reason for the verdict, `where` the Python and the system that ran."""
+    """The result. `reason` explains the verdict, and `where` names the Python and the system that ran."""
 
     commit: str
     files: list[File]
     verdict: Verdict
-    ground: str
+    reason: str
     where: str
 
 
@@ -105,8 +105,9 @@ def reproduce_commit(git: Git, revision: str, say: Say) -> Reproduction:
             private_store.open_private_store(tree.root, git.root) as store,
         ):
             files = list(compare_files(store, recorded.outputs, workshop.outputs()))
-            verdict, ground = judge_files(store, workshop, commit, files)
-    return Reproduction(commit, files, verdict, ground, platform_name())
+            verdict, reason = judge_files(store, workshop, commit, files)
+    where = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    return Reproduction(commit, files, verdict, reason, where)
 
 
 @contextmanager
@@ -209,7 +210,3 @@ def compare_answers(store: PrivateStore, workshop: Workshop, recorded: Lock) -> 
         raise MlopsError(process.last_lines(error, lines=1)) from error
     found: dict[str, Any] = json.loads(said)
     return found
-
-
-def platform_name() -> str:
-    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
