@@ -83,11 +83,11 @@ def test_another_positive_class_is_refused_though_the_classes_are_the_same(
         models.run(compare.main, "scores.npz")
     positive = schema.read_schema(splits.SCHEMA).positive
     assert str(refused.value) == (
-        f"the champion's positive class is 'other', and the candidate's is {positive!r}"
+        f"the champion's positive class is 'other', and the challenger's is {positive!r}"
     )
 
 
-@pytest.mark.parametrize("who", ["champion", "candidate"])
+@pytest.mark.parametrize("who", ["champion", "challenger"])
 def test_an_answer_that_is_nan_is_refused_whoever_gives_it(
     contenders: Path, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:

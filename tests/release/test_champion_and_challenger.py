@@ -199,10 +199,10 @@ def test_what_leaves_the_bundle_alone_is_not_compared(run: Run, challenged: Path
 
 
 def incomparable(run: Run, project: Path) -> str:
-    """Why the candidate is refused as incomparable, in the words of the module that found it."""
+    """Why the challenger is refused as incomparable, in the words of the module that found it."""
     said = refused(run, project, 3)
     found = re.search(
-        r"the candidate cannot be compared with the model now in staging: Incomparable: (.*)\. "
+        r"the challenger cannot be compared with the model now in staging: Incomparable: (.*)\. "
         "To release it without a comparison, give a reason: --accept-incomparable REASON",
         said,
     )
@@ -248,7 +248,7 @@ def test_another_positive_class_is_refused(run: Run, challenged: Path) -> None:
     edit(challenged / "params.yaml", lambda content: content["prepare"].update(positive="other"))
     reproduce(run, challenged, "The other class is the positive one")
     assert incomparable(run, challenged) == (
-        "the champion's positive class is '>50K', and the candidate's is 'other'"
+        "the champion's positive class is '>50K', and the challenger's is 'other'"
     )
 
 

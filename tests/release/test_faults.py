@@ -191,7 +191,7 @@ def test_no_stage_survives_the_process_that_runs_it(project: Path) -> None:
     command = Command(project, "promote", "staging")
     wait_until(lambda: any("61" in words for words in command.offspring()))
     assert kill(command.process.pid, "its worker")
-    assert "the process that makes the candidate has ended" in command.ended()
+    assert "the process that makes the challenger has ended" in command.ended()
     assert command.process.returncode == 1
     assert refs(project) == before
 
@@ -253,7 +253,7 @@ def test_an_origin_that_goes_away_after_the_data_were_sent(
     point = Point(prepared, tmp_path / "point", release)
     away = point.origin.with_name("away.git")
     command = point.command("* push *", f"mv {point.origin} {away}")
-    assert "origin did not take the release, so that no branch or tag has moved" in command.ended()
+    assert "origin did not take the release, and no branch or tag has moved" in command.ended()
     assert command.process.returncode == 3
     away.rename(point.origin)
     assert point.check() == "old"

@@ -153,7 +153,7 @@ def test_a_proposal_drops_no_commit_of_a_reviewer(prepared: Path, tmp_path: Path
     git.run("fetch", "--quiet", "origin")
     mine = git.run("commit-tree", f"origin/{branch}^{{tree}}", "-p", f"origin/{branch}", "-m", "My")
     git.run("push", "--quiet", "origin", f"{mine}:refs/heads/{branch}")
-    with pytest.raises(Refused, match=f"origin/{branch} holds commits of somebody's own"):
+    with pytest.raises(Refused, match=f"origin/{branch} holds commits that are no proposal"):
         promotion.promote(git, "staging", print, as_proposal=True)
     assert origin.commit(branch) == mine
 

@@ -140,12 +140,12 @@ def test_versions_of_data_and_parameters_are_numbered_as_they_come_up(git: Git) 
     commit(git, "e", validation="v2", testing="e2")
     commit(git, "f", architecture="logistic_regression", trees=200)
     assert table(git, *MADE) == [
-        ("candidate a", "logistic_regression", "1.0", "1.0", "1.0", "1.0"),
-        ("candidate b", "random_forest", "1.0", "1.0", "1.0", "1.0"),
-        ("candidate c", "random_forest", "1.0", "1.0", "1.1", "1.0"),
-        ("candidate d", "random_forest", "1.1", "1.0", "1.1", "1.0"),
-        ("candidate e", "random_forest", "1.0", "1.1", "1.0", "1.1"),
-        ("candidate f", "logistic_regression", "1.0", "1.0", "1.0", "1.0"),
+        ("experiment a", "logistic_regression", "1.0", "1.0", "1.0", "1.0"),
+        ("experiment b", "random_forest", "1.0", "1.0", "1.0", "1.0"),
+        ("experiment c", "random_forest", "1.0", "1.0", "1.1", "1.0"),
+        ("experiment d", "random_forest", "1.1", "1.0", "1.1", "1.0"),
+        ("experiment e", "random_forest", "1.0", "1.1", "1.0", "1.1"),
+        ("experiment f", "logistic_regression", "1.0", "1.0", "1.0", "1.0"),
     ]
 
 
@@ -153,9 +153,9 @@ def test_a_model_has_one_row_by_its_version_once_it_is_released(git: Git) -> Non
     commit(git, "a", accuracy=0.7)
     commit(git, "b")
     commit(git, "a", accuracy=0.9)
-    assert table(git, "model", "accuracy") == [("candidate a", 0.7), ("candidate b", 0.8)]
+    assert table(git, "model", "accuracy") == [("experiment a", 0.7), ("experiment b", 0.8)]
     release(git, "v1.0.0")
-    assert table(git, "model", "accuracy") == [("candidate b", 0.8), ("v1.0.0", 0.9)]
+    assert table(git, "model", "accuracy") == [("experiment b", 0.8), ("v1.0.0", 0.9)]
 
 
 def test_a_branch_that_came_in_by_a_merge_is_part_of_the_history(git: Git) -> None:
@@ -166,10 +166,10 @@ def test_a_branch_that_came_in_by_a_merge_is_part_of_the_history(git: Git) -> No
     git.run("switch", "--quiet", "dev")
     git.run("merge", "--quiet", "--no-ff", "feature")
     commit(git, "d")
-    assert [name for (name,) in table(git, "model")] == [f"candidate {name}" for name in "abcd"]
+    assert [name for (name,) in table(git, "model")] == [f"experiment {name}" for name in "abcd"]
 
 
-def test_what_dvc_has_saved_as_an_experiment_is_a_candidate(on_dev: Path) -> None:
+def test_what_dvc_has_saved_as_an_experiment_is_in_the_table(on_dev: Path) -> None:
     (on_dev / "params.yaml").write_text("quality: 0.95\n")
     with dvc.open_repo(on_dev) as repo:
         repo.reproduce()
@@ -187,9 +187,9 @@ def test_what_is_queued_is_no_model(git: Git) -> None:
     queued = commit(git, "b")
     git.run("reset", "--quiet", "--hard", "HEAD~1")
     git.run("update-ref", "refs/exps/celery/stash", queued)
-    assert table(git, "model") == [("candidate a",)]
+    assert table(git, "model") == [("experiment a",)]
     git.run("update-ref", f"refs/exps/ab/{'c' * 38}/named", queued)
-    assert table(git, "model") == [("candidate a",), ("candidate b",)]
+    assert table(git, "model") == [("experiment a",), ("experiment b",)]
 
 
 def test_each_environment_runs_what_its_last_commit_has_here_or_on_origin(git: Git) -> None:
@@ -197,13 +197,13 @@ def test_each_environment_runs_what_its_last_commit_has_here_or_on_origin(git: G
     for ref, at in {"heads/staging": new, "heads/prod": old, "remotes/origin/prod": new}.items():
         git.run("update-ref", f"refs/{ref}", at)
     assert table(git, "model", "running") == [
-        ("candidate a", None),
-        ("candidate b", "dev, staging, prod"),
+        ("experiment a", None),
+        ("experiment b", "dev, staging, prod"),
     ]
     git.run("update-ref", "refs/heads/prod", commit(git, "a"))
     assert table(git, "model", "running") == [
-        ("candidate a", "dev, prod"),
-        ("candidate b", "staging"),
+        ("experiment a", "dev, prod"),
+        ("experiment b", "staging"),
     ]
 
 
@@ -225,9 +225,9 @@ def test_a_conflict_that_was_committed_and_a_report_that_is_missing_are_no_obsta
     git.run("commit", "--quiet", "--all", "--message", "Oops")
     (git.root / "dvc.lock").write_text(LOCK.format(**USUAL, model="b", bundle="b"))
     git.run("commit", "--quiet", "--all", "--message", "No report")
-    assert table(git, "model", "accuracy") == [("candidate a", 0.8), ("candidate b", None)]
+    assert table(git, "model", "accuracy") == [("experiment a", 0.8), ("experiment b", None)]
     rows = tracker.model_rows(git)
-    assert [row["model"] for row in tracker.sorted_rows(rows, "recall")][-1] == "candidate b"
+    assert [row["model"] for row in tracker.sorted_rows(rows, "recall")][-1] == "experiment b"
 
 
 def test_before_the_first_model_it_says_what_to_do(git: Git) -> None:
@@ -269,16 +269,18 @@ def test_of_losses_and_faults_the_smallest_is_the_best(column: str) -> None:
 
 
 def test_version_numbers_sort_as_numbers() -> None:
-    rows: list[tracker.Row] = [{"model": name} for name in ("v1.10.0", "candidate 1f", "v1.9.0")]
+    rows: list[tracker.Row] = [{"model": name} for name in ("v1.10.0", "experiment 1f", "v1.9.0")]
     found = [row["model"] for row in tracker.sorted_rows(rows, "model")]
-    assert found == ["candidate 1f", "v1.9.0", "v1.10.0"]
+    assert found == ["experiment 1f", "v1.9.0", "v1.10.0"]
 
 
 def test_rows_are_chosen_by_any_column_and_one_of_many_environments(
     three: list[tracker.Row],
 ) -> None:
-    assert [row["model"] for row in tracker.rows_where(three, "dataset=adult")] == ["candidate a"]
-    assert [row["model"] for row in tracker.rows_where(three, "running=staging")] == ["candidate c"]
+    assert [row["model"] for row in tracker.rows_where(three, "dataset=adult")] == ["experiment a"]
+    assert [row["model"] for row in tracker.rows_where(three, "running=staging")] == [
+        "experiment c"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -305,11 +307,11 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     assert read[0].keys() == three[0].keys()
     printed = printing.table([*columns.values()], tracker.shown_cells(three, columns))
     table = [line.split() for line in printed.splitlines()]
-    assert [line[:2] for line in table[3:]] == [["candidate", name] for name in "abc"]
+    assert [line[:2] for line in table[3:]] == [["experiment", name] for name in "abc"]
     lines = tracker.as_markdown(three, columns).splitlines()
     assert len(lines) == 2 + len(three)
     assert lines[2] == (
-        "| candidate a | random_forest | adult | 1.0 | 1.0 | 1.0 | 1.0 | 0.7000 | 5.00 | 0.3000 | - |"
+        "| experiment a | random_forest | adult | 1.0 | 1.0 | 1.0 | 1.0 | 0.7000 | 5.00 | 0.3000 | - |"
     )
 
 
@@ -350,5 +352,5 @@ def test_nothing_heavy_is_loaded(git: Git) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "candidate a" in done.stdout
+    assert "experiment a" in done.stdout
     assert done.stdout.endswith("set()\n")

@@ -86,7 +86,7 @@ def test_an_origin_that_refuses_one_ref_gets_none(shared: Path, hook: str) -> No
     )
     script.chmod(0o755)
     before = refs(origin), refs(shared)
-    with pytest.raises(Refused, match="origin did not take the release, so that no branch or tag"):
+    with pytest.raises(Refused, match="origin did not take the release, and no branch or tag"):
         promote(shared, "staging")
     assert (refs(origin), refs(shared)) == before
     script.unlink()

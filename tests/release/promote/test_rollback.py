@@ -63,7 +63,7 @@ def test_where_only_the_withdrawn_is_left_it_is_named(project: Path) -> None:
 
 def test_where_no_record_differs_it_says_so(in_staging: Path) -> None:
     with pytest.raises(
-        Refused, match="no record is left to go back to: staging/0001 say what it holds"
+        Refused, match="no record is left to go back to: staging/0001 released the same content"
     ):
         roll_back(in_staging)
 

@@ -28,8 +28,8 @@ def predict(
     with deployment.open_deployment(
         Git.of_current_directory(), environment, say=printing.complain
     ) as deployed:
-        asked = [] if row is None else [row]
-        code = deployed.run("mlops.service.ask", str(deployed.folder), *asked)
+        arguments = [] if row is None else [row]
+        code = deployed.run("mlops.service.ask", str(deployed.folder), *arguments)
     sys.exit(code)
 
 

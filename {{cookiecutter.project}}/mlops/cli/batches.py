@@ -155,7 +155,7 @@ def monitor(
         str | None, typer.Option(metavar="FILE", help="Write a page with a chart for each column.")
     ] = None,
 ) -> None:
-    """Compare scored rows with the training and with labels; exit with 4 if a bound is exceeded."""
+    """Compare scored rows with those of the training and with labels; exit with 4 beyond a bound."""
     order = {
         "url": url,
         "days": days,

@@ -15,10 +15,10 @@ def complain(line: str) -> None:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The rows in columns of text under their headings.
+    """Returns the rows as columns of text under their headings.
 
-    The last word of a heading stands in a line of its own, which keeps the columns narrow. No cell is
-    cut or wrapped, however wide the terminal is.
+    The last word of a heading is a line of its own, so that the columns stay narrow. No cell is cut or
+    wrapped, however narrow the terminal is.
     """
     split = [heading.rpartition(" ") for heading in headings]
     head = [[first for first, _, _ in split], [last for _, _, last in split]]

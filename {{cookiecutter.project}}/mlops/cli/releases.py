@@ -19,18 +19,9 @@ Revision = Annotated[
 
 
 STATUS = (
-    *(
-        "Environment",
-        "Version",
-        "Commit",
-        "Model",
-        "Accuracy",
-        "% False positives",
-        "Gate",
-        "Since",
-    ),
+    "Environment", "Version", "Commit", "Model", "Accuracy", "% False positives", "Gate", "Since",
     "Serving",
-)
+)  # fmt: skip
 """The headings of `mlops status`."""
 
 
@@ -46,7 +37,7 @@ def promote(
     accept_incomparable: Annotated[
         str | None,
         typer.Option(
-            metavar="REASON", help="Why the release needs no comparison with the present model."
+            metavar="REASON", help="Why the release needs no comparison with the champion."
         ),
     ] = None,
     again: Annotated[
@@ -165,13 +156,13 @@ def tracker(
     """Show every model of the history: its data, its metrics, and where it runs."""
     from mlops.release.look import tracker, tracker_page
 
-    drawn = tracker.model_rows(Git.of_current_directory())
+    selected = tracker.model_rows(Git.of_current_directory())
     for condition in [*([f"dataset={dataset}"] if dataset else []), *(where or [])]:
-        drawn = tracker.rows_where(drawn, condition)
-    rows = tracker.sorted_rows(drawn, sort) if sort else drawn
+        selected = tracker.rows_where(selected, condition)
+    rows = tracker.sorted_rows(selected, sort) if sort else selected
     columns = tracker.headings(sort)
     if html:
-        tracker_page.write_tracker_page(html, rows, columns, drawn)
+        tracker_page.write_tracker_page(html, rows, columns, selected)
         printing.say(f"wrote {html}")
         return
     if form == "table":

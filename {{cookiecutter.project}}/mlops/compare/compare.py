@@ -38,7 +38,7 @@ def main() -> None:
     predictor = Predictor(BUNDLE)
     if (positive := str(champion["positive"])) != predictor.schema.positive:
         raise Incomparable(
-            f"the champion's positive class is {positive!r}, and the candidate's is "
+            f"the champion's positive class is {positive!r}, and the challenger's is "
             f"{predictor.schema.positive!r}"
         )
     test = splits.read_split("test", predictor.schema)

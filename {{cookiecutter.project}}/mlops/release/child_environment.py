@@ -1,12 +1,12 @@
 """The environment variables of every process that this room starts, and of DVC inside this one.
 
-Git tells what it starts (hooks, `rebase --exec`, aliases) where its repository, working tree and index
-are; in any other working tree that is wrong. PYTHONPATH, PYTHONSAFEPATH and another `python` first on
-PATH put other code and other libraries in the place of the project's. None of these reaches a process
-that is started here. Who commits (GIT_AUTHOR_NAME) and how a remote is reached (GIT_SSH_COMMAND) are
-the caller's to say.
+Git tells the processes that it starts (hooks, `rebase --exec`, aliases) where its repository, working tree
+and index are; in any other working tree that is wrong. PYTHONPATH, PYTHONSAFEPATH and another `python`
+first on PATH put other code and other libraries in the place of the project's. None of these reaches a
+process that is started here. The caller still decides who commits (GIT_AUTHOR_NAME) and how a remote is
+reached (GIT_SSH_COMMAND).
 
-No other module of release/, and neither batch/ nor cli/, hands os.environ on.
+No other module of release/, and no module of batch/ or cli/, passes os.environ on.
 """
 
 import os
@@ -21,7 +21,7 @@ from mlops.errors import MlopsError
 from mlops.release.errors import GitError
 
 OF_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
-"""What leads a Python to code or libraries of the caller's choice."""
+"""The variables that lead a Python to code or libraries of the caller's choice."""
 
 
 def for_command() -> dict[str, str]:
@@ -85,7 +85,7 @@ def local_to_git() -> frozenset[str]:
 @cache
 def named_by_git() -> frozenset[str]:
     try:
-        asked = subprocess.run(
+        listed = subprocess.run(
             ["git", "rev-parse", "--local-env-vars"],
             env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
             capture_output=True,
@@ -94,4 +94,4 @@ def named_by_git() -> frozenset[str]:
         )
     except (OSError, subprocess.CalledProcessError) as error:
         raise GitError(f"cannot run git: {error}") from error
-    return frozenset(asked.stdout.split())
+    return frozenset(listed.stdout.split())

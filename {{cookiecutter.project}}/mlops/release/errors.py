@@ -1,10 +1,10 @@
-"""Why a release did not happen. Every message says what, which value, and what to do now.
+"""The errors of releases. Every message says what happened, which value, and what to do now.
 
 MlopsError              exit code 1: something is missing or broken
 ├── UsageError          exit code 2: the command was used wrongly
 ├── Refused             exit code 3: the state of the branches does not allow it
 ├── GitError            a Git command failed; the message is Git's own
-├── StageFailed         exit code 4: a stage, most often the gate, said no
+├── StageFailed         exit code 4: a stage failed, most often the gate
 └── NotReproduced       exit code 4: a stage that ran again made something else
 """
 

@@ -1,1 +1,1 @@
-"""What DVC says: runs and their records, caches and remotes."""
+"""What DVC stores: runs and their records, caches and remotes."""

@@ -58,8 +58,8 @@ def dvc_settings(home: Path) -> dict[str, Any]:
 
 def dvc_message(error: BaseException) -> str:
     """Returns the message of an error of DVC with the messages of its causes."""
-    said = str(error) or type(error).__name__
-    return f"{said}: {dvc_message(error.__cause__)}" if error.__cause__ else said
+    message = str(error) or type(error).__name__
+    return f"{message}: {dvc_message(error.__cause__)}" if error.__cause__ else message
 
 
 def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:

@@ -1,4 +1,4 @@
-"""Objects of the cache and of the default remote that nothing names."""
+"""Finds objects of the cache and of the default remote that nothing names."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Waste:
 def in_cache(repo: Repo, names: set[str]) -> Waste:
     """Returns the cached objects that are neither among `names` nor in a directory among them."""
     cache = repo.cache.local
-    paths = unused(cache, with_children(names, [cache]))
+    paths = unused_objects(cache, with_children(names, [cache]))
     size = sum(Path(path).stat().st_size for path in paths)
     return Waste("objects of the cache", len(paths), size, partial(cache.fs.remove, paths))
 
@@ -38,7 +38,7 @@ def in_cache(repo: Repo, names: set[str]) -> Waste:
 def in_remote(repo: Repo, names: set[str]) -> Waste:
     """Returns the same as `in_cache` for the default remote, without the sizes."""
     remote = repo.cloud.get_remote_odb(None, "gc -c", hash_name="md5")
-    paths = unused(remote, with_children(names, [repo.cache.local, remote]))
+    paths = unused_objects(remote, with_children(names, [repo.cache.local, remote]))
 
     def remove() -> None:
         remote.fs.remove(paths)
@@ -50,23 +50,23 @@ def in_remote(repo: Repo, names: set[str]) -> Waste:
 def with_children(names: Iterable[str], stores: list[HashFileDB]) -> set[str]:
     """Returns the names with those of the files in each directory whose list is in one of the stores.
 
-    The files of a directory whose list is lost are of no use, and are not kept.
+    The files of a directory whose list is lost are of no use, and their names are left out.
     """
-    kept = set(names)
+    found = set(names)
     for name in filter(lambda name: name.endswith(".dir"), names):
         for odb in stores:
             try:
-                kept.update(store.children(odb, name))
+                found.update(store.children(odb, name))
                 break
             except (FileNotFoundError, ObjectFormatError):
                 continue
-    return kept
+    return found
 
 
-def unused(odb: HashFileDB, kept: set[str]) -> list[str]:
+def unused_objects(odb: HashFileDB, used: set[str]) -> list[str]:
     """Returns the paths of the objects to delete, directories first, so that none names deleted files."""
     every: Iterator[str] = odb.all()  # type: ignore[no-untyped-call]
-    return [odb.oid_to_path(name) for name in sorted(set(every) - kept, key=is_file)]
+    return [odb.oid_to_path(name) for name in sorted(set(every) - used, key=is_file)]
 
 
 def is_file(name: str) -> bool:

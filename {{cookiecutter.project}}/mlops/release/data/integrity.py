@@ -27,6 +27,7 @@ def outputs_megabytes(outs: Sequence[Output]) -> int:
 
 
 def untrue_outputs(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
+    """Yields a line, with the remedy, for each output or entry of dvc.lock that is not what was run."""
     altered = [out for out in outs if content_hash(out) != out.hash_info]
     doubtful = dvc.unattested_entries(repo)
     explained = {*doubtful, *(out.stage.addressing for out in altered)}

@@ -1,4 +1,4 @@
-"""Data by hash for a working tree with a cache of its own, so that the project's cache is not changed."""
+"""Gives a working tree a cache of its own, so that the cache of the project is not changed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -51,16 +51,18 @@ def reading_declarations(root: Path) -> Iterator[Callable[[], None]]:
     ) as process:
 
         def refuse_faults() -> None:
-            said, _ = process.communicate()
+            message, _ = process.communicate()
             if process.returncode:
-                raise MlopsError(said.strip())
+                raise MlopsError(message.strip())
 
         yield refuse_faults
 
 
 def ignore_outputs(repo: Repo) -> None:
-    """Restores the lines of .gitignore for outputs: a merge may lose them, and DVC writes them only for
-    stages that it runs."""
+    """Restores the lines of .gitignore for outputs.
+
+    A merge may lose them, and DVC writes them only for stages that it runs.
+    """
     with repo.scm_context(quiet=True):
         for out in repo.index.outs:
             if out.exists:
@@ -132,9 +134,9 @@ def made_by_stages(repo: Repo) -> set[str]:
 def repro_summary(git: Git, done: Sequence[str], results: Sequence[str]) -> str:
     """Returns what was done, with the command that commits `results`, the paths that Git stores."""
     new = git.lines("ls-files", "--others", "--exclude-standard", "--", *results)
-    said = f"Brought up to date: {', '.join(done)}." if done else "Everything was up to date."
+    summary = f"Brought up to date: {', '.join(done)}." if done else "Everything was up to date."
     if not new and git.succeeds("diff", "--quiet", "HEAD", "--", *results):
-        return said
+        return summary
     add = f"git add {shlex.join(new)} && " if new else ""
     subject = f"Reproduce {', '.join(done)}" if done else "Reproduce"
-    return f"{said} Commit it: `{add}git commit -am {shlex.quote(subject)}`"
+    return f"{summary} Commit it: `{add}git commit -am {shlex.quote(subject)}`"

@@ -1,4 +1,4 @@
-"""Compares the code that a stage runs with its `deps` in dvc.yaml.
+"""Compares the code that a stage runs with its `deps` in dvc.yaml and with what Git tracks.
 
 DVC runs a stage again when one of its dependencies has changed. A module that a stage imports and that
 its `deps` do not cover can change, and everything still counts as up to date. A file that Git does not
@@ -22,7 +22,7 @@ from mlops.release.history.git import Git
 
 NO_DEPENDENCY = re.compile(
     r"mlops/(__init__|params|stage|libraries|environments)\.py"  # DVC tracks the values that params reads
-    r"|mlops/(\w+/)*errors\.py"  # words, which no output holds
+    r"|mlops/(\w+/)*errors\.py"  # messages, which no output holds
 )
 """Modules of the machinery that decide whether a stage runs, and not what it makes."""
 

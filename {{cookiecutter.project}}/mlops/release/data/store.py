@@ -1,4 +1,4 @@
-"""DVC's objects by hash: checks them, and moves them between cache and remote."""
+"""Checks DVC's objects by their hash, and moves them between cache and remote."""
 
 import os
 import shutil

@@ -1,1 +1,1 @@
-"""What answers for a branch: its deployment, laid out, served and followed."""
+"""Answers for a branch: prepares what it deployed, serves it, and follows the branch."""

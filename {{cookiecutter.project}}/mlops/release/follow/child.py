@@ -22,7 +22,7 @@ STEADY = 60.0
 
 
 class NotReady(Exception):
-    """Why the process can't answer."""
+    """The process does not answer; the message says why."""
 
 
 class Child:
@@ -41,14 +41,14 @@ class Child:
 
     async def start(self) -> None:
         """Starts the process and waits until it answers. Raises NotReady, and then no process is left."""
-        heard, told = os.pipe()
+        reader, writer = os.pipe()
         service = (
             "-m",
             "mlops.service",
             "--fd",
             str(self._listening.fileno()),
             "--ready-fd",
-            str(told),
+            str(writer),
         )
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -56,24 +56,24 @@ class Child:
                 cwd=self.deployed.folder,
                 env=self.deployed.variables,
                 stdin=PIPE,
-                pass_fds=(self._listening.fileno(), told),
-                start_new_session=True,  # an interrupt from the keyboard is the supervisor's to hear
+                pass_fds=(self._listening.fileno(), writer),
+                start_new_session=True,  # an interrupt from the keyboard reaches the supervisor alone
             )
         except OSError as error:
-            os.close(heard)
+            os.close(reader)
             raise NotReady(str(error)) from error
         finally:
-            os.close(told)
+            os.close(writer)
         try:
-            await self._ready(heard)
+            await self._ready(reader)
         except BaseException:
             await self._kill()
             raise
 
-    async def _ready(self, heard: int) -> None:
+    async def _ready(self, reader: int) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                line = await read_line(heard)
+                line = await read_line(reader)
                 how = "" if line else await self.ended()
         except TimeoutError:
             raise NotReady(f"it was not ready within {PATIENCE:.0f} s") from None
@@ -88,15 +88,15 @@ class Child:
         code = await self._process.wait()
         return f"by signal {-code}" if code < 0 else f"with exit code {code}"
 
-    async def keep(self, tell: Callable[[str], None]) -> None:
-        """Starts the process again whenever it dies, and passes each reason to `tell`."""
+    async def keep(self, report: Callable[[str], None]) -> None:
+        """Starts the process again whenever it dies, and passes each reason to `report`."""
         clock, (delay, longest) = asyncio.get_running_loop().time, BACK_OFF
         while True:
             began = clock()
             reason = f"it ended {await self.ended()}"
             delay = BACK_OFF[0] if clock() - began > STEADY else delay
             while reason:
-                tell(reason)
+                report(reason)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, longest)
                 reason = await self._started_again()
@@ -130,18 +130,18 @@ class Child:
 def reason_in(line: bytes) -> str:
     """Returns why the process is not ready, or "" if it is."""
     try:
-        said = json.loads(line)
-        return "" if said.get("ready") else str(said["error"])
+        report = json.loads(line)
+        return "" if report.get("ready") else str(report["error"])
     except (ValueError, AttributeError, KeyError):
         return f"it reported {line!r}, which says neither that it is ready nor why it is not"
 
 
 async def read_line(descriptor: int) -> bytes:
-    reader = asyncio.StreamReader()
+    stream = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb")
     )
     try:
-        return await reader.readline()
+        return await stream.readline()
     finally:
         transport.close()

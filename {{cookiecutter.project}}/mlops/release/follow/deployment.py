@@ -41,7 +41,10 @@ Say = Callable[[str], None]
 
 
 class Deployment:
-    """The folder of a commit, which is locked until `close`, and the means to run its code."""
+    """The folder of a commit, which is locked until `close`, and its interpreter.
+
+    `room` names the lock of libraries that its code needs.
+    """
 
     def __init__(self, git: Git, commit: str, room: Room, say: Say, held: ExitStack) -> None:
         self.commit = commit
@@ -74,9 +77,9 @@ class Deployment:
         """Returns the variables with which a process finds the code of the folder from any directory."""
         return {**child_environment.for_python(self.folder), "PYTHONSAFEPATH": "1"}
 
-    def run(self, module: str, *words: str) -> int:
+    def run(self, module: str, *arguments: str) -> int:
         """Runs a module of the folder's code and returns its exit code."""
-        command = [str(self.python), "-m", module, *words]
+        command = [str(self.python), "-m", module, *arguments]
         return subprocess.run(command, env=self.variables, check=False).returncode
 
     def close(self) -> None:
@@ -115,9 +118,9 @@ def deployed_commit(git: Git, revision: str, say: Say) -> str:
 def latest_release_of(git: Git, version: str) -> str | None:
     wanted = versions.version_name(version)
     for environment in reversed(environments.CHAIN if wanted else ()):
-        for kept in reversed(records.records_of(git, environment)):
-            if kept.record.version == wanted:
-                return kept.commit
+        for tagged in reversed(records.records_of(git, environment)):
+            if tagged.record.version == wanted:
+                return tagged.commit
     return None
 
 

@@ -1,6 +1,6 @@
-"""A container image of the service, built from a release and never from the working tree.
+"""Builds a container image of the service from a release, and never from the working tree.
 
-Dockerfile, serving code and lock are those of the release's commit, the bundle is what it deployed.
+Dockerfile, serving code and lock are those of the release's commit; the bundle is the one that it deployed.
 """
 
 import json
@@ -84,19 +84,19 @@ def engine_at_hand() -> str:
         if not shutil.which(engine):
             reasons[engine] = "is not on PATH"
             continue
-        asked = subprocess.run(
+        answer = subprocess.run(
             [engine, "version"],
             env=child_environment.for_command(),
             capture_output=True,
             text=True,
             check=False,
         )
-        if asked.returncode == 0:
+        if answer.returncode == 0:
             return engine
-        reasons[engine] = f"does not answer: {asked.stderr.strip()}"
-    told = "; ".join(f"{engine} {reason}" for engine, reason in reasons.items())
+        reasons[engine] = f"does not answer: {answer.stderr.strip()}"
+    failures = "; ".join(f"{engine} {reason}" for engine, reason in reasons.items())
     raise MlopsError(
-        f"no container engine can build here: {told}. Start one, or install it: on Debian "
+        f"no container engine can build here: {failures}. Start one, or install it: on Debian "
         "`sudo apt-get install podman buildah runc`"
     )
 
@@ -127,7 +127,7 @@ def secret_options() -> list[str]:
 
 
 def label_options(git: Git, release: Mapping[str, Any]) -> Iterator[str]:
-    told = {
+    labels = {
         "org.opencontainers.image.title": image_name(git),
         "org.opencontainers.image.version": release["version"],
         "org.opencontainers.image.revision": release["commit"],
@@ -136,7 +136,7 @@ def label_options(git: Git, release: Mapping[str, Any]) -> Iterator[str]:
         "mlops.bundle": release["bundle"],
         "mlops.model": release["files"]["model.onnx"],
     }
-    for label, value in told.items():
+    for label, value in labels.items():
         yield from ("--label", f"{label}={value}")
 
 
@@ -146,11 +146,11 @@ def image_name(git: Git) -> str:
 
 
 def image_megabytes(engine: str, image: str) -> float:
-    asked = subprocess.run(
+    answer = subprocess.run(
         [engine, "image", "inspect", image],
         env=child_environment.for_command(),
         capture_output=True,
         check=True,
     )
-    size: int = json.loads(asked.stdout)[0]["Size"]
+    size: int = json.loads(answer.stdout)[0]["Size"]
     return size / 1e6

@@ -38,12 +38,12 @@ async def fetch_quietly(git: Git) -> str:
         return str(error)
     try:
         async with asyncio.timeout(PATIENCE):
-            _, words = await process.communicate()
+            _, errors = await process.communicate()
     except TimeoutError:
         return f"no answer within {PATIENCE:.0f} s"
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    said = words.decode(errors="replace").strip() or f"exit {process.returncode}"
-    return said if process.returncode else ""
+    message = errors.decode(errors="replace").strip() or f"exit {process.returncode}"
+    return message if process.returncode else ""

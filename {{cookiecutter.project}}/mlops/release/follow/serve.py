@@ -1,7 +1,7 @@
 """`mlops serve`: answers with what a branch deployed, and follows the branch.
 
 The socket is this process's own. When the branch moves, a process of the new commit is started beside
-the old one, on the same socket; once it is ready, the old one answers what it was asked and ends. So
+the old one, on the same socket; once it is ready, the old one finishes its requests and ends. So
 code, libraries, schema and model change together, and no request is dropped.
 """
 
@@ -79,9 +79,9 @@ class Supervisor:
     async def run(self) -> None:
         self.end_on_signals()
         with suppress(asyncio.CancelledError):
-            self.child = await self.first()
+            self.child = await self.start_first()
             try:
-                await self.go_on()
+                await self.answer_and_follow()
             finally:
                 self.log("ending")
                 self.retire()
@@ -93,30 +93,30 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
-    async def first(self) -> Child:
-        child = await in_thread(lambda: self.prepared(self.revision))
+    async def start_first(self) -> Child:
+        child = await in_thread(lambda: self.prepare_child(self.revision))
         try:
             await child.start()
         except NotReady as error:
             raise MlopsError(f"{child.name} ({self.revision}) does not start: {error}") from error
         return child
 
-    async def go_on(self) -> None:
+    async def answer_and_follow(self) -> None:
         name = self.revision if self.every else None
         with running.announced_service(self.git, name, *self.shared.getsockname()[:2]) as self.url:
             async with asyncio.TaskGroup() as self.tasks:
-                self.serves_now()
+                self.begin_serving()
                 if self.every:
                     self.tasks.create_task(self.follow())
                 if self.every and branches.has_origin(self.git):
-                    self.tasks.create_task(self.learn(self.every))
+                    self.tasks.create_task(self.fetch_regularly(self.every))
 
-    def serves_now(self) -> None:
+    def begin_serving(self) -> None:
         child = self.child
         log_death = partial(self.log, "died", "error", **child_facts(child))
         self.keeping = self.tasks.create_task(child.keep(lambda reason: log_death(reason=reason)))
         self.log("serving", **child_facts(child), url=self.url)
-        self.forget_refused()
+        self.clear_refused()
 
     async def follow(self) -> None:
         seen = ""
@@ -127,17 +127,17 @@ class Supervisor:
                 await self.catch_up()
             await asyncio.sleep(LOOK)
 
-    async def learn(self, every: float) -> None:
-        """Fetches from origin repeatedly; logs once that origin is unavailable, and once that it is back."""
-        away = ""
+    async def fetch_regularly(self, every: float) -> None:
+        """Fetches from origin every so many seconds; logs each change from available to unavailable."""
+        unavailable = ""
         while True:
             await asyncio.sleep(every)
             reason = await news.fetch_quietly(self.git)
-            if reason and not away:
+            if reason and not unavailable:
                 self.log("origin_away", "warning", reason=reason)
-            if away and not reason:
+            if unavailable and not reason:
                 self.log("origin_back")
-            away = reason
+            unavailable = reason
 
     async def catch_up(self) -> None:
         """Serves the last commit of the branch; if that fails, the present process goes on."""
@@ -146,15 +146,15 @@ class Supervisor:
             commit = arrivals.release_commit(self.git, branches.tip_of(self.git, self.revision))
             if commit == self.barred:
                 return
-            new = await in_thread(partial(self.prepared, commit))
-        except Exception as error:  # whatever it is that a new commit brings along
+            new = await in_thread(partial(self.prepare_child, commit))
+        except Exception as error:  # the new commit may fail in any way
             self.retry_at = time.monotonic() + RETRY
             reason = str(error) if isinstance(error, MlopsError) else repr(error)
             self.refuse(commit, reason)
             return
         if new.release == self.child.release:
             new.deployed.close()
-            self.forget_refused()
+            self.clear_refused()
             return
         await self.replace(new)
 
@@ -169,11 +169,11 @@ class Supervisor:
             return
         self.retire()
         self.child = new
-        self.serves_now()
+        self.begin_serving()
 
     def retire(self) -> None:
         """Lets the present process finish its requests and end."""
-        self.forget_refused()
+        self.clear_refused()
         self.keeping.cancel()
         draining = asyncio.create_task(self.child.drain())
         self.draining.add(draining)
@@ -184,21 +184,21 @@ class Supervisor:
         refused = {"version": self.version_at(commit), "commit": commit, "reason": reason}
         if refused != self.refused:
             self.refused = refused
-            with suppress(OSError):  # a full disk is no reason not to serve
+            with suppress(OSError):  # the service goes on if the disk is full
                 deployment.replace_file(self.child.deployed.folder / REFUSED, refused)
             self.log("refused", "error", **refused)
 
     def version_at(self, commit: str | None) -> str | None:
         with suppress(MlopsError):
-            kept = commit and deployment.record_of_commit(self.git, self.revision, commit)
-            return kept.record.version if kept else None
+            tagged = commit and deployment.record_of_commit(self.git, self.revision, commit)
+            return tagged.record.version if tagged else None
         return None
 
-    def forget_refused(self) -> None:
+    def clear_refused(self) -> None:
         self.refused = self.barred = None
         (self.child.deployed.folder / REFUSED).unlink(missing_ok=True)
 
-    def prepared(self, revision: str) -> Child:
+    def prepare_child(self, revision: str) -> Child:
         deployed = deployment.open_deployment(
             self.git, revision, say=lambda line: self.log("preparing", reason=line)
         )
@@ -211,7 +211,7 @@ class Supervisor:
     def log(self, event: str, level: Level = "info", **facts: object) -> None:
         now = datetime.now(UTC).isoformat()
         line = {"time": now, "level": level, "event": event, "environment": self.revision, **facts}
-        with suppress(OSError):  # nobody reading it is no reason not to serve
+        with suppress(OSError):  # the service goes on if nobody reads its log
             print(json.dumps(line), flush=True)
 
 

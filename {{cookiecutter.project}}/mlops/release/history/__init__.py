@@ -1,1 +1,1 @@
-"""What Git says: commits, tags, records, versions, and dvc.lock at a revision."""
+"""What Git stores: commits, tags, records, versions, and dvc.lock at a revision."""

@@ -47,8 +47,8 @@ def environment_place(blob: objects.Blob | None) -> int:
 
 
 def is_reverted(git: Git, merge: str, commit: str) -> bool:
-    words = f"This reverts commit {merge}"
-    return bool(git.lines("rev-list", "-1", "--fixed-strings", f"--grep={words}", commit))
+    message = f"This reverts commit {merge}"
+    return bool(git.lines("rev-list", "-1", "--fixed-strings", f"--grep={message}", commit))
 
 
 def undo_command(git: Git, merge: str, commit: str) -> str:

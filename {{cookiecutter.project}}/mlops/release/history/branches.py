@@ -151,8 +151,8 @@ def refuse_lacking(git: Git, environment: str, target: str, source: str) -> None
 def lacked_commits(git: Git, target: str, source: str) -> list[str]:
     """Returns the target's own commits, oldest first, without those that only change remade paths."""
     own = own_changes(git, target, source)
-    if own and (same := last_without_any(git, target, source)):
-        own = own_changes(git, target, source, f"^{same}")
+    if own and (merge := last_merge_of_source(git, target, source)):
+        own = own_changes(git, target, source, f"^{merge}")
     picks = ("--fixed-strings", "--grep=(cherry picked from commit ", "--format=%b")
     picked = git.run("log", *picks, source) if own else ""
     return [commit for commit in own if f"(cherry picked from commit {commit})" not in picked]
@@ -165,10 +165,10 @@ def own_changes(git: Git, target: str, source: str, *but: str) -> list[str]:
     )  # fmt: skip
 
 
-def last_without_any(git: Git, target: str, source: str) -> str | None:
-    """Returns the target's last merge that took over a commit of the source unchanged, or None.
+def last_merge_of_source(git: Git, target: str, source: str) -> str | None:
+    """Returns the target's last merge that is, but for the remade paths, a commit of the source, or None.
 
-    That is a promotion, or a merge by hand; the paths that a promotion makes anew do not count.
+    It is a promotion or a merge by hand.
     """
     for line in git.lines("rev-list", "--first-parent", "--merges", "--parents", target):
         merge, _, *merged = line.split()

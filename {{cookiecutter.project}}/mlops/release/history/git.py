@@ -69,7 +69,7 @@ class Git:
         """
         command = ["git", "update-ref", "-m", reason, "--stdin"]
         with (
-            tempfile.TemporaryFile() as words,
+            tempfile.TemporaryFile() as errors,
             subprocess.Popen(
                 command,
                 cwd=self.root,
@@ -77,7 +77,7 @@ class Git:
                 bufsize=0,
                 stdin=PIPE,
                 stdout=PIPE,
-                stderr=words,
+                stderr=errors,
             ) as process,
         ):
 
@@ -88,9 +88,9 @@ class Git:
                 with suppress(BrokenPipeError):
                     process.stdin.write("".join(f"{line}\n" for line in lines).encode())
                 if f"{lines[-1]}: ok\n".encode() not in iter(process.stdout.readline, b""):
-                    words.seek(0)
+                    errors.seek(0)
                     raise GitError(
-                        f"git update-ref: {words.read().decode(errors='replace').strip()}"
+                        f"git update-ref: {errors.read().decode(errors='replace').strip()}"
                     )
 
             send("start", *updates, "prepare")
@@ -100,8 +100,8 @@ class Git:
     def raw(self, *arguments: str, given: str | None = None) -> bytes:
         process = self._process(*arguments, given=given)
         if process.returncode:
-            words = process.stderr.decode(errors="replace").strip()
-            raise GitError(f"git {' '.join(arguments)}: {words or f'exit {process.returncode}'}")
+            errors = process.stderr.decode(errors="replace").strip()
+            raise GitError(f"git {' '.join(arguments)}: {errors or f'exit {process.returncode}'}")
         return process.stdout
 
     def _process(

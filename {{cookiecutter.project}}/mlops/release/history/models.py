@@ -1,7 +1,7 @@
-"""Every model of the history, read from Git's objects alone: released, committed, or an experiment.
+"""Reads every model of the history from Git's objects alone: versions and experiments.
 
-A released model goes by its version. Any other that the branch of an environment or a saved experiment
-of DVC's has committed is a candidate, and goes by its hash.
+A released model is named by its version. An experiment is any other model in the history of an environment's
+branch or among those that DVC has saved; it is named by its hash.
 """
 
 import json
@@ -16,10 +16,10 @@ from mlops.release.history.git import Git
 from mlops.release.history.lockfile import Lock
 from mlops.release.history.outputs import BUNDLE
 
-CANDIDATE = "candidate"
+EXPERIMENT = "experiment"
 METRICS = "reports/metrics.json"
-EXPERIMENTS = "refs/exps/??/*"
-"""DVC keeps an experiment as refs/exps/<2 and 38 digits of the commit it began from>/<name>."""
+SAVED_EXPERIMENTS = "refs/exps/??/*"
+"""DVC saves an experiment as refs/exps/<2 and 38 digits of the commit it began from>/<name>."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class State:
 
 @dataclass(frozen=True)
 class Model:
-    """A model at the commit of its version, or, for a candidate, at the first commit that had it.
+    """A model at the commit of its version, or an experiment at the first commit that has it.
 
     `metrics` are those of the test rows, `running` the environments that have it now.
     """
@@ -89,7 +89,9 @@ def commits_leading_to(git: Git, commits: Iterable[str]) -> list[str]:
     """Returns all ancestors of the commits and of the experiments, parents before their children."""
     given = "\n".join(commits) + "\n"
     order = ("--date-order", "--reverse")
-    return git.run("rev-list", *order, f"--glob={EXPERIMENTS}", "--stdin", given=given).splitlines()
+    return git.run(
+        "rev-list", *order, f"--glob={SAVED_EXPERIMENTS}", "--stdin", given=given
+    ).splitlines()
 
 
 def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
@@ -115,14 +117,14 @@ def parse_if_readable(lock: bytes) -> Lock:
 def named_states(
     states: Sequence[State], released: Mapping[str, str]
 ) -> Iterator[tuple[str, State]]:
-    """Yields every version, and every other model at the first commit that had it, with their names."""
+    """Yields every version, and every experiment at the first commit that has it, with their names."""
     seen = {state.lock.model for state in states if state.commit in released}
     for state in states:
         if state.commit in released:
             yield released[state.commit], state
         elif state.lock.model not in seen:
             seen.add(state.lock.model)
-            yield f"{CANDIDATE} {state.lock.model[:7]}", state
+            yield f"{EXPERIMENT} {state.lock.model[:7]}", state
 
 
 def models_in_environments(

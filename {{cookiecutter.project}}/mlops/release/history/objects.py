@@ -39,9 +39,9 @@ def request_objects(questions: IO[bytes], names: Sequence[str]) -> None:
 
 
 def next_object(answers: IO[bytes]) -> Blob | None:
-    words = answers.readline().split()
-    if words[-1] == b"missing":
+    header = answers.readline().split()
+    if header[-1] == b"missing":
         return None
-    content = answers.read(int(words[-1]))
+    content = answers.read(int(header[-1]))
     answers.read(1)
-    return Blob(words[0].decode(), content)
+    return Blob(header[0].decode(), content)

@@ -21,11 +21,12 @@ NUMBER = "{environment}/{number:04d}"
 class Record:
     """What was released, from where, and how it was judged.
 
-    `answers` is what the version stands for, and `reason` why it has its number. `comparison` says
-    how the model stood against the champion, the one it replaced, or why the two could not be compared.
-    A rollback names in `restored` the promotion that it brought back, and says in `withdrew` what it took
-    away: the promotion's record, version and source_commit (None where only commits made by hand were
-    undone). `again` names the rollback that a promotion overruled.
+    `answers` are the fields of Answers, which decide the version, and `reason` explains its number.
+    `comparison` is the result of the comparison with the champion, or why the two could not be compared; it
+    is None if there was no champion.
+    A rollback names in `restored` the promotion that it brought back, and in `withdrew` the record, version
+    and source_commit of the promotion that it withdrew (None if it only undid commits made by hand). `again`
+    names the rollback that a promotion overruled.
     """
 
     environment: str
@@ -85,8 +86,8 @@ class TaggedRecord:
 def records_of(git: Git, environment: str) -> list[TaggedRecord]:
     """Returns the records of an environment, oldest first."""
     found = tags.tags_matching(git, f"{environments.known_environment(environment)}/[0-9]*")
-    kept = [TaggedRecord(read_record(tag), tag.commit, tag.author, tag.when) for tag in found]
-    return sorted(kept, key=lambda each: each.record.number)
+    tagged = [TaggedRecord(read_record(tag), tag.commit, tag.author, tag.when) for tag in found]
+    return sorted(tagged, key=lambda each: each.record.number)
 
 
 def read_record(tag: Tag) -> Record:
@@ -100,13 +101,13 @@ def read_record(tag: Tag) -> Record:
 
 
 def next_number(git: Git, environment: str) -> int:
-    kept = latest_record(git, environment)
-    return kept.record.number + 1 if kept else 1
+    latest = latest_record(git, environment)
+    return latest.record.number + 1 if latest else 1
 
 
 def latest_record(git: Git, environment: str) -> TaggedRecord | None:
-    kept = records_of(git, environment)
-    return kept[-1] if kept else None
+    tagged = records_of(git, environment)
+    return tagged[-1] if tagged else None
 
 
 def find_record(git: Git, environment: str, name: str) -> TaggedRecord:
@@ -114,12 +115,12 @@ def find_record(git: Git, environment: str, name: str) -> TaggedRecord:
 
     Raises MlopsError, with the last names, if there is none.
     """
-    kept = records_of(git, environment)
+    tagged = records_of(git, environment)
     wanted = versions.version_name(name)
-    for candidate in reversed(kept):
-        if name == candidate.record.name or wanted == candidate.record.version:
-            return candidate
-    known = ", ".join(f"{each.record.name} ({each.record.version})" for each in kept[-5:])
+    for each in reversed(tagged):
+        if name == each.record.name or wanted == each.record.version:
+            return each
+    known = ", ".join(f"{each.record.name} ({each.record.version})" for each in tagged[-5:])
     raise MlopsError(
         f"{environment} has no record {name!r}; its last are {known}"
         if known

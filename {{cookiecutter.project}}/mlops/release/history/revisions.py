@@ -10,9 +10,9 @@ def commit_of(git: Git, revision: str) -> str:
 
     Raises MlopsError if nothing has this name.
     """
-    name = versions.version_name(revision)
-    known = [f"refs/tags/{versions.PREFIX}{name}"] if name else []
-    for candidate in (*known, revision, f"origin/{revision}"):
-        if commit := git.commit(candidate):
+    version = versions.version_name(revision)
+    known = [f"refs/tags/{versions.PREFIX}{version}"] if version else []
+    for name in (*known, revision, f"origin/{revision}"):
+        if commit := git.commit(name):
             return commit
     raise MlopsError(f"{revision!r} is not a version, branch, tag or commit of this repository")

@@ -27,7 +27,8 @@ ONCE = {"extra_column": "error"}
 
 @dataclass(frozen=True)
 class Answers:
-    """The hashes of everything that determines an answer, and the contract with clients."""
+    """The hashes of everything that determines an answer, and the contract with clients: columns, target,
+    classes and policy."""
 
     model: str
     schema: str

@@ -1,14 +1,14 @@
-"""What rollbacks have withdrawn from an environment and what was not released there again."""
+"""Finds what rollbacks have withdrawn from an environment and no promotion has released there again."""
 
 from collections.abc import Sequence
 
 from mlops.release.history.records import Record, TaggedRecord
 
 
-def standing_withdrawals(kept: Sequence[TaggedRecord]) -> list[TaggedRecord]:
+def standing_withdrawals(tagged: Sequence[TaggedRecord]) -> list[TaggedRecord]:
     """Returns the rollbacks, among an environment's records, whose withdrawal still holds, oldest first."""
     found: list[TaggedRecord] = []
-    for each in kept:
+    for each in tagged:
         source, version = each.record.source_commit, each.record.version
         found = [rollback for rollback in found if not withdraws(rollback.record, source, version)]
         if each.record.withdrew:

@@ -1,1 +1,1 @@
-"""What people look at: status, tracker, cards and comparisons."""
+"""Shows the state of the project: status, tracker, cards and comparisons."""

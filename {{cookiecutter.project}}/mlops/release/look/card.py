@@ -30,8 +30,8 @@ def card_lines(git: Git, name: str) -> Iterator[str]:
     tag = find_version(git, name)
     version = tag.name.removeprefix(versions.PREFIX)
     hashes = lockfile.carried_hashes(git, tag.commit)
-    kept = [records.records_of(git, environment) for environment in environments.CHAIN]
-    own = [each for those in kept for each in those if each.record.version == version]
+    by_environment = [records.records_of(git, environment) for environment in environments.CHAIN]
+    own = [each for tagged in by_environment for each in tagged if each.record.version == version]
     yield f"{version}: {tag.content()['reason']}"
     yield f"commit {tag.commit}"
     yield f"made by {tag.author}, {tag.when}"
@@ -44,7 +44,7 @@ def card_lines(git: Git, name: str) -> Iterator[str]:
     yield from section_lines("gates", (line for each in own for line in gate_lines(each)))
     yield from section_lines("cost", (cost_line(each.record) for each in own))
     yield from section_lines(
-        "running", (line for those in kept for line in stay_lines(those, version))
+        "running", (line for tagged in by_environment for line in stay_lines(tagged, version))
     )
     yield from section_lines("get it", command_lines(version))
 
@@ -82,16 +82,16 @@ def test_metrics(git: Git, commit: str) -> Mapping[str, Any]:
     return measured
 
 
-def gate_lines(kept: TaggedRecord) -> Iterator[str]:
-    for metric, result in kept.record.gate.items():
+def gate_lines(tagged: TaggedRecord) -> Iterator[str]:
+    for metric, result in tagged.record.gate.items():
         if isinstance(result, Mapping):
             bounds = ", ".join(
                 f"{name} {result[name]}" for name in ("min", "max") if name in result
             )
             verdict = "passed" if result["passed"] else "failed"
-            yield f"{kept.record.name}: {metric} {result['value']} ({bounds}) {verdict}"
-    if reason := (kept.record.comparison or {}).get("accepted"):
-        yield f"{kept.record.name}: released without comparison: {reason}"
+            yield f"{tagged.record.name}: {metric} {result['value']} ({bounds}) {verdict}"
+    if reason := (tagged.record.comparison or {}).get("accepted"):
+        yield f"{tagged.record.name}: released without comparison: {reason}"
 
 
 def cost_line(record: Record) -> str:
@@ -104,9 +104,9 @@ def cost_line(record: Record) -> str:
     return f"{record.name}: {', '.join(known)}"
 
 
-def stay_lines(kept: Sequence[TaggedRecord], version: str) -> Iterator[str]:
+def stay_lines(tagged: Sequence[TaggedRecord], version: str) -> Iterator[str]:
     """Yields a line for each period in which an environment had the version."""
-    for one, after in pairwise([*kept, None]):
+    for one, after in pairwise([*tagged, None]):
         if one and one.record.version == version:
             until = f"until {after.when}" if after else "until now"
             yield (

@@ -58,9 +58,9 @@ class Section:
 def compare_states(git: Git, old: str, new: str) -> Iterator[Section]:
     """Yields a section for each heading; a section that can't be compared says why."""
     states = States(git, revisions.commit_of(git, old), revisions.commit_of(git, new), old, new)
-    for title, told in SECTIONS.items():
+    for title, differences in SECTIONS.items():
         try:
-            lines = list(told(states))
+            lines = list(differences(states))
         except MlopsError as error:
             lines = [f"can't be compared: {error}"]
         except subprocess.CalledProcessError as error:
@@ -127,11 +127,11 @@ def rows_between(
 
 def rows_sentence(found: Mapping[str, Any]) -> str:
     old, new = found["rows"]
-    said = f"{old:,} rows -> {new:,}: {found['added']:,} added, {found['removed']:,} removed"
+    sentence = f"{old:,} rows -> {new:,}: {found['added']:,} added, {found['removed']:,} removed"
     for kind in ("added", "removed"):
         if columns := found[f"columns_{kind}"]:
-            said += f"; columns {kind}: {', '.join(columns)}"
-    return said
+            sentence += f"; columns {kind}: {', '.join(columns)}"
+    return sentence
 
 
 def parameters(states: States) -> Iterator[str]:

@@ -45,8 +45,8 @@ def status_of(git: Git, environment: str) -> Status:
         return Status(environment)
     commit = arrivals.release_commit(git, tip)
     test = read_report(git, commit, "metrics").get("test", {})
-    kept = records.records_of(git, environment)
-    record = kept[-1].record if kept and kept[-1].commit == commit else None
+    tagged = records.records_of(git, environment)
+    record = tagged[-1].record if tagged and tagged[-1].commit == commit else None
     return Status(
         environment,
         commit=commit[:7],
@@ -58,7 +58,9 @@ def status_of(git: Git, environment: str) -> Status:
         false_positive_percent=test.get("false_positive_percent"),
         gate_passed=read_report(git, commit, "gate").get("passed"),
         serving=serving_text(git, environment),
-        rolled_back=withdrawals.rollback_sentence(kept[-1]) if record and record.restored else None,
+        rolled_back=withdrawals.rollback_sentence(tagged[-1])
+        if record and record.restored
+        else None,
     )
 
 
@@ -66,10 +68,10 @@ def serving_text(git: Git, environment: str) -> str | None:
     model = running.running_model(git, environment)
     if model is None:
         return None
-    told = version_or_commit(model)
+    text = version_or_commit(model)
     if refused := model.get("refused"):
-        told += f", refused {version_or_commit(refused)}: {refused['reason'].splitlines()[0]}"
-    return told
+        text += f", refused {version_or_commit(refused)}: {refused['reason'].splitlines()[0]}"
+    return text
 
 
 def version_or_commit(model: Mapping[str, Any]) -> str:

@@ -107,13 +107,13 @@ def rows_where(rows: Sequence[Row], condition: str) -> list[Row]:
     if not equals:
         raise MlopsError(f"{condition!r} is not a condition: write COLUMN=VALUE")
     refuse_unknown(column, rows)
-    kept = [row for row in rows if value in cell_values(row, column)]
-    if not kept:
+    matching = [row for row in rows if value in cell_values(row, column)]
+    if not matching:
         known = sorted({each for row in rows for each in cell_values(row, column)}, key=natural_key)
         more = " ..." if len(known) > MOST_CHOICES else ""
         choices = ", ".join(known[:MOST_CHOICES]) + more
         raise MlopsError(f"no such model has {column} {value!r}; there are {choices}")
-    return kept
+    return matching
 
 
 def cell_values(row: Row, column: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tracker's table as one self-contained page: sortable, with a chart for each metric."""
+"""Writes the tracker's table as one self-contained page, sortable and with a chart for each metric."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from mlops.errors import MlopsError
-from mlops.release.history.models import CANDIDATE
+from mlops.release.history.models import EXPERIMENT
 from mlops.release.look.tracker import Row, metrics_of, shown_cell
 
 WIDTH, HEIGHT, MARGIN, LEFT = 300, 110, 12, 48
@@ -15,17 +15,17 @@ PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
 
 def write_tracker_page(
-    file: Path, rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]
+    file: Path, rows: Sequence[Row], columns: Mapping[str, str], charted: Sequence[Row]
 ) -> None:
     try:
-        file.write_text(render_page(rows, columns, drawn), encoding="utf-8")
+        file.write_text(render_page(rows, columns, charted), encoding="utf-8")
     except OSError as error:
         raise MlopsError(f"the page can't be written: {error}") from error
 
 
-def render_page(rows: Sequence[Row], columns: Mapping[str, str], drawn: Sequence[Row]) -> str:
-    """Returns the page; `rows` are in the order of the table, `drawn` in that of the charts."""
-    charts = (metric_chart(drawn, metric) for metric in metrics_of(drawn))
+def render_page(rows: Sequence[Row], columns: Mapping[str, str], charted: Sequence[Row]) -> str:
+    """Returns the page; `rows` are in the order of the table, `charted` in that of the charts."""
+    charts = (metric_chart(charted, metric) for metric in metrics_of(charted))
     return PAGE.substitute(
         headings="".join(f"<th><button>{escape(name)}</button></th>" for name in columns.values()),
         rows="\n".join(table_row(row, columns) for row in rows),
@@ -68,10 +68,10 @@ def chart_positions(values: Sequence[float]) -> Iterator[tuple[float, float]]:
 
 
 def dot(row: Row, metric: str, x: float, y: float) -> str:
-    kind = "released" if is_released(row) else "candidate"
+    kind = "released" if is_released(row) else "experiment"
     name = escape(f"{row['model']}: {shown_cell(row, metric)}")
     return f'<circle class="{kind}" cx="{x}" cy="{y}" r="3"><title>{name}</title></circle>'
 
 
 def is_released(row: Row) -> bool:
-    return not str(row["model"]).startswith(CANDIDATE)
+    return not str(row["model"]).startswith(EXPERIMENT)

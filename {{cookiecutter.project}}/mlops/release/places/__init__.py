@@ -1,1 +1,1 @@
-"""Places to work in: working trees, locks, processes, environments."""
+"""Where work is done: working trees, scratch folders, processes and virtual environments."""

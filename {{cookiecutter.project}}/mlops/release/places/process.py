@@ -12,9 +12,9 @@ def run_watched(
     command: Sequence[str | Path],
     cwd: Path,
     variables: Mapping[str, str],
-    hear: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Returns what the command printed; `hear` gets each line at once. Raises CalledProcessError."""
+    """Returns what the command printed; `on_line` gets each line at once. Raises CalledProcessError."""
     lines = []
     with subprocess.Popen(
         [sys.executable, "-I", tethered.__file__, "0", *command],
@@ -29,7 +29,7 @@ def run_watched(
     ) as process:
         for line in process.stdout or ():
             lines.append(line)
-            hear(line.rstrip())
+            on_line(line.rstrip())
         code = process.wait()
     printed = "".join(lines)
     if code:

@@ -18,6 +18,7 @@ def hold_scratch(folder: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
+    """Returns whether a process holds the folder."""
     if not lock_of(folder).exists():
         return False
     try:
@@ -34,6 +35,7 @@ def remove_scratch(folder: Path) -> None:
 
 
 def remove_scratch_if_free(folder: Path) -> None:
+    """Removes the folder and its lock unless a process holds it."""
     with suppress(BlockingIOError), lock_file(lock_of(folder), wait=False):
         remove_held_scratch(folder)
 

@@ -1,4 +1,4 @@
-"""The locked libraries of a commit, in a virtual environment of their own.
+"""Installs the locked libraries of a commit in a virtual environment of their own.
 
 It is stored under .dvc/tmp by the hash of the locks and the version of Python, and used again.
 """
@@ -42,7 +42,7 @@ def venv_name(git: Git, commit: str) -> str:
     for path in (LOCKS, INSTALL):
         if not git.succeeds("cat-file", "-e", f"{commit}:{path}"):
             raise MlopsError(
-                f"{commit[:7]} has no {path}, so that its libraries are unknown: choose a commit "
+                f"{commit[:7]} has no {path}, and its libraries are unknown: choose a commit "
                 "in which they are locked"
             )
     return f"{git.run('rev-parse', f'{commit}:{LOCKS}')}-{platform.python_version()}"
@@ -55,9 +55,9 @@ def install_venv(folder: Path, tree: Path, say: Callable[[str], None]) -> None:
         process.run_watched(command, tree, child_environment.for_installer(), say)
     except subprocess.CalledProcessError as error:
         raise MlopsError(
-            f"its libraries can't be installed with Python {platform.python_version()}: "
-            f"{process.last_lines(error)}\nthey come from a package index, which must be available "
-            "and still have the versions of requirements/: make sure of that, then try again"
+            f"the libraries of {tree} can't be installed with Python {platform.python_version()}: "
+            f"{process.last_lines(error)}\nThey come from a package index: make sure that it is "
+            "available and still has the versions of requirements/, then try again"
         ) from error
     (folder / COMPLETE).touch()
 

@@ -1,4 +1,4 @@
-"""Temporary working trees, so that a release never changes the user's."""
+"""Makes temporary working trees, so that a release never changes the user's own."""
 
 import os
 import secrets
@@ -14,7 +14,8 @@ from mlops.release.places import scratch
 
 FOLDER = Path(".dvc/tmp/release")
 MANY = Path(".dvc/tmp/trees")
-LITTLE = 1_000_000  # bytes
+FULL_BELOW = 1_000_000
+"""Free bytes below which the disk counts as full."""
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def explain_full_disk(root: Path) -> Iterator[None]:
         yield
     except MlopsError as error:
         free = shutil.disk_usage(root).free
-        if free > LITTLE or "No space left" in str(error):
+        if free > FULL_BELOW or "No space left" in str(error):
             raise
         raise type(error)(
             f"{error}\nNo space left on the disk of {root}, {free} bytes: free some, then again"
@@ -61,7 +62,7 @@ def explain_full_disk(root: Path) -> Iterator[None]:
 
 @contextmanager
 def private_worktree(git: Git, commit: str) -> Iterator[Git]:
-    """Yields a working tree of a name of its own, of which many may exist; it is locked while in use."""
+    """Yields Git in a working tree with a name of its own, of which many may exist; it is locked."""
     folder = git.root / MANY / secrets.token_hex(4)
     with scratch.hold_scratch(folder):
         try:

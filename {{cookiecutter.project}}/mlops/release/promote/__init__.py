@@ -1,1 +1,1 @@
-"""What moves a branch: promotion and rollback."""
+"""Moves the branch of an environment: promotion and rollback."""

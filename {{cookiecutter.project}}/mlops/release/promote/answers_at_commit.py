@@ -48,5 +48,5 @@ def run_module(module: str, *arguments: object, cwd: Path) -> str:
 
 
 def failure_reason(error: subprocess.CalledProcessError) -> str:
-    words = error.stderr.strip().splitlines() or [f"exit {error.returncode}"]
-    return str(words[-1])
+    lines = error.stderr.strip().splitlines() or [f"exit {error.returncode}"]
+    return str(lines[-1])

@@ -31,8 +31,9 @@ class Plan:
     """A promotion that is about to be made.
 
     `start` is where the target's branch was before the work began, `target_commit` its last commit, and
-    `number` that of the record to be made. `withdrawals` are the rollbacks that stand.
-    `accepted` says why a missing comparison may be overlooked, `again` that a rollback may be overruled.
+    `number` the number of the record to be made. `withdrawals` are the rollbacks that still hold.
+    `accepted` is the reason to release a challenger that can't be compared, and `again` whether a rollback
+    may be overruled.
     """
 
     environment: str
@@ -52,8 +53,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A release that is made and has passed the gates, and that no branch contains yet."""
+class Challenger:
+    """A release that was made and has passed the gates, and that no branch contains yet."""
 
     commit: str
     record: Record
@@ -85,31 +86,31 @@ def promote(
             worktree.temporary_worktree(git, plan.source_commit) as tree,
             start_worker(tree.root, git.root) as worker,
         ):
-            candidate = make_candidate(tree, worker, plan, say)
+            challenger = make_challenger(tree, worker, plan, say)
             if dry_run:
-                say(f"dry run: {candidate.record.title} would be released; no branch has moved")
-                return candidate.record
+                say(f"dry run: {challenger.record.title} would be released; no branch has moved")
+                return challenger.record
             say("sending data to the remote")
-            if not worker.ask("push", commits=[plan.source_commit, candidate.commit]):
+            if not worker.ask("push", commits=[plan.source_commit, challenger.commit]):
                 say("there is no DVC remote: the data stay in this cache alone")
         if proposal:
-            publication.propose(git, plan.start, proposal, commit_for_review(git, plan, candidate))
+            publication.propose(git, plan.start, proposal, commit_for_review(git, plan, challenger))
         else:
-            publish_record(git, plan.start, candidate.commit, candidate.record)
-        return candidate.record
+            publish_record(git, plan.start, challenger.commit, challenger.record)
+        return challenger.record
 
 
 def why_nothing(git: Git, environment: str) -> str:
     """Returns why there is nothing to promote, and what to promote first instead."""
     source = environments.upstream(environment)
-    said = f"{environment} has all that {source} has: there is nothing to promote"
+    nothing = f"{environment} has all that {source} has: there is nothing to promote"
     if source == environments.CHAIN[0]:
-        return said
+        return nothing
     further = environments.upstream(source)
     wanted = arrivals.release_commit(git, branches.tip_of(git, further))
     if branches.holds_all_of(git, branches.tip_of(git, source), wanted):
-        return said
-    return f"{said}. {further} is ahead of {source}: `mlops promote {source}` first"
+        return nothing
+    return f"{nothing}. {further} is ahead of {source}: `mlops promote {source}` first"
 
 
 def plan_promotion(git: Git, environment: str, accepted: str | None, again: bool) -> Plan:
@@ -122,15 +123,15 @@ def plan_promotion(git: Git, environment: str, accepted: str | None, again: bool
     wanted = arrivals.release_commit(git, branches.tip_of(git, source))
     branches.refuse_empty(git, source, wanted)
     branches.refuse_lacking(git, environment, target, wanted)
-    kept = records.records_of(git, environment)
+    tagged = records.records_of(git, environment)
     return Plan(
         environment=environment,
         source=source,
         source_commit=wanted,
         start=branches.catch_up(git, start),
         target_commit=target,
-        number=kept[-1].record.number + 1 if kept else 1,
-        withdrawals=withdrawals.standing_withdrawals(kept),
+        number=tagged[-1].record.number + 1 if tagged else 1,
+        withdrawals=withdrawals.standing_withdrawals(tagged),
         accepted=accepted,
         again=again,
     )
@@ -157,18 +158,18 @@ def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
         say(f"  {line}")
 
 
-def make_candidate(tree: Git, worker: Worker, plan: Plan, say: Say) -> Candidate:
+def make_challenger(tree: Git, worker: Worker, plan: Plan, say: Say) -> Challenger:
     say(f"running what differs in {plan.environment}, from {plan.source} {plan.source_commit[:7]}")
     made = worker.ask("make", environment=plan.environment, target=plan.target_commit)
     say(f"made anew: {', '.join(made) or 'nothing'}")
-    commit = commit_candidate(tree, plan)
-    say("comparing with the model that it replaces")
-    comparison = compare_candidate(tree, worker, plan, commit)
+    commit = commit_challenger(tree, plan)
+    say("comparing the challenger with the champion")
+    comparison = compare_challenger(tree, worker, plan, commit)
     cost = worker.ask("measure")
-    return Candidate(commit, candidate_record(tree, plan, commit, comparison, cost))
+    return Challenger(commit, challenger_record(tree, plan, commit, comparison, cost))
 
 
-def commit_candidate(tree: Git, plan: Plan) -> str:
+def commit_challenger(tree: Git, plan: Plan) -> str:
     """Commits the working tree; the parents are the last commits of the target and of the source."""
     tree.run("add", "--all")
     changed = tree.lines("diff", "--cached", "--name-only", plan.source_commit)
@@ -183,8 +184,8 @@ def commit_candidate(tree: Git, plan: Plan) -> str:
     return tree.run("commit-tree", whole, *parents, "-m", message)
 
 
-def compare_candidate(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
-    """Compares the candidate with the champion, the model that it replaces; None if there is none."""
+def compare_challenger(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
+    """Returns the comparison of the challenger with the champion, or None if the target has no champion."""
     champion = lockfile.read_lock(tree, plan.target_commit).outputs.get(BUNDLE)
     if champion is None:
         return None
@@ -194,13 +195,14 @@ def compare_candidate(tree: Git, worker: Worker, plan: Plan, commit: str) -> dic
     if reason := comparison.get("incomparable"):
         if plan.accepted is None:
             raise Refused(
-                f"the candidate cannot be compared with the model now in {plan.environment}: {reason}. "
+                f"the challenger cannot be compared with the model now in {plan.environment}: {reason}. "
                 "To release it without a comparison, give a reason: --accept-incomparable REASON"
             )
         return {**comparison, "accepted": plan.accepted}
     if not comparison["passed"] and comparison["stops"]:
         raise StageFailed(
-            f"worse than the model now in {plan.environment}: {drops_sentence(comparison)}"
+            f"the challenger is worse than the model now in {plan.environment}: "
+            f"{drops_sentence(comparison)}"
         )
     return comparison
 
@@ -215,7 +217,7 @@ def drops_sentence(comparison: Mapping[str, Any]) -> str:
     )
 
 
-def candidate_record(
+def challenger_record(
     tree: Git,
     plan: Plan,
     commit: str,
@@ -260,11 +262,11 @@ def publish_record(git: Git, start: Position, commit: str, record: Record) -> No
     publication.publish_refs(git, start, commit, new, record.title)
 
 
-def commit_for_review(git: Git, plan: Plan, candidate: Candidate) -> str:
-    """Returns a commit of the candidate's tree whose message is the future record."""
-    tree = git.run("rev-parse", f"{candidate.commit}^{{tree}}")
+def commit_for_review(git: Git, plan: Plan, challenger: Challenger) -> str:
+    """Returns a commit of the challenger's tree whose message is the future record."""
+    tree = git.run("rev-parse", f"{challenger.commit}^{{tree}}")
     parents = ["-p", plan.target_commit, "-p", plan.source_commit]
-    return git.run("commit-tree", tree, *parents, "-m", candidate.record.message())
+    return git.run("commit-tree", tree, *parents, "-m", challenger.record.message())
 
 
 def record_merged_proposal(git: Git, plan: Plan) -> Record | None:

@@ -79,8 +79,8 @@ def find_proposal(git: Git, record: str) -> Proposal:
     found = [line.split()[0] for line in git.lines("ls-remote", ORIGIN, f"refs/heads/{branch}")]
     if found and not is_proposal(git, found[0]):
         raise Refused(
-            f"{ORIGIN}/{branch} holds commits of somebody's own, which a new proposal would drop: merge "
-            f"it, or delete it with `git push {ORIGIN} --delete {branch}`, then again"
+            f"{ORIGIN}/{branch} holds commits that are no proposal, and a new proposal would drop them: "
+            f"merge the branch, or delete it with `git push {ORIGIN} --delete {branch}`, then again"
         )
     return Proposal(branch, found[0] if found else None)
 
@@ -94,8 +94,10 @@ def is_proposal(git: Git, commit: str) -> bool:
 
 
 def propose(git: Git, start: Position, proposal: Proposal, commit: str) -> None:
-    """Pushes the commit as the branch of the proposal. Raises Refused where it, or the environment's
-    branch on origin, was changed since the work began."""
+    """Pushes the commit as the branch of the proposal.
+
+    Raises Refused if that branch, or the environment's branch on origin, has changed since the work began.
+    """
     specs, expected = [f"{commit}:{proposal.ref}"], {proposal.ref: proposal.replaced}
     if start.there:
         specs.append(f"{start.there}:{start.ref}")
@@ -109,7 +111,7 @@ def propose(git: Git, start: Position, proposal: Proposal, commit: str) -> None:
 def push_refs(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -> None:
     """Pushes all of `specs` to origin or none; `expected` are the values that its refs must still have."""
     leases = [f"--force-with-lease={ref}:{commit or ''}" for ref, commit in expected.items()]
-    # A release has proved all that the hook of `mlops check` would ask again.
+    # A release has checked already what the hook, `mlops check`, would check again.
     git.run("push", "--quiet", "--no-verify", "--atomic", *leases, ORIGIN, *specs)
 
 
@@ -120,8 +122,8 @@ def reason_not_moved(
     shared = branches.has_origin(git)
     try:
         listed = git.lines("ls-remote", ORIGIN) if shared else []
-    except GitError as away:
-        return not_taken_by_origin(away)
+    except GitError as unavailable:
+        return not_taken_by_origin(unavailable)
     there = {ref: name for name, ref in (line.split("\t") for line in listed)}
     if shared and there.get(start.ref) == commit:
         return Refused(
@@ -154,5 +156,5 @@ def moved_meanwhile(git: Git, environment: str, where: str, commit: str | None) 
 
 def not_taken_by_origin(error: GitError) -> Refused:
     return Refused(
-        f"{ORIGIN} did not take the release, so that no branch or tag has moved: {error}. Run it again"
+        f"{ORIGIN} did not take the release, and no branch or tag has moved: {error}. Run it again"
     )

@@ -35,13 +35,13 @@ def roll_back(
         start = branches.read_position(git, environment)
         target = branches.later_commit(git, start)
         start = branches.catch_up(git, start)
-        kept = records.records_of(git, environment)
-        if not kept:
+        tagged = records.records_of(git, environment)
+        if not tagged:
             raise Refused(f"{environment} has no record yet: nothing was released to it")
         if to is None:
-            refuse_unseen(known, kept)
+            refuse_unseen(known, tagged)
         wanted = (
-            records.find_record(git, environment, to) if to else record_before(git, target, kept)
+            records.find_record(git, environment, to) if to else record_before(git, target, tagged)
         )
         if holds_record(git, wanted, target):
             raise Refused(
@@ -53,7 +53,7 @@ def roll_back(
             count = worker.ask("restore", commit=commit)
             say(f"{count} outputs are as recorded")
             worker.ask("push", commits=[commit])
-        latest = kept[-1].record
+        latest = tagged[-1].record
         record = replace(
             wanted.record,
             kind="rollback",
@@ -83,40 +83,40 @@ def refuse_unprintable(reason: str | None) -> None:
         raise UsageError(f"--reason is {reason!r}: give it one line of plain text")
 
 
-def refuse_unseen(known: TaggedRecord | None, kept: Sequence[TaggedRecord]) -> None:
-    """Raises Refused for a second rollback at the same time, since both users meant the same step."""
-    if kept[-1] != known and kept[-1].record.restored:
+def refuse_unseen(known: TaggedRecord | None, tagged: Sequence[TaggedRecord]) -> None:
+    """Raises Refused if somebody else has just rolled back, since both users meant the same step."""
+    if tagged[-1] != known and tagged[-1].record.restored:
         raise Refused(
-            f"{kept[-1].record.title}: {kept[-1].author} has just done this. "
+            f"{tagged[-1].record.title}: {tagged[-1].author} has just done this. "
             "To go back further, run this again"
         )
 
 
-def record_before(git: Git, target: str, kept: Sequence[TaggedRecord]) -> TaggedRecord:
+def record_before(git: Git, target: str, tagged: Sequence[TaggedRecord]) -> TaggedRecord:
     """Returns the newest record that differs from what is there now and that no rollback has withdrawn."""
-    standing = withdrawals.standing_withdrawals(kept)
-    differing = (each for each in reversed(kept) if not holds_record(git, each, target))
+    standing = withdrawals.standing_withdrawals(tagged)
+    differing = (each for each in reversed(tagged) if not holds_record(git, each, target))
     for each in differing:
         if not withdrawals.withdrawal_of(standing, each.record.source_commit, each.record.version):
             return each
-    environment, latest = kept[-1].record.environment, kept[-1].record
-    said = (
+    environment, latest = tagged[-1].record.environment, tagged[-1].record
+    holding = (
         f"{environment} holds {latest.version} ({latest.name}), and no record is left to go back to"
     )
     if not standing:
-        names = ", ".join(each.record.name for each in kept)
-        raise Refused(f"{said}: {names} say what it holds")
+        names = ", ".join(each.record.name for each in tagged)
+        raise Refused(f"{holding}: {names} released the same content")
     raise Refused(
         "\n  ".join(
-            [f"{said} but what was withdrawn:", *map(withdrawals.rollback_sentence, standing)]
+            [f"{holding} but what was withdrawn:", *map(withdrawals.rollback_sentence, standing)]
         )
         + f"\nname the one that is meant: `mlops rollback {environment} --to RECORD`"
     )
 
 
-def holds_record(git: Git, kept: TaggedRecord, target: str) -> bool:
+def holds_record(git: Git, tagged: TaggedRecord, target: str) -> bool:
     """Returns whether `target` has what the record released; data/incoming does not count."""
-    return git.succeeds("diff", "--quiet", kept.commit, target, "--", *arrivals.ALL_ELSE)
+    return git.succeeds("diff", "--quiet", tagged.commit, target, "--", *arrivals.ALL_ELSE)
 
 
 def commit_rollback(

@@ -1,1 +1,1 @@
-"""Whether records are true: checks, the hook, reproduction, and cleaning."""
+"""Checks that records are true, reproduces commits, and removes what is no longer used."""

@@ -36,8 +36,8 @@ class InUse:
     libraries: set[str]
 
 
-def clean_project(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool = False) -> None:
-    """Deletes what nothing names in the cache and, with `cloud`, in the default remote, once `agreed()`."""
+def clean_project(git: Git, say: Say, confirm: Callable[[], bool], *, cloud: bool = False) -> None:
+    """Deletes what nothing names in the cache and, with `cloud`, in the default remote, if `confirm()`."""
     with worktree.one_release_at_a_time(git):
         if cloud:
             branches.fetch_origin(git)
@@ -45,14 +45,14 @@ def clean_project(git: Git, say: Say, agreed: Callable[[], bool], *, cloud: bool
             branches.fetch_if_in_reach(git, say)
         with dvc.open_repo_alone(git.root) as repo:
             refuse_foreign(git, repo)
-            kept = in_use_by(git)
+            used = data_in_use(git)
             say(f"keeping what {counted_refs(git)} and the working trees name")
-            waste = [each for each in find_waste(git, repo, kept, cloud=cloud) if each.count]
+            waste = [each for each in find_waste(git, repo, used, cloud=cloud) if each.count]
             for each in waste:
                 say(f"nothing names {each}")
             if not waste:
                 say("nothing to delete")
-            elif agreed():
+            elif confirm():
                 for each in waste:
                     each.remove()
                 git.run("worktree", "prune")
@@ -75,10 +75,10 @@ def counted_refs(git: Git) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in found.items())
 
 
-def in_use_by(git: Git) -> InUse:
-    """Every hash in a dvc.lock or .dvc file counts, those of dependencies too: better too many."""
+def data_in_use(git: Git) -> InUse:
+    """Returns every hash in a dvc.lock or .dvc file; those of dependencies count too, to be safe."""
     named = [line.partition(" ") for line in objects_of_refs(git)]
-    blobs = [name for name, _, path in named if is_ours(path)]
+    blobs = [name for name, _, path in named if names_data(path)]
     texts = [blob.content for blob in objects.read_objects(git, blobs) if blob]
     texts += [path.read_bytes() for path in uncommitted_files(git)]
     data = {found.decode() for text in texts for found in HASH.findall(text)}
@@ -92,7 +92,7 @@ def objects_of_refs(git: Git) -> list[str]:
     return git.lines("rev-list", "--objects", "--no-walk", "--all", *commits)
 
 
-def is_ours(path: str) -> bool:
+def names_data(path: str) -> bool:
     return Path(path).name == "dvc.lock" or path.endswith(".dvc")
 
 
@@ -104,16 +104,16 @@ def working_trees(git: Git) -> list[Path]:
 def uncommitted_files(git: Git) -> Iterator[Path]:
     for tree in filter(Path.exists, working_trees(git)):
         listed = Git(tree).run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        paths = [tree / path for path in listed.split("\0") if is_ours(path)]
+        paths = [tree / path for path in listed.split("\0") if names_data(path)]
         yield from filter(Path.is_file, paths)
 
 
-def find_waste(git: Git, repo: Repo, kept: InUse, *, cloud: bool) -> Iterator[Waste]:
-    yield garbage.in_cache(repo, kept.data)
+def find_waste(git: Git, repo: Repo, used: InUse, *, cloud: bool) -> Iterator[Waste]:
+    yield garbage.in_cache(repo, used.data)
     if cloud:
-        yield garbage.in_remote(repo, kept.data)
+        yield garbage.in_remote(repo, used.data)
     venvs = [
-        each for each in subfolders(git, venv.FOLDER) if venv.locks_hash(each) not in kept.libraries
+        each for each in subfolders(git, venv.FOLDER) if venv.locks_hash(each) not in used.libraries
     ]
     yield unused_folders("deployments", deployment.superseded_folders(git))
     yield unused_folders("sets of libraries", venvs)

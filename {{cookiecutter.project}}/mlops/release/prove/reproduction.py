@@ -66,8 +66,8 @@ class Workshop:
     tree: Git
     variables: Mapping[str, str]
 
-    def run(self, *command: str | Path, hear: Say = lambda line: None) -> str:
-        return process.run_watched(command, self.tree.root, self.variables, hear)
+    def run(self, *command: str | Path, on_line: Say = lambda line: None) -> str:
+        return process.run_watched(command, self.tree.root, self.variables, on_line)
 
     def outputs(self) -> Mapping[str, str]:
         """Returns the MD5 of each output, by path, that the dvc.lock in the tree has recorded."""
@@ -83,7 +83,7 @@ def reproduce_commit(git: Git, revision: str, say: Say) -> Reproduction:
     recorded = lockfile.read_lock(git, commit)
     if not recorded.outputs:
         raise MlopsError(
-            f"{revision} has no dvc.lock: no stage was run there, so that none can be run again"
+            f"{revision} has no dvc.lock: no stage was run there, and none can be run again"
         )
     with ExitStack() as stack:
         with timed_step(say, f"a working tree of {commit[:7]}"):
@@ -132,17 +132,17 @@ def run_stages(workshop: Workshop, say: Say) -> None:
     (workshop.tree.root / lockfile.LOCK).unlink()  # so that it will hold what was run, and no more
     with ExitStack() as current:
 
-        def hear(line: str) -> None:
+        def on_line(line: str) -> None:
             if found := RUNNING.match(line):
                 current.close()
                 current.enter_context(timed_step(say, f"running {found[1]}"))
 
         dvc = ("python", "-m", "dvc", "repro", "--force", "--no-run-cache")
         try:
-            workshop.run(*dvc, hear=hear)
+            workshop.run(*dvc, on_line=on_line)
         except subprocess.CalledProcessError as error:
             raise StageFailed(
-                f"its stages can't be run again:\n{process.last_lines(error)}"
+                f"the stages can't be run again:\n{process.last_lines(error)}"
             ) from error
 
 
@@ -178,18 +178,18 @@ def judge_files(
     differing = [file.path for file in files if not file.same]
     if not differing:
         return "identical", f"all {len(files)} files are, byte for byte, those of the record"
-    told = f"{len(differing)} of {len(files)} files differ ({', '.join(differing)})"
+    difference = f"{len(differing)} of {len(files)} files differ ({', '.join(differing)})"
     tree = workshop.tree
     lock, pipeline = (tree.read_file(commit, name) or b"" for name in (lockfile.LOCK, "dvc.yaml"))
     if doubtful := store.unattested(lock, pipeline):
-        return "different", f"{told}, and no run attests the record of {', '.join(doubtful)}"
+        return "different", f"{difference}, and no run attests the record of {', '.join(doubtful)}"
     try:
         found = compare_answers(store, workshop, lockfile.read_lock(tree, commit))
     except MlopsError as error:
-        return "different", f"{told}, and the predictions can't be compared: {error}"
+        return "different", f"{difference}, and the predictions can't be compared: {error}"
     return (
         "equivalent" if found["agree"] else "different",
-        f"{told}; of the {found['rows']} test rows, {found['flipped']} are called another class, "
+        f"{difference}; of the {found['rows']} test rows, {found['flipped']} are called another class, "
         f"and probabilities are up to {found['apart']:.2g} apart, where {found['tolerance']} is allowed",
     )
 
@@ -204,9 +204,14 @@ def compare_answers(store: PrivateStore, workshop: Workshop, recorded: Lock) -> 
         for folder, file in scores.items():
             rows = (place / TRAINING, place / TESTING)
             workshop.run("python", "-m", "mlops.compare.answer_rows", folder, *rows, file)
-        ask: list[str | Path] = [sys.executable, "-m", "mlops.compare.agreement", *scores.values()]
-        said = process.run_watched(ask, HERE, child_environment.for_python(HERE))
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "mlops.compare.agreement",
+            *scores.values(),
+        ]
+        printed = process.run_watched(command, HERE, child_environment.for_python(HERE))
     except subprocess.CalledProcessError as error:
         raise MlopsError(process.last_lines(error, lines=1)) from error
-    found: dict[str, Any] = json.loads(said)
+    found: dict[str, Any] = json.loads(printed)
     return found
