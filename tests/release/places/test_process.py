@@ -41,6 +41,10 @@ def test_a_failure_carries_what_was_printed(tmp_path: Path) -> None:
     assert process.last_lines(failed.value, lines=1) == "last"
 
 
+def test_the_command_has_no_standard_input_to_wait_for(tmp_path: Path) -> None:
+    assert process.run_watched(["sh", "-c", "cat; echo end"], tmp_path, os.environ) == "end\n"
+
+
 def test_what_it_started_ends_with_it_even_when_it_is_killed(tmp_path: Path) -> None:
     (tmp_path / "run.sh").write_text("sleep 60 &\necho $! > started\nmv started pid\nwait\n")
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -112,10 +112,13 @@ class Supervisor:
                     self.tasks.create_task(self.fetch_regularly(self.every))
 
     def begin_serving(self) -> None:
-        child = self.child
-        log_death = partial(self.log, "died", "error", **child_facts(child))
-        self.keeping = self.tasks.create_task(child.keep(lambda reason: log_death(reason=reason)))
-        self.log("serving", **child_facts(child), url=self.url)
+        facts = child_facts(self.child)
+
+        def log_death(reason: str) -> None:
+            self.log("died", "error", **facts, reason=reason)
+
+        self.keeping = self.tasks.create_task(self.child.keep(log_death))
+        self.log("serving", **facts, url=self.url)
         self.clear_refused()
 
     async def follow(self) -> None:
