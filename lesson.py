@@ -22,7 +22,7 @@ from pathlib import Path
 from mlops import params
 from mlops.prepare import prepare, raw
 
-options, census = params.load().params.prepare, raw.RAW / "adult.csv"
+options, census = params.load_configuration().params.prepare, raw.RAW / "adult.csv"
 header, *lines = census.read_text().splitlines(keepends=True)[:10_001]
 splits = prepare.split_names(raw.read_raw_file(census, options)[: len(lines)], options)
 training, validation = ([n for n in range(len(lines)) if splits.iloc[n] == name]

@@ -126,7 +126,7 @@ from mlops.tables import splits
 from mlops.train import train
 from mlops.predict import schema
 from mlops.predict.inputs import matrices
-options, read = params.load().params.train, schema.read(splits.SCHEMA)
+options, read = params.load_configuration().params.train, schema.read(splits.SCHEMA)
 training = splits.read_split("train", read)
 inputs = matrices(training.columns, read)
 start = time.perf_counter()

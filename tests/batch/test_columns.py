@@ -64,7 +64,7 @@ def test_cells_become_what_training_makes_of_them(trained: Path) -> None:
     random = np.random.default_rng(2)
     table = table.map(lambda cell: f" {cell} " if random.random() < 0.2 else cell)
     table.to_csv("rows.csv", index=False, quoting=1)
-    options = params.load().params.prepare
+    options = params.load_configuration().params.prepare
     expected = raw.read_raw_file(Path("rows.csv"), options)
     model = schema.read_schema(Path("deploy/schema.json"))
     wanted = Wanted.from_schema(model, None)

@@ -258,7 +258,7 @@ def test_one_test_row_of_a_class_is_too_few(run: Run, challenged: Path) -> None:
         "python",
         "-c",
         "from mlops import params; from mlops.prepare import prepare, raw\n"
-        "options = params.load().params.prepare\n"
+        "options = params.load_configuration().params.prepare\n"
         "table = raw.read_raw_table(options)\n"
         "print(*table.index[(prepare.split_names(table, options) == 'test') & (table.income == '>50K')])",
         cwd=challenged,

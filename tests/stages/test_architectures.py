@@ -53,7 +53,7 @@ def test_its_keyword_arguments_are_its_hyperparameters(untrained: Path, registri
     assert list(hyperparameters(guess).model_fields) == ["often", "how"]
     change("params.yaml", "train.architectures.guess", {"often": 1, "how": 2})
     with pytest.raises(ParameterError, match=r"guess\.how: 2 should be text: put it in quotes"):
-        params.load()
+        params.load_configuration()
 
 
 def test_a_hyperparameter_without_a_type_takes_the_value_as_it_is(
@@ -64,10 +64,13 @@ def test_a_hyperparameter_without_a_type_takes_the_value_as_it_is(
         {"architecture": architecture},
     )
     change("params.yaml", "train.architectures.plain", {"depth": 3, "how": [1, "two"]})
-    assert params.load().params.train.architectures["plain"] == {"depth": 3, "how": [1, "two"]}
+    assert params.load_configuration().params.train.architectures["plain"] == {
+        "depth": 3,
+        "how": [1, "two"],
+    }
     change("params.yaml", "train.architectures.plain", {"depth": 3, "x": 4})
     with pytest.raises(ParameterError) as refused:
-        params.load()
+        params.load_configuration()
     assert "plain.how: missing; add it" in str(refused.value)
     assert "plain.x: unknown key; it is one of depth, how" in str(refused.value)
 
@@ -78,7 +81,7 @@ def test_a_type_that_is_written_as_text_counts(untrained: Path, registries: None
 
     change("params.yaml", "train.architectures.postponed", {"trees": "many"})
     with pytest.raises(ParameterError, match=r"trees: 'many' should be a valid integer"):
-        params.load()
+        params.load_configuration()
 
 
 @pytest.mark.parametrize(

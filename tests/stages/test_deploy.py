@@ -40,18 +40,18 @@ def refusal() -> str:
 
 def test_a_bundle_over_its_size_is_refused(trained: Path) -> None:
     change("environments/dev.yaml", "deploy.max_megabytes", 0.001)
-    assert re.match(r"the bundle is [0-9.]+ MB, allowed 0.001 \(environments/", refusal())
+    assert re.match(r"the bundle is [0-9.]+ MB, allowed is 0.001 \(environments/", refusal())
 
 
 def test_a_bundle_over_its_time_is_refused(trained: Path) -> None:
     change("environments/dev.yaml", "deploy.max_milliseconds", 0.000001)
-    assert re.match(r"one row takes [0-9.]+ ms, allowed 1e-06 \(environments/", refusal())
+    assert re.match(r"one row takes [0-9.]+ ms, allowed is 1e-06 \(environments/", refusal())
 
 
 def test_a_bundle_over_its_memory_is_refused(trained: Path) -> None:
     change("environments/dev.yaml", "deploy.max_memory_megabytes", 1)
     assert re.match(
-        r"a process that answers takes [0-9.]+ MB of memory, allowed 1.0 \(environments/, "
+        r"a process that answers takes [0-9.]+ MB of memory, allowed is 1.0 \(environments/, "
         r"deploy.max_memory_megabytes\)",
         refusal(),
     )
@@ -74,7 +74,7 @@ def test_a_bundle_that_answers_otherwise_than_was_evaluated_is_refused(
     metrics = json.loads(Path("reports/metrics.json").read_text())
     metrics["test"]["accuracy"] += difference
     Path("reports/metrics.json").write_text(json.dumps(metrics))
-    assert "and evaluate found" in refusal()
+    assert "but evaluate measured" in refusal()
 
 
 def test_the_first_bundle_that_is_refused_leaves_nothing(trained: Path) -> None:

@@ -43,7 +43,7 @@ def test_metrics_are_those_of_the_model_on_both_splits(trained: Path) -> None:
 
 
 def test_the_subgroups_of_each_column_hold_every_test_row_once(trained: Path) -> None:
-    asked = params.load().params.evaluate.subgroups
+    asked = params.load_configuration().params.evaluate.subgroups
     for column in asked:
         rows = [row for row in rows_of("subgroups.csv") if row["group"].startswith(f"{column}: ")]
         assert len(rows) > 1
@@ -58,7 +58,7 @@ def test_a_subgroup_of_one_class_has_empty_cells_and_no_error(trained: Path) -> 
     test = splits.read_split("test", predictor.schema)
     predictions = predictor.predict(test.columns)
     by_class = Split({"class": np.where(test.target, "positive", "")}, test.target)
-    rows = list(evaluate.subgroups(predictor, by_class, predictions, ["class"]))
+    rows = list(evaluate.subgroup_metrics(predictor, by_class, predictions, ["class"]))
     assert [row[0] for row in rows] == ["class: missing", "class: positive"]
     place = ["group", "rows", *METRICS].index("roc_auc")
     assert [row[place] for row in rows] == [None, None]
@@ -68,7 +68,7 @@ def test_a_subgroup_of_a_column_that_was_left_out_is_skipped(trained: Path) -> N
     predictor = Predictor(Path("models"))
     test = splits.read_split("test", predictor.schema)
     predictions = predictor.predict(test.columns)
-    assert list(evaluate.subgroups(predictor, test, predictions, ["left_out"])) == []
+    assert list(evaluate.subgroup_metrics(predictor, test, predictions, ["left_out"])) == []
 
 
 def test_plots_say_what_the_metrics_say(trained: Path) -> None:

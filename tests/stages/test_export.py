@@ -44,7 +44,7 @@ LOGISTIC = LogisticRegression()
         (make_pipeline(OneHotEncoder(min_frequency=2), LOGISTIC), "OneHotEncoder(min_frequency=...)"),
         (make_pipeline(OneHotEncoder(max_categories=2), LOGISTIC), "OneHotEncoder(max_categories="),
         (HistGradientBoostingClassifier(), "HistGradientBoostingClassifier(categorical_features="),
-        (make_pipeline(StandardScaler(), RandomForestClassifier()), "behind StandardScaler flips"),
+        (make_pipeline(StandardScaler(), RandomForestClassifier()), "after StandardScaler flips"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_refused_by_name(estimator: Any, message: str) -> None:
@@ -102,29 +102,29 @@ def test_a_model_that_is_wrong_on_missing_values_alone_is_refused() -> None:
 def test_a_difference_without_a_flipped_class_is_refused() -> None:
     estimator, _, inputs = fitted(numbers(), logistic(C=1))
     _, other, _ = fitted(numbers(), logistic(C=0.999))
-    with pytest.raises(
-        ParityError, match=r": 0 classes flipped, worst difference .* allowed 1e-05"
-    ):
+    with pytest.raises(ParityError, match=r": 0 classes are flipped, .* allowed is 1e-05"):
         export.check_parity(estimator, other, inputs, SCHEMA)
 
 
 def test_a_model_that_does_not_run_is_refused() -> None:
     estimator, _, inputs = fitted(numbers(columns=3), logistic())
     _, other, _ = fitted(numbers(columns=2), logistic())
-    with pytest.raises(ParityError, match="the ONNX model does not run, so nothing was written"):
+    with pytest.raises(ParityError, match="the ONNX model does not run, and nothing was written"):
         export.check_parity(estimator, other, inputs, SCHEMA)
 
 
 def test_an_unknown_layout_of_the_booster_is_refused() -> None:
-    with pytest.raises(ExportError, match=r"keeps the thresholds .* elsewhere: use the locked"):
+    with pytest.raises(
+        ExportError, match=r"stores the thresholds .* elsewhere: install the locked"
+    ):
         export.floor_thresholds(HistGradientBoostingClassifier())
 
 
-def test_floor32_is_the_largest_32_bit_number_not_above() -> None:
+def test_floor_to_float32_is_the_largest_32_bit_number_not_above() -> None:
     random = np.random.default_rng(4)
     values = random.normal(size=10_000) * 10 ** random.uniform(-30, 30, 10_000)
     values = np.concatenate([values, values.astype(np.float32), [0, 0.1, -0.1, 2**24 + 1]])
-    floored = export.floor32(values)
+    floored = export.floor_to_float32(values)
     assert floored.dtype == np.float32
     assert (floored <= values).all()
     assert (np.nextafter(floored, np.float32(np.inf)) > values).all()

@@ -42,7 +42,7 @@ def odd_in_words(a: Numbers, b: Categories) -> Categories:
 def accuracy_on_odd_numbers() -> float:
     """Of a model that is to tell odd from even, which none of the columns a and b says."""
     a = np.random.default_rng(1).integers(0, 10**6, 400)
-    options = params.load().params.prepare
+    options = params.load_configuration().params.prepare
     target = {options.target: np.where(a % 2 == 1, options.positive, "other")}
     use(pd.DataFrame({"a": a, "b": ["x", "y"] * 200, **target}), integer=["a"], category=["b"])
     for stage in (prepare, train, evaluate):

@@ -101,4 +101,4 @@ def test_what_could_not_be_measured_stops_and_is_said_to_have_no_value(
 def test_bounds_are_allowed_values_and_what_was_not_measured_passes_none(
     value: float | None, bound: Bound, passed: bool
 ) -> None:
-    assert gate.judge(value, bound)["passed"] is passed
+    assert gate.judge_metric(value, bound)["passed"] is passed

@@ -45,7 +45,7 @@ def test_another_version_than_locked_is_refused_in_one_sentence(
     assert done.returncode == 1
     assert done.stderr.startswith(
         f"OtherLibraries: {name.replace('_', '-')} 1.5.0 is installed for {sys.executable}, "
-        f"where requirements/{lock}.txt asks for "
+        f"but requirements/{lock}.txt asks for "
     )
     assert done.stderr.count("\n") == 1
 

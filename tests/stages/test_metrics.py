@@ -50,7 +50,7 @@ def test_a_probability_that_is_nan_is_refused() -> None:
         measure(TARGET, PREDICTED, unanswered)
     assert str(refused.value) == (
         "the model answers 3 of the 8 rows with NaN: change the derived column (science/features.py) or "
-        "the architecture that brings it about"
+        "the architecture that causes it"
     )
 
 

@@ -17,12 +17,12 @@ PROD = "environments/prod.yaml"
 
 def refusal() -> str:
     with pytest.raises(ParameterError) as refused:
-        params.load()
+        params.load_configuration()
     return str(refused.value)
 
 
 def test_what_the_project_ships_is_valid() -> None:
-    assert params.load(PROJECT).params.train.architecture in ARCHITECTURES
+    assert params.load_configuration(PROJECT).params.train.architecture in ARCHITECTURES
 
 
 @pytest.mark.parametrize(
@@ -42,16 +42,16 @@ def test_what_the_project_ships_is_valid() -> None:
         ("params.yaml", "prepare.missing", "?", "prepare.missing: '?' should be a list"),
         ("params.yaml", "prepare.columns.number", ["a", "a"], "a: a column has one type; name it once"),
         ("params.yaml", "prepare.split.test", 1.5, "test: 1.5 should be less than or equal to 1"),
-        ("params.yaml", "prepare.split.test", 0.9, "test 0.9 leave no row to train on"),
+        ("params.yaml", "prepare.split.test", 0.9, "test 0.9 leave no rows to train on"),
         ("params.yaml", "evaluate.subgroups", ["none"], "'none' is not in prepare.columns.category"),
         ("params.yaml", "evaluate", None, "evaluate: None should hold keys and values"),
-        ("params.yaml", "prepare.size", 3, "prepare.size: DVC overlooks changes of a parameter"),
-        ("params.yaml", f"{OPTIONS}.nfiles", 3, f"{OPTIONS}.nfiles: DVC overlooks changes"),
+        ("params.yaml", "prepare.size", 3, "prepare.size: DVC ignores changes of a parameter"),
+        ("params.yaml", f"{OPTIONS}.nfiles", 3, f"{OPTIONS}.nfiles: DVC ignores changes"),
         ("branch.yaml", "environment", "stagin", "did you mean 'staging'?"),
         (PROD, "data.fraction", 0, "data.fraction: 0 should be greater than 0"),
         (PROD, "data", {}, "data.fraction: missing; add it"),
         (PROD, "gate.on_failure", "halt", "gate.on_failure: 'halt' should be 'report' or 'stop'"),
-        (PROD, "gate.bounds", {"acuracy": {"min": 1}}, "'acuracy' is no metric; did you mean 'accuracy'?"),
+        (PROD, "gate.bounds", {"acuracy": {"min": 1}}, "'acuracy' is not a metric; did you mean 'accuracy'?"),
         (PROD, "gate.bounds.accuracy", {"mn": 1}, "accuracy.mn: unknown key; did you mean 'min'?"),
         (PROD, "gate.bounds.accuracy", {}, "gate.bounds.accuracy: a bound needs min, max or both"),
         (PROD, "gate.bounds.accuracy", {"min": 0.9, "max": 0.1}, "no value is at least 0.9 and at most"),
@@ -85,7 +85,7 @@ def test_prod_asks_for_a_key_and_where_people_try_things_out_none_is_asked_for(
     required = {}
     for name in ("dev", "staging", "prod"):
         change("branch.yaml", "environment", name)
-        required[name] = params.load().environment.serve.api_key_required
+        required[name] = params.load_configuration().environment.serve.api_key_required
     assert required == {"dev": False, "staging": False, "prod": True}
 
 
@@ -94,9 +94,12 @@ def test_prod_asks_for_a_key_and_where_people_try_things_out_none_is_asked_for(
     [
         (b"", "params.yaml should hold keys and values, not None"),
         (b"- train\n", "params.yaml should hold keys and values, not ['train']"),
-        (b"train: [1\nprepare: 2\n", "params.yaml is no YAML: line 2: expected ',' or ']'"),
-        (b"train: 1\ntrain: 2\n", 'params.yaml is no YAML: line 2: found duplicate key "train"'),
-        (b"train: \xff\n", "params.yaml is no YAML: unacceptable character #x00ff"),
+        (b"train: [1\nprepare: 2\n", "params.yaml is not valid YAML: line 2: expected ',' or ']'"),
+        (
+            b"train: 1\ntrain: 2\n",
+            'params.yaml is not valid YAML: line 2: found duplicate key "train"',
+        ),
+        (b"train: \xff\n", "params.yaml is not valid YAML: unacceptable character #x00ff"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_refused(untrained: Path, content: bytes, message: str) -> None:
@@ -107,7 +110,7 @@ def test_a_file_that_is_no_yaml_is_refused(untrained: Path, content: bytes, mess
 @pytest.mark.parametrize("file", ["params.yaml", "branch.yaml"])
 def test_a_missing_file_is_refused(untrained: Path, file: str) -> None:
     Path(file).unlink()
-    assert f"{file} is missing: `git restore {file}` brings it back" in refusal()
+    assert f"{file} is missing: restore it, `git restore {file}`" in refusal()
 
 
 def test_the_faults_of_all_files_are_named_at_once_whatever_the_environment(
@@ -131,4 +134,4 @@ def test_a_small_number_is_read_as_dvc_reads_it(untrained: Path) -> None:
     text = Path(PROD).read_text()
     Path(PROD).write_text(text.replace("fraction: 1.0", "fraction: 1e-5"))
     change("branch.yaml", "environment", "prod")
-    assert params.load().environment.data.fraction == 0.00001
+    assert params.load_configuration().environment.data.fraction == 0.00001

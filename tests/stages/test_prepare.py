@@ -18,7 +18,7 @@ PREPARED = "data/prepared"
 
 
 def options() -> PrepareParams:
-    return params.load().params.prepare
+    return params.load_configuration().params.prepare
 
 
 def rewrite(table: pd.DataFrame) -> None:
@@ -124,7 +124,7 @@ def test_duplicates_never_straddle_two_splits_even_with_different_classes(untrai
 
 
 def test_rows_are_spread_evenly() -> None:
-    positions = pd.Series([prepare.position(str(row), b"salt") for row in range(10_000)])
+    positions = pd.Series([prepare.hashed_position(str(row), b"salt") for row in range(10_000)])
     assert positions.between(0, 1, inclusive="left").all()
     assert positions.quantile([0.2, 0.5, 0.8]).tolist() == pytest.approx([0.2, 0.5, 0.8], abs=0.02)
 
@@ -190,9 +190,9 @@ def test_the_schema_carries_the_contract_and_how_tables_write_unknown(untrained:
 def test_only_the_most_frequent_categories_are_known() -> None:
     values = pd.Series(["rare", "often", "often", "some", "some"], name="colour")
     many = pd.Series([f"{number:03}" for number in range(60)] * 2 + ["always"] * 3)
-    assert prepare.column_of("colour", "category", values).example == "often"
-    assert len(prepare.column_of("colour", "category", many).categories) == 50
-    assert "always" in prepare.column_of("colour", "category", many).categories
+    assert prepare.infer_column("colour", "category", values).example == "often"
+    assert len(prepare.infer_column("colour", "category", many).categories) == 50
+    assert "always" in prepare.infer_column("colour", "category", many).categories
 
 
 def test_run_as_a_stage_an_error_is_one_message_and_no_traceback(untrained: Path) -> None:

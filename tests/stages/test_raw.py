@@ -44,8 +44,8 @@ def refusal(folder: Path, content: str | bytes, name: str = "trees.csv") -> str:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "trees.csv is empty: it needs a header and rows"),
-        ("\n\n", "trees.csv is empty: it needs a header and rows"),
+        ("", "trees.csv is empty: add a header and rows, or remove the file"),
+        ("\n\n", "trees.csv is empty: add a header and rows, or remove the file"),
         (HEADER, "trees.csv holds a header and no rows"),
         ("age,height,soil,note\n", "column 'kind': declared in params.yaml"),
         ("age,height,note,kind\n", "column 'soil': declared in params.yaml"),

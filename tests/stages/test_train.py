@@ -51,7 +51,7 @@ def test_a_model_that_answers_something_else_than_its_estimator_is_not_written(
         return make_pipeline(one_hot(inputs, "passthrough"), RandomForestClassifier(5))
 
     derived.DERIVED.clear()
-    options = params.load().params.prepare
+    options = params.load_configuration().params.prepare
     table = pd.DataFrame({"a": np.arange(400.0), "b": np.random.default_rng(2).random(400)})
     table.loc[::3, "a"] = np.nan
     table[options.target] = np.where(table.a > 200, options.positive, "other")
@@ -69,7 +69,7 @@ def test_a_derived_column_of_an_unknown_column_is_refused(trained: Path, registr
     def lost(not_a_column: NDArray[Any]) -> NDArray[Any]:
         return not_a_column
 
-    with pytest.raises(DataError, match="lost takes 'not_a_column', which is no column"):
+    with pytest.raises(DataError, match="lost takes 'not_a_column', which is not a column"):
         train.main()
 
 
@@ -83,7 +83,7 @@ def test_the_derived_columns_are_kept_with_the_model(trained: Path) -> None:
 
 
 def test_the_provenance_names_the_chosen_hyperparameters_alone(trained: Path) -> None:
-    options = params.load().params.train
+    options = params.load_configuration().params.train
     assert provenance.read_provenance(train.PROVENANCE)["parameters"] == {
         options.architecture: options.hyperparameters,
         "train": {"seed": options.seed},
@@ -94,4 +94,4 @@ def test_categories_of_a_derived_column_are_those_of_training() -> None:
     column = schema.Column("a", "category", "x", missing=True, categories=("x", "y"))
     table = schema.Schema("d", "t", ("n", "p"), (column,))
     inputs = {"categories": np.array([["x"], ["y"]], object)}
-    assert train.inputs_of(inputs, table) == Inputs(0, (("x", "y", ""),))
+    assert train.describe_inputs(inputs, table) == Inputs(0, (("x", "y", ""),))

@@ -33,7 +33,7 @@ def other(project: Path) -> Path:
 def test_what_was_derived_from_the_old_table_is_named(run: Run, other: Path) -> None:
     done = run("mlops", "repro", cwd=other, check=False)
     assert done.returncode == 4
-    assert "capital_net takes 'capital_gain', which is no column" in done.stdout + done.stderr
+    assert "capital_net takes 'capital_gain', which is not a column" in done.stdout + done.stderr
     assert "or remove capital_net" in done.stdout + done.stderr
 
 

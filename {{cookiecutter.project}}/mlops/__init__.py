@@ -1,1 +1,1 @@
-"""The machinery: what a project runs on, and its owner seldom has to read."""
+"""The machinery of the project. Its owner rarely has to read it."""

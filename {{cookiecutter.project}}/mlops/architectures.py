@@ -1,7 +1,7 @@
-"""What science/architectures.py is written with: the registry of architectures, and what each is given.
+"""The registry of architectures, and the tools with which science/architectures.py defines them.
 
-scikit-learn takes seconds to import and every stage reads the registry, so nothing here imports it before
-a model is made.
+Every stage reads the registry, and scikit-learn takes seconds to import, so this module imports it only
+when a model is made.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 @dataclass(frozen=True)
 class Inputs:
-    """How many number columns there are, and the known values of each category column."""
+    """The inputs of a model: how many number columns it has, and the known values of each category column."""
 
     numbers: int
     categories: tuple[tuple[str, ...], ...]
@@ -29,16 +29,18 @@ class Inputs:
 
 
 Architecture = Callable[..., Any]
-"""From the inputs, the seed and the hyperparameters to an estimator of scikit-learn that is not fitted."""
+"""A function that takes the inputs, the seed and the hyperparameters, and returns an unfitted estimator of
+scikit-learn."""
 
 ARCHITECTURES: dict[str, Architecture] = {}
-"""The architectures that `train.architecture` in params.yaml can name."""
+"""The architectures by name; `train.architecture` in params.yaml names one of them."""
 
 
 def architecture(function: Architecture) -> Architecture:
-    """Declares an architecture, which has the name of the function.
+    """Registers a function as the architecture of its name, and returns the function.
 
-    Raises TypeError for a function that does not take inputs, seed and hyperparameters by name.
+    Raises TypeError unless its first two parameters can be given by position (the inputs and the seed), and
+    each of the others by name (the hyperparameters).
     """
     signature = inspect.signature(function)
     kinds = [each.kind for each in signature.parameters.values()]
@@ -53,23 +55,21 @@ def architecture(function: Architecture) -> Architecture:
 
 
 def hyperparameters(function: Architecture) -> type[BaseModel]:
-    """The arguments behind inputs and seed, as a strict model of the architecture's block in params.yaml.
-
-    An argument without a type takes any value.
-    """
+    """Returns a strict model of the architecture's block in params.yaml: a field for each argument of the
+    function after the inputs and the seed. A field whose argument has no type takes any value."""
     _, _, *parameters = inspect.signature(function).parameters.values()
-    fields = {each.name: (type_of(each), ...) for each in parameters}
+    fields = {
+        each.name: (Any if each.annotation is each.empty else each.annotation, ...)
+        for each in parameters
+    }
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     return create_model(function.__name__, __config__=config, **fields)  # type: ignore[call-overload,no-any-return]
 
 
-def type_of(parameter: inspect.Parameter) -> Any:
-    return Any if parameter.annotation is parameter.empty else parameter.annotation
-
-
 def one_hot(inputs: Inputs, numbers: Any) -> Any:
-    """A ColumnTransformer: numbers through `numbers`, and each category as columns of 0 and 1, all of
-    them 0 for an unknown value."""
+    """Returns a ColumnTransformer that passes the number columns through `numbers`, a transformer of
+    scikit-learn, and encodes each category column as columns of 0 and 1, which are all 0 for an unknown
+    value."""
     from sklearn.compose import ColumnTransformer
     from sklearn.preprocessing import OneHotEncoder
 

@@ -1,7 +1,7 @@
-"""What the owner has declared, read before anything runs: `python -m mlops.declared`.
+"""Checks what the owner declares, before anything runs: `python -m mlops.declared`.
 
-Her Python, science/, is imported, and params.yaml and environments/ are read. Exit code 1 and a sentence
-say what is wrong; nothing is printed where all is well.
+The command imports the owner's Python in science/ and reads params.yaml and environments/. If something is
+wrong, it says so in a sentence and exits with code 1; otherwise it prints nothing.
 """
 
 import importlib
@@ -11,45 +11,47 @@ from pathlib import Path
 from mlops import errors
 from mlops.errors import DeclarationError
 
-HERS = ("science.features", "science.architectures")
+OWNER_MODULES = ("science.features", "science.architectures")
 
 
 def main() -> None:
-    """Raises DeclarationError or ParameterError."""
-    for module in HERS:
-        import_hers(module)
+    """Raises DeclarationError for a module of science/, and ParameterError for a YAML file."""
+    for module in OWNER_MODULES:
+        import_owner_module(module)
     from mlops import params
 
-    params.load()
+    params.load_configuration()
 
 
-def import_hers(module: str) -> None:
+def import_owner_module(module: str) -> None:
     try:
         importlib.import_module(module)
-    except Exception as error:  # hers may raise anything
+    except Exception as error:  # the owner's code may raise anything
         raise DeclarationError(
-            f"{place(module, error)} can't be imported: {type(error).__name__}: {error}. Mend it there; "
-            "nothing was run"
+            f"{fault_location(module, error)} can't be imported: {type(error).__name__}: {error}. "
+            "Correct it there; nothing was run"
         ) from error
 
 
-def place(module: str, error: Exception) -> str:
-    """The file of hers that the error comes from, with the line."""
+def fault_location(module: str, error: Exception) -> str:
+    """Returns the owner's file that the error comes from, with the line if the traceback has one."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{path_of(error.filename)}, line {error.lineno}"
+        return f"{short_path(error.filename)}, line {error.lineno}"
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if is_hers(frame.filename)
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if is_owner_file(frame.filename)
     ]
     if not frames:
         return module.replace(".", "/") + ".py"
-    return f"{path_of(frames[-1].filename)}, line {frames[-1].lineno}"
+    return f"{short_path(frames[-1].filename)}, line {frames[-1].lineno}"
 
 
-def is_hers(filename: str) -> bool:
+def is_owner_file(filename: str) -> bool:
     return Path(filename).parent.name == "science"
 
 
-def path_of(filename: str) -> str:
+def short_path(filename: str) -> str:
     return Path(*Path(filename).parts[-2:]).as_posix()
 
 

@@ -1,4 +1,4 @@
-"""The environments, from upstream to downstream, and the one line that names a branch's own."""
+"""The environments, from upstream to downstream, and branch.yaml, which names the environment of a branch."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,14 @@ LINE = re.compile(r"environment:[ ]+([\"']?)(\S+?)\1(?:[ ]+#.*)?[ ]*")
 
 def upstream(environment: str) -> str:
     """Returns the environment from which promotions to this one come. Raises Refused for dev."""
-    place = CHAIN.index(known_environment(environment))
-    if not place:
+    position = CHAIN.index(known_environment(environment))
+    if position == 0:
         raise Refused(f"nothing is promoted to {environment}: commit there, or merge a branch")
-    return CHAIN[place - 1]
+    return CHAIN[position - 1]
 
 
 def known_environment(name: str) -> str:
+    """Returns the name. Raises UsageError if it is not the name of an environment."""
     if name not in CHAIN:
         raise UsageError(f"{name!r} is not an environment; use one of {', '.join(CHAIN)}")
     return name
@@ -42,5 +43,5 @@ def environment_of(root: Path) -> str:
         return parse_environment((root / FILE).read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         raise MlopsError(
-            f"{root / FILE} is missing; bring it back: `git checkout HEAD -- {FILE}`"
+            f"{root / FILE} is missing; restore it: `git checkout HEAD -- {FILE}`"
         ) from None

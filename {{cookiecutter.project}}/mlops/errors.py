@@ -1,8 +1,7 @@
-"""The errors that people are told of, and the exit code of `mlops` for each.
+"""The errors that are reported to people, and the exit code of `mlops` for each.
 
-A room adds its own kinds in its errors.py.
-
-Every message says what happened, which value, and what to do now.
+Every message says what happened, which value, and what to do now. A package adds its own kinds of errors in
+its errors.py.
 
 MlopsError              exit code 1: something is missing or broken
 ├── UsageError          exit code 2: the command was used wrongly
@@ -10,14 +9,14 @@ MlopsError              exit code 1: something is missing or broken
 ├── Away                exit code 5: a database, remote or cluster is unavailable
 └── StageError          why a stage stopped; exit code 1
     ├── ParameterError      params.yaml or a file of environments/ is not valid
-    ├── DataError           the raw table is not as params.yaml describes it
+    ├── DataError           the table does not fit params.yaml, or a stage cannot work with its rows
     ├── ExportError         the estimator cannot become an ONNX model
-    ├── ParityError         the ONNX model answers something else than the estimator
-    ├── Unanswered          the model answers rows with NaN, so that no metric can be computed
+    ├── ParityError         the ONNX model gives other answers than the estimator
+    ├── Unanswered          the model answers rows with NaN, so no metric can be computed
     ├── GateFailed          a metric is outside the bounds of the environment
     ├── Incomparable        champion and challenger cannot be measured on the same rows
     ├── SmokeTestFailed     the bundle did not answer correctly
-    ├── OtherLibraries      the installed libraries are not those of the stage's lock
+    ├── OtherLibraries      the installed libraries are not those of the stage's library lock
     └── DeclarationError    a file of science/ can't be imported
 """
 
@@ -85,9 +84,9 @@ class DeclarationError(StageError):
     pass
 
 
-def report_errors(stage: Callable[[], None]) -> None:
-    """Runs a stage and exits with one line, instead of a traceback, for an MlopsError."""
+def report_errors(run: Callable[[], None]) -> None:
+    """Calls `run`, and exits with a message instead of a traceback if it raises an MlopsError."""
     try:
-        stage()
+        run()
     except MlopsError as error:
         sys.exit(f"{type(error).__name__}: {error}")

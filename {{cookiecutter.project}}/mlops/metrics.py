@@ -1,8 +1,8 @@
 """The metrics of a binary classifier on some rows.
 
-`false_positive_percent` is the share of the truly negative rows that were called positive, and
-`false_negative_percent` the share of the truly positive ones called negative, both 0 to 100. A
-metric that has no meaning for the rows, as ROC AUC where all are of one class, is None.
+`false_positive_percent` is the share of the truly negative rows that were predicted positive, and
+`false_negative_percent` the share of the truly positive rows that were predicted negative, both from 0 to
+100. A metric that is not defined for the rows is None, such as ROC AUC if all rows are of one class.
 """
 
 from typing import Any
@@ -31,31 +31,31 @@ DIGITS = 6
 def measure(
     target: NDArray[Any], predicted: NDArray[Any], probability: NDArray[Any]
 ) -> dict[str, float | None]:
-    """Every metric, after `rows`, the number of rows it was measured on.
+    """Returns `rows`, the number of rows, and then every metric by name, rounded to 6 decimals.
 
     Args:
-        target: 1 for the truly positive rows, 0 for the others.
-        predicted: the same for the predicted class.
-        probability: of the positive class, 0 to 1.
+        target: 1 for the truly positive rows and 0 for the others, of shape (rows,).
+        predicted: 1 for the rows that were predicted positive and 0 for the others, of shape (rows,).
+        probability: the predicted probability of the positive class, 0 to 1, of shape (rows,).
 
-    Raises Unanswered where a probability is NaN.
+    Raises Unanswered if a probability is NaN.
     """
     from sklearn import metrics
 
     refuse_unanswered(probability)
     negatives, positives = int((target == 0).sum()), int((target == 1).sum())
     both = bool(negatives and positives)
-    wrong_positives = int(((target == 0) & (predicted == 1)).sum())
-    wrong_negatives = int(((target == 1) & (predicted == 0)).sum())
-    called = int((predicted == 1).sum())
-    hits = positives - wrong_negatives
+    false_positives = int(((target == 0) & (predicted == 1)).sum())
+    false_negatives = int(((target == 1) & (predicted == 0)).sum())
+    predicted_positives = int((predicted == 1).sum())
+    true_positives = positives - false_negatives
     values: dict[str, float | None] = {
         "accuracy": metrics.accuracy_score(target, predicted),
-        "false_positive_percent": share(100 * wrong_positives, negatives),
-        "false_negative_percent": share(100 * wrong_negatives, positives),
-        "precision": share(hits, called),
-        "recall": share(hits, positives),
-        "f1": share(2 * hits, called + positives),
+        "false_positive_percent": share(100 * false_positives, negatives),
+        "false_negative_percent": share(100 * false_negatives, positives),
+        "precision": share(true_positives, predicted_positives),
+        "recall": share(true_positives, positives),
+        "f1": share(2 * true_positives, predicted_positives + positives),
         "roc_auc": metrics.roc_auc_score(target, probability) if both else None,
         "average_precision": metrics.average_precision_score(target, probability) if both else None,
         "log_loss": metrics.log_loss(target, probability, labels=[0, 1]),
@@ -65,11 +65,12 @@ def measure(
 
 
 def refuse_unanswered(probability: NDArray[Any]) -> None:
-    """Raises Unanswered where a probability is NaN: every comparison with it is false."""
+    """Raises Unanswered if a probability is NaN: every comparison with NaN is false, so any bound would seem
+    to hold."""
     if unanswered := np.count_nonzero(np.isnan(probability)):
         raise Unanswered(
             f"the model answers {unanswered:,} of the {len(probability):,} rows with NaN: change the "
-            "derived column (science/features.py) or the architecture that brings it about"
+            "derived column (science/features.py) or the architecture that causes it"
         )
 
 

@@ -1,7 +1,8 @@
-"""params.yaml and environments/*.yaml, typed, frozen and strict.
+"""params.yaml and environments/*.yaml as typed models, which are frozen and strict.
 
-Every stage loads all of both, so that a fault in any block is found before anything runs. DVC
-tracks the values, so that this module is no dependency of any stage.
+A parameter stands in params.yaml and is the same in every environment; a setting stands in a file of
+environments/. Every stage loads all files, so that a mistake in any block is found before anything runs.
+DVC tracks the values themselves, so no stage depends on this module.
 """
 
 import difflib
@@ -21,7 +22,7 @@ from mlops.metrics import METRICS
 from mlops.predict.release import ServeSettings
 from mlops.predict.schema import Severity
 
-IGNORED_BY_DVC = ("size", "nfiles")
+NAMES_IGNORED_BY_DVC = ("size", "nfiles")
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 PairedMetric = Literal["accuracy", "false_positive_percent", "false_negative_percent", "brier"]
@@ -57,7 +58,7 @@ class SplitParams(Strict):
     def leave_rows_to_train_on(self) -> "SplitParams":
         if self.validation + self.test >= 1:
             raise ValueError(
-                f"validation {self.validation} and test {self.test} leave no row to train on: "
+                f"validation {self.validation} and test {self.test} leave no rows to train on: "
                 "their sum must be under 1"
             )
         return self
@@ -89,24 +90,28 @@ class TrainParams(Strict):
     def architectures_are_known(self) -> "TrainParams":
         for name in [self.architecture, *self.architectures]:
             if name not in ARCHITECTURES:
-                raise ValueError(f"{name!r} is no architecture{near(name, ARCHITECTURES)}")
+                raise ValueError(
+                    f"{name!r} is not an architecture{suggestion(name, ARCHITECTURES)}"
+                )
         if self.architecture not in self.architectures:
             raise ValueError(f"architectures has no block {self.architecture!r}: add one")
-        for name, options in self.architectures.items():
-            check_hyperparameters(name, options)
+        for name, values in self.architectures.items():
+            check_hyperparameters(name, values)
         return self
 
     @property
     def hyperparameters(self) -> Mapping[str, Any]:
+        """Returns the hyperparameters of the chosen architecture."""
         return self.architectures[self.architecture]
 
 
-def check_hyperparameters(architecture: str, options: Mapping[str, Any]) -> None:
+def check_hyperparameters(architecture: str, values: Mapping[str, Any]) -> None:
+    """Raises ValueError that names every hyperparameter that is missing, unknown or of another type."""
     model = hyperparameters(ARCHITECTURES[architecture])
     try:
-        model.model_validate(options)
+        model.model_validate(values)
     except ValidationError as error:
-        faults = [f"architectures.{architecture}.{fault}" for fault in described(error, model)]
+        faults = [f"architectures.{architecture}.{fault}" for fault in fault_messages(error, model)]
         raise ValueError("; ".join(faults)) from None
 
 
@@ -126,7 +131,7 @@ class Params(Strict):
             if name not in self.prepare.columns.category:
                 raise ValueError(
                     f"evaluate.subgroups: {name!r} is not in prepare.columns.category"
-                    + near(name, self.prepare.columns.category)
+                    + suggestion(name, self.prepare.columns.category)
                 )
         return self
 
@@ -157,7 +162,7 @@ class GateSettings(Strict):
     def metrics_are_known(self) -> "GateSettings":
         for name in self.bounds:
             if name not in METRICS:
-                raise ValueError(f"bounds: {name!r} is no metric{near(name, METRICS)}")
+                raise ValueError(f"bounds: {name!r} is not a metric{suggestion(name, METRICS)}")
         return self
 
 
@@ -184,79 +189,81 @@ class Environment(Strict):
     serve: strict_model(ServeSettings)  # type: ignore[valid-type] # no stage reads it
 
 
-class Settings(Strict):
-    """All that a stage may be told: the science and the environment it runs for."""
+class Configuration(Strict):
+    """The parameters, and the settings of the environment that a stage runs for."""
 
     params: Params
     environment: Environment
 
 
-def load(root: Path = Path()) -> Settings:
-    """Raises ParameterError that names file, key, value and cure, for all files at once."""
+def load_configuration(root: Path = Path()) -> Configuration:
+    """Returns the parameters, and the settings of the environment that branch.yaml names, of the project in
+    `root`. Raises ParameterError that names file, key, value and remedy of every mistake in any file."""
     faults: list[str] = []
-    params = validated(Params, root / "params.yaml", faults)
+    params = validate_file(Params, root / "params.yaml", faults)
     files = sorted((root / "environments").glob("*.yaml"))
-    environments = {file.stem: validated(Environment, file, faults) for file in files}
-    name = str(read(root / "branch.yaml").get("environment"))
+    environments = {file.stem: validate_file(Environment, file, faults) for file in files}
+    name = str(read_yaml(root / "branch.yaml").get("environment"))
     if name not in environments:
         faults.append(
             f"branch.yaml: environment: {name!r} has no file in environments/"
-            + near(name, environments)
+            + suggestion(name, environments)
         )
     if faults:
         raise ParameterError("\n  ".join(["nothing was run:", *faults]))
-    return Settings(params=params, environment=environments[name])
+    return Configuration(params=params, environment=environments[name])
 
 
-def validated(model: type[BaseModel], file: Path, faults: list[str]) -> Any:
-    """The file as `model`; what is wrong with it is added to `faults`."""
+def validate_file(model: type[BaseModel], file: Path, faults: list[str]) -> Any:
+    """Returns the file as a `model`. If it is not valid, adds what is wrong to `faults` and returns None."""
     try:
-        content = read(file)
-        faults += [f"{file}: {fault}" for fault in names_dvc_ignores(content)]
+        content = read_yaml(file)
+        faults += [f"{file}: {fault}" for fault in keys_ignored_by_dvc(content)]
         return model.model_validate(content)
     except ParameterError as error:
         faults.append(str(error))
     except ValidationError as error:
-        faults += [f"{file}: {fault}" for fault in described(error, model)]
+        faults += [f"{file}: {fault}" for fault in fault_messages(error, model)]
     return None
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The file, in the YAML that DVC reads."""
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Returns the content of a YAML file, which is read as DVC reads it. Raises ParameterError if the file is
+    missing, is not YAML or holds something else than keys and values."""
     try:
         content = YAML(typ="safe", pure=True).load(file)
     except FileNotFoundError:
-        raise ParameterError(f"{file} is missing: `git restore {file}` brings it back") from None
+        raise ParameterError(f"{file} is missing: restore it, `git restore {file}`") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{file} is no YAML: {where_and_why(error)}") from None
+        raise ParameterError(f"{file} is not valid YAML: {yaml_fault(error)}") from None
     if not isinstance(content, dict):
         raise ParameterError(f"{file} should hold keys and values, not {content!r}")
     return content
 
 
-def where_and_why(error: Exception) -> str:
+def yaml_fault(error: Exception) -> str:
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         return f"line {error.problem_mark.line + 1}: {error.problem}"
     return str(error).splitlines()[0]
 
 
-def names_dvc_ignores(content: object, path: str = "") -> Iterator[str]:
+def keys_ignored_by_dvc(content: object, path: str = "") -> Iterator[str]:
     if not isinstance(content, Mapping):
         return
     for key, value in content.items():
-        if key in IGNORED_BY_DVC:
-            yield f"{path}{key}: DVC overlooks changes of a parameter with this name; rename it"
-        yield from names_dvc_ignores(value, f"{path}{key}.")
+        if key in NAMES_IGNORED_BY_DVC:
+            yield f"{path}{key}: DVC ignores changes of a parameter with this name; rename it"
+        yield from keys_ignored_by_dvc(value, f"{path}{key}.")
 
 
-def described(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+def fault_messages(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
     for fault in error.errors(include_url=False):
         key = ".".join(map(str, fault["loc"]))
         prefix = f"{key}: " if key else ""
         match fault["type"]:
             case "extra_forbidden":
-                known = fields_at(model, fault["loc"][:-1])
-                yield f"{prefix}unknown key{near(str(fault['loc'][-1]), known)}"
+                known = keys_at(model, fault["loc"][:-1])
+                yield f"{prefix}unknown key{suggestion(str(fault['loc'][-1]), known)}"
             case "missing":
                 yield f"{prefix}missing; add it"
             case "value_error":
@@ -271,8 +278,8 @@ def described(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
                 yield f"{prefix}{fault['input']!r} {fault['msg'].removeprefix('Input ')}"
 
 
-def fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """The keys of the block at `path`; in a mapping, every key leads to a block of one kind."""
+def keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Returns the keys of the block at `path`; all values of a mapping are blocks of one kind."""
     block: Any = model
     for name in path:
         kinds = get_args(block)
@@ -280,7 +287,7 @@ def fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     return list(block.model_fields)
 
 
-def near(
+def suggestion(
     name: str, known: "Iterator[str] | Mapping[str, Any] | tuple[str, ...] | list[str]"
 ) -> str:
     names = list(known)

@@ -1,7 +1,7 @@
-"""What made a stage's outputs: the hash of each of its dependencies, and its parameters.
+"""The provenance of a stage's outputs: the hash of each of its dependencies, and its parameters.
 
-The dependencies are those that dvc.yaml lists, so that the file changes exactly when the stage runs
-again. Hashes are MD5 as everywhere in DVC, and can be found again in dvc.lock.
+The dependencies are those that dvc.yaml lists, so the provenance changes exactly when the stage runs again.
+Hashes are MD5, as everywhere in DVC, so they can be looked up in dvc.lock.
 """
 
 import hashlib
@@ -11,42 +11,45 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from mlops.params import Strict
-from mlops.params import read as read_yaml
+from mlops.params import Strict, read_yaml
 
 
 def write_provenance(
     file: Path, stage: str, parameters: Mapping[str, Strict | Mapping[str, Any]]
 ) -> None:
+    """Writes what made the outputs of a stage as JSON. `parameters` are blocks of params.yaml or of an
+    environment, by name."""
     content = {"made_from": made_from(stage), "parameters": parameters}
     file.write_text(json.dumps(content, indent=1, default=lambda model: model.model_dump()) + "\n")
 
 
 def read_provenance(file: Path) -> dict[str, Any]:
+    """Returns what `write_provenance` wrote: `made_from` and `parameters`."""
     content: dict[str, Any] = json.loads(file.read_text())
     return content
 
 
 def made_from(stage: str) -> dict[str, str]:
-    """The MD5 of each file that the stage depends on, by path."""
+    """Returns the MD5 of each file that the stage depends on, by path."""
     dependencies = read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]
     files = [file for path in dependencies for file in files_in(Path(path))]
     return {file.as_posix(): md5_of_file(file) for file in files}
 
 
 def files_in(path: Path) -> Iterator[Path]:
-    """The file itself; of a folder, its files but for those that .dvcignore names, as DVC sees it."""
+    """Yields the path itself if it is not a folder; otherwise every file in it, except for those that
+    .dvcignore names, as DVC does."""
     if not path.is_dir():
         yield path
         return
-    ignored = names_in(Path(".dvcignore"))
+    ignored = ignored_names(Path(".dvcignore"))
     for file in sorted(file for file in path.rglob("*") if file.is_file()):
         parts = file.relative_to(path).parts
         if not any(fnmatch(part, name) for part in parts for name in ignored):
             yield file
 
 
-def names_in(file: Path) -> list[str]:
+def ignored_names(file: Path) -> list[str]:
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return [line.rstrip("/") for line in lines if line and not line.startswith("#")]
 

@@ -1,4 +1,4 @@
-"""A stage of dvc.yaml as a process: `python -m mlops.train` and its like."""
+"""Runs a stage of dvc.yaml as a process, such as `python -m mlops.train`."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ from mlops import errors, libraries
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:
-    """Runs `main`, which imports the stage: its libraries are judged before it imports them."""
+    """Checks the libraries of a stage, and then calls `main`, which imports them. Exits with a message if one
+    of both raises an MlopsError."""
 
-    def judged() -> None:
+    def check_and_run() -> None:
         libraries.check_libraries(name)
         main()
 
-    errors.report_errors(judged)
+    errors.report_errors(check_and_run)

@@ -8,7 +8,7 @@ from mlops import params
 from mlops.architectures import ARCHITECTURES, Inputs
 from mlops.train.export import refuse_unexportable, table_of
 
-TRAIN = params.load().params.train
+TRAIN = params.load_configuration().params.train
 INPUTS = Inputs(numbers=2, categories=(("blue", "red", ""),))
 
 

@@ -31,7 +31,7 @@ def one_value(value):
 @pytest.fixture
 def columns():
     """A hundred rows of made-up values for the columns that params.yaml names: a service is sent anything."""
-    declared, random = params.load().params.prepare.columns, np.random.default_rng(1)
+    declared, random = params.load_configuration().params.prepare.columns, np.random.default_rng(1)
     numbers = {name: random.normal(50, 20, 100) for name in (*declared.integer, *declared.number)}
     texts = {name: random.choice(list("abc"), 100).astype(object) for name in declared.category}
     return {**numbers, **texts}

@@ -29,7 +29,7 @@ def sample():
         pytest.skip("there is no table in data/raw: `dvc pull data/raw` brings it")
     as_text = {"dtype": str, "keep_default_na": False, "skipinitialspace": True}
     table = pd.concat([pd.read_csv(file, **as_text) for file in files])
-    target = params.load(PROJECT).params.prepare.target
+    target = params.load_configuration(PROJECT).params.prepare.target
     return table.sample(frac=1, random_state=1).groupby(target).head(ROWS_OF_EACH_CLASS)
 
 

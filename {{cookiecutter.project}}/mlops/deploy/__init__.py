@@ -1,1 +1,1 @@
-"""The stage deploy: `python -m mlops.deploy` writes the bundle that answers."""
+"""The stage deploy: `python -m mlops.deploy` writes the bundle, which answers in production."""

@@ -1,8 +1,8 @@
-"""The bundle that answers. In: models, data/prepared. Out: deploy (model, input schema, reference
-profile, manifest).
+"""The stage deploy writes the bundle: model, input schema, reference profile and manifest.
 
-Its bytes are the same on every run: no clock, commit or latency is in it. It is written beside its
-place, asked the questions of the smoke test, and moved there once it has answered them.
+It reads models, data/prepared and reports/metrics.json, and writes deploy. The bundle has the same bytes
+after every run, because it holds no time, commit or latency. It is written to a temporary folder, must pass a
+smoke test there, and is then moved to deploy.
 """
 
 import json
@@ -10,13 +10,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mlops import params, provenance
+from mlops import provenance
 from mlops.contract import profile
 from mlops.contract.contract import Contract
 from mlops.contract.measure import bundle_megabytes, measure_in_process
 from mlops.contract.profile import REFERENCE
 from mlops.errors import SmokeTestFailed
-from mlops.params import DeploySettings
+from mlops.params import DeploySettings, load_configuration
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import MODEL, SCHEMA, Predictor
 from mlops.tables import splits
@@ -33,7 +33,7 @@ COSTS = {
 
 
 def main() -> None:
-    settings = params.load().environment.deploy
+    settings = load_configuration().environment.deploy
     with tempfile.TemporaryDirectory(dir=".", prefix=".deploy-") as folder:
         bundle = Path(folder, BUNDLE)
         copy_model(bundle)
@@ -54,6 +54,7 @@ def copy_model(bundle: Path) -> None:
 
 
 def answering_predictor(bundle: Path) -> Predictor:
+    """Returns the predictor of the bundle. Raises SmokeTestFailed if it does not answer its example row."""
     try:
         predictor = Predictor(bundle)
         predictor.predict(Contract(predictor.schema).columns([predictor.schema.example()]))
@@ -78,35 +79,38 @@ def write_manifest(bundle: Path) -> None:
         },
         "prepare": provenance.read_provenance(splits.PROVENANCE),
         "train": provenance.read_provenance(MODELS / "provenance.json"),
-        "deploy": {"made_from": what_made_the_bundle()},
+        "deploy": {"made_from": bundle_dependencies()},
     }
     (bundle / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def what_made_the_bundle() -> dict[str, str]:
-    """Without the reports: staging and prod judge by other bounds and deploy the same bytes."""
+def bundle_dependencies() -> dict[str, str]:
+    """Returns the MD5 of each file that the bundle depends on, by path. The reports are left out: staging and
+    prod have other bounds, and must deploy the same bytes."""
     dependencies = provenance.made_from("deploy")
     return {path: md5 for path, md5 in dependencies.items() if Path(path).parts[0] != "reports"}
 
 
 def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
+    """Raises SmokeTestFailed if the bundle is slower or larger, or needs more memory, than is allowed."""
     allowed, cost = settings.model_dump(), measure_in_process(bundle)
     for name, words in COSTS.items():
         bound = f"max_{name}"
         if cost[name] > allowed[bound]:
             raise SmokeTestFailed(
-                f"{words.format(cost[name])}, allowed {allowed[bound]} (environments/, deploy.{bound}): "
+                f"{words.format(cost[name])}, allowed is {allowed[bound]} (environments/, deploy.{bound}): "
                 "choose a smaller model"
             )
 
 
 def refuse_other_than_evaluated(predictor: Predictor) -> None:
+    """Raises SmokeTestFailed if the accuracy on the test rows is not the one that evaluate has measured."""
     test = splits.read_split("test", predictor.schema)
     labels = predictor.predict(test.columns).labels
     accuracy = float(((labels == predictor.schema.positive) == test.target).mean())
     evaluated = json.loads(METRICS.read_text())["test"]["accuracy"]
-    if not abs(accuracy - evaluated) <= 1e-6:  # NaN is none of them
+    if not abs(accuracy - evaluated) <= 1e-6:  # NaN is refused too
         raise SmokeTestFailed(
-            f"accuracy of the bundle on the test rows is {accuracy:.6f}, and evaluate found "
+            f"the accuracy of the bundle on the test rows is {accuracy:.6f}, but evaluate measured "
             f"{evaluated}: run `dvc repro -f evaluate`"
         )

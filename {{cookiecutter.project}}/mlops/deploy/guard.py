@@ -1,8 +1,8 @@
-"""Refuses to act on a branch that is called after another environment than branch.yaml says.
+"""Refuses to deploy on the branch of one environment if branch.yaml names another environment.
 
-A merge from downstream, or a fast-forward, brings the other branch's line along, and Git asks
-nobody. The deploy stage runs this module as a process before it acts: python -m mlops.deploy.guard.
-It asks Git itself, so that the stage depends on nothing of mlops/release.
+A merge from downstream, or a fast-forward, brings the branch.yaml of the other branch along without a
+conflict. The stage deploy first runs this module as a process, `python -m mlops.deploy.guard`. The module
+calls Git itself, so that the stage depends on nothing of mlops/release.
 """
 
 import os
@@ -15,28 +15,30 @@ from mlops.errors import MlopsError, Refused
 
 
 def check_branch_name(root: Path, branch: str | None = None) -> None:
-    """`branch` is what the working tree shall be; by default what is checked out."""
+    """Raises Refused if `branch` is the branch of an environment and branch.yaml of the working tree `root`
+    names another one. By default `branch` is the branch that is checked out."""
     named, branch = environments.environment_of(root), branch or checked_out_branch(root)
     if branch in environments.CHAIN and branch != named:
         raise Refused(
             f"branch.yaml says {named}, but this is the branch {branch}; a merge from "
-            f"{named} brought that line along. Set it right with "
+            f"{named} brought that line along. Correct it: "
             f"`echo 'environment: {branch}' > branch.yaml`, and commit it"
         )
 
 
 def checked_out_branch(root: Path) -> str | None:
-    """The branch; None on a detached HEAD, and outside of any repository."""
+    """Returns the branch that is checked out, or None on a detached HEAD and outside of a repository. Raises
+    MlopsError if Git cannot be run."""
     command = ["git", "symbolic-ref", "--quiet", "--short", "HEAD"]
-    # A hook of another repository may have started the stage: Git's variables would lead there.
+    # If a hook of another repository has started the stage, Git's variables lead to that repository.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        asked = subprocess.run(
+        result = subprocess.run(
             command, cwd=root, env=variables, capture_output=True, text=True, check=False
         )
     except OSError as error:
         raise MlopsError(f"cannot run git in {root}: {error}") from error
-    return asked.stdout.strip() or None
+    return result.stdout.strip() or None
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
-"""The exported model, measured through the predictor of production.
+"""The stage evaluate measures the exported model with the predictor that production uses.
 
-In: models, data/prepared. Out: reports (metrics of the validation and test rows, the same metrics
-by subgroup of the test rows, plots of the test rows).
+It reads models and data/prepared, and writes reports: metrics of the validation and test rows, the same
+metrics by subgroup of the test rows, and plots of the test rows.
 """
 
 import json
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from mlops import params
 from mlops.errors import DataError
 from mlops.evaluate import plots
 from mlops.metrics import METRICS, measure
+from mlops.params import load_configuration
 from mlops.predict.predictor import Predictions, Predictor
 from mlops.tables import splits
 from mlops.tables.splits import Split
@@ -27,7 +27,7 @@ PLOTS = REPORTS / "plots"
 
 
 def main() -> None:
-    options = params.load().params.evaluate
+    params = load_configuration().params.evaluate
     predictor = Predictor(MODELS)
     validation, test = (
         splits.read_split(name, predictor.schema) for name in ("validation", "test")
@@ -40,21 +40,21 @@ def main() -> None:
     REPORTS.mkdir(exist_ok=True)
     report = json.dumps(metrics, indent=1, allow_nan=False)
     (REPORTS / "metrics.json").write_text(report + "\n")
-    rows = subgroups(predictor, test, predictions, options.subgroups)
-    plots.write_plots(REPORTS / "subgroups.csv", ["group", "rows", *METRICS], rows)
-    draw(predictor, test, predictions, options.importance_rows)
+    rows = subgroup_metrics(predictor, test, predictions, params.subgroups)
+    plots.write_csv(REPORTS / "subgroups.csv", ["group", "rows", *METRICS], rows)
+    write_plots(predictor, test, predictions, params.importance_rows)
     print(f"evaluate: accuracy {metrics['test']['accuracy']} on {len(test):,} test rows")
 
 
 def metrics_of(predictor: Predictor, split: Split, predictions: Predictions) -> dict[str, Any]:
-    called = (predictions.labels == predictor.schema.positive).astype(np.int8)
-    return measure(split.target, called, predictions.probabilities[:, 1])
+    predicted = (predictions.labels == predictor.schema.positive).astype(np.int8)
+    return measure(split.target, predicted, predictions.probabilities[:, 1])
 
 
-def subgroups(
+def subgroup_metrics(
     predictor: Predictor, split: Split, predictions: Predictions, columns: Sequence[str]
 ) -> Iterator[Sequence[Any]]:
-    """A row of metrics for each value of each column that prepare did not leave out."""
+    """Yields a row for each value of each column that prepare did not leave out: its name and its metrics."""
     for name in filter(split.columns.__contains__, columns):
         values = split.columns[name]
         for value in np.unique(values.astype(str)):
@@ -63,22 +63,24 @@ def subgroups(
             yield [f"{name}: {value or 'missing'}", *metrics.values()]
 
 
-def draw(predictor: Predictor, test: Split, predictions: Predictions, importance_rows: int) -> None:
+def write_plots(
+    predictor: Predictor, test: Split, predictions: Predictions, importance_rows: int
+) -> None:
     probability = predictions.probabilities[:, 1]
     actual = np.asarray(predictor.schema.classes, object)[test.target]
-    plots.roc(PLOTS / "roc.csv", test.target, probability)
-    plots.precision_recall(PLOTS / "precision_recall.csv", test.target, probability)
-    plots.calibration(PLOTS / "calibration.csv", test.target, probability)
-    plots.confusion(PLOTS / "confusion.csv", actual, predictions.labels)
-    plots.importance(
-        PLOTS / "importance.csv", importance(predictor, test.take(slice(importance_rows)))
-    )
+    plots.write_roc(PLOTS / "roc.csv", test.target, probability)
+    plots.write_precision_recall(PLOTS / "precision_recall.csv", test.target, probability)
+    plots.write_calibration(PLOTS / "calibration.csv", test.target, probability)
+    plots.write_confusion(PLOTS / "confusion.csv", actual, predictions.labels)
+    drops = column_importance(predictor, test.take(slice(importance_rows)))
+    plots.write_importance(PLOTS / "importance.csv", drops)
 
 
-def importance(predictor: Predictor, test: Split) -> list[tuple[str, float]]:
-    """How much ROC AUC drops when a column is shuffled, the most important column first.
+def column_importance(predictor: Predictor, test: Split) -> list[tuple[str, float]]:
+    """Returns how much ROC AUC drops if a column is shuffled, by column, the most important one first
+    (permutation importance: Breiman, Random Forests, 2001).
 
-    Raises DataError where the rows are of one class, for which there is no ROC AUC.
+    Raises DataError if the rows are of one class, because ROC AUC is not defined for them.
     """
     if len(np.unique(test.target)) < 2:
         raise DataError(
@@ -86,13 +88,13 @@ def importance(predictor: Predictor, test: Split) -> list[tuple[str, float]]:
             "importance of a column needs both: raise evaluate.importance_rows in params.yaml"
         )
 
-    def quality(columns: dict[str, NDArray[Any]]) -> float:
+    def roc_auc(columns: dict[str, NDArray[Any]]) -> float:
         return float(roc_auc_score(test.target, predictor.predict(columns).probabilities[:, 1]))
 
     shuffled = np.random.default_rng(0).permutation(len(test))
-    whole = quality(test.columns)
+    unshuffled = roc_auc(test.columns)
     drops = [
-        (name, whole - quality({**test.columns, name: values[shuffled]}))
+        (name, unshuffled - roc_auc({**test.columns, name: values[shuffled]}))
         for name, values in test.columns.items()
     ]
     return sorted(drops, key=lambda drop: -drop[1])

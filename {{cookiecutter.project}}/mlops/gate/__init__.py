@@ -1,1 +1,1 @@
-"""The stage gate: `python -m mlops.gate` holds the metrics against the environment's bounds."""
+"""The stage gate: `python -m mlops.gate` compares the metrics with the bounds of the environment."""

@@ -1,5 +1,7 @@
-"""The metrics of the test rows against the environment's bounds. In: reports/metrics.json. Out:
-reports/gate.json, which says for each bounded metric its value, its bounds and whether it passed.
+"""The stage gate compares the metrics of the test rows with the bounds of the environment.
+
+It reads reports/metrics.json and writes reports/gate.json, which holds for each bounded metric its value, its
+bounds and whether it passed.
 """
 
 import json
@@ -9,28 +11,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlops import params
 from mlops.errors import GateFailed
-from mlops.params import Bound, GateSettings
+from mlops.params import Bound, GateSettings, load_configuration
 
 METRICS = Path("reports/metrics.json")
 GATE = Path("reports/gate.json")
 
 
 def main() -> None:
-    settings = params.load().environment.gate
+    settings = load_configuration().environment.gate
     measured = json.loads(METRICS.read_text())["test"]
-    results = {metric: judge(measured[metric], bound) for metric, bound in settings.bounds.items()}
+    results = {
+        metric: judge_metric(measured[metric], bound) for metric, bound in settings.bounds.items()
+    }
     passed = all(result["passed"] for result in results.values())
     report = json.dumps({"passed": passed, **results}, indent=1, allow_nan=False)
     GATE.write_text(report + "\n")
     if not passed:
-        refuse(results, settings)
-    print(f"gate: {'passed' if passed else 'failed; reported, as this environment asks'}")
+        report_failures(results, settings)
+    print(f"gate: {'passed' if passed else 'failed, which this environment only reports'}")
 
 
-def judge(value: float | None, bound: Bound) -> dict[str, Any]:
-    """A value that could not be measured, is NaN or infinite, passes no bound and is None in the result."""
+def judge_metric(value: float | None, bound: Bound) -> dict[str, Any]:
+    """Returns the value, its bounds and whether it passes. A value that is None, NaN or infinite passes no
+    bound, and is None in the result."""
     limits = bound.model_dump(exclude_none=True)
     if value is None or not math.isfinite(value):
         return {"value": None, **limits, "passed": False}
@@ -39,9 +43,10 @@ def judge(value: float | None, bound: Bound) -> dict[str, Any]:
     return {"value": value, **limits, "passed": low and high}
 
 
-def refuse(results: Mapping[str, Mapping[str, Any]], settings: GateSettings) -> None:
+def report_failures(results: Mapping[str, Mapping[str, Any]], settings: GateSettings) -> None:
+    """Raises GateFailed that names each failed metric, or prints this if the environment only reports."""
     failures = "; ".join(
-        f"{metric} {found_words(result['value'])} and must be {required_words(settings.bounds[metric])}"
+        f"{metric} {value_words(result['value'])} and must be {required_words(settings.bounds[metric])}"
         for metric, result in results.items()
         if not result["passed"]
     )
@@ -51,7 +56,7 @@ def refuse(results: Mapping[str, Mapping[str, Any]], settings: GateSettings) -> 
     print(f"gate: {message}", file=sys.stderr)
 
 
-def found_words(value: float | None) -> str:
+def value_words(value: float | None) -> str:
     return "has no value for these test rows" if value is None else f"is {value}"
 
 

@@ -1,4 +1,7 @@
-"""The raw table to three splits and the input schema. In: data/raw. Out: data/prepared."""
+"""The stage prepare splits the raw table in three and describes its columns in the input schema.
+
+It reads data/raw and writes data/prepared.
+"""
 
 import hashlib
 import sys
@@ -7,9 +10,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from mlops import params, provenance
+from mlops import provenance
 from mlops.errors import DataError
-from mlops.params import PrepareParams
+from mlops.params import PrepareParams, load_configuration
 from mlops.predict import schema
 from mlops.predict.schema import Column, ColumnType, Policy, Schema
 from mlops.prepare import raw
@@ -17,103 +20,108 @@ from mlops.tables import splits
 from mlops.tables.splits import Split
 
 MOST_CATEGORIES = 50
-"""A category beyond the 50 most frequent of its column counts as unknown."""
+"""The number of categories that the schema keeps for each column, the most frequent ones. Any other category
+counts as unknown."""
 
 
 def main() -> None:
-    settings = params.load()
-    options = settings.params.prepare
-    fraction = settings.environment.data.fraction
-    table = raw.read_raw_table(options)
-    seen = slice_of(table, options, fraction)
-    names = split_names(seen, options)
-    parts = {name: seen[names == name] for name in splits.NAMES}
-    found = classes(table, options)
-    for name, rows in parts.items():
-        check_classes(rows[options.target], name)
-    input_schema = schema_of(parts["train"], found, options)
+    configuration = load_configuration()
+    params, data = configuration.params.prepare, configuration.environment.data
+    table = raw.read_raw_table(params)
+    rows = environment_slice(table, params, data.fraction)
+    names = split_names(rows, params)
+    parts = {name: rows[names == name] for name in splits.NAMES}
+    classes = target_classes(table, params)
+    for name, part in parts.items():
+        check_classes(part[params.target], name)
+    input_schema = infer_schema(parts["train"], classes, params)
     splits.PREPARED.mkdir(parents=True, exist_ok=True)
-    for name, rows in parts.items():
-        splits.write_split(name, split_of(rows, input_schema), input_schema)
+    for name, part in parts.items():
+        splits.write_split(name, to_split(part, input_schema), input_schema)
     schema.write_schema(input_schema, splits.SCHEMA)
-    made_with = {"prepare": options, "data": settings.environment.data}
-    provenance.write_provenance(splits.PROVENANCE, "prepare", made_with)
-    sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in parts.items())
-    print(f"prepare: {len(seen):,} of {len(table):,} rows: {sizes}")
+    provenance.write_provenance(splits.PROVENANCE, "prepare", {"prepare": params, "data": data})
+    sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
+    print(f"prepare: {len(rows):,} of {len(table):,} rows: {sizes}")
 
 
-def slice_of(table: pd.DataFrame, options: PrepareParams, fraction: float) -> pd.DataFrame:
-    """The rows that an environment sees; a smaller fraction is always a part of a larger one."""
+def environment_slice(table: pd.DataFrame, params: PrepareParams, fraction: float) -> pd.DataFrame:
+    """Returns the rows that an environment sees. The rows of a smaller fraction are always among those of a
+    larger one."""
     if fraction == 1:
         return table
-    return table[positions(table, options, "slice") < fraction]
+    return table[row_positions(table, params, "slice") < fraction]
 
 
-def split_names(table: pd.DataFrame, options: PrepareParams) -> pd.Series:
-    """The name of each row's split."""
-    position = positions(table, options, "split")
-    test, validation = options.split.test, options.split.validation
+def split_names(table: pd.DataFrame, params: PrepareParams) -> pd.Series:
+    """Returns the name of the split of each row: "train", "validation" or "test"."""
+    position = row_positions(table, params, "split")
+    test, validation = params.split.test, params.split.validation
     names = np.select(
         [position < test, position < test + validation], ["test", "validation"], "train"
     )
     return pd.Series(names, table.index)
 
 
-def positions(table: pd.DataFrame, options: PrepareParams, purpose: str) -> pd.Series:
-    """A number from 0 to 1 for each row, made of its inputs alone.
+def row_positions(table: pd.DataFrame, params: PrepareParams, purpose: str) -> pd.Series:
+    """Returns a number from 0 to 1 for each row, computed from the row's inputs alone.
 
-    It stays the same whatever rows are added, and rows with equal inputs share it, so that no
-    duplicate straddles two splits.
+    The number of a row does not change when rows are added. Rows with equal inputs have the same number, so
+    duplicates are always in the same split.
     """
-    inputs = [*options.columns.integer, *options.columns.number, *options.columns.category]
-    salt = f"{options.split.seed}/{purpose}".encode()
+    inputs = [*params.columns.integer, *params.columns.number, *params.columns.category]
+    salt = f"{params.split.seed}/{purpose}".encode()
     rows = zip(*(map(str, table[name]) for name in sorted(inputs)), strict=True)
-    return pd.Series([position("\x1f".join(row), salt) for row in rows], table.index, float)
+    return pd.Series([hashed_position("\x1f".join(row), salt) for row in rows], table.index, float)
 
 
-def position(row: str, salt: bytes) -> float:
+def hashed_position(row: str, salt: bytes) -> float:
     digest = hashlib.blake2b(row.encode(), digest_size=8, key=salt).digest()
     return int.from_bytes(digest) / 2**64
 
 
-def schema_of(training: pd.DataFrame, classes: tuple[str, str], options: PrepareParams) -> Schema:
+def infer_schema(training: pd.DataFrame, classes: tuple[str, str], params: PrepareParams) -> Schema:
+    """Returns the input schema of the training rows. Raises DataError if no column is informative."""
     declared: Mapping[ColumnType, Iterable[str]] = {
-        "integer": options.columns.integer,
-        "number": options.columns.number,
-        "category": options.columns.category,
+        "integer": params.columns.integer,
+        "number": params.columns.number,
+        "category": params.columns.category,
     }
     columns = [
-        column_of(name, kind, training[name])
+        infer_column(name, kind, training[name])
         for kind, names in declared.items()
         for name in names
-        if tells_something(training[name])
+        if is_informative(training[name])
     ]
     if not columns:
         raise DataError(
-            "every column is constant or missing in the training rows: nothing to learn"
+            "every column is constant or missing in the training rows, so there is nothing to learn: "
+            "add rows, or declare other columns in params.yaml (prepare.columns)"
         )
     return Schema(
-        options.dataset,
-        options.target,
+        params.dataset,
+        params.target,
         classes,
         tuple(columns),
-        missing=options.missing,
-        policy=Policy(**options.contract.model_dump()),
+        missing=params.missing,
+        policy=Policy(**params.contract.model_dump()),
     )
 
 
-def tells_something(values: pd.Series) -> bool:
+def is_informative(values: pd.Series) -> bool:
+    """Returns whether the values of a column differ, and prints a warning if they do not. That a value is
+    missing counts as a difference."""
     known = values[values.notna() & (values != "")]
     if known.nunique() > 1 or (known.nunique() == 1 and len(known) < len(values)):
         return True
-    what = f"always {known.iloc[0]}" if len(known) else "missing"
+    content = f"always {known.iloc[0]}" if len(known) else "missing"
     print(
-        f"warning: column {values.name!r} is {what} in the training rows; left out", file=sys.stderr
+        f"warning: column {values.name!r} is {content} in the training rows; it is left out",
+        file=sys.stderr,
     )
     return False
 
 
-def column_of(name: str, kind: ColumnType, values: pd.Series) -> Column:
+def infer_column(name: str, kind: ColumnType, values: pd.Series) -> Column:
     if kind == "category":
         counts = values[values != ""].value_counts()
         known = sorted(counts.index[:MOST_CATEGORIES])
@@ -124,33 +132,35 @@ def column_of(name: str, kind: ColumnType, values: pd.Series) -> Column:
     return Column(name, kind, example, bool(values.isna().any()), minimum=low, maximum=high)
 
 
-def classes(table: pd.DataFrame, options: PrepareParams) -> tuple[str, str]:
-    """The negative and the positive class."""
-    found = sorted(table[options.target].unique())
-    if len(found) != 2:
+def target_classes(table: pd.DataFrame, params: PrepareParams) -> tuple[str, str]:
+    """Returns the negative and the positive class. Raises DataError unless the target has two classes and
+    `prepare.positive` is one of them."""
+    classes = sorted(table[params.target].unique())
+    if len(classes) != 2:
         raise DataError(
-            f"{raw.RAW}: column {options.target!r} holds {len(found)} "
-            f"class{'es' * (len(found) > 1)} ({', '.join(map(repr, found[:5]))}) and this pipeline "
-            "tells two apart: correct its rows, or name another prepare.target"
+            f"{raw.RAW}: column {params.target!r} holds {len(classes)} "
+            f"class{'es' * (len(classes) > 1)} ({', '.join(map(repr, classes[:5]))}), and this pipeline "
+            "needs two: correct the rows, or name another prepare.target"
         )
-    if options.positive not in found:
+    if params.positive not in classes:
         raise DataError(
-            f"params.yaml: prepare.positive: {options.positive!r} is not a class of column "
-            f"{options.target!r}; it is one of {found}"
+            f"params.yaml: prepare.positive: {params.positive!r} is not a class of column "
+            f"{params.target!r}; use one of {classes}"
         )
-    (negative,) = set(found) - {options.positive}
-    return negative, options.positive
+    (negative,) = set(classes) - {params.positive}
+    return negative, params.positive
 
 
 def check_classes(target: pd.Series, name: str) -> None:
+    """Raises DataError unless both classes are in the split of this name."""
     if target.nunique() != 2:
         raise DataError(
             f"{raw.RAW}: the {name} split holds {len(target)} rows and not both classes of "
-            f"{target.name!r}: add rows, or give it a larger share in prepare.split"
+            f"{target.name!r}: add rows, or give the split a larger share in prepare.split"
         )
 
 
-def split_of(rows: pd.DataFrame, input_schema: Schema) -> Split:
+def to_split(rows: pd.DataFrame, input_schema: Schema) -> Split:
     columns = {column.name: rows[column.name].to_numpy() for column in input_schema.columns}
     target = (rows[input_schema.target] == input_schema.positive).to_numpy().astype(np.int8)
     return Split(columns, target)

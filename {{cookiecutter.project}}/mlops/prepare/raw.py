@@ -18,9 +18,10 @@ SHOWN = 5
 
 
 def read_raw_table(params: PrepareParams, folder: Path = RAW) -> pd.DataFrame:
-    """All rows, in order of file name: numbers as float64 with NaN, text with "" for missing.
+    """Returns the rows of all CSV files of the folder, in the order of the file names. Numbers are float64
+    with NaN for missing values, text has "" for missing values.
 
-    Raises DataError that names file, column and lines.
+    Raises DataError that names file, column and lines if the files do not fit params.yaml.
     """
     files = sorted(folder.glob("*.csv"))
     if not files:
@@ -32,8 +33,8 @@ def read_raw_table(params: PrepareParams, folder: Path = RAW) -> pd.DataFrame:
 def read_raw_file(file: Path, params: PrepareParams) -> pd.DataFrame:
     text = read_declared_cells(file, params)
     text = text.mask(text.isin(["", *params.missing]))
-    if found := list(raw_faults(text, params)):
-        raise misfit(file, found)
+    if faults := list(raw_faults(text, params)):
+        raise mismatch_error(file, faults)
     columns = params.columns
     return text.assign(
         **{name: number_column(text[name]) for name in (*columns.integer, *columns.number)},
@@ -45,11 +46,11 @@ def read_raw_file(file: Path, params: PrepareParams) -> pd.DataFrame:
 
 
 def read_declared_cells(file: Path, params: PrepareParams) -> pd.DataFrame:
-    """The declared columns as text without spaces around, indexed by the line of the file."""
-    lines = lines_of(file)
+    """Returns the declared columns as text without surrounding spaces; the index is the line of the file."""
+    lines = numbered_lines(file)
     _, header = next(lines, (0, []))
     if not header:
-        raise DataError(f"{file} is empty: it needs a header and rows")
+        raise DataError(f"{file} is empty: add a header and rows, or remove the file")
     check_header(header, file, params)
     rows = dict(lines)
     if not rows:
@@ -59,8 +60,8 @@ def read_declared_cells(file: Path, params: PrepareParams) -> pd.DataFrame:
     return table.drop(columns=list(params.columns.ignored))
 
 
-def lines_of(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """The number and the cells of each line that is not blank."""
+def numbered_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the cells of each record that is not blank, after the number of its last line."""
     reader = csv.reader(
         io.StringIO(decode_file(file), newline=""), skipinitialspace=True, strict=True
     )
@@ -88,7 +89,7 @@ def decode_file(file: Path) -> str:
 
 
 def check_header(header: Sequence[str], file: Path, params: PrepareParams) -> None:
-    found = Counter(header)
+    counts = Counter(header)
     columns = params.columns
     declared = {
         *columns.integer,
@@ -98,17 +99,19 @@ def check_header(header: Sequence[str], file: Path, params: PrepareParams) -> No
         params.target,
     }
     problems = {
-        "twice in the header; name each column once": [name for name, n in found.items() if n > 1],
+        "twice in the header; name each column once": [name for name, n in counts.items() if n > 1],
         "declared in params.yaml (prepare: columns, target) and not in the file": declared
-        - found.keys(),
+        - counts.keys(),
         "in the file and not declared in params.yaml (prepare.columns); add it there, to "
-        "`ignored` if the model should not see it": found.keys() - declared,
+        "`ignored` if the model should not see it": counts.keys() - declared,
     }
-    lines = [
-        f"column {name!r}: {what}" for what, names in problems.items() for name in sorted(names)
+    faults = [
+        f"column {name!r}: {problem}"
+        for problem, names in problems.items()
+        for name in sorted(names)
     ]
-    if lines:
-        raise misfit(file, lines)
+    if faults:
+        raise mismatch_error(file, faults)
 
 
 def check_lengths(rows: Mapping[int, Sequence[str]], header: Sequence[str], file: Path) -> None:
@@ -121,7 +124,7 @@ def check_lengths(rows: Mapping[int, Sequence[str]], header: Sequence[str], file
 
 
 def raw_faults(text: pd.DataFrame, params: PrepareParams) -> Iterator[str]:
-    """A sentence for each column and kind of fault, with the lines of the file (its header is line 1)."""
+    """Yields a sentence for each column and kind of fault, with the lines of the file, counted from 1."""
     for name in (*params.columns.integer, *params.columns.number):
         cells = text[name].dropna()
         values = number_column(cells)
@@ -134,17 +137,18 @@ def raw_faults(text: pd.DataFrame, params: PrepareParams) -> Iterator[str]:
                 integer & (values % 1 == 0) & (size > 2**24) & (size <= LARGEST)
             ),
         }
-        for what, mask in wrong.items():
+        for problem, mask in wrong.items():
             if mask.any():
                 lines = [f"line {line} ({cell!r})" for line, cell in cells[mask].items()]
-                yield f"column {name!r}: {what}: {listed_lines(lines)}"
-    if len(lost := text.index[text[params.target].isna()]):
-        lines = [f"line {line}" for line in lost]
+                yield f"column {name!r}: {problem}: {listed_lines(lines)}"
+    if len(unlabelled := text.index[text[params.target].isna()]):
+        lines = [f"line {line}" for line in unlabelled]
         yield f"column {params.target!r}: missing, and it is the target: {listed_lines(lines)}"
 
 
 def number_column(cells: pd.Series) -> pd.Series:
-    """The cells as float64, NaN for what is no number: `number_of` of mlops/predict/cells.py, at once."""
+    """Returns the cells as float64, with NaN for a cell that is not a number. The rule is that of
+    `mlops.predict.cells.number_of`, applied to the whole column at once."""
     are_numbers = cells.str.fullmatch(NUMBER, na=False)
     values = pa.array(cells.where(are_numbers), pa.string()).cast(pa.float64())
     return pd.Series(values.to_numpy(zero_copy_only=False) + 0.0, cells.index)
@@ -155,5 +159,5 @@ def listed_lines(lines: Sequence[str]) -> str:
     return ", ".join(lines[:SHOWN]) + more
 
 
-def misfit(file: Path, faults: Sequence[str]) -> DataError:
+def mismatch_error(file: Path, faults: Sequence[str]) -> DataError:
     return DataError("\n  ".join([f"{file} does not fit params.yaml:", *faults]))

@@ -1,8 +1,8 @@
-"""A fitted estimator to an ONNX model that answers the same, or an error that says why not.
+"""Exports a fitted estimator as an ONNX model that gives the same answers.
 
-What converts without an error and answers something else was found by converting it: the rules here
-refuse the known cases by name before fitting, and `check_parity` holds every export against its
-estimator, with missing and unseen values among the rows.
+Some estimators are converted without an error, although the ONNX model gives other answers. The known cases
+are refused by name before fitting, and `check_parity` compares every exported model with its estimator, on
+rows with missing and unseen values among them.
 """
 
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from mlops.predict.schema import Schema
 
 TOLERANCE = 1e-5
 
-REFUSED = {
-    "LinearDiscriminantAnalysis": "its ONNX model answers something else",
+UNEXPORTABLE = {
+    "LinearDiscriminantAnalysis": "its ONNX model gives other answers",
     "TunedThresholdClassifierCV": "its ONNX model forgets the threshold",
-    "TargetEncoder": "its ONNX model answers something else for more than two classes",
+    "TargetEncoder": "its ONNX model gives other answers for more than two classes",
     "TransformedTargetRegressor": "it has no converter",
 }
 
-REFUSED_OPTIONS = {
+UNEXPORTABLE_OPTIONS = {
     ("SimpleImputer", "add_indicator"): "its ONNX model loses the flags",
     ("OneHotEncoder", "min_frequency"): "its ONNX model fails; pass `categories` instead",
     ("OneHotEncoder", "max_categories"): "its ONNX model fails; pass `categories` instead",
@@ -39,19 +39,20 @@ REFUSED_OPTIONS = {
 CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion")
 SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 TREES = ("Tree", "Forest", "Boosting", "Bagging")
+TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
 
 
 def refuse_unexportable(estimator: Any) -> None:
-    """Raises ExportError for an unfitted estimator that no faithful ONNX model can be made of."""
-    names = [type(part).__name__ for part in parts(estimator)]
-    for part, name in zip(parts(estimator), names, strict=True):
-        if name in REFUSED:
+    """Raises ExportError for an unfitted estimator that ONNX cannot represent faithfully."""
+    names = [type(part).__name__ for part in nested_estimators(estimator)]
+    for part, name in zip(nested_estimators(estimator), names, strict=True):
+        if name in UNEXPORTABLE:
             raise ExportError(
-                f"{name} cannot be exported: {REFUSED[name]}; choose another estimator"
+                f"{name} cannot be exported: {UNEXPORTABLE[name]}; choose another estimator"
             )
         if name not in CONTAINERS and type(part) not in sklearn_operator_name_map:
             raise ExportError(f"{name} cannot be exported: skl2onnx has no converter for it")
-        for (owner, option), reason in REFUSED_OPTIONS.items():
+        for (owner, option), reason in UNEXPORTABLE_OPTIONS.items():
             if name == owner and getattr(part, option, None):
                 raise ExportError(f"{name}({option}=...) cannot be exported: {reason}")
     if not hasattr(estimator, "predict_proba"):
@@ -63,29 +64,31 @@ def refuse_unexportable(estimator: Any) -> None:
     tree = next((name for name in names if any(kind in name for kind in TREES)), None)
     if scaler and tree:
         raise ExportError(
-            f"{tree} behind {scaler} flips labels in ONNX: trees need no scaler; drop it"
+            f"{tree} after {scaler} flips labels in ONNX: trees need no scaler; remove it"
         )
 
 
-def parts(estimator: Any) -> Iterator[Any]:
-    """The estimator and everything inside it."""
+def nested_estimators(estimator: Any) -> Iterator[Any]:
+    """Yields the estimator and, in depth-first order, every estimator and transformer inside it."""
     yield estimator
-    inside = [
+    children = [
         *getattr(estimator, "steps", []),
         *getattr(estimator, "transformers", []),
         *getattr(estimator, "transformer_list", []),
         *getattr(estimator, "estimators", []),
     ]
     for name in ("estimator", "final_estimator"):
-        inside.append((name, getattr(estimator, name, None)))
-    for _, part, *_ in inside:
+        children.append((name, getattr(estimator, name, None)))
+    for _, part, *_ in children:
         if not isinstance(part, str) and part is not None:
-            yield from parts(part)
+            yield from nested_estimators(part)
 
 
 def to_onnx(estimator: Any, inputs: Matrices) -> bytes:
-    """The model: from the matrices `numbers` and `categories` to `probabilities`."""
-    for part in parts(estimator):
+    """Returns the serialized ONNX model of a fitted estimator. Its inputs are the matrices `numbers` and
+    `categories`, its output is `probabilities` of shape (rows, 2). Raises ExportError if no model can be
+    made."""
+    for part in nested_estimators(estimator):
         if type(part).__name__ == "HistGradientBoostingClassifier":
             floor_thresholds(part)
     types = {"numbers": FloatTensorType, "categories": StringTensorType}
@@ -105,72 +108,73 @@ def to_onnx(estimator: Any, inputs: Matrices) -> bytes:
     return content
 
 
-TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
-
-
 def floor_thresholds(booster: Any) -> None:
-    """Make every split of the fitted booster one that 32-bit numbers can tell.
+    """Replaces every threshold of the fitted booster by the largest 32-bit number that is not above it.
 
-    For a 32-bit x, `x <= t` is `x <= f` where f is the largest 32-bit number not above t; the
-    converter rounds t to the nearest instead. The estimator's own predictions stay the same.
+    For a 32-bit x and that number f, `x <= t` holds exactly if `x <= f` holds, so the estimator's own
+    predictions for 32-bit inputs stay the same. The converter would round t to the nearest 32-bit number,
+    which can change predictions.
     """
     try:
         nodes = [tree.nodes["num_threshold"] for trees in booster._predictors for tree in trees]
     except (AttributeError, TypeError, ValueError, IndexError) as error:
         raise ExportError(
-            "this scikit-learn keeps the thresholds of HistGradientBoostingClassifier elsewhere: "
-            "use the locked version"
+            "this version of scikit-learn stores the thresholds of HistGradientBoostingClassifier "
+            "elsewhere: install the locked version, `make install`"
         ) from error
     for thresholds in nodes:
-        thresholds[:] = floor32(thresholds)
+        thresholds[:] = floor_to_float32(thresholds)
 
 
-def floor32(values: NDArray[np.float64]) -> NDArray[np.float32]:
+def floor_to_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     nearest = values.astype(np.float32)
     return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def check_parity(estimator: Any, model: bytes, inputs: Matrices, schema: Schema) -> None:
-    """Raises ParityError unless both give every row the same class and probabilities."""
+    """Raises ParityError unless estimator and ONNX model predict the same class for every row, and
+    probabilities that differ by at most TOLERANCE."""
     rows = with_missing_and_unseen(inputs)
     expected = estimator.predict_proba(table_of(rows))
-    got = answers(model, rows)
-    worst = float(np.abs(got - expected).max())
-    flipped = int((likeliest_labels(schema, got) != likeliest_labels(schema, expected)).sum())
+    actual = run_model(model, rows)
+    worst = float(np.abs(actual - expected).max())
+    flipped = int((likeliest_labels(schema, actual) != likeliest_labels(schema, expected)).sum())
     if flipped or not worst <= TOLERANCE:
         raise ParityError(
-            f"the ONNX model differs from its estimator on {len(got)} rows: {flipped} classes "
-            f"flipped, worst difference of a probability {worst:.2g}, allowed {TOLERANCE:.0e}; "
-            "nothing was written. Change it: mlops/train/export.py lists what ONNX gets wrong"
+            f"the ONNX model differs from its estimator on {len(actual)} rows: {flipped} classes are "
+            f"flipped, and the largest difference of a probability is {worst:.2g}, allowed is "
+            f"{TOLERANCE:.0e}; nothing was written. Change the estimator: mlops/train/export.py lists what "
+            "ONNX gets wrong"
         )
 
 
-def answers(model: bytes, rows: Matrices) -> NDArray[np.float32]:
+def run_model(model: bytes, rows: Matrices) -> NDArray[np.float32]:
     try:
         (probabilities,) = model_session(model).run(["probabilities"], rows)
     except Exception as error:  # onnxruntime raises bare classes of its own, one per failure
         reason = str(error).splitlines()[0]
         raise ParityError(
-            f"the ONNX model does not run, so nothing was written: {reason}; change the estimator"
+            f"the ONNX model does not run, and nothing was written: {reason}; change the estimator"
         ) from error
     return np.asarray(probabilities)
 
 
 def with_missing_and_unseen(inputs: Matrices) -> Matrices:
-    """The rows, followed by the same with a tenth of each column missing and a tenth unseen."""
-    holes = {"numbers": (np.nan, np.float32(1e9)), "categories": ("", "never seen")}
+    """Returns the rows, followed by a copy of them in which a tenth of the values of each column is missing
+    and a tenth is one that training has not seen."""
+    replacements = {"numbers": (np.nan, np.float32(1e9)), "categories": ("", "never seen")}
     result = {}
     for name, matrix in inputs.items():
-        spoiled = matrix.copy()
-        row, column = np.indices(spoiled.shape)
-        for place, hole in enumerate(holes[name]):
-            spoiled[(3 * row + 7 * column) % 10 == place] = hole
-        result[name] = np.concatenate([matrix, spoiled])
+        altered = matrix.copy()
+        row, column = np.indices(altered.shape)
+        for remainder, value in enumerate(replacements[name]):
+            altered[(3 * row + 7 * column) % 10 == remainder] = value
+        result[name] = np.concatenate([matrix, altered])
     return result
 
 
 def table_of(inputs: Matrices) -> pd.DataFrame:
-    """The matrices side by side, as scikit-learn is given them: numbers first, in 64 bits."""
+    """Returns the matrices side by side, as the table that estimators get: numbers first, in 64 bits."""
     tables = [
         pd.DataFrame(matrix.astype(np.float64) if name == "numbers" else matrix)
         for name, matrix in inputs.items()

@@ -1,4 +1,7 @@
-"""The training split to an ONNX model. In: data/prepared. Out: models."""
+"""The stage train fits an estimator to the training split and exports it to ONNX.
+
+It reads data/prepared and writes models.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +10,10 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 import science.architectures  # noqa: F401 - what it imports is code of this stage
-from mlops import params, provenance
+from mlops import provenance
 from mlops.architectures import ARCHITECTURES, Inputs
 from mlops.errors import DataError
-from mlops.params import TrainParams
+from mlops.params import TrainParams, load_configuration
 from mlops.predict import schema
 from mlops.predict.derived import DERIVED, arguments
 from mlops.predict.inputs import Matrices, matrices_of, matrix_columns
@@ -25,14 +28,14 @@ PROVENANCE = MODELS / "provenance.json"
 
 
 def main() -> None:
-    options = params.load().params.train
+    params = load_configuration().params.train
     input_schema = schema.read_schema(splits.SCHEMA)
     check_features(input_schema)
     training, validation = (
         splits.read_split(name, input_schema) for name in ("train", "validation")
     )
     inputs = matrices_of(training.columns, input_schema)
-    estimator = fit(options, inputs, training, input_schema)
+    estimator = fit_estimator(params, inputs, training, input_schema)
     model = export.to_onnx(estimator, inputs)
     export.check_parity(
         estimator, model, matrices_of(validation.columns, input_schema), input_schema
@@ -42,22 +45,25 @@ def main() -> None:
     schema.write_schema(
         msgspec.structs.replace(input_schema, derived=tuple(DERIVED)), MODELS / SCHEMA
     )
-    made_with = {options.architecture: options.hyperparameters, "train": {"seed": options.seed}}
-    provenance.write_provenance(PROVENANCE, "train", made_with)
-    print(f"train: {options.architecture} on {len(training):,} rows, {len(model) / 1e6:.1f} MB")
+    parameters = {params.architecture: params.hyperparameters, "train": {"seed": params.seed}}
+    provenance.write_provenance(PROVENANCE, "train", parameters)
+    print(f"train: {params.architecture} on {len(training):,} rows, {len(model) / 1e6:.1f} MB")
 
 
-def fit(options: TrainParams, inputs: Matrices, training: Split, schema: Schema) -> Any:
-    architecture = ARCHITECTURES[options.architecture]
-    estimator = architecture(inputs_of(inputs, schema), options.seed, **options.hyperparameters)
+def fit_estimator(params: TrainParams, inputs: Matrices, training: Split, schema: Schema) -> Any:
+    """Returns the chosen architecture, fitted. Raises ExportError if it cannot be exported."""
+    architecture = ARCHITECTURES[params.architecture]
+    estimator = architecture(describe_inputs(inputs, schema), params.seed, **params.hyperparameters)
     export.refuse_unexportable(estimator)
     # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
     with threadpool_limits(limits=1, user_api="blas"):
         return estimator.fit(export.table_of(inputs), training.target)
 
 
-def inputs_of(inputs: Matrices, schema: Schema) -> Inputs:
-    seen = {
+def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
+    """Returns what an architecture is told of its inputs. The known values of a derived category column are
+    those in the training rows."""
+    known = {
         column.name: (*column.categories, *([""] if column.missing else []))
         for column in schema.columns
     }
@@ -66,17 +72,18 @@ def inputs_of(inputs: Matrices, schema: Schema) -> Inputs:
         if "categories" in inputs
         else ()
     )
-    categories = tuple(seen.get(name) or tuple(sorted(set(values))) for name, values in named)
+    categories = tuple(known.get(name) or tuple(sorted(set(values))) for name, values in named)
     numbers = inputs["numbers"].shape[1] if "numbers" in inputs else 0
     return Inputs(numbers, categories)
 
 
 def check_features(schema: Schema) -> None:
+    """Raises DataError for a derived column that is computed from a column that the schema does not have."""
     columns = schema.names("integer", "number", "category")
     for name, (_, function) in DERIVED.items():
         for argument in arguments(function):
             if argument not in columns:
                 raise DataError(
-                    f"science/features.py: {name} takes {argument!r}, which is no column of the "
+                    f"science/features.py: {name} takes {argument!r}, which is not a column of the "
                     f"prepared table ({', '.join(columns)}): name another column, or remove {name}"
                 )
