@@ -1,4 +1,4 @@
-"""mlops.compare.answer_rows on real bundles and rows: what it writes, and the rows that it refuses."""
+"""Tests mlops.compare.answer_rows on real bundles and rows: what it writes, and the rows that it refuses."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from contenders import metrics_of, rescored
+from contenders import answer_test_rows, metrics_of
 from mlops.compare import answer_rows
 from mlops.errors import Incomparable, Unanswered
 from mlops.predict import schema
@@ -28,13 +28,13 @@ TABLE = Schema(
 ROWS = {"x": [1.0, 2.0], "c": ["a", ""], "y": ["no", "yes"]}
 
 
-def tell(**columns: object) -> None:
+def check_rows(**columns: object) -> None:
     answer_rows.check_columns(pa.table({**ROWS, **columns}), TABLE)
 
 
 def test_rows_that_fit_the_champion_are_accepted() -> None:
-    tell()
-    tell(x=[1, 2], further=[0, 0])
+    check_rows()
+    check_rows(x=[1, 2], further=[0, 0])
 
 
 @pytest.mark.parametrize("name", ["x", "c", "y"])
@@ -47,21 +47,21 @@ def test_a_column_that_the_rows_lack_is_named(name: str) -> None:
 @pytest.mark.parametrize(("name", "values"), [("x", ["1", "2"]), ("c", [1, 2]), ("c", [1.5, 2.0])])
 def test_a_column_of_another_type_is_named(name: str, values: list[object]) -> None:
     with pytest.raises(Incomparable, match=f"^the test rows hold {name} in another type"):
-        tell(**{name: values})
+        check_rows(**{name: values})
 
 
 @pytest.mark.parametrize(
-    ("rows", "found"),
+    ("classes", "words"),
     [
-        (["no", "no"], "and the 2 test rows are of no"),
-        (["yes", "maybe"], "and the 2 test rows are of maybe and yes"),
-        (["no", "never"], "and the 2 test rows are of never and no"),
+        (["no", "no"], "but the 2 test rows are of no"),
+        (["yes", "maybe"], "but the 2 test rows are of maybe and yes"),
+        (["no", "never"], "but the 2 test rows are of never and no"),
     ],
 )
-def test_other_classes_are_named(rows: list[str], found: str) -> None:
+def test_other_classes_are_named(classes: list[str], words: str) -> None:
     with pytest.raises(Incomparable) as refused:
-        tell(y=rows)
-    assert str(refused.value) == f"the champion tells the classes no and yes apart, {found}"
+        check_rows(y=classes)
+    assert str(refused.value) == f"the champion predicts the classes no and yes, {words}"
 
 
 def test_a_third_class_is_refused_and_so_is_no_row_at_all() -> None:
@@ -115,39 +115,39 @@ def test_another_class_for_the_same_inputs_was_seen() -> None:
         )
 
 
-def leak(rows: pd.DataFrame) -> pd.DataFrame:
-    """Training rows that lack a number, among the test rows."""
+def add_training_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds training rows that lack a number to the test rows."""
     training = pd.read_parquet(splits.split_file("train"))
     numbers = schema.read_schema(splits.SCHEMA).names("integer", "number")
     lacking = training[training[numbers].isna().any(axis=1)]
     return pd.concat([rows, lacking.head(4)])
 
 
-def lack(rows: pd.DataFrame) -> pd.DataFrame:
+def drop_column(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns=schema.read_schema(splits.SCHEMA).columns[0].name)
 
 
 def keep_one_class(rows: pd.DataFrame) -> pd.DataFrame:
-    found = schema.read_schema(splits.SCHEMA)
-    return rows[rows[found.target] == found.positive]
+    input_schema = schema.read_schema(splits.SCHEMA)
+    return rows[rows[input_schema.target] == input_schema.positive]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (leak, r"the champion was trained on 4 of the \d+ test rows"),
-        (lack, r"the test rows lack \w+, which the champion needs"),
-        (keep_one_class, r"the champion tells the classes .* apart, and the \d+ test rows are of"),
+        (add_training_rows, r"the champion was trained on 4 of the \d+ test rows"),
+        (drop_column, r"the test rows lack \w+, which the champion needs"),
+        (keep_one_class, r"the champion predicts the classes .*, but the \d+ test rows are of"),
     ],
 )
-def test_rows_that_do_not_tell_a_real_champion_apart_are_refused(
+def test_rows_on_which_a_real_champion_cannot_be_measured_are_refused(
     contenders: Path, change: Callable[[pd.DataFrame], pd.DataFrame], words: str
 ) -> None:
     change(pd.read_parquet(splits.split_file("test"))).to_parquet(
         splits.split_file("test"), index=False
     )
     with pytest.raises(Incomparable, match=words):
-        rescored("sound")
+        answer_test_rows("sound")
     assert not Path("scores.npz").exists()
 
 
@@ -156,27 +156,27 @@ def test_a_champion_that_answers_with_nan_is_refused(
 ) -> None:
     predict = Predictor.predict
 
-    def spoiled(self: Predictor, columns: dict[str, np.ndarray]) -> object:
+    def predict_with_nan(self: Predictor, columns: dict[str, np.ndarray]) -> object:
         answers = predict(self, columns)
         answers.probabilities[:3] = np.nan
         return answers
 
-    monkeypatch.setattr(Predictor, "predict", spoiled)
+    monkeypatch.setattr(Predictor, "predict", predict_with_nan)
     with pytest.raises(Unanswered, match=r"^the model answers 3 of the \d+ rows with NaN: change"):
-        rescored("sound")
+        answer_test_rows("sound")
     assert not Path("scores.npz").exists()
 
 
 @pytest.mark.parametrize("name", ["sound", "misled"])
 def test_the_scores_are_what_evaluate_measures(contenders: Path, name: str) -> None:
-    scores = rescored(name)
-    found = schema.read_schema(splits.SCHEMA)
+    scores = answer_test_rows(name)
+    input_schema = schema.read_schema(splits.SCHEMA)
     target = (
-        parquet.read_table(splits.split_file("test"))[found.target].to_numpy()
-    ) == found.positive
+        parquet.read_table(splits.split_file("test"))[input_schema.target].to_numpy()
+    ) == input_schema.positive
     measured = metrics_of(name)
-    assert scores["positive"] == found.positive
-    assert set(scores["called"]) == {0, 1}
-    assert (scores["called"] == target).mean() == pytest.approx(measured["accuracy"], abs=1e-6)
+    assert scores["positive"] == input_schema.positive
+    assert set(scores["predicted"]) == {0, 1}
+    assert (scores["predicted"] == target).mean() == pytest.approx(measured["accuracy"], abs=1e-6)
     brier = ((scores["probability"].astype(float) - target) ** 2).mean()
     assert brier == pytest.approx(measured["brier"], abs=1e-6)

@@ -1,4 +1,5 @@
-"""mlops.compare.compare on real models: one is better by each metric, one worse, and two are equal."""
+"""Tests mlops.compare.compare on real models: one is better by each metric, one is worse, and two are
+equal."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from pyarrow import compute, parquet
 
-import contenders as models
-from contenders import PAIRED, judged, metrics_of, rescored
+from contenders import (
+    PAIRED,
+    answer_test_rows,
+    metrics_of,
+    parse_strict_json,
+    run_compare,
+    run_main,
+)
 from mlops.compare import compare
 from mlops.errors import Incomparable, Unanswered
 from mlops.predict import schema
@@ -26,61 +33,62 @@ Capture = pytest.CaptureFixture[str]
 
 
 def keep_positives(rows: int) -> None:
-    """Leave only that many test rows of the positive class."""
-    found = schema.read_schema(splits.SCHEMA)
+    """Leaves only that many test rows of the positive class."""
+    input_schema = schema.read_schema(splits.SCHEMA)
     test = parquet.read_table(splits.split_file("test"))
-    positive = compute.equal(test[found.target], found.positive)
-    kept = [test.filter(positive).slice(0, rows), test.filter(compute.invert(positive))]
-    parquet.write_table(pa.concat_tables(kept), splits.split_file("test"))
+    positive = compute.equal(test[input_schema.target], input_schema.positive)
+    remaining = [test.filter(positive).slice(0, rows), test.filter(compute.invert(positive))]
+    parquet.write_table(pa.concat_tables(remaining), splits.split_file("test"))
 
 
-def write(scores: Mapping[str, NDArray[Any]]) -> None:
-    """The answers of a champion."""
-    np.savez("scores.npz", allow_pickle=False, **scores)
+def write_answers(answers: Mapping[str, NDArray[Any]]) -> None:
+    """Writes the answers of a champion."""
+    np.savez("scores.npz", allow_pickle=False, **answers)
 
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_too_few_rows_of_a_class_are_refused_for_its_metric_alone(
     contenders: Path, capsys: Capture, rows: int
 ) -> None:
-    found = rescored("sound")
+    answers = answer_test_rows("sound")
     keep_positives(rows)
     count = len(parquet.read_table(splits.split_file("test")))
-    write({**found, "called": found["called"][:count], "probability": found["probability"][:count]})
+    shorter = {name: answers[name][:count] for name in ("predicted", "probability")}
+    write_answers({**answers, **shorter})
     change("environments/dev.yaml", "gate.max_drop", {"false_negative_percent": 1000})
     with pytest.raises(Incomparable) as refused:
-        models.run(compare.main, "scores.npz")
+        run_main(compare.main, "scores.npz")
     assert str(refused.value).startswith(
         f"false_negative_percent can be measured on {rows} of the test rows, and a comparison needs at "
         "least 2: add rows"
     )
     change("environments/dev.yaml", "gate.max_drop", {"accuracy": 1})
     capsys.readouterr()
-    models.run(compare.main, "scores.npz")
-    assert models.strictly(capsys.readouterr().out)["metrics"].keys() == {"accuracy"}
+    run_main(compare.main, "scores.npz")
+    assert parse_strict_json(capsys.readouterr().out)["metrics"].keys() == {"accuracy"}
 
 
 @pytest.mark.parametrize("rows", [0, 1])
 @pytest.mark.parametrize("name", PAIRED)
 def test_no_metric_is_judged_on_fewer_than_two_rows(name: str, rows: int) -> None:
     with pytest.raises(Incomparable, match=f"{name} can be measured on {rows} of the test rows"):
-        compare.drop(name, np.zeros(rows), np.zeros(rows), 1000)
+        compare.compare_losses(name, np.zeros(rows), np.zeros(rows), 1000)
 
 
 def test_two_rows_of_a_class_are_enough(contenders: Path, capsys: Capture) -> None:
     keep_positives(2)
-    found = judged("sound", "misled", EVERY_DROP, capsys)
-    low, high = found["metrics"]["false_negative_percent"]["interval"]
+    report = run_compare("sound", "misled", EVERY_DROP, capsys)
+    low, high = report["metrics"]["false_negative_percent"]["interval"]
     assert low <= high
 
 
 def test_another_positive_class_is_refused_though_the_classes_are_the_same(
     contenders: Path, capsys: Capture
 ) -> None:
-    found = rescored("sound")
-    write({**found, "positive": np.array("other")})
+    answers = answer_test_rows("sound")
+    write_answers({**answers, "positive": np.array("other")})
     with pytest.raises(Incomparable) as refused:
-        models.run(compare.main, "scores.npz")
+        run_main(compare.main, "scores.npz")
     positive = schema.read_schema(splits.SCHEMA).positive
     assert str(refused.value) == (
         f"the champion's positive class is 'other', and the challenger's is {positive!r}"
@@ -91,30 +99,30 @@ def test_another_positive_class_is_refused_though_the_classes_are_the_same(
 def test_an_answer_that_is_nan_is_refused_whoever_gives_it(
     contenders: Path, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
-    found = rescored("sound")
+    answers = answer_test_rows("sound")
     change("environments/dev.yaml", "gate.max_drop", EVERY_DROP)
     if who == "champion":
-        write({**found, "probability": np.where(found["called"] == 1, np.nan, 0)})
+        write_answers({**answers, "probability": np.where(answers["predicted"] == 1, np.nan, 0)})
     else:
         predict = Predictor.predict
 
-        def spoiled(self: Predictor, columns: dict[str, np.ndarray]) -> object:
+        def predict_with_nan(self: Predictor, columns: dict[str, np.ndarray]) -> object:
             answers = predict(self, columns)
             answers.probabilities[0] = np.nan
             return answers
 
-        monkeypatch.setattr(Predictor, "predict", spoiled)
+        monkeypatch.setattr(Predictor, "predict", predict_with_nan)
     with pytest.raises(Unanswered, match=r"the model answers \d+ of the \d+ rows with NaN"):
-        models.run(compare.main, "scores.npz")
+        run_main(compare.main, "scores.npz")
 
 
 @pytest.mark.parametrize("name", PAIRED)
 def test_a_worse_model_does_not_pass_and_a_better_one_does(
     contenders: Path, capsys: Capture, name: str
 ) -> None:
-    worse = judged("sound", "misled", {name: 0}, capsys)
+    worse = run_compare("sound", "misled", {name: 0}, capsys)
     assert worse["passed"] is worse["metrics"][name]["passed"] is False
-    better = judged("misled", "sound", {name: 0}, capsys)
+    better = run_compare("misled", "sound", {name: 0}, capsys)
     assert better["passed"] is better["metrics"][name]["passed"] is True
     assert list(better["metrics"]) == [name]
 
@@ -123,43 +131,43 @@ def test_a_worse_model_does_not_pass_and_a_better_one_does(
 def test_a_drop_may_be_as_large_as_allowed_and_no_larger(
     contenders: Path, capsys: Capture, name: str
 ) -> None:
-    drop = -judged("sound", "misled", {name: 0}, capsys)["metrics"][name]["advantage"]
+    drop = -run_compare("sound", "misled", {name: 0}, capsys)["metrics"][name]["advantage"]
     assert drop > 0
-    assert judged("sound", "misled", {name: drop}, capsys)["passed"]
-    assert not judged("sound", "misled", {name: round(drop - 1e-6, 6)}, capsys)["passed"]
+    assert run_compare("sound", "misled", {name: drop}, capsys)["passed"]
+    assert not run_compare("sound", "misled", {name: round(drop - 1e-6, 6)}, capsys)["passed"]
 
 
 def test_one_drop_that_is_too_large_is_enough(contenders: Path, capsys: Capture) -> None:
     for name in PAIRED:
-        found = judged("sound", "misled", {**EVERY_DROP, name: 0}, capsys)
-        assert not found["passed"]
-        assert [each for each in PAIRED if not found["metrics"][each]["passed"]] == [name]
+        report = run_compare("sound", "misled", {**EVERY_DROP, name: 0}, capsys)
+        assert not report["passed"]
+        assert [each for each in PAIRED if not report["metrics"][each]["passed"]] == [name]
 
 
 def test_the_same_predictions_in_other_bytes_pass_where_no_drop_is_allowed(
     contenders: Path, capsys: Capture
 ) -> None:
     assert Path("sound/model.onnx").read_bytes() != Path("twin/model.onnx").read_bytes()
-    found = judged("sound", "twin", NO_DROP, capsys)
-    assert found["passed"]
-    for drop in found["metrics"].values():
+    report = run_compare("sound", "twin", NO_DROP, capsys)
+    assert report["passed"]
+    for drop in report["metrics"].values():
         assert (drop["advantage"], drop["interval"]) == (0, [0, 0])
         assert drop["champion"] == drop["challenger"]
 
 
 def test_a_difference_that_is_not_reported_is_none() -> None:
     before = np.array([0.2, 0.4, 0.6])
-    assert compare.drop("brier", before, before + 4e-7, 0)["passed"]
-    assert not compare.drop("brier", before, before + 6e-7, 0)["passed"]
-    assert str(compare.drop("brier", before, before + 4e-7, 0)["advantage"]) == "0.0"
+    assert compare.compare_losses("brier", before, before + 4e-7, 0)["passed"]
+    assert not compare.compare_losses("brier", before, before + 6e-7, 0)["passed"]
+    assert str(compare.compare_losses("brier", before, before + 4e-7, 0)["advantage"]) == "0.0"
 
 
 def test_what_is_reported_is_what_evaluate_measures(contenders: Path, capsys: Capture) -> None:
     champion, challenger = metrics_of("sound"), metrics_of("misled")
-    found = judged("sound", "misled", EVERY_DROP, capsys)
-    assert found["passed"]
-    assert found["rows"] == len(parquet.read_table(splits.split_file("test")))
-    for name, drop in found["metrics"].items():
+    report = run_compare("sound", "misled", EVERY_DROP, capsys)
+    assert report["passed"]
+    assert report["rows"] == len(parquet.read_table(splits.split_file("test")))
+    for name, drop in report["metrics"].items():
         gain = champion[name] - challenger[name]
         assert drop["champion"] == pytest.approx(champion[name], abs=2e-6)
         assert drop["challenger"] == pytest.approx(challenger[name], abs=2e-6)
@@ -172,9 +180,9 @@ def test_the_interval_is_that_of_the_mean_of_the_paired_differences(gains: Seque
     mean = statistics.mean(gains)
     error = 1.96 * statistics.stdev(gains) / len(gains) ** 0.5
     before = np.array([2.0] * len(gains))
-    found = compare.drop("accuracy", before, before - gains, 0)
-    assert found["advantage"] == pytest.approx(mean, abs=1e-6)
-    assert found["interval"] == pytest.approx([mean - error, mean + error], abs=1e-6)
+    report = compare.compare_losses("accuracy", before, before - gains, 0)
+    assert report["advantage"] == pytest.approx(mean, abs=1e-6)
+    assert report["interval"] == pytest.approx([mean - error, mean + error], abs=1e-6)
 
 
 @pytest.mark.parametrize(("on_failure", "stops"), [("stop", True), ("report", False)])
@@ -182,9 +190,9 @@ def test_the_environment_says_whether_a_drop_stops(
     contenders: Path, capsys: Capture, on_failure: str, stops: bool
 ) -> None:
     change("environments/dev.yaml", "gate.on_failure", on_failure)
-    assert judged("sound", "misled", NO_DROP, capsys)["stops"] is stops
+    assert run_compare("sound", "misled", NO_DROP, capsys)["stops"] is stops
 
 
 def test_where_no_metric_is_bounded_nothing_fails(contenders: Path, capsys: Capture) -> None:
-    found = judged("sound", "misled", {}, capsys)
-    assert (found["passed"], found["metrics"]) == (True, {})
+    report = run_compare("sound", "misled", {}, capsys)
+    assert (report["passed"], report["metrics"]) == (True, {})

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 import small_project
 from baking import NAME, Process, Run
-from contenders import PAIRED, strictly
+from contenders import PAIRED, parse_strict_json
 from production import TABLE
 
 TEST_ROWS = "data/prepared/test.parquet"
@@ -113,7 +113,7 @@ def comparison(run: Run, project: Path, number: int) -> Any:
     """That of the record staging/000`number`, read as strict JSON."""
     tag = f"refs/tags/staging/{number:04d}"
     message = run.git("for-each-ref", "--format=%(contents:body)", tag, cwd=project)
-    return strictly(message)["comparison"]
+    return parse_strict_json(message)["comparison"]
 
 
 def measured(project: Path) -> Any:

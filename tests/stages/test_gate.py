@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from contenders import strictly
+from contenders import parse_strict_json
 from mlops.errors import GateFailed
 from mlops.gate import gate
 from mlops.params import Bound
@@ -22,7 +22,7 @@ def measure(environment: str, bounds: object = BOUNDS, **metrics: float) -> None
 
 
 def result() -> dict[str, object]:
-    content: dict[str, object] = strictly(Path("reports/gate.json").read_text())
+    content: dict[str, object] = parse_strict_json(Path("reports/gate.json").read_text())
     return content
 
 

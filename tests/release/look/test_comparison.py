@@ -8,7 +8,7 @@ import pytest
 
 import instant_project
 import tiny_pipeline
-from mlops.compare.rows_between import between
+from mlops.compare.rows_between import count_changes
 from mlops.errors import MlopsError
 from mlops.release.history.git import Git
 from mlops.release.look import comparison
@@ -80,12 +80,12 @@ def test_an_unknown_name_is_refused(in_staging: Path) -> None:
 def test_rows_are_counted_whatever_their_order_and_however_often_they_stand_there() -> None:
     old = pd.DataFrame({"age": [1, 2, 2, 3], "gone": list("abcd")})
     new = pd.DataFrame({"new": list("abcd"), "age": [4, 3, 2, 5]})
-    assert between(old, new) == {
+    assert count_changes(old, new) == {
         "rows": [4, 4],
         "added": 2,
         "removed": 2,
         "columns_added": ["new"],
         "columns_removed": ["gone"],
     }
-    told = comparison.rows_sentence(json.loads(json.dumps(between(old, new))))
+    told = comparison.rows_sentence(json.loads(json.dumps(count_changes(old, new))))
     assert told == "4 rows -> 4: 2 added, 2 removed; columns added: new; columns removed: gone"

@@ -52,8 +52,8 @@ from pathlib import Path
 import numpy as np
 bundle, train, test, scores = map(Path, sys.argv[1:])
 probability = np.array([float((bundle / "probability.txt").read_text())] * 3)
-called = (probability > 0.5).astype(np.int8)
-np.savez(scores, positive="yes", called=called, probability=probability)
+predicted = (probability > 0.5).astype(np.int8)
+np.savez(scores, positive="yes", predicted=predicted, probability=probability)
 """
 UNUSED = ("params.yaml", "branch.yaml", "models/.gitignore")
 FILES = {

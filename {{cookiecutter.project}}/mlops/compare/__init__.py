@@ -1,1 +1,1 @@
-"""Two states side by side: what their models answer for the same rows."""
+"""Compares two states of a project: their data, and what their models answer for the same rows."""

@@ -1,9 +1,9 @@
-"""Whether two models answer the same for the same rows.
+"""Tells whether two models give the same answers for the same rows.
 
-`python -m mlops.compare.agreement SCORES SCORES` reads what mlops.compare.answer_rows
-wrote for each and prints JSON:
-how many rows there are, how many were called another class, the largest difference of a probability.
-It refuses models whose positive classes differ, and answers that are NaN.
+`python -m mlops.compare.agreement SCORES SCORES` reads the answers that mlops.compare.answer_rows wrote for
+each model, and prints JSON: `rows`, how many rows there are; `flipped`, for how many the models predict
+different classes; `apart`, the largest difference of a probability; `tolerance`, the largest that is allowed;
+and whether the models `agree`. It refuses models whose positive classes differ, and answers that are NaN.
 """
 
 import json
@@ -18,25 +18,32 @@ from mlops.errors import Incomparable
 from mlops.metrics import refuse_unanswered
 
 TOLERANCE = 1e-5
-"""How far apart two probabilities may be; as far as an exported model may be from its estimator."""
+"""The largest difference of two probabilities that count as equal, the same as for an exported model and its
+estimator."""
 
 
 def main() -> None:
-    one, other = map(read, sys.argv[1:])
+    one, other = map(read_answers, sys.argv[1:])
     if (first := str(one["positive"])) != (second := str(other["positive"])):
         raise Incomparable(f"the positive class of one model is {first!r}, of the other {second!r}")
-    for scores in (one, other):
-        refuse_unanswered(scores["probability"])
-    flipped = int((one["called"] != other["called"]).sum())
+    for answers in (one, other):
+        refuse_unanswered(answers["probability"])
+    flipped = int((one["predicted"] != other["predicted"]).sum())
     apart = float(np.abs(one["probability"] - other["probability"]).max(initial=0))
-    agree = flipped == 0 and apart <= TOLERANCE
-    found = {"rows": len(one["called"]), "flipped": flipped, "apart": apart}
-    print(json.dumps({**found, "tolerance": TOLERANCE, "agree": agree}, allow_nan=False))
+    report = {
+        "rows": len(one["predicted"]),
+        "flipped": flipped,
+        "apart": apart,
+        "tolerance": TOLERANCE,
+        "agree": flipped == 0 and apart <= TOLERANCE,
+    }
+    print(json.dumps(report, allow_nan=False))
 
 
-def read(file: str) -> dict[str, NDArray[Any]]:
-    with np.load(file) as scores:
-        return dict(scores)
+def read_answers(file: str) -> dict[str, NDArray[Any]]:
+    """Returns the arrays that mlops.compare.answer_rows wrote, by name."""
+    with np.load(file) as answers:
+        return dict(answers)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a bundle answers for rows that it may never have seen, with the features of its own commit.
+"""Writes what a bundle answers for rows that it was not trained on, with the features of its own commit.
 
 `python -m mlops.compare.answer_rows BUNDLE TRAIN TEST SCORES` writes the answers for the rows of TEST to
-SCORES, an .npz of `positive`, the name of the positive class, `called`, 1 where it was named, and
-`probability`, its probability. It refuses rows that stand in TRAIN, what the bundle was trained on, rows
-that lack its columns or hold them in another type, rows of other classes, and a bundle that answers with
-NaN.
+SCORES, an .npz file with `positive`, the name of the positive class; `predicted`, 1 for each row for which it
+was predicted, else 0; and `probability`, its probability for each row. It refuses rows that are among those
+of TRAIN, on which the bundle was trained; rows that lack columns of the bundle or hold them in another type;
+rows of other classes; and a bundle that answers with NaN.
 """
 
 import sys
@@ -33,11 +33,12 @@ def main() -> None:
     predictions = predictor.predict({name: rows[name].to_numpy() for name in names})
     positive, probability = predictor.schema.positive, predictions.probabilities[:, 1]
     refuse_unanswered(probability)
-    called = (predictions.labels == positive).astype(np.int8)
-    np.savez(scores, positive=positive, called=called, probability=probability)
+    predicted = (predictions.labels == positive).astype(np.int8)
+    np.savez(scores, positive=positive, predicted=predicted, probability=probability)
 
 
 def check_columns(rows: pa.Table, schema: Schema) -> None:
+    """Raises Incomparable unless the rows have the schema's columns, in its types, and its classes."""
     names = [*(column.name for column in schema.columns), schema.target]
     if missing := [name for name in names if name not in rows.column_names]:
         raise Incomparable(f"the test rows lack {', '.join(missing)}, which the champion needs")
@@ -45,11 +46,11 @@ def check_columns(rows: pa.Table, schema: Schema) -> None:
         raise Incomparable(
             f"the test rows hold {', '.join(other)} in another type than the champion was trained on"
         )
-    found = sorted(map(str, rows[schema.target].unique().to_pylist()))
-    if found != sorted(schema.classes):
+    classes = sorted(map(str, rows[schema.target].unique().to_pylist()))
+    if classes != sorted(schema.classes):
         raise Incomparable(
-            f"the champion tells the classes {' and '.join(sorted(schema.classes))} apart, and the "
-            f"{len(rows)} test rows are of {' and '.join(found) or 'none'}"
+            f"the champion predicts the classes {' and '.join(sorted(schema.classes))}, but the "
+            f"{len(rows)} test rows are of {' and '.join(classes) or 'none'}"
         )
 
 
@@ -60,16 +61,17 @@ def has_another_type(column: Column, rows: pa.Table) -> bool:
 
 
 def check_unseen(rows: pa.Table, train: pa.Table, schema: Schema) -> None:
-    seen = set(inputs_of(train, schema))
-    if known := sum(row in seen for row in inputs_of(rows, schema)):
-        raise Incomparable(f"the champion was trained on {known} of the {len(rows)} test rows")
+    """Raises Incomparable if the inputs of any row are equal to those of a training row."""
+    training = set(comparable_rows(train, schema))
+    if count := sum(row in training for row in comparable_rows(rows, schema)):
+        raise Incomparable(f"the champion was trained on {count} of the {len(rows)} test rows")
 
 
-def inputs_of(table: pa.Table, schema: Schema) -> Iterator[tuple[Any, ...]]:
-    """The inputs of each row; a missing number is None, since NaN does not equal itself."""
+def comparable_rows(table: pa.Table, schema: Schema) -> Iterator[tuple[Any, ...]]:
+    """Yields the inputs of each row. A missing number is None, because NaN does not equal itself."""
     columns = (table[column.name].to_pylist() for column in schema.columns)
-    known = ([None if value != value else value for value in values] for values in columns)  # noqa: PLR0124
-    return zip(*known, strict=True)
+    without_nan = ([None if value != value else value for value in values] for values in columns)  # noqa: PLR0124
+    return zip(*without_nan, strict=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The champion and its challenger on the same test rows.
+"""Compares the champion with its challenger on the same test rows.
 
-`python -m mlops.compare.compare SCORES` reads what mlops.compare.answer_rows wrote for the champion, predicts
-with deploy/, and prints JSON: for each metric that the environment's `gate.max_drop` bounds, both values
-and the challenger's advantage with its 95 % interval, and whether all drops are small enough.
-It refuses a champion whose positive class is another one, and metrics with fewer than two rows.
+`python -m mlops.compare.compare SCORES` reads the answers that mlops.compare.answer_rows wrote for the
+champion, predicts with the challenger in deploy/, and prints JSON: for each metric that `gate.max_drop` of
+the environment bounds, both values and the challenger's advantage with its 95 % interval; and whether every
+drop is small enough. It refuses a champion whose positive class is another one, and metrics that fewer than
+two rows count for.
 """
 
 import json
@@ -15,21 +16,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops import errors, params
+from mlops import errors
 from mlops.errors import Incomparable
 from mlops.metrics import refuse_unanswered
+from mlops.params import load_configuration
 from mlops.predict.predictor import Predictor
 from mlops.tables import splits
 
 BUNDLE = Path("deploy")
 Z = 1.96
-"""Standard errors on either side of a 95 % interval."""
+"""The number of standard errors on either side of a 95 % interval."""
 
 DIGITS = 6
-"""Decimals of what is reported. What is reported is what is judged: models that differ by less, as an
-exported one does from its estimator, are equal."""
+"""The number of decimals that are reported and judged. Models that differ by less, as an exported model does
+from its estimator, are equal."""
 
 Losses = NDArray[np.float64]
+"""The loss of each row that counts for a metric, of shape (rows,)."""
 
 
 def main() -> None:
@@ -43,27 +46,38 @@ def main() -> None:
         )
     test = splits.read_split("test", predictor.schema)
     predictions = predictor.predict(test.columns)
-    called = (predictions.labels == predictor.schema.positive).astype(np.int8)
-    before = losses(test.target, champion["called"], champion["probability"])
-    after = losses(test.target, called, predictions.probabilities[:, 1])
-    gate = params.load().environment.gate
-    allowed = gate.max_drop
-    drops = {name: drop(name, before[name], after[name], allowed[name]) for name in allowed}
-    passed = all(each["passed"] for each in drops.values())
-    stops = gate.on_failure == "stop"
-    found = {"passed": passed, "stops": stops, "rows": len(test), "metrics": drops}
-    print(json.dumps(found, allow_nan=False))
+    predicted = (predictions.labels == predictor.schema.positive).astype(np.int8)
+    before = row_losses(test.target, champion["predicted"], champion["probability"])
+    after = row_losses(test.target, predicted, predictions.probabilities[:, 1])
+    gate = load_configuration().environment.gate
+    metrics = {
+        name: compare_losses(name, before[name], after[name], max_drop)
+        for name, max_drop in gate.max_drop.items()
+    }
+    report = {
+        "passed": all(each["passed"] for each in metrics.values()),
+        "stops": gate.on_failure == "stop",
+        "rows": len(test),
+        "metrics": metrics,
+    }
+    print(json.dumps(report, allow_nan=False))
 
 
-def losses(
-    target: NDArray[Any], called: NDArray[Any], probability: NDArray[Any]
+def row_losses(
+    target: NDArray[Any], predicted: NDArray[Any], probability: NDArray[Any]
 ) -> Mapping[str, Losses]:
-    """What each row adds to the mean that is the metric, turned so that less is better.
+    """Returns the losses by metric. Their mean is the metric, except that for accuracy it is 1 - accuracy, so
+    that less is always better.
 
-    Raises Unanswered where a probability is NaN.
+    Args:
+        target: 1 for the truly positive rows and 0 for the others, of shape (rows,).
+        predicted: 1 for the rows that were predicted positive and 0 for the others, of shape (rows,).
+        probability: the predicted probability of the positive class, 0 to 1, of shape (rows,).
+
+    Raises Unanswered if a probability is NaN.
     """
     refuse_unanswered(probability)
-    wrong = (called != target).astype(float)
+    wrong = (predicted != target).astype(float)
     return {
         "accuracy": wrong,
         "false_positive_percent": 100 * wrong[target == 0],
@@ -72,10 +86,11 @@ def losses(
     }
 
 
-def drop(name: str, before: Losses, after: Losses, allowed: float) -> dict[str, Any]:
-    """The paired difference, with the normal interval of its mean.
+def compare_losses(name: str, before: Losses, after: Losses, max_drop: float) -> dict[str, Any]:
+    """Returns the metric of the champion and of the challenger, the challenger's advantage, which is the mean
+    of the paired differences, with its normal interval, and whether the drop is at most `max_drop`.
 
-    Raises Incomparable where there are fewer than two rows, for which there is no interval.
+    Raises Incomparable if there are fewer than two rows, because there is no interval for them.
     """
     if len(before) < 2:
         raise Incomparable(
@@ -85,26 +100,25 @@ def drop(name: str, before: Losses, after: Losses, allowed: float) -> dict[str, 
         )
     gains = before - after
     gain = float(gains.mean())
-    advantage = rounded(gain)
+    advantage = reported(gain)
     error = float(Z * gains.std(ddof=1) / np.sqrt(len(gains)))
     return {
-        "champion": metric(name, before),
-        "challenger": metric(name, after),
+        "champion": metric_value(name, before),
+        "challenger": metric_value(name, after),
         "advantage": advantage,
-        "interval": [rounded(gain - error), rounded(gain + error)],
-        "max_drop": allowed,
-        "passed": -advantage <= allowed,
+        "interval": [reported(gain - error), reported(gain + error)],
+        "max_drop": max_drop,
+        "passed": -advantage <= max_drop,
     }
 
 
-def metric(name: str, losses: Losses) -> float:
+def metric_value(name: str, losses: Losses) -> float:
     mean = float(losses.mean())
-    return rounded(1 - mean if name == "accuracy" else mean)
+    return reported(1 - mean if name == "accuracy" else mean)
 
 
-def rounded(value: float) -> float:
-    """Adding 0 makes -0 the 0 that it equals."""
-    return round(value, DIGITS) + 0.0
+def reported(value: float) -> float:
+    return round(value, DIGITS) + 0.0  # adding 0 turns -0 into 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""How many rows came and went between two states of the data.
+"""Counts the rows that were added and removed between two states of the data.
 
-`python -m mlops.compare.rows_between OLD NEW` prints JSON: for each table that stands below both, the raw one
-and the three splits, its `rows` then and now, how many were `added` and `removed`, and the columns that
-came and went. Rows are compared by the columns that both have; their order does not matter.
+`python -m mlops.compare.rows_between OLD NEW` prints JSON. For each table that is in both folders, of the raw
+table and the three splits, it holds `rows`, the number of rows before and after; how many rows were `added`
+and `removed`; and `columns_added` and `columns_removed`. Rows are compared by the columns that both tables
+have, and their order does not matter.
 """
 
 import json
@@ -23,20 +24,25 @@ TABLES = (raw.RAW, *map(splits.split_file, splits.NAMES))
 def main() -> None:
     old, new = map(Path, sys.argv[1:])
     both = [table for table in TABLES if (old / table).exists() and (new / table).exists()]
-    found = {str(table): between(read(old / table), read(new / table)) for table in both}
-    print(json.dumps(found))
+    changes = {
+        str(table): count_changes(read_table(old / table), read_table(new / table))
+        for table in both
+    }
+    print(json.dumps(changes))
 
 
-def read(place: Path) -> pd.DataFrame:
-    if place.suffix == ".parquet":
-        return pd.read_parquet(place)
-    files = sorted(place.glob("*.csv"))
+def read_table(path: Path) -> pd.DataFrame:
+    """Returns the rows of a Parquet file, or of all CSV files of a folder as text."""
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    files = sorted(path.glob("*.csv"))
     return pd.concat([pd.read_csv(file, dtype=str, keep_default_na=False) for file in files])
 
 
-def between(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, Any]:
+def count_changes(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, Any]:
+    """Returns how many rows each table has, and what was added to and removed from the old one."""
     shared = [column for column in old.columns if column in new.columns]
-    before, after = counted(old[shared]), counted(new[shared])
+    before, after = count_rows(old[shared]), count_rows(new[shared])
     return {
         "rows": [len(old), len(new)],
         "added": (after - before).total(),
@@ -46,8 +52,8 @@ def between(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def counted(table: pd.DataFrame) -> Counter[int]:
-    """How often each row is there; a row goes by the hash of its cells."""
+def count_rows(table: pd.DataFrame) -> Counter[int]:
+    """Returns how often each row occurs in the table, by the hash of its cells."""
     return Counter(pd.util.hash_pandas_object(table, index=False).tolist())
 
 
