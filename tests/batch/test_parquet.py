@@ -89,7 +89,7 @@ def test_a_storage_whose_library_is_not_installed_is_told(
 def test_a_storage_that_is_away_may_be_tried_again(released: Path, arrived: Path) -> None:
     done = process(released, to="ftp://127.0.0.1:9/predictions")
     assert done.returncode == 5
-    assert "ftp://127.0.0.1:9/predictions is out of reach now" in done.stderr.splitlines()[-1]
+    assert "ftp://127.0.0.1:9/predictions is unavailable now" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("to", PLACES)

@@ -251,7 +251,7 @@ def test_a_bundle_that_is_not_the_released_one_scores_nothing(
         ({"max_rejects": "some"}, 2, "--max-rejects should be"),
         ({"engine": "steam"}, 2, "--engine should be threads or dask, not 'steam'"),
         ({"color": "red"}, 2, "this is no order"),
-        ({"to": "postgresql://ann:hunter2@host/db"}, 3, "carries a password"),
+        ({"to": "postgresql://ann:hunter2@host/db"}, 3, "contains a password"),
         ({"to": "postgresql://ann@127.0.0.1:1/db"}, 5, "Connection refused; nothing was stored"),
     ],
 )

@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def memory() -> Iterator[Any]:
-    """An object storage that is only in this process."""
+    """An object storage in the memory of this process."""
     filesystem = fsspec.filesystem("memory")
     yield filesystem
     filesystem.rm("/", recursive=True)
@@ -48,13 +48,13 @@ def test_a_folder_holds_its_own_files_and_a_pattern_any(
 
 
 @pytest.mark.parametrize("text", ["in/f.dvc", "in/done/*.parquet", "empty"])
-def test_where_there_is_nothing_to_score_it_is_said(folder: Path, text: str) -> None:
+def test_an_input_without_files_to_score_is_refused(folder: Path, text: str) -> None:
     Path("empty").mkdir()
-    with pytest.raises(SourceError, match=r"holds no file that could be scored: .*\.parquet"):
+    with pytest.raises(SourceError, match=r"holds no file that can be scored: .*\.parquet"):
         paths(text)
 
 
-def test_a_file_that_is_not_there(folder: Path) -> None:
+def test_a_file_that_does_not_exist_is_refused(folder: Path) -> None:
     with pytest.raises(SourceError, match=r"^in/x\.csv does not exist$"):
         paths("in/x.csv")
 
@@ -66,8 +66,8 @@ def test_one_content_counts_once_whatever_its_names(folder: Path) -> None:
 
 def test_rows_are_known_by_a_name_that_no_other_file_has(folder: Path) -> None:
     Path("in/done/b.csv").write_text("another")
-    found = files.find_files(["in/*.csv", "in/done/*.csv"])
-    assert [file.name for file in found] == ["in/b.csv", "in/done/b.csv", "c.csv"]
+    batch = files.find_files(["in/*.csv", "in/done/*.csv"])
+    assert [file.name for file in batch] == ["in/b.csv", "in/done/b.csv", "c.csv"]
 
 
 def test_object_storage(memory: Any) -> None:
@@ -77,8 +77,8 @@ def test_object_storage(memory: Any) -> None:
     assert paths("memory://in/*.csv") == ["memory:///in/a.csv"]
     (file,) = files.find_files(["memory://in/a.csv"])
     assert (file.name, file.size) == ("a.csv", 9)
-    with file.open() as opened:
-        assert opened.read() == b"/in/a.csv"
+    with file.open() as stream:
+        assert stream.read() == b"/in/a.csv"
     with pytest.raises(SourceError, match=r"memory://in/x\.csv"):
         paths("memory://in/x.csv")
 
@@ -90,7 +90,7 @@ def test_a_library_that_is_not_installed_is_named(scheme: str, library: str) -> 
 
 
 def test_a_password_in_an_input_is_refused() -> None:
-    with pytest.raises(Refused, match="carries a password"):
+    with pytest.raises(Refused, match="contains a password"):
         paths("s3://key:hunter2@bucket/rows.csv")
 
 

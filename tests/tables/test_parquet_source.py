@@ -32,12 +32,12 @@ def test_pieces_hold_the_wanted_columns_and_count_rows_and_bytes(
     parquet.write_table(table, "rows.parquet", row_group_size=17)
     monkeypatch.setattr(parquet_source, "PIECE", 20)
     pieces = [*source().pieces(WANTED)]
-    read = [piece.content.records(WANTED) for piece in pieces]
-    assert [records.number for records in read] == [20, 20, 10]
-    assert [n for records in read for n in records.columns["n"].to_pylist()] == [*range(ROWS)]
-    assert {*read[0].columns} == {"n", "t", "k"}
+    parts = [piece.content.records(WANTED) for piece in pieces]
+    assert [records.count for records in parts] == [20, 20, 10]
+    assert [n for records in parts for n in records.columns["n"].to_pylist()] == [*range(ROWS)]
+    assert {*parts[0].columns} == {"n", "t", "k"}
     assert [piece.content.line(2) for piece in pieces] == [3, 23, 43]
-    assert sum(piece.read for piece in pieces) == Path("rows.parquet").stat().st_size
+    assert sum(piece.size for piece in pieces) == Path("rows.parquet").stat().st_size
 
 
 def test_columns_of_another_type_are_named_at_once(table: pa.Table) -> None:
@@ -51,7 +51,7 @@ def test_columns_of_another_type_are_named_at_once(table: pa.Table) -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.float32(), pa.decimal128(21, 2), pa.null()])
-def test_every_kind_of_number_is_taken(table: pa.Table, kind: pa.DataType) -> None:
+def test_every_type_of_number_is_accepted(table: pa.Table, kind: pa.DataType) -> None:
     numbers = pa.nulls(ROWS) if kind == pa.null() else pa.array(range(ROWS)).cast(kind)
     words = table["t"].combine_chunks().dictionary_encode()
     parquet.write_table(table.set_column(2, "n", numbers).set_column(1, "t", words), "rows.parquet")

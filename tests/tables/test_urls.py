@@ -19,7 +19,7 @@ WORD = "hunter2"
     ],
 )
 def test_a_password_is_refused_and_not_repeated(url: str, cure: str) -> None:
-    with pytest.raises(Refused, match="carries a password") as refused:
+    with pytest.raises(Refused, match="contains a password") as refused:
         urls.parse_url(url)
     assert WORD not in str(refused.value)
     assert cure in str(refused.value)
@@ -35,7 +35,7 @@ def test_a_password_is_refused_and_not_repeated(url: str, cure: str) -> None:
         "data/incoming",
     ],
 )
-def test_what_holds_no_password_is_taken_and_shown_as_it_is(url: str) -> None:
+def test_a_url_without_a_password_is_accepted_and_shown_as_it_is(url: str) -> None:
     parsed = urls.parse_url(url)
     assert parsed.text == str(parsed) == url
 

@@ -69,8 +69,8 @@ class Scorer:
         predictions = self._predictor.predict(columns.take_rows(cells, good))
         return Scored(
             piece.file,
-            piece.read,
-            records.number,
+            piece.size,
+            records.count,
             positions[good],
             None if keys is None else keys.filter(pa.array(good)),
             pa.array(predictions.labels, pa.string(), from_pandas=False),

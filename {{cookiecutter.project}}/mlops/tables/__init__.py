@@ -1,1 +1,1 @@
-"""Reading and writing tables: CSV and Parquet, in pieces, and the splits of the prepared one."""
+"""Reads CSV and Parquet files in pieces, and reads and writes the splits of the prepared table."""

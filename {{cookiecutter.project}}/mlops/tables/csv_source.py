@@ -1,8 +1,8 @@
 """Reads CSV files in pieces of text, which are cut between two records.
 
 Cells have the same meaning as in training: spaces around them are ignored, and the schema's texts for
-"unknown" are missing values. A line that has another number of cells than the header is a broken
-record; a file that cannot be cut into lines and cells is refused.
+"unknown" are missing values. A record that has another number of cells than the header is a broken record.
+A file that cannot be cut into records and cells is refused.
 """
 
 import csv
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 BOM = b"\xef\xbb\xbf"
 PIECE = 1_000_000
+"""The number of bytes that are read at a time."""
+
 LONGEST = 32_000_000
+"""The largest size of a record in bytes; a longer one is taken for a quote that is not closed."""
+
 HEADER = 1_000_000
+"""The largest size of a header in bytes."""
+
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -53,8 +59,9 @@ class CsvSource:
         return f"{self.file.path}: cells are separated by a {DELIMITERS[self.delimiter]}"
 
     def refuse_unfit(self, wanted: Wanted) -> None:
-        found = Counter(self.names)
-        if twice := [name for name in wanted.names if found[name] > 1]:
+        """Raises SourceError if a wanted column is in the header more than once."""
+        counts = Counter(self.names)
+        if twice := [name for name in wanted.names if counts[name] > 1]:
             raise SourceError(
                 f"{self.file.path} names {', '.join(map(repr, twice))} twice in its header: name "
                 "each column once"
@@ -69,15 +76,17 @@ class CsvSource:
             stream.read(self.length)
             line, before = self.lines + 1, 0
             for text in whole_records(stream, self.file.path, self.delimiter, line):
-                read = raw.tell() - before
-                before += read
+                bytes_read = raw.tell() - before
+                before += bytes_read
                 content = CsvText(self.file.path, names, self.delimiter, line, text)
-                yield Piece(self.file, content, read)
+                yield Piece(self.file, content, bytes_read)
                 line += text.count(b"\n")
 
 
 @dataclass(frozen=True)
 class CsvText:
+    """Whole records of a CSV file as text; `first_line` is the line of the file at which the text begins."""
+
     file: str
     names: tuple[str, ...]
     delimiter: str
@@ -86,21 +95,24 @@ class CsvText:
 
     def records(self, wanted: Wanted) -> Records:
         if f'{self.delimiter} "'.encode() in self.text:
-            return self._read_slowly(wanted)
-        found = None if has_numbers(wanted.missing) else self._read(wanted, pa.float64())
-        return found or self._read(wanted, TEXT) or self._refused()
+            return self._read_with_python(wanted)
+        as_numbers = (
+            None if has_numbers(wanted.missing) else self._read_with_arrow(wanted, pa.float64())
+        )
+        return as_numbers or self._read_with_arrow(wanted, TEXT) or self._refuse_text()
 
     def line(self, position: int) -> int:
-        if not self.has_a_line_each:
+        if not self.has_one_line_per_record:
             return self.lines[position]
         return self.first_line + position + (self.text[:1] in b"\r\n")
 
     @cached_property
-    def has_a_line_each(self) -> bool:
+    def has_one_line_per_record(self) -> bool:
         return not any(sign in self.text for sign in (b'"', b"\n\n", b"\n\r"))
 
     @cached_property
     def lines(self) -> list[int]:
+        """Returns the line of the file at which each record begins."""
         starts, start = [], self.first_line
         reader = self._reader()
         for cells in reader:
@@ -109,14 +121,14 @@ class CsvText:
             start = self.first_line + reader.line_num
         return starts
 
-    def _read(self, wanted: Wanted, number: pa.DataType) -> Records | None:
-        """Returns the records, or None if a cell can't be read as a number."""
+    def _read_with_arrow(self, wanted: Wanted, number: pa.DataType) -> Records | None:
+        """Returns the records, with number columns as `number`, or None if a cell does not fit its type."""
         broken: list[Broken] = []
         types = dict.fromkeys(wanted.names, TEXT) | dict.fromkeys(wanted.numbers, number)
         if wanted.key:
             types[wanted.key] = TEXT
 
-        def note(row: pyarrow.csv.InvalidRow) -> str:
+        def skip_broken(row: pyarrow.csv.InvalidRow) -> str:
             broken.append(self._broken(row.number - 1, row.actual_columns))
             return "skip"
 
@@ -129,7 +141,7 @@ class CsvText:
                 pyarrow.csv.ParseOptions(
                     delimiter=self.delimiter,
                     newlines_in_values=True,
-                    invalid_row_handler=note,
+                    invalid_row_handler=skip_broken,
                 ),
                 pyarrow.csv.ConvertOptions(
                     column_types=types, include_columns=wanted.names, null_values=wanted.missing
@@ -142,9 +154,10 @@ class CsvText:
             return None
         return Records(columns, broken, table.num_rows + len(broken))
 
-    def _read_slowly(self, wanted: Wanted) -> Records:
-        """Reads as training does: a quote after spaces counts as a quote, which Arrow takes for text."""
-        with self._told():
+    def _read_with_python(self, wanted: Wanted) -> Records:
+        """Returns the records as training reads them: a quote after spaces opens a quoted cell. Arrow would
+        take it for text."""
+        with self._csv_errors():
             records = [[*map(str.strip, cells)] for cells in self._reader() if cells]
         broken = [
             self._broken(position, len(cells))
@@ -159,20 +172,22 @@ class CsvText:
         return Records(columns, broken, len(records))
 
     def _broken(self, position: int, cells: int) -> Broken:
-        return Broken(position, f"{cells} cells, and the header has {len(self.names)}")
+        return Broken(position, f"{cells} cells, but the header has {len(self.names)}")
 
     def _reader(self) -> "Reader":
         return csv_reader(self.text.decode(), self.delimiter)
 
-    def _refused(self) -> Records:
-        with self._told():
+    def _refuse_text(self) -> Records:
+        """Raises SourceError that says why the text cannot be read."""
+        with self._csv_errors():
             decode_utf8(self.text, self.file, self.first_line)
             for _ in self._reader():
                 pass
         raise SourceError(f"{self.file}, from line {self.first_line} on, can't be read as CSV")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _csv_errors(self) -> Iterator[None]:
+        """Turns a csv.Error into a SourceError."""
         try:
             yield
         except csv.Error as error:
@@ -180,14 +195,15 @@ class CsvText:
 
 
 def open_csv(file: File, known: Collection[str]) -> CsvSource:
-    """Opens a CSV file; its delimiter is the one that finds most of the known columns in the header."""
+    """Returns the source of a CSV file. Its delimiter is the one with which the header has most of the known
+    columns. Raises SourceError if the file is empty, is not UTF-8 or cannot be read."""
     with open_decompressed(file) as (_, stream):
         start = stream.read(HEADER)
     content = start.removeprefix(BOM)
     text = decode_utf8(content[: content.rfind(b"\n") + 1] or content, file.path, 1)
     headers = [read_header(text, delimiter, file) for delimiter in DELIMITERS]
     names, lines, delimiter = max(
-        headers, key=lambda found: (len({*found[0]} & {*known}), len(found[0]))
+        headers, key=lambda header: (len({*header[0]} & {*known}), len(header[0]))
     )
     first = "".join(islice(io.StringIO(text, newline=""), lines))
     length = len(start) - len(content) + len(first.encode())
@@ -199,7 +215,7 @@ def read_header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...],
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     names = next((cells for cells in rows if cells), None)
     if names is None:
-        raise SourceError(f"{file.path} is empty: it needs a header")
+        raise SourceError(f"{file.path} is empty: add a header and rows, or leave it out")
     return tuple(name.strip() for name in names), rows.line_num, delimiter
 
 
@@ -220,7 +236,8 @@ def decode_utf8(text: bytes, file: str, first_line: int) -> str:
 
 
 def whole_records(stream: BinaryIO, file: str, delimiter: str, line: int) -> Iterator[bytes]:
-    """Yields the text of a stream in parts that end with a record."""
+    """Yields the text of a stream in parts that end with a record; `line` is the line at which it begins.
+    Raises SourceError for a quote that is not closed."""
     rest = b""
     while more := stream.read(PIECE):
         rest += more
@@ -239,7 +256,8 @@ def whole_records(stream: BinaryIO, file: str, delimiter: str, line: int) -> Ite
 
 
 def end_of_records(text: bytes) -> int:
-    """Returns where the last record ends; a line end between quotes does not end a record."""
+    """Returns the number of bytes up to the end of the last whole record. A line end between quotes does not
+    end a record."""
     end = text.rfind(b"\n") + 1
     quotes = text.count(b'"', 0, end)
     while end and quotes % 2:
@@ -250,7 +268,8 @@ def end_of_records(text: bytes) -> int:
 
 
 def refuse_open_quote(text: bytes, file: str, delimiter: str, line: int) -> None:
-    """Raises SourceError for a quote that is not closed; inside an unquoted cell it is an ordinary sign."""
+    """Raises SourceError for a quote that is not closed. A quote inside an unquoted cell is an ordinary
+    character."""
     rows, last = csv_reader(decode_utf8(text, file, line), delimiter), 0
     try:
         for _ in rows:
@@ -280,7 +299,8 @@ def open_decompressed(file: File) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 
 
 def has_numbers(missing: Sequence[str]) -> bool:
-    """Returns whether a text for "unknown" is a number, which may be spelled in more than one way."""
+    """Returns whether a text for "unknown" is a number. Other spellings of the number then mean it too, which
+    only a comparison of texts can tell."""
     return any(np.isfinite(number_of(text)) for text in missing)
 
 

@@ -1,4 +1,4 @@
-"""Finds the files of a batch: single files, directories or patterns, local or in object storage."""
+"""Finds the files of a batch, which are named by path, folder or pattern, locally or in object storage."""
 
 import glob
 import hashlib
@@ -22,8 +22,12 @@ KNOWN = (PARQUET, *TEXT, *(text + suffix for text in TEXT for suffix in COMPRESS
 
 @dataclass(frozen=True)
 class File:
-    """A file. The keys of its rows begin with `name`: its own name, or its path if another file has the same
-    name. `state` and `digest` are from before the file was read."""
+    """A file of a batch.
+
+    `name` is the beginning of the keys of its rows: the name of the file, or its path if another file of the
+    batch has the same name. `size` is in bytes, and `digest` is the SHA-256 of the content. `state`, `size`
+    and `digest` are from before the file was read.
+    """
 
     path: str
     name: str = ""
@@ -43,45 +47,46 @@ class File:
 
 
 def find_files(inputs: Iterable[str]) -> list[File]:
-    """Returns the files that the inputs mean, in the order of their names; equal contents count once."""
+    """Returns the files that the inputs name, in the order of their paths. Of files with equal contents only
+    the first one is returned. Raises SourceError if an input names no file."""
     files = [
         hashed_file(path)
         for path in sorted({path for text in inputs for path in paths_of_input(text)})
     ]
     names = Counter(PurePosixPath(file.path).name for file in files)
-    once = {file.digest: file for file in reversed(files)}
+    first = {file.digest: file for file in reversed(files)}
     return [
-        replace(file, name=own_name(file.path, names))
+        replace(file, name=distinct_name(file.path, names))
         for file in files
-        if once[file.digest] is file
+        if first[file.digest] is file
     ]
 
 
-def own_name(path: str, names: Counter[str]) -> str:
+def distinct_name(path: str, names: Counter[str]) -> str:
     name = PurePosixPath(path).name
     return name if names[name] == 1 else path
 
 
 def paths_of_input(text: str) -> Iterator[str]:
-    """Yields the paths of the files that an input means. Raises SourceError if there is none."""
-    found = remote_paths(text) if "://" in text else local_paths(text)
-    if not found:
+    """Yields the paths of the files that an input names. Raises SourceError if there is none."""
+    paths = remote_paths(text) if "://" in text else local_paths(text)
+    if not paths:
         raise SourceError(
-            f"{urls.redact_passwords(text)} holds no file that could be scored: such a name ends in "
+            f"{urls.redact_passwords(text)} holds no file that can be scored: names of such files end in "
             f"{', '.join((PARQUET, *TEXT))}, and text may be compressed ({', '.join(COMPRESSED)})"
         )
-    yield from found
+    yield from paths
 
 
 def local_paths(text: str) -> list[str]:
     path = Path(text)
     if path.is_dir():
-        return [str(file) for file in path.iterdir() if file.is_file() and is_known(str(file))]
+        return [str(file) for file in path.iterdir() if file.is_file() and can_be_scored(str(file))]
     if path.exists():
-        return [text] if is_known(text) else []
+        return [text] if can_be_scored(text) else []
     if not glob.has_magic(text):
         raise SourceError(f"{text} does not exist")
-    return [file for file in glob.glob(text, recursive=True) if is_known(file)]  # noqa: PTH207
+    return [file for file in glob.glob(text, recursive=True) if can_be_scored(file)]  # noqa: PTH207
 
 
 def remote_paths(text: str) -> list[str]:
@@ -89,17 +94,18 @@ def remote_paths(text: str) -> list[str]:
     filesystem, path = filesystem_of(text)
     with filesystem_errors(text):
         is_pattern = glob.has_magic(path)
-        found = filesystem.glob(path) if is_pattern else filesystem.find(path, maxdepth=1)
-    return [filesystem.unstrip_protocol(file) for file in found if is_known(file)]
+        paths = filesystem.glob(path) if is_pattern else filesystem.find(path, maxdepth=1)
+    return [filesystem.unstrip_protocol(file) for file in paths if can_be_scored(file)]
 
 
-def is_known(path: str) -> bool:
-    """Returns whether the file can be scored; a leading dot or underscore marks an unfinished file."""
+def can_be_scored(path: str) -> bool:
+    """Returns whether the name is that of a file to score. A leading dot or underscore marks an unfinished
+    file."""
     return path.endswith(KNOWN) and not PurePosixPath(path).name.startswith((".", "_"))
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:
-    """Returns the file system of a URL, and the path there."""
+    """Returns the file system of a URL, and the path in it."""
     import fsspec
 
     with filesystem_errors(url):
@@ -109,37 +115,40 @@ def filesystem_of(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def filesystem_errors(url: str) -> Iterator[None]:
-    """Turns the errors of a file system into UsageError, SourceError and Away."""
+    """Turns errors of the file system of a URL into UsageError, SourceError and Away."""
     scheme = url.partition("://")[0]
     try:
         yield
     except ImportError as error:
         raise UsageError(
-            f"{scheme}:// needs a library that is not installed ({error}): name it in the batch "
-            "group of pyproject.toml, then `make lock && make`"
+            f"{scheme}:// needs a library that is not installed ({error}): add it to the batch "
+            "group of pyproject.toml, then run `make lock && make`"
         ) from None
     except ValueError as error:
         raise UsageError(f"{urls.redact_passwords(url)} can't be read: {error}") from None
     except FileNotFoundError:
         raise SourceError(f"{urls.redact_passwords(url)} does not exist") from None
     except Exception as error:  # each library has errors of its own
-        raise Away(f"{urls.redact_passwords(url)} is out of reach now: {error}") from error
+        raise Away(
+            f"{urls.redact_passwords(url)} is unavailable now: {error}; try again later"
+        ) from error
 
 
 def hashed_file(path: str) -> File:
     file = File(path)
     state = state_of(file)
     try:
-        with file.open() as opened:
-            digest = hashlib.file_digest(cast(Any, opened), "sha256").hexdigest()
-            size = opened.seek(0, io.SEEK_END)
+        with file.open() as stream:
+            digest = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
+            size = stream.seek(0, io.SEEK_END)
     except OSError as error:
         raise unreadable_error(file, error) from None
     return replace(file, size=size, state=state, digest=digest)
 
 
 def state_of(file: File) -> str:
-    """Returns a text that changes when the file does."""
+    """Returns a text that changes if the file changes. Raises SourceError or Away if the file cannot be
+    read."""
     try:
         if file.is_remote:
             filesystem, path = filesystem_of(file.path)
@@ -152,9 +161,10 @@ def state_of(file: File) -> str:
 
 
 def refuse_changed(file: File) -> None:
+    """Raises SourceError if the file has changed since it was found."""
     if state_of(file) != file.state:
         raise SourceError(
-            f"{file.path} changed while it was read: wait until it is complete, then again"
+            f"{file.path} changed while it was read: wait until it is complete, then try again"
         )
 
 
@@ -162,6 +172,6 @@ def unreadable_error(file: File, error: OSError) -> SourceError | Away:
     reason = error.strerror or error
     if file.is_remote and not isinstance(error, FileNotFoundError | PermissionError):
         return Away(
-            f"{urls.redact_passwords(file.path)} is out of reach now ({reason}): try again later"
+            f"{urls.redact_passwords(file.path)} is unavailable now: {reason}; try again later"
         )
     return SourceError(f"{urls.redact_passwords(file.path)} can't be read: {reason}")

@@ -13,6 +13,7 @@ from mlops.tables.files import File
 from mlops.tables.pieces import Piece, Records, Wanted
 
 PIECE = 10_000
+"""The number of rows that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ParquetSource:
         return tuple(self.schema.names)
 
     def refuse_unfit(self, wanted: Wanted) -> None:
-        """Raises SourceError for columns of another type, instead of rejecting every row."""
+        """Raises SourceError for wanted columns of another type, so that not every row is rejected for it."""
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
         kinds |= dict.fromkeys(wanted.texts, (is_text, "text"))
         faults = [
@@ -41,15 +42,17 @@ class ParquetSource:
 
     def pieces(self, wanted: Wanted) -> Iterator[Piece]:
         with parquet_file(self.file) as parquet:
-            first, read = 1, 0
+            first, start = 1, 0
             for batch in parquet.iter_batches(PIECE, columns=[*wanted.names]):
-                until = self.file.size * (first - 1 + len(batch)) // self.rows
-                yield Piece(self.file, Rows(batch, first), until - read)
-                first, read = first + len(batch), until
+                end = self.file.size * (first - 1 + len(batch)) // self.rows
+                yield Piece(self.file, Rows(batch, first), end - start)
+                first, start = first + len(batch), end
 
 
 @dataclass(frozen=True)
 class Rows:
+    """Rows of a Parquet file; `first` is the number of the first one in the file, counted from 1."""
+
     batch: pa.RecordBatch
     first: int
 
@@ -62,6 +65,7 @@ class Rows:
 
 
 def open_parquet(file: File) -> ParquetSource:
+    """Returns the source of a Parquet file. Raises SourceError if the file is broken."""
     with parquet_file(file) as parquet:
         return ParquetSource(file, parquet.schema_arrow, parquet.metadata.num_rows)
 

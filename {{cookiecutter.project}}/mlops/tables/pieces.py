@@ -1,4 +1,4 @@
-"""A piece of a file: as many whole records as are scored at a time."""
+"""Defines a piece of a file: as many whole records as are scored at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from mlops.tables.files import File
 
 @dataclass(frozen=True)
 class Wanted:
-    """The columns to read. `missing` are the texts that mean "unknown"."""
+    """The columns to read: the model's number columns, its category columns as `texts`, and the key if rows
+    are known by one. `missing` are the texts that mean "unknown"."""
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]
@@ -28,13 +29,13 @@ class Wanted:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Returns each name once, the model's columns before the key."""
+        """Returns the name of each column once, the model's columns before the key."""
         return tuple(dict.fromkeys([*self.numbers, *self.texts, *([self.key] if self.key else [])]))
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A record that is not a row, by its position in the piece."""
+    """A record that is not a row, and why. `position` is its position in the piece, counted from 0."""
 
     position: int
     reason: str
@@ -42,18 +43,19 @@ class Broken:
 
 @dataclass(frozen=True)
 class Records:
-    """The wanted columns of the records that are rows, numbers as numbers or as text."""
+    """The records of a piece. `columns` are the wanted columns of the records that are rows, each of shape
+    (rows,), with numbers as numbers or as text. `count` is the number of all records, `broken` ones
+    included."""
 
     columns: Mapping[str, pa.Array]
     broken: Sequence[Broken]
-    number: int
-    """The number of all records, including the broken ones."""
+    count: int
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Returns the positions of the rows among the records: shape (rows,)."""
-        whole: NDArray[Any] = np.arange(self.number)
-        return np.delete(whole, [broken.position for broken in self.broken])
+        """Returns the positions of the rows among the records, of shape (rows,)."""
+        every: NDArray[Any] = np.arange(self.count)
+        return np.delete(every, [broken.position for broken in self.broken])
 
 
 class Content(Protocol):
@@ -65,8 +67,8 @@ class Content(Protocol):
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a file. `read` is the number of bytes of the file that it stands for."""
+    """A part of a file. `size` is the number of bytes of the file that it stands for."""
 
     file: File
     content: Content
-    read: int
+    size: int

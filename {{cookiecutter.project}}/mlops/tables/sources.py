@@ -1,4 +1,4 @@
-"""Opens the files of a batch: the names of their columns, and their rows in pieces."""
+"""Opens the files of a batch, and yields their rows in pieces."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -19,15 +19,17 @@ class Source(Protocol):
 
     @property
     def notice(self) -> str | None:
-        """Returns what the owner should know about how the file is read, or None."""
+        """Returns a sentence about how the file is read that its owner should know, or None."""
 
-    def refuse_unfit(self, wanted: Wanted) -> None: ...
+    def refuse_unfit(self, wanted: Wanted) -> None:
+        """Raises SourceError if the wanted columns cannot be read from the file."""
 
     def pieces(self, wanted: Wanted) -> Iterator[Piece]: ...
 
 
 def open_source(file: File, wanted: Wanted) -> Source:
-    """Opens a file. Raises SourceError, which names every column that is missing or has another type."""
+    """Returns the source of a file. Raises SourceError that names every wanted column that is missing or
+    unfit."""
     source: Source
     if file.path.endswith(files.PARQUET):
         source = parquet_source.open_parquet(file)
@@ -43,13 +45,13 @@ def open_source(file: File, wanted: Wanted) -> Source:
 
 
 def ignored_columns(sources: Sequence[Source], wanted: Wanted) -> list[str]:
-    """Returns the columns that are not read, each once."""
+    """Returns the names of the columns that are not read, each once."""
     names = (name for source in sources for name in source.names if name not in wanted.names)
     return list(dict.fromkeys(names))
 
 
 def pieces_of(sources: Sequence[Source], wanted: Wanted) -> Iterator[Piece]:
-    """Yields the pieces of each file in turn. Raises SourceError for a file that changed meanwhile."""
+    """Yields the pieces of each file in turn. Raises SourceError if a file changed meanwhile."""
     for source in sources:
         yield from source.pieces(wanted)
         files.refuse_changed(source.file)

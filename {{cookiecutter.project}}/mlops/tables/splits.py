@@ -1,4 +1,4 @@
-"""The three splits of the prepared table, as Parquet files."""
+"""Reads and writes the three splits of the prepared table, which are Parquet files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NAMES: Sequence[SplitName] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Rows to fit or to measure on. `columns` are of shape (rows,), and so is `target`, which is 0 for the
+    """The rows of a split. Each of `columns` is of shape (rows,), and so is `target`, which is 0 for the
     negative and 1 for the positive class."""
 
     columns: dict[str, NDArray[Any]]
@@ -32,6 +32,7 @@ class Split:
         return len(self.target)
 
     def take(self, rows: slice | NDArray[Any]) -> "Split":
+        """Returns the rows that a slice, a mask or positions select."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         return Split(columns, self.target[rows])
 
@@ -47,6 +48,7 @@ def write_split(name: SplitName, split: Split, schema: Schema) -> None:
 
 
 def read_split(name: SplitName, schema: Schema) -> Split:
+    """Returns the columns of the schema and the target of a split."""
     table = parquet.read_table(split_file(name))
     columns = {column.name: table[column.name].to_numpy() for column in schema.columns}
     target = (table[schema.target].to_numpy() == schema.positive).astype(np.int8)

@@ -16,7 +16,7 @@ CURES = {
 
 @dataclass(frozen=True)
 class Url:
-    """A URL whose text can be shown to anyone. `scheme` is "" for a plain path."""
+    """A URL without a password, or a path, whose `scheme` is ""."""
 
     text: str
     scheme: str
@@ -31,7 +31,7 @@ class Url:
 
 
 def parse_url(text: str) -> Url:
-    """Parses a URL. Raises Refused if it has a password, without repeating it."""
+    """Returns the parts of a URL. Raises UsageError if it is not valid, and Refused if it has a password."""
     if "://" not in text:
         return Url(text, "", None, None, None, text, {})
     parts = split_url(text)
@@ -52,12 +52,13 @@ def split_url(text: str) -> SplitResult:
 
 
 def refuse_secrets(parts: SplitResult) -> None:
-    """Raises Refused for a password: every user of the machine can read it, and the shell remembers it."""
+    """Raises Refused, without repeating it, for a password in a URL: every user of the machine can read the
+    arguments of commands, and shells store them."""
     if parts.password or any(SECRET.search(name) for name, _ in parse_qsl(parts.query)):
         place = CURES.get(parts.scheme, "the environment variables or the file of its own library")
         raise Refused(
-            f"{redact_passwords(parts.geturl())} carries a password, which others could read: put it in "
-            f"{place}, leave it out of the URL, and change it where it is known by now"
+            f"{redact_passwords(parts.geturl())} contains a password, which others could read: put it in "
+            f"{place}, remove it from the URL, and change the password"
         )
 
 
