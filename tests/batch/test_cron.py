@@ -1,4 +1,4 @@
-"""The shipped crontab: its very line, in the bare environment that cron gives it."""
+"""Tests the line of the shipped crontab in the bare environment that cron gives to commands."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ JOB = re.compile(r"^17 \* \* \* \* (.+)$", re.MULTILINE)
 
 @pytest.fixture
 def scheduled(in_production: Path) -> Path:
-    """A project in production, with rows to be scored."""
+    """A project in production, with rows to score."""
     production.install(in_production)
     small_project.table(40).to_csv(in_production / "data/incoming/november.csv", index=False)
     return in_production
@@ -45,7 +45,7 @@ def settings(project: Path) -> dict[str, str]:
 
 
 def tick(project: Path, **changed: str) -> Process:
-    """What cron does each hour; it mails what this prints."""
+    """Runs the command as cron does each hour. Cron mails its output."""
     (job,) = JOB.findall(CRONTAB.read_text())
     bare = {"HOME": str(project.parent), "LOGNAME": "tester", "SHELL": "/bin/sh"}
     return subprocess.run(
@@ -60,7 +60,7 @@ def tick(project: Path, **changed: str) -> Process:
 
 
 def scored(project: Path) -> list[tuple[int, str]]:
-    """Rows and version of each batch."""
+    """Returns the number of rows and the version of each batch."""
     with closing(sqlite3.connect(database(project))) as connection:
         return connection.execute("select rows, model_version from batches").fetchall()
 
@@ -120,7 +120,7 @@ def test_cron_itself(scheduled: Path) -> None:
 
 @contextmanager
 def running_cron(table: str) -> Iterator[None]:
-    """The real one, with `table` as root's; what root had before comes back."""
+    """Runs cron with `table` as the crontab of root, whose own crontab is restored afterwards."""
     before = subprocess.run(["crontab", "-l"], capture_output=True, check=False)
     subprocess.run(["crontab", "-"], input=table.encode(), check=True)
     cron = subprocess.Popen(["cron", "-f"])

@@ -1,4 +1,4 @@
-"""A cluster of a scheduler and workers, each a process of its own: the same rows to the bit, once."""
+"""Tests that a cluster of real processes scores each row once, with the same bits as this process."""
 
 import os
 import re
@@ -31,14 +31,14 @@ class Cluster:
     def scheduler(self) -> None:
         log = self.folder / "scheduler.log"
         self.start("scheduler", "--host", "127.0.0.1", "--port", "0", log=log, code=self.folder)
-        self.address = heard(log, r"Scheduler at:\s+(tcp://\S+)")
+        self.address = wait_for_line(log, r"Scheduler at:\s+(tcp://\S+)")
 
     def worker(self, code: Path) -> subprocess.Popen[bytes]:
         log = self.folder / f"worker{len(self.processes)}.log"
         process = self.start(
             "worker", self.address, "--no-nanny", "--nthreads", "1", log=log, code=code
         )
-        heard(log, r"Starting established connection")
+        wait_for_line(log, r"Starting established connection")
         return process
 
     def start(self, *words: str, log: Path, code: Path) -> subprocess.Popen[bytes]:
@@ -61,14 +61,14 @@ class Cluster:
             process.wait()
 
 
-def heard(log: Path, words: str) -> str:
-    """What a process has said; waits for it."""
+def wait_for_line(log: Path, pattern: str) -> str:
+    """Waits until the log matches a pattern, and returns its last group or the whole match."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        if found := re.search(words, log.read_text()):
-            return found[found.re.groups]
+        if match := re.search(pattern, log.read_text()):
+            return match[match.re.groups]
         time.sleep(0.05)
-    pytest.fail(f"{log.name} never said {words!r}: {log.read_text()}")
+    pytest.fail(f"{log.name} never matched {pattern!r}: {log.read_text()}")
 
 
 @pytest.fixture
@@ -91,13 +91,13 @@ def many_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def score(
     released: Path, many_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """Starts a batch of the many rows."""
+    """Starts a batch of many rows."""
     monkeypatch.chdir(tmp_path)
 
     def score(database: str, **fields: Any) -> "subprocess.Popen[str]":
-        asked = {"inputs": [str(many_rows)], "to": f"sqlite:///{database}", **fields}
+        order = {"inputs": [str(many_rows)], "to": f"sqlite:///{database}", **fields}
         return subprocess.Popen(
-            small_batch.command(released, **asked),
+            small_batch.command(released, **order),
             env=small_batch.variables(released),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -111,33 +111,33 @@ def stored(database: str) -> list[Any]:
     with sqlite3.connect(database) as connection:
         rows = connection.execute(EVERYTHING).fetchall()
     connection.close()
-    return [row[:-1] for row in rows]  # but for the time
+    return [row[:-1] for row in rows]  # without the time
 
 
-def ended(process: "subprocess.Popen[str]", code: int = 0) -> str:
+def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
     out, err = process.communicate(timeout=120)
     assert process.returncode == code, out + err
     return out + err
 
 
-def test_without_a_scheduler_it_says_what_to_do(score: Callable[..., Any]) -> None:
-    assert "--scheduler tcp://" in ended(score("p.db", engine="dask"), 2)
-    asked = {"engine": "dask", "scheduler": "tcp://127.0.0.1:9"}
-    assert "no Dask scheduler answers" in ended(score("p.db", **asked), 5)
+def test_without_a_scheduler_the_message_says_what_to_do(score: Callable[..., Any]) -> None:
+    assert "--scheduler tcp://" in finish(score("p.db", engine="dask"), 2)
+    dask = {"engine": "dask", "scheduler": "tcp://127.0.0.1:9"}
+    assert "no Dask scheduler answers" in finish(score("p.db", **dask), 5)
 
 
 def test_a_scheduler_without_workers_and_one_with_other_code_are_refused(
     cluster: Cluster, score: Callable[..., Any], tmp_path: Path
 ) -> None:
-    asked = {"engine": "dask", "scheduler": cluster.address}
-    assert "has no worker" in ended(score("p.db", **asked), 5)
+    dask = {"engine": "dask", "scheduler": cluster.address}
+    assert "has no worker" in finish(score("p.db", **dask), 5)
     other = tmp_path / "other"
     for part in ("mlops", "science"):
         shutil.copytree(PROJECT / part, other / part)
     with (other / "mlops/batch/scorer.py").open("a") as file:
         file.write("# changed\n")
     cluster.worker(other)
-    assert "other code or libraries" in ended(score("p.db", **asked), 3)
+    assert "other code or libraries" in finish(score("p.db", **dask), 3)
     assert not stored("p.db")
 
 
@@ -151,24 +151,24 @@ def test_workers_with_what_the_documents_send_them_score_what_prod_holds(
     run("bash", "-c", f"set -o pipefail; {send}", cwd=in_production)
     cluster.worker(tmp_path / "worker")
     score = ("mlops", "score", many_rows, "--to", "sqlite:///p.db")
-    dask = ("--engine", "dask", "--scheduler", cluster.address)
-    assert f"scored {ROWS:,} rows" in run(*score, *dask, cwd=in_production).stdout
+    engine = ("--engine", "dask", "--scheduler", cluster.address)
+    assert f"scored {ROWS:,} rows" in run(*score, *engine, cwd=in_production).stdout
     assert "already scored" in run(*score, cwd=in_production).stdout
 
 
 def test_the_same_bits_and_the_same_batch_although_a_worker_is_killed(
     cluster: Cluster, score: Callable[..., Any], released: Path
 ) -> None:
-    ended(score("here.db"))
+    finish(score("here.db"))
     first = cluster.worker(released)
     cluster.worker(released)
-    asked = {"engine": "dask", "scheduler": cluster.address}
-    batch = score("there.db", **asked)
+    dask = {"engine": "dask", "scheduler": cluster.address}
+    batch = score("there.db", **dask)
     time.sleep(2.5)
     first.send_signal(signal.SIGKILL)
-    ended(batch)
+    finish(batch)
     expected = stored("here.db")
     assert len(expected) == ROWS
     assert stored("there.db") == expected
-    assert "already scored" in ended(score("there.db", **asked))
-    assert "already scored" in ended(score("there.db"))
+    assert "already scored" in finish(score("there.db", **dask))
+    assert "already scored" in finish(score("there.db"))

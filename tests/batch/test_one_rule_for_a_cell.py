@@ -1,4 +1,4 @@
-"""Training, batches and requests say the same of any text: missing, a number, a category."""
+"""Tests that training, batches and requests read any text alike: as missing, a number or a category."""
 
 import csv
 from collections.abc import Callable
@@ -47,8 +47,8 @@ WORDS = st.one_of(
 CELLS = st.tuples(SPACES, WORDS, SPACES).map("".join)
 
 
-def trained(folder: Path, name: str, cell: str) -> object:
-    """What training takes a cell for; None where it is missing, an error where it is refused."""
+def training_value(folder: Path, name: str, cell: str) -> object:
+    """Returns the value of a cell in training; None if it is missing, and DataError if it is refused."""
     row = {"height": "1", "soil": "clay", "kind": "oak"} | {name: cell}
     with (folder / "trees.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row, quoting=csv.QUOTE_ALL)
@@ -61,19 +61,19 @@ def trained(folder: Path, name: str, cell: str) -> object:
     return None if value == "" or value != value else value  # noqa: PLR0124
 
 
-def scored(name: str, cell: str) -> object:
-    """The same of a batch."""
-    found = columns.read_cells({"height": pa.array([cell]), "soil": pa.array([cell])}, SCHEMA)[name]
+def batch_value(name: str, cell: str) -> object:
+    """Returns the value of a cell in a batch; None if it is missing, and DataError if it is rejected."""
+    cells = columns.read_cells({"height": pa.array([cell]), "soil": pa.array([cell])}, SCHEMA)[name]
     (column,) = (each for each in SCHEMA.columns if each.name == name)
-    wrong = found.faults(column)
+    wrong = cells.faults(column)
     if "type" in wrong and wrong["type"][0]:
         return DataError
-    value = found.values[0]
+    value = cells.values[0]
     return None if value == "" or value != value else value  # noqa: PLR0124
 
 
-def asked(name: str, cell: str) -> object:
-    """The same of a request, whose text can only be a category."""
+def request_value(name: str, cell: str) -> object:
+    """Returns the value of a text in a request, which can only be a category; None if it is missing."""
     row = {"height": 1.0, "soil": "clay"} | {name: cell}
     return Contract(SCHEMA).columns([row])[name][0] or None
 
@@ -92,7 +92,7 @@ def test_any_text_is_the_same_to_training_and_to_a_batch(folder: Path, name: str
     @example("3.4028235e+38")
     @given(CELLS)
     def agree(cell: str) -> None:
-        assert said(trained, folder, name, cell) == said(scored, name, cell)
+        assert comparable(training_value, folder, name, cell) == comparable(batch_value, name, cell)
 
     agree()
 
@@ -102,10 +102,10 @@ def test_any_text_is_the_same_to_training_and_to_a_batch(folder: Path, name: str
 @example(" ? ")
 @given(CELLS)
 def test_any_text_is_the_same_category_to_a_batch_and_to_a_request(cell: str) -> None:
-    assert said(scored, "soil", cell) == said(asked, "soil", cell)
+    assert comparable(batch_value, "soil", cell) == comparable(request_value, "soil", cell)
 
 
-def said(ask: Callable[..., object], *about: object) -> object:
-    """Its answer, a number with the sign of its zero."""
-    answer = ask(*about)
-    return (answer, np.signbit(answer)) if isinstance(answer, float) else answer
+def comparable(read: Callable[..., object], *arguments: object) -> object:
+    """Returns the value that a function reads; a number with its sign, because 0 equals -0."""
+    value = read(*arguments)
+    return (value, np.signbit(value)) if isinstance(value, float) else value

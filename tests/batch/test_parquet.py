@@ -32,7 +32,7 @@ PLACES = [FOLDER, "memory://predictions"]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where files of the current directory appear; object storage is empty."""
+    """The folder of the destination in the current directory; object storage is empty."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path / FOLDER
     fsspec.filesystem("memory").store.clear()
@@ -50,35 +50,35 @@ def store(
     *,
     force: bool = False,
 ) -> None:
-    with closing(destinations.open_destination(urls.parse_url(to))) as found:
-        found.store(batch, rows, outcome, force=force)
+    with closing(destinations.open_destination(urls.parse_url(to))) as opened:
+        opened.store(batch, rows, outcome, force=force)
 
 
 def finished(to: str, batch_id: str) -> Finished | None:
-    with closing(destinations.open_destination(urls.parse_url(to))) as found:
-        return found.finished(batch_id)
+    with closing(destinations.open_destination(urls.parse_url(to))) as opened:
+        return opened.finished(batch_id)
 
 
 def contents(to: str) -> dict[str, bytes]:
-    """Every file that is there, hidden ones too, with the whole of it."""
+    """Returns the content of every file, hidden ones included, by name."""
     filesystem, path = fsspec.url_to_fs(to)
     return {name.rpartition("/")[2]: filesystem.cat_file(name) for name in filesystem.find(path)}
 
 
-def read(content: bytes) -> pa.Table:
+def read_content(content: bytes) -> pa.Table:
     return parquet.read_table(pa.BufferReader(content))
 
 
-def test_what_is_no_folder_is_refused_and_left_alone(folder: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_refused_and_left_alone(folder: Path) -> None:
     Path("answers.parquet").write_text("precious")
     with pytest.raises(UsageError, match=r"answers\.parquet is a file: name a folder"):
         destinations.open_destination(urls.parse_url("answers.parquet"))
-    with pytest.raises(UsageError, match="there is no folder no: make it"):
+    with pytest.raises(UsageError, match="there is no folder no: create it"):
         destinations.open_destination(urls.parse_url("no/folder"))
     assert Path("answers.parquet").read_text() == "precious"
 
 
-def test_a_storage_whose_library_is_not_installed_is_told(
+def test_a_storage_whose_library_is_not_installed_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
@@ -94,7 +94,7 @@ def test_a_storage_that_is_away_may_be_tried_again(released: Path, arrived: Path
 
 @pytest.mark.parametrize("to", PLACES)
 @pytest.mark.parametrize("force", [False, True])
-def test_what_fails_leaves_what_was_there(folder: Path, to: str, force: bool) -> None:
+def test_a_failure_leaves_what_was_stored_before(folder: Path, to: str, force: bool) -> None:
     store(to, batch("b"), rows("x"))
     before = contents(to)
 
@@ -107,7 +107,7 @@ def test_what_fails_leaves_what_was_there(folder: Path, to: str, force: bool) ->
 
 
 @pytest.mark.parametrize("to", PLACES)
-def test_an_error_of_the_rows_is_told_as_it_is(folder: Path, to: str) -> None:
+def test_an_error_of_the_rows_is_raised_unchanged(folder: Path, to: str) -> None:
     def failing() -> Iterator[pa.RecordBatch]:
         yield from rows("xy")
         raise OSError("mine")
@@ -128,19 +128,19 @@ def test_a_batch_that_is_there_is_not_stored_again_but_by_force(folder: Path, to
     assert contents(to) == before
     store(to, batch("b", 1), rows("w"), force=True)
     (after,) = contents(to).values()
-    assert read(after)["row_key"].to_pylist() == ["w"]
+    assert read_content(after)["row_key"].to_pylist() == ["w"]
 
 
 def test_the_same_answers_as_in_sqlite(released: Path, arrived: Path) -> None:
     for to in (f"sqlite:///{small_batch.DATABASE}", FOLDER):
         assert process(released, to=to, key="id").returncode == 0
-    found = parquet.read_table(FOLDER)
-    times = found["scored_at"].cast(pa.string())
+    predictions = parquet.read_table(FOLDER)
+    times = predictions["scored_at"].cast(pa.string())
     assert all(time.endswith("Z") for time in times.to_pylist())
-    shown = found.drop_columns("scored_at").to_pylist()
-    assert found.column_names == stored("SELECT name FROM pragma_table_info('predictions')")
+    without_time = predictions.drop_columns("scored_at").to_pylist()
+    assert predictions.column_names == stored("SELECT name FROM pragma_table_info('predictions')")
     expected = stored("SELECT * FROM predictions")
-    assert [tuple(row.values()) for row in shown] == [row[:-1] for row in expected]
+    assert [tuple(row.values()) for row in without_time] == [row[:-1] for row in expected]
 
 
 def test_batches_stand_beside_each_other_as_one_table(folder: Path) -> None:
@@ -148,21 +148,21 @@ def test_batches_stand_beside_each_other_as_one_table(folder: Path) -> None:
         store(to, batch("a"), rows("xy"))
         store(to, batch("b", 1), rows("y"))
         assert {*contents(to)} == {"a.parquet", "b.parquet"}
-    found = parquet.read_table(FOLDER).to_pylist()
-    assert [(row["batch_id"], row["row_key"], row["scored_at"]) for row in found] == [
+    predictions = parquet.read_table(FOLDER).to_pylist()
+    assert [(row["batch_id"], row["row_key"], row["scored_at"]) for row in predictions] == [
         ("a", "x", START),
         ("a", "y", START),
         ("b", "y", START + timedelta(hours=1)),
     ]
 
 
-def test_what_is_one_for_a_batch_stands_in_the_metadata(folder: Path) -> None:
+def test_the_facts_of_a_batch_are_in_the_metadata(folder: Path) -> None:
     store(FOLDER, batch("b"), rows("xyz"))
-    found = parquet.read_metadata(folder / "b.parquet").metadata
-    stored = json.loads(found[b"batch"])
-    assert (stored["source"], stored["positive"], stored["warnings"]) == ("rows.csv", "yes", 2)
-    assert stored["started_at"] == stored["finished_at"] == "2026-11-23T14:00:00.000000+00:00"
-    assert json.loads(found[b"profile"]) == [["age", 0, 2], ["age", 1, 1]]
+    metadata = parquet.read_metadata(folder / "b.parquet").metadata
+    facts = json.loads(metadata[b"batch"])
+    assert (facts["source"], facts["positive"], facts["warnings"]) == ("rows.csv", "yes", 2)
+    assert facts["started_at"] == facts["finished_at"] == "2026-11-23T14:00:00.000000+00:00"
+    assert json.loads(metadata[b"profile"]) == [["age", 0, 2], ["age", 1, 1]]
 
 
 def test_the_same_batch_at_the_same_time_is_the_same_file(folder: Path) -> None:
@@ -199,9 +199,9 @@ def test_a_file_that_was_cut_off_is_written_again(folder: Path) -> None:
 def test_two_processes_at_once_make_one_batch(released: Path, arrived: Path) -> None:
     table(MANY).to_csv("rows.csv", index=False)
     both = [start(released) for _ in range(2)]
-    said = [each.communicate()[0] for each in both]
+    outputs = [each.communicate()[0] for each in both]
     assert [each.returncode for each in both] == [0, 0]
-    assert sum("scored 20,000 rows" in each for each in said) == 1
+    assert sum("scored 20,000 rows" in each for each in outputs) == 1
     assert parquet.read_table(FOLDER).num_rows == MANY
     assert len(contents(FOLDER)) == 1
 
@@ -236,9 +236,8 @@ def test_a_disk_that_is_full_may_be_tried_again(released: Path, arrived: Path) -
         check=False,
     )
     assert done.returncode == 5
-    said = done.stderr.splitlines()[-1]
-    assert said == (
-        "mlops: predictions can't be used now: File too large; nothing was stored, try again later"
+    assert done.stderr.splitlines()[-1] == (
+        "mlops: predictions is unavailable now: File too large; nothing was stored, try again later"
     )
     assert contents(FOLDER) == {}
 

@@ -1,4 +1,5 @@
-"""Batches into a real PostgreSQL: the same as into SQLite, and what only a server can do to them."""
+"""Tests batches into a real PostgreSQL: the same rows as into SQLite, and the faults that only a server
+has."""
 
 import signal
 import subprocess
@@ -26,25 +27,25 @@ START = datetime(2026, 11, 23, 14, tzinfo=UTC)
 ANSWERS = """SELECT row_key, prediction, probability_negative, probability_positive
     FROM predictions ORDER BY row_key"""
 
-Asked = Callable[[str], list[Any]]
+Query = Callable[[str], list[Any]]
 
 
 @pytest.fixture
-def asked(database: str) -> Asked:
-    """The rows of a query; of one column, its values."""
+def query(database: str) -> Query:
+    """A function that returns the rows of a query, or the values if it has one column."""
 
-    def asked(sql: str) -> list[Any]:
-        with closing(opened(database)) as found:
-            rows = [tuple(row.values()) for row in found.query(sql).to_pylist()]
+    def query(sql: str) -> list[Any]:
+        with closing(open_database(database)) as connection:
+            rows = [tuple(row.values()) for row in connection.query(sql).to_pylist()]
         return [row[0] for row in rows] if rows and len(rows[0]) == 1 else rows
 
-    return asked
+    return query
 
 
-def opened(url: str) -> Relational:
-    found = destinations.open_destination(urls.parse_url(url))
-    assert isinstance(found, Relational)
-    return found
+def open_database(url: str) -> Relational:
+    database = destinations.open_destination(urls.parse_url(url))
+    assert isinstance(database, Relational)
+    return database
 
 
 def batch(name: str, hours: int = 0, environment: str = "prod") -> Batch:
@@ -57,80 +58,79 @@ def store(url: str, batch: Batch, *keys: str, force: bool = False) -> None:
     rows = pa.record_batch([pa.array(keys), *answers], schema=ROWS)
     reader = pa.RecordBatchReader.from_batches(ROWS, [rows])
     outcome = Outcome(len(keys), 0, 0, START, (Count("age", 0, 2),))
-    with closing(opened(url)) as database:
+    with closing(open_database(url)) as database:
         database.store(batch, reader, lambda: outcome, force=force)
 
 
 def test_the_same_rows_as_in_sqlite(
-    released: Path, arrived: Path, database: str, asked: Asked
+    released: Path, arrived: Path, database: str, query: Query
 ) -> None:
     for to in (f"sqlite:///{small_batch.DATABASE}", database):
         assert process(released, to=to, key="id").returncode == 0
     key = 'ORDER BY row_key COLLATE "C"'
-    found = asked(ANSWERS.replace("ORDER BY row_key", key))
-    assert found == stored(ANSWERS)
+    assert query(ANSWERS.replace("ORDER BY row_key", key)) == stored(ANSWERS)
     profiles = 'SELECT "column", bin, rows FROM profiles ORDER BY 1, 2'
-    assert {*asked(profiles)} == {*stored(profiles)}
-    assert stored("SELECT batch_id, rows FROM batches") == asked(
+    assert {*query(profiles)} == {*stored(profiles)}
+    assert stored("SELECT batch_id, rows FROM batches") == query(
         "SELECT batch_id, rows FROM batches"
     )
 
 
 def test_a_batch_is_scored_once_and_replaced_by_force(
-    released: Path, arrived: Path, database: str, asked: Asked
+    released: Path, arrived: Path, database: str, query: Query
 ) -> None:
     process(released, to=database)
-    before = asked("SELECT *, xmin::text FROM scores ORDER BY row_key")
+    before = query("SELECT *, xmin::text FROM scores ORDER BY row_key")
     assert "already scored" in process(released, to=database).stdout
-    assert asked("SELECT *, xmin::text FROM scores ORDER BY row_key") == before
+    assert query("SELECT *, xmin::text FROM scores ORDER BY row_key") == before
     assert "scored 200 rows" in process(released, to=database, force=True).stdout
-    assert asked("SELECT count(*) FROM predictions") == [200]
-    assert asked("SELECT min(batch) > 1 FROM scores") == [True]
+    assert query("SELECT count(*) FROM predictions") == [200]
+    assert query("SELECT min(batch) > 1 FROM scores") == [True]
 
 
 def test_the_latest_prediction_is_the_newest_of_its_environment(
-    database: str, asked: Asked
+    database: str, query: Query
 ) -> None:
     store(database, batch("newest", 2), "x", "y")
     store(database, batch("older", 1), "x", "z")
     store(database, batch("dev", 3, "dev"), "x")
     sql = "SELECT batch_id FROM latest_predictions WHERE environment = 'prod' ORDER BY row_key"
-    assert asked(sql) == ["newest", "newest", "older"]
-    assert asked("SELECT scored_at FROM latest_predictions WHERE row_key = 'z'") == [
+    assert query(sql) == ["newest", "newest", "older"]
+    assert query("SELECT scored_at FROM latest_predictions WHERE row_key = 'z'") == [
         START + timedelta(hours=1)
     ]
 
 
-def test_a_batch_that_is_there_is_not_stored_again(database: str, asked: Asked) -> None:
+def test_a_batch_that_is_there_is_not_stored_again(database: str, query: Query) -> None:
     store(database, batch("b"), "x")
     with pytest.raises(AlreadyScored):
         store(database, batch("b"), "y")
     store(database, batch("b"), "z", force=True)
-    assert asked("SELECT row_key FROM predictions") == ["z"]
-    assert asked("SELECT count(*) FROM profiles") == [1]
+    assert query("SELECT row_key FROM predictions") == ["z"]
+    assert query("SELECT count(*) FROM profiles") == [1]
 
 
-def test_a_key_that_comes_twice_is_named_and_nothing_stored(database: str, asked: Asked) -> None:
+def test_a_key_that_comes_twice_is_named_and_nothing_stored(database: str, query: Query) -> None:
     with pytest.raises(DuplicateKey, match=r"have the key 'a, \(b\)', and nothing was stored"):
         store(database, batch("b"), "x", "a, (b)", "y", "a, (b)")
-    assert asked("SELECT count(*) FROM batches") == [0]
+    assert query("SELECT count(*) FROM batches") == [0]
 
 
 def test_two_processes_at_once_make_one_batch(
-    released: Path, arrived: Path, database: str, asked: Asked
+    released: Path, arrived: Path, database: str, query: Query
 ) -> None:
     table(20_000).to_csv("rows.csv", index=False)
     both = [start(released, database) for _ in range(2)]
-    said = [each.communicate()[0] for each in both]
+    outputs = [each.communicate()[0] for each in both]
     assert [each.returncode for each in both] == [0, 0]
-    assert sum("scored 20,000 rows" in each for each in said) == 1
-    assert asked("SELECT count(*) AS n, count(DISTINCT row_key) AS m FROM predictions") == [
+    assert sum("scored 20,000 rows" in each for each in outputs) == 1
+    assert query("SELECT count(*) AS n, count(DISTINCT row_key) AS m FROM predictions") == [
         (20_000, 20_000)
     ]
 
 
-def test_processes_that_make_the_tables_at_once_make_them_once(
-    database: str, asked: Asked, released: Path
+def test_processes_that_create_the_tables_at_once_create_them_once(
+    database: str, query: Query, released: Path
 ) -> None:
     script = f"""import mlops.batch.without_pandas; from mlops.batch.destinations import destinations
 from mlops.tables import urls
@@ -139,12 +139,12 @@ destinations.open_destination(urls.parse_url({database!r})).close()"""
     variables = small_batch.variables(released)
     started = [subprocess.Popen(command, env=variables) for _ in range(3)]
     assert [each.wait() for each in started] == [0, 0, 0]
-    assert asked("SELECT version FROM schema_versions") == [1]
+    assert query("SELECT version FROM schema_versions") == [1]
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_process_that_is_ended_leaves_nothing_and_the_next_completes(
-    released: Path, arrived: Path, database: str, asked: Asked, end: signal.Signals
+    released: Path, arrived: Path, database: str, query: Query, end: signal.Signals
 ) -> None:
     table(20_000).to_csv("rows.csv", index=False)
     process(released, to=database, inputs=["no.csv"])
@@ -154,31 +154,31 @@ def test_a_process_that_is_ended_leaves_nothing_and_the_next_completes(
     time.sleep(0.1)
     running.send_signal(end)
     running.communicate()
-    assert asked("SELECT count(*) FROM predictions") == [0]
+    assert query("SELECT count(*) FROM predictions") == [0]
     assert process(released, to=database).returncode == 0
-    assert asked("SELECT count(*) FROM predictions") == [20_000]
+    assert query("SELECT count(*) FROM predictions") == [20_000]
 
 
 def test_a_server_that_ends_the_connection_may_be_tried_again(
-    released: Path, arrived: Path, postgresql: str, database: str, asked: Asked
+    released: Path, arrived: Path, postgresql: str, database: str, query: Query
 ) -> None:
     table(100_000).to_csv("rows.csv", index=False)
     running = start(released, database)
     name = database.partition("?")[0].rpartition("/")[2]
     others = f"FROM pg_stat_activity WHERE datname = '{name}' AND query LIKE 'COPY%'"
-    with closing(opened(postgresql)) as server:
+    with closing(open_database(postgresql)) as server:
         while not server.query(f"SELECT pg_terminate_backend(pid) {others}").num_rows:
             assert running.poll() is None
-    _, said = running.communicate()
-    assert running.returncode == 5, said
-    assert said.splitlines()[-1].endswith("nothing was stored, try again later")
-    assert asked("SELECT count(*) FROM batches") == [0]
+    _, errors = running.communicate()
+    assert running.returncode == 5, errors
+    assert errors.splitlines()[-1].endswith("nothing was stored, try again later")
+    assert query("SELECT count(*) FROM batches") == [0]
     assert process(released, to=database).returncode == 0
-    assert asked("SELECT count(*) FROM predictions") == [100_000]
+    assert query("SELECT count(*) FROM predictions") == [100_000]
 
 
 @pytest.mark.parametrize(("old", "new"), [("postgres:@", "nobody:@"), ("/test_", "/no_")])
-def test_why_a_server_turns_us_away_is_said(
+def test_the_reason_of_a_server_that_refuses_us_is_named(
     released: Path, arrived: Path, database: str, old: str, new: str
 ) -> None:
     done = process(released, to=database.replace(old, new))
@@ -196,9 +196,9 @@ def start(released: Path, url: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_a_server_without_a_database_of_ours_is_left_as_it_was(
-    released: Path, arrived: Path, database: str, asked: Asked
+def test_tables_that_are_not_ours_are_left_as_they_were(
+    released: Path, arrived: Path, database: str, query: Query
 ) -> None:
     execute(database, "CREATE TABLE precious (x INTEGER)")
     process(released, to=database)
-    assert asked("SELECT count(*) FROM precious") == [0]
+    assert query("SELECT count(*) FROM precious") == [0]

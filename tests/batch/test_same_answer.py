@@ -1,5 +1,5 @@
-"""What evaluate measured is what the service and a batch answer: for trees to the bit, for linear models,
-whose sums depend on how many rows are asked about at once, within 1e-6."""
+"""Tests that the service and a batch answer what evaluate measured: with the same bits for trees, and within
+1e-6 for linear models, whose sums depend on how many rows are predicted at once."""
 
 import csv
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,8 @@ ALL = {"SERVE_MAX_ROWS": "10000", "SERVE_MAX_BODY_MEGABYTES": "10"}
 
 @dataclass(frozen=True)
 class Answers:
-    """`probabilities` is of the schema's classes, in their order."""
+    """The answers for some rows. `probabilities` is of shape (rows, 2), in the order of the schema's
+    classes."""
 
     labels: list[str]
     probabilities: NDArray[np.float64]
@@ -44,30 +45,30 @@ def test_evaluate_the_service_and_a_batch_answer_alike(trained: Path, architectu
     evaluated = predictor.predict(test.columns)
     expected = Answers(evaluated.labels.tolist(), evaluated.probabilities.astype(float))
     rows = [
-        dict(zip(test.columns, map(sent, values), strict=True))
+        dict(zip(test.columns, map(json_value, values), strict=True))
         for values in zip(*test.columns.values(), strict=True)
     ]
     folder = deployment(trained / "served", Path("deploy"))
     together, each_alone = served(folder, rows, predictor.schema)
     for answers in (together, each_alone, scored(folder, rows)):
-        same(answers, expected, exact=architecture not in LINEAR)
+        assert_equal_answers(answers, expected, exact=architecture not in LINEAR)
 
 
-def sent(value: Any) -> Any:
-    """Missing as JSON says it."""
+def json_value(value: Any) -> Any:
+    """Returns a value as JSON, with null for a missing one."""
     if isinstance(value, str):
         return value or None
     return None if np.isnan(value) else float(value)
 
 
 def served(folder: Path, rows: list[dict[str, Any]], schema: Schema) -> tuple[Answers, Answers]:
-    """As one list, and row by row by many clients."""
+    """Returns the answers of the service for the rows in one request, and for each row in its own request."""
 
     def answers(predictions: list[dict[str, Any]]) -> Answers:
         probabilities = [
-            [said["probability"][name] for name in schema.classes] for said in predictions
+            [each["probability"][name] for name in schema.classes] for each in predictions
         ]
-        return Answers([said["prediction"] for said in predictions], np.array(probabilities))
+        return Answers([each["prediction"] for each in predictions], np.array(probabilities))
 
     with running(folder, variables=ALL) as service, ThreadPoolExecutor(8) as pool:
         together = service.predict(rows).json()["predictions"]
@@ -81,14 +82,14 @@ def scored(folder: Path, rows: list[dict[str, Any]]) -> Answers:
         writer.writeheader()
         writer.writerows(rows)
     small_batch.run(folder)
-    found = small_batch.stored(
+    stored = small_batch.stored(
         "SELECT prediction, probability_negative, probability_positive FROM predictions "
         "ORDER BY CAST(substr(row_key, 10) AS INTEGER)"
     )
-    return Answers([row[0] for row in found], np.array([row[1:] for row in found]))
+    return Answers([row[0] for row in stored], np.array([row[1:] for row in stored]))
 
 
-def same(answers: Answers, expected: Answers, *, exact: bool) -> None:
+def assert_equal_answers(answers: Answers, expected: Answers, *, exact: bool) -> None:
     difference = np.abs(answers.probabilities - expected.probabilities)
     assert difference.max() <= (0 if exact else 1e-6)
     at_threshold = np.abs(expected.probabilities[:, 1] - 0.5) < 10**-DECIMALS

@@ -1,4 +1,4 @@
-"""One answer and many, in a project whose model is in production."""
+"""Tests `mlops score`, `labels`, `monitor` and `predict` in a project whose model is in production."""
 
 import sqlite3
 from contextlib import closing
@@ -26,7 +26,7 @@ def score(run: Run, project: Path, *options: str, check: bool = True) -> Process
 
 
 def versions(project: Path) -> list[str]:
-    """Of the latest predictions, and before it of every batch in its order."""
+    """Returns the version of each batch in order, and then that of the latest predictions."""
     latest = "SELECT DISTINCT model_version FROM latest_predictions WHERE environment = 'prod'"
     with closing(sqlite3.connect(project / "predictions.db")) as database:
         every = database.execute("SELECT model_version FROM batches ORDER BY batch").fetchall()
@@ -60,8 +60,8 @@ def test_labels_tell_how_right_the_live_model_is(run: Run, project: Path) -> Non
     with closing(sqlite3.connect(project / "predictions.db")) as database:
         ((accuracy,),) = database.execute(right).fetchall()
     bounds = ("--max-psi", "100", "--min-accuracy")
-    seen = run("mlops", "monitor", TO, *bounds, f"{accuracy - 0.01}", cwd=project).stdout
-    assert f"{accuracy:.4f}" in seen
+    output = run("mlops", "monitor", TO, *bounds, f"{accuracy - 0.01}", cwd=project).stdout
+    assert f"{accuracy:.4f}" in output
     failed = run("mlops", "monitor", TO, *bounds, f"{accuracy + 0.01}", cwd=project, check=False)
     assert failed.returncode == 4
     assert "the live accuracy of v1.0.0" in failed.stderr
@@ -81,7 +81,7 @@ def test_rejects_lie_in_the_project_and_git_sees_none(run: Run, project: Path) -
         rows.write("one cell\n" * 3)
     done = score(run, project, check=False)
     assert done.returncode == 4
-    assert "the rows and reasons are in rejects/" in done.stderr
+    assert "nothing was stored: rejects/" in done.stderr
     assert len([*(project / "rejects").iterdir()]) == 1
     score(run, project, "--max-rejects", "2%")
     assert run.git("status", "--porcelain", cwd=project) == ""
@@ -95,7 +95,7 @@ def test_rejects_lie_in_the_project_and_git_sees_none(run: Run, project: Path) -
         (["--key", "nothing"], 1, "no column 'nothing'"),
     ],
 )
-def test_what_can_not_be_done_is_said(
+def test_a_wrong_option_is_refused_with_a_message(
     run: Run, project: Path, options: list[str], code: int, words: str
 ) -> None:
     done = score(run, project, *options, check=False)
@@ -103,7 +103,7 @@ def test_what_can_not_be_done_is_said(
     assert words in done.stderr
 
 
-def test_a_password_is_refused_before_anything_is_laid_out(run: Run, project: Path) -> None:
+def test_a_password_is_refused_before_anything_is_deployed(run: Run, project: Path) -> None:
     url = "postgresql://ann:hunter2@host/db"
     done = run("mlops", "score", "rows.csv", "--to", url, cwd=project, check=False)
     assert done.returncode == 3

@@ -1,4 +1,4 @@
-"""`mlops watch` over a real database and real releases: each file by the model of its moment."""
+"""Tests `mlops watch` with a real database and real releases: the model of the time scores each file."""
 
 import os
 import signal
@@ -48,19 +48,19 @@ class Watched:
         small_project.table(rows).to_csv(partial, index=False)
         partial.rename(self.folder / name)
 
-    def soon(self, true: Callable[[], bool]) -> None:
+    def wait_until(self, true: Callable[[], bool]) -> None:
         end = time.monotonic() + 60
         while not true():
             assert time.monotonic() < end, (self.project.parent / "log").read_text()
             time.sleep(0.05)
 
-    def scores(self, name: str) -> None:
-        self.soon((self.folder / "done" / name).exists)
+    def wait_for_score(self, name: str) -> None:
+        self.wait_until((self.folder / "done" / name).exists)
 
     def batches(self) -> set[Row]:
         with closing(sqlite3.connect(self.database)) as connection:
-            found = connection.execute("select source, rows, model_version from batches").fetchall()
-        return {(Path(source).name, rows, version) for source, rows, version in found}
+            batches = connection.execute("select source, rows, model_version from batches")
+            return {(Path(source).name, rows, version) for source, rows, version in batches}
 
     def rows(self) -> int:
         with closing(sqlite3.connect(self.database)) as connection:
@@ -81,16 +81,16 @@ def test_a_rollback_between_two_files_needs_no_restart(run: Run, watched: Watche
     production.release(run, watched.project, "More rows")
     watched.start()
     watched.arrive("october.csv", 30)
-    watched.scores("october.csv")
+    watched.wait_for_score("october.csv")
     run("mlops", "rollback", "prod", cwd=watched.project)
     watched.arrive("november.csv", 40)
-    watched.scores("november.csv")
+    watched.wait_for_score("november.csv")
     expected = {("october.csv", 30, "v1.1.0"), ("november.csv", 40, "v1.0.0")}
     assert watched.batches() == expected
     assert run.git("status", "--porcelain", cwd=watched.project) == ""
 
 
-def test_bad_files_are_set_apart_and_the_others_scored(watched: Watched) -> None:
+def test_bad_files_are_moved_and_the_others_scored(watched: Watched) -> None:
     (watched.folder / "rejects.csv").write_text(
         small_project.table(30).to_csv(index=False).replace("\n", ",\n")
     )
@@ -100,16 +100,16 @@ def test_bad_files_are_set_apart_and_the_others_scored(watched: Watched) -> None
     (watched.folder / "broken.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00")
     watched.start()
     watched.arrive("good.csv", 20)
-    watched.scores("good.csv")
+    watched.wait_for_score("good.csv")
     for name in ("rejects.csv", "broken.csv"):
-        watched.soon((watched.folder / "failed" / name).exists)
+        watched.wait_until((watched.folder / "failed" / name).exists)
         assert (watched.folder / "failed" / f"{name}.reason.txt").read_text()
     assert {source for source, *_ in watched.batches()} == {"good.csv"}
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 1.5, 2.0])
 def test_killed_at_any_moment_each_file_is_one_batch(watched: Watched, seconds: float) -> None:
-    """With all that it has started, as when a machine goes down."""
+    """The watch is killed with all processes that it has started, as when a machine stops."""
     for name, rows in (("a.csv", 500), ("b.csv", 400)):
         watched.arrive(name, rows)
     watch = watched.start()
@@ -118,8 +118,8 @@ def test_killed_at_any_moment_each_file_is_one_batch(watched: Watched, seconds: 
         os.kill(process, signal.SIGKILL)
     watch.wait()
     watched.start()
-    watched.scores("a.csv")
-    watched.scores("b.csv")
+    watched.wait_for_score("a.csv")
+    watched.wait_for_score("b.csv")
     assert {rows for _, rows, _ in watched.batches()} == {500, 400}
     assert watched.rows() == 900
 

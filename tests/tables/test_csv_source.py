@@ -75,7 +75,7 @@ def test_a_record_with_another_number_of_cells_is_broken_and_its_line_is_named(
 ) -> None:
     write_file("n,t\n1,x\n2\n\n3,y\n4,z,z\n5,w\n")
     assert rows() == [(1.0, "x"), (3.0, "y"), (5.0, "w")]
-    reason = "{} cells, but the header has 2"
+    reason = "{} is another number of cells than the 2 of the header"
     assert broken() == [(3, reason.format(1)), (6, reason.format(3))]
     assert pieces()[0].content.records(WANTED).positions.tolist() == [0, 2, 4]
 

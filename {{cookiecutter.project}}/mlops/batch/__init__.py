@@ -1,1 +1,1 @@
-"""Many answers: files of rows in, a database out. It shares predictor and contract with the service."""
+"""Scores files of rows and stores the predictions, with the predictor and the contract of the service."""

@@ -1,4 +1,4 @@
-"""A batch: which rows, by which model; what came of it."""
+"""Defines a batch, which is the rows that one run scores with one model, and its outcome."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,12 +15,14 @@ ROWS = pa.schema(
         pa.field("probability_positive", pa.float32(), nullable=False),
     ]
 )
-"""What is stored of each row; the numbers are the model's own, bit for bit."""
+"""The columns that are stored for each row. The probabilities are those of the model, bit for bit."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`started_at` is in UTC, and the `scored_at` of every row."""
+    """A batch. `source` names its files, `source_hash` is the hash of their contents, and `model_hash` the
+    MD5 of the model. `negative` and `positive` are the classes. `started_at` is in UTC, and is the
+    `scored_at` of every row."""
 
     batch_id: str
     source: str
@@ -35,8 +37,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class Count:
-    """Rows of a batch in one bin, counted from 0, of a column's profile; of the target's, in each
-    tenth of the probability of the positive class."""
+    """The number of rows of a batch in one bin of a column's profile; bins are counted from 0. The bins of
+    the target are the tenths of the probability of the positive class."""
 
     column: str
     bin: int
@@ -45,7 +47,8 @@ class Count:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`rows` are those that were scored, `rejected` those that were not."""
+    """The outcome of a batch: how many rows were scored and how many were rejected, and the scored rows'
+    profile."""
 
     rows: int
     rejected: int
@@ -56,7 +59,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finished:
-    """A batch as a destination remembers it."""
+    """What a destination holds of a batch that was stored before: how many rows were scored and rejected."""
 
     rows: int
     rejected: int
@@ -64,7 +67,8 @@ class Finished:
 
 
 def batch_facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
-    """What is known of a finished batch, but for its profile, where there are no columns for it."""
+    """Returns all that is known of a finished batch except for its profile, for destinations that do not have
+    a column for each field."""
     return {
         **asdict(batch),
         "started_at": batch.started_at.isoformat(timespec="microseconds"),
@@ -76,7 +80,7 @@ def batch_facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
 
 
 def batch_identity(*parts: str | None) -> str:
-    """Sixteen hexadecimal digits: the same for the same rows, key, model and environment."""
+    """Returns sixteen hexadecimal digits, which are the same for the same parts."""
     return digest_of_texts(repr(part) for part in parts)[:16]
 
 

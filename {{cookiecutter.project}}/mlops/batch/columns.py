@@ -1,7 +1,7 @@
-"""The cells of records, as the columns that the model takes, and what is wrong with them.
+"""Converts the cells of records to the columns that the model takes, and finds their faults.
 
-The rules are those of mlops/contract/contract.py, asked of a whole column at once; what is wrong with a row
-that they reject is put into words by the contract itself.
+The rules are those of mlops/contract/contract.py, applied to a whole column at once. The contract itself
+describes the faults of the rows that are rejected.
 """
 
 from collections import Counter
@@ -20,17 +20,21 @@ from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
 
 Mask = NDArray[np.bool_]
+"""One bool for each row, of shape (rows,)."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """`values` is NaN where a cell is unknown, and where it is no number."""
+    """A number column. Each of its fields is of shape (rows,): `values` are the numbers, and NaN if a cell is
+    missing or is not a number; `unknown` tells which cells are missing; `cells` are the cells as they were
+    read."""
 
     values: NDArray[np.float64]
     unknown: Mask
     cells: pa.Array
 
     def faults(self, column: Column) -> dict[Kind, Mask]:
+        """Returns the rows with a fault, by kind of fault."""
         with np.errstate(invalid="ignore"):
             finite = np.abs(self.values) <= LARGEST
             whole = self.values % 1 == 0 if column.type == "integer" else finite
@@ -44,7 +48,7 @@ class Numbers:
         }
 
     def cell(self, row: int) -> object:
-        """As a client would send it."""
+        """Returns the cell of a row as a client of the service would send it."""
         if self.unknown[row]:
             return None
         value = float(self.values[row])
@@ -55,17 +59,20 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Texts:
-    """Each row's text by its number in `words`, which holds "" for what is unknown."""
+    """A category column. `words` are its distinct texts, with "" for a missing one, and `numbers`, of shape
+    (rows,), is the position in `words` of the text of each row."""
 
     words: NDArray[Any]
     numbers: NDArray[np.int32]
 
     @property
     def values(self) -> NDArray[Any]:
+        """Returns the text of each row, of shape (rows,)."""
         values: NDArray[Any] = self.words[self.numbers]
         return values
 
     def faults(self, column: Column) -> dict[Kind, Mask]:
+        """Returns the rows with a fault, by kind of fault."""
         unknown = np.array([word == "" for word in self.words])
         unseen = np.array([word not in column.categories for word in self.words])
         return {
@@ -74,20 +81,23 @@ class Texts:
         }
 
     def cell(self, row: int) -> object:
+        """Returns the cell of a row as a client of the service would send it."""
         return self.words[self.numbers[row]] or None
 
     def count_words(self, rows: Mask) -> Counter[str]:
-        found: Counter[str] = Counter()
-        numbers = np.bincount(self.numbers[rows], minlength=len(self.words))
-        for word, number in zip(self.words, numbers.tolist(), strict=True):
-            found[word] += number
-        return found
+        """Returns how often each text occurs in the rows of a mask."""
+        counts: Counter[str] = Counter()
+        per_position = np.bincount(self.numbers[rows], minlength=len(self.words))
+        for word, count in zip(self.words, per_position.tolist(), strict=True):
+            counts[word] += count
+        return counts
 
 
 Cells = Mapping[str, Numbers | Texts]
 
 
 def read_cells(columns: Mapping[str, pa.Array], schema: Schema) -> Cells:
+    """Returns the columns of the schema by name. Each of `columns` is of shape (rows,)."""
     return {
         column.name: text_cells(columns[column.name], schema.missing)
         if column.type == "category"
@@ -105,21 +115,23 @@ def number_cells(cells: pa.Array, missing: tuple[str, ...]) -> Numbers:
 
 
 def parse_numbers(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
-    """Each text once, however many cells hold it."""
-    found = [text_of(cell or "") for cell in cells.dictionary.to_pylist()]
-    known = [not is_missing(text, missing) for text in found]
-    values = [number_of(text) if here else np.nan for text, here in zip(found, known, strict=True)]
-    positions = cells.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
+    """Returns text cells as numbers. Each distinct text is parsed once."""
+    texts = [text_of(cell or "") for cell in cells.dictionary.to_pylist()]
+    known = [not is_missing(text, missing) for text in texts]
+    values = [
+        number_of(text) if is_known else np.nan for text, is_known in zip(texts, known, strict=True)
+    ]
+    positions = cells.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
     unknown = ~np.array([*known, False])
     return Numbers(np.array([*values, np.nan])[positions], unknown[positions], cells)
 
 
 def text_cells(cells: pa.Array, missing: tuple[str, ...]) -> Texts:
-    found = dictionary_encoded(cells)
-    words = [text_of(cell or "") for cell in found.dictionary.to_pylist()]
-    known = ["" if is_missing(word, missing) else word for word in words]
-    positions = found.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-    return Texts(np.array([*known, ""], object), positions)
+    encoded = dictionary_encoded(cells)
+    texts = [text_of(cell or "") for cell in encoded.dictionary.to_pylist()]
+    words = ["" if is_missing(text, missing) else text for text in texts]
+    positions = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    return Texts(np.array([*words, ""], object), positions)
 
 
 def dictionary_encoded(cells: pa.Array) -> pa.DictionaryArray:
@@ -134,7 +146,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 class Judge:
-    """What the schema's policy makes of each fault."""
+    """Decides which rows are rejected, by the policy of a schema."""
 
     def __init__(self, schema: Schema) -> None:
         policy = schema.policy
@@ -147,7 +159,8 @@ class Judge:
         }
 
     def judge(self, cells: Cells, rows: int) -> tuple[Mask, Counter[str]]:
-        """The rows that are rejected; the warnings of the others, by column and kind."""
+        """Returns the rows that are rejected, and how many of the other rows have each warning, which is
+        named by column and kind of fault."""
         rejected = np.zeros(rows, bool)
         warned = {}
         for column in self._columns:
@@ -156,9 +169,10 @@ class Judge:
                     rejected |= mask
                 else:
                     warned[f"{column.name}: {kind}"] = mask
-        counts = {what: int((mask & ~rejected).sum()) for what, mask in warned.items()}
-        return rejected, Counter({what: number for what, number in counts.items() if number})
+        counts = {warning: int((mask & ~rejected).sum()) for warning, mask in warned.items()}
+        return rejected, Counter({warning: count for warning, count in counts.items() if count})
 
 
 def take_rows(cells: Cells, rows: Mask) -> Columns:
+    """Returns the values of the rows of a mask, by column."""
     return {name: column.values[rows] for name, column in cells.items()}

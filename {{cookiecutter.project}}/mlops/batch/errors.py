@@ -1,7 +1,7 @@
-"""Why a batch was not scored. Every message says what, which value, and what to do now.
+"""The errors of batches, and the exit code of `mlops` for each.
 
 MlopsError              exit code 1: an input or the bundle is broken
-├── DuplicateKey        two rows of the batch have one key
+├── DuplicateKey        two rows of the batch have the same key
 └── TooManyRejects      exit code 4: more rows break the input contract than are allowed
 """
 
@@ -20,13 +20,14 @@ class TooManyRejects(MlopsError):
 
 
 class AlreadyScored(Exception):
-    """No error: another run has done the work."""
+    """Signals that another run has scored the batch, which is not a failure."""
 
 
-def report_errors(act: Callable[[], None]) -> None:
-    """Do what a process was started for: an error that we know is one message and its exit code."""
+def report_errors(run: Callable[[], None]) -> None:
+    """Calls `run`. If it raises an MlopsError or is interrupted, prints a message instead of a traceback and
+    exits with the exit code of the error."""
     try:
-        act()
+        run()
     except MlopsError as error:
         print(f"mlops: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -1,4 +1,4 @@
-"""What `mlops` asks of a process of this room: JSON, its only argument."""
+"""Reads the order of a process that `mlops` starts. An order is JSON, the only argument of the process."""
 
 import sys
 from typing import TypeVar
@@ -8,9 +8,9 @@ import msgspec
 from mlops.errors import UsageError
 
 
-class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """To score: `release` is the folder of a deployment, `rejects` that of the rejects files;
-    `max_rejects` is a number of rows or a percentage."""
+class ScoreOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to score. `to` is the URL of the destination, `release` the folder of a deployment, and
+    `rejects` the folder of the rejects files; `max_rejects` is a number of rows or a percentage."""
 
     inputs: list[str]
     to: str
@@ -27,8 +27,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read_order(kind: type[T]) -> T:
-    """The order that this process was started with."""
+    """Returns the order with which this process was started. Raises UsageError if it is not valid."""
     try:
         return msgspec.json.decode(" ".join(sys.argv[1:]), type=kind)
     except msgspec.DecodeError as error:
-        raise UsageError(f"this is no order ({error}): `mlops` starts this process") from None
+        raise UsageError(
+            f"the order is not valid ({error}): start this process with the command `mlops`"
+        ) from None

@@ -1,18 +1,18 @@
-"""How far a batch is, on a terminal."""
+"""Shows the progress of a batch on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Advance = Callable[[int, int], None]
-"""Told how many bytes were read and how many rows were scored since the last time."""
+"""A function that is called with the numbers of bytes read and rows scored since its last call."""
 
 
 @contextmanager
 def progress_bar(size: int) -> Iterator[Advance]:
-    """On standard error, and only where somebody can look at it."""
+    """Shows a progress bar on standard error if it is a terminal. `size` is the number of bytes to read."""
     if not sys.stderr.isatty():
-        yield lambda read, rows: None
+        yield lambda size, rows: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,10 +25,10 @@ def progress_bar(size: int) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=size, rows=0, pace="")
 
-        def advance(read: int, rows: int) -> None:
-            known = progress.tasks[task]
-            done = known.fields["rows"] + rows
-            pace = f"{done / max(known.elapsed or 0, 0.001):,.0f} rows/s"
-            progress.update(task, advance=read, rows=done, pace=pace)
+        def advance(size: int, rows: int) -> None:
+            state = progress.tasks[task]
+            done = state.fields["rows"] + rows
+            pace = f"{done / max(state.elapsed or 0, 0.001):,.0f} rows/s"
+            progress.update(task, advance=size, rows=done, pace=pace)
 
         yield advance

@@ -1,4 +1,4 @@
-"""Rows that were not scored, and how many of them a batch may have."""
+"""Writes the rows that are rejected to a file, and limits how many a batch may have."""
 
 import csv
 import os
@@ -14,7 +14,8 @@ from mlops.errors import Away, UsageError
 
 @dataclass(frozen=True)
 class Reject:
-    """`line` is counted from 1, the header's; in Parquet it is the row's number."""
+    """A row that is not scored, and why. `line` is its line in the file, and the header of a CSV file is line
+    1; in a Parquet file `line` is the number of the row, counted from 1."""
 
     file: str
     line: int
@@ -23,45 +24,43 @@ class Reject:
 
 @dataclass(frozen=True)
 class Limit:
-    """A number of rows, or a share of all."""
+    """The largest number of rejects that a batch may have: a number of rows, or a percentage of all rows."""
 
     text: str
     number: float
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        if not re.fullmatch(r"\d+|\d+(\.\d+)?%", text) or float(text.rstrip("%")) > largest_limit(
-            text
-        ):
+        """Returns the limit that a text such as 20 or 0.5% says. Raises UsageError for any other text."""
+        largest = 100 if text.endswith("%") else float("inf")
+        if not re.fullmatch(r"\d+|\d+(\.\d+)?%", text) or float(text.rstrip("%")) > largest:
             raise UsageError(
-                f"--max-rejects should be a number of rows or a percentage, 20 or 0.5%, not {text!r}"
+                "--max-rejects should be a number of rows or a percentage, such as 20 or 0.5%, not "
+                f"{text!r}"
             )
         return cls(text, float(text.rstrip("%")))
 
-    def is_passed(self, rejected: int, rows: int) -> bool:
-        """Of `rows` in all, those that were rejected among them."""
+    def is_exceeded(self, rejected: int, rows: int) -> bool:
+        """Returns whether more rows were rejected than is allowed; `rows` is the number of all rows."""
         return rejected > (self.number * rows / 100 if self.text.endswith("%") else self.number)
 
 
-def largest_limit(text: str) -> float:
-    return 100 if text.endswith("%") else float("inf")
-
-
 class RejectsFile:
-    """A CSV file that its owner alone may read, made by the first row that it gets."""
+    """A CSV file of rejects that only its owner may read. The first reject creates it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: TextIO | None = None
 
-    def begin(self) -> None:
-        """An older run of the same batch may have left one."""
+    def remove_earlier(self) -> None:
+        """Removes the file that an earlier run of the same batch may have left."""
         self.path.unlink(missing_ok=True)
 
-    def write(self, rejects: Sequence[Reject]) -> None:
+    def write_rejects(self, rejects: Sequence[Reject]) -> None:
+        """Appends rejects to the file. Raises Away if it cannot be written."""
         if not rejects:
             return
-        with self._told():
+        with self._storage_errors():
             if self._file is None:
                 self._file = private_file(self.path)
                 csv.writer(self._file).writerow(["file", "line", "reasons"])
@@ -70,12 +69,12 @@ class RejectsFile:
             )
 
     def close(self) -> None:
-        with self._told():
+        with self._storage_errors():
             if self._file:
                 self._file.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _storage_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -1,6 +1,6 @@
-"""`python -m mlops.batch.score ORDER`: files of rows to predictions in a database, once.
+"""Scores files of rows once, and stores the predictions: `python -m mlops.batch.score ORDER`.
 
-A batch is known by its rows, key, model and environment: the same order again finds it done.
+A batch is identified by its rows, key, model and environment, so that the same order does not score it again.
 """
 
 import time
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mlops.batch import errors, order, progress
+from mlops.batch import errors, progress
 from mlops.batch.batches import ROWS, Batch, Finished, batch_identity, digest_of_texts
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.destinations import Destination
 from mlops.batch.errors import AlreadyScored
-from mlops.batch.order import Order
+from mlops.batch.order import ScoreOrder, read_order
 from mlops.batch.rejects import Limit, RejectsFile
 from mlops.predict import release, schema
 from mlops.predict.predictor import MODEL, SCHEMA
@@ -41,35 +41,39 @@ def main() -> None:
     import mlops.batch.without_pandas  # noqa: F401
 
     errors.report_errors(
-        lambda: score_files(order.read_order(Order), lambda line: print(line, flush=True))
+        lambda: score_files(read_order(ScoreOrder), lambda line: print(line, flush=True))
     )
 
 
-def score_files(asked: Order, say: Say) -> None:
-    Limit.parse(asked.max_rejects)
-    url = urls.parse_url(asked.to)
-    folder = Path(asked.release)
+def score_files(order: ScoreOrder, say: Say) -> None:
+    """Scores the files of an order and stores the predictions, unless the same batch was scored before. Calls
+    `say` with each line of the report."""
+    Limit.parse(order.max_rejects)
+    url = urls.parse_url(order.to)
+    folder = Path(order.release)
     released = release.read_release(folder)
-    found = files.find_files(asked.inputs)
-    batch = batch_of(asked, found, released, schema.read_schema(folder / BUNDLE / SCHEMA))
+    batch_files = files.find_files(order.inputs)
+    batch = new_batch(order, batch_files, released, schema.read_schema(folder / BUNDLE / SCHEMA))
     with closing(destinations.open_destination(url)) as destination:
-        if not asked.force and (done := destination.finished(batch.batch_id)):
-            say(already_scored(batch, done))
+        if not order.force and (finished := destination.finished(batch.batch_id)):
+            say(already_scored(batch, finished))
             return
         release.verify_bundle(released, folder / BUNDLE)
         try:
-            score_sources(asked, batch, found, destination, say)
+            score_sources(order, batch, batch_files, destination, say)
         except AlreadyScored:
             say(f"batch {batch.batch_id} was scored by another run at the same time")
 
 
-def batch_of(asked: Order, found: Sequence[File], released: Release, known: Schema) -> Batch:
-    source_hash = digest_of_texts(sorted(file.digest for file in found))
-    made_by = (released.bundle, released.version, released.environment)
-    first, *others = map(urls.redact_passwords, asked.inputs)
-    negative, positive = known.classes
+def new_batch(
+    order: ScoreOrder, batch_files: Sequence[File], released: Release, input_schema: Schema
+) -> Batch:
+    source_hash = digest_of_texts(sorted(file.digest for file in batch_files))
+    model = (released.bundle, released.version, released.environment)
+    first, *others = map(urls.redact_passwords, order.inputs)
+    negative, positive = input_schema.classes
     return Batch(
-        batch_id=batch_identity(source_hash, asked.key, *made_by),
+        batch_id=batch_identity(source_hash, order.key, *model),
         source=f"{first} and {len(others)} more" if others else first,
         source_hash=source_hash,
         model_version=released.name,
@@ -81,16 +85,20 @@ def batch_of(asked: Order, found: Sequence[File], released: Release, known: Sche
     )
 
 
-def already_scored(batch: Batch, done: Finished) -> str:
+def already_scored(batch: Batch, finished: Finished) -> str:
     return (
         f"already scored: {batch.source} with {batch.model_version} ({batch.environment}) at "
-        f"{done.finished_at:%Y-%m-%d %H:%M:%S} UTC, {done.rows:,} rows; --force scores again\n"
+        f"{finished.finished_at:%Y-%m-%d %H:%M:%S} UTC, {finished.rows:,} rows; --force scores it again\n"
         f"batch {batch.batch_id}"
     )
 
 
 def score_sources(
-    asked: Order, batch: Batch, found: Sequence[File], destination: Destination, say: Say
+    order: ScoreOrder,
+    batch: Batch,
+    batch_files: Sequence[File],
+    destination: Destination,
+    say: Say,
 ) -> None:
     from mlops.batch.engines import engines
     from mlops.batch.scorer import Scorer
@@ -98,34 +106,34 @@ def score_sources(
     from mlops.tables import sources
 
     started = time.monotonic()
-    scorer = Scorer(Path(asked.release) / BUNDLE, asked.key)
-    opened = [sources.open_source(file, scorer.wanted) for file in found]
-    announce_sources(opened, scorer.wanted, say)
-    rejects = RejectsFile(Path(asked.rejects, f"{batch.batch_id}.csv"))
+    scorer = Scorer(Path(order.release) / BUNDLE, order.key)
+    batch_sources = [sources.open_source(file, scorer.wanted) for file in batch_files]
+    announce_sources(batch_sources, scorer.wanted, say)
+    rejects = RejectsFile(Path(order.rejects, f"{batch.batch_id}.csv"))
     with (
-        progress.progress_bar(sum(file.size for file in found)) as advance,
+        progress.progress_bar(sum(file.size for file in batch_files)) as advance,
         closing(rejects),
-        engines.start_engine(asked, scorer) as engine,
+        engines.start_engine(order, scorer) as engine,
     ):
-        tally = Tally(Limit.parse(asked.max_rejects), rejects, advance)
-        parts = engine(sources.pieces_of(opened, scorer.wanted))
+        tally = Tally(Limit.parse(order.max_rejects), rejects, advance)
+        parts = engine(sources.pieces_of(batch_sources, scorer.wanted))
         rows = pa.RecordBatchReader.from_batches(ROWS, tally.count_parts(parts))
-        destination.store(batch, rows, tally.outcome, force=asked.force)
+        destination.store(batch, rows, tally.outcome, force=order.force)
     for line in summary_lines(
-        batch, tally, rejects, urls.redact_passwords(asked.to), time.monotonic() - started
+        batch, tally, rejects, urls.redact_passwords(order.to), time.monotonic() - started
     ):
         say(line)
 
 
-def announce_sources(opened: "Sequence[Source]", wanted: "Wanted", say: Say) -> None:
+def announce_sources(batch_sources: "Sequence[Source]", wanted: "Wanted", say: Say) -> None:
     from mlops.tables import sources
 
-    for source in opened:
+    for source in batch_sources:
         if source.notice:
             say(source.notice)
-    if names := sources.ignored_columns(opened, wanted):
+    if names := sources.ignored_columns(batch_sources, wanted):
         more = f" and {len(names) - MOST_COLUMNS} more" if len(names) > MOST_COLUMNS else ""
-        say(f"ignored, as the model does not know them: {', '.join(names[:MOST_COLUMNS])}{more}")
+        say(f"columns that the model does not use: {', '.join(names[:MOST_COLUMNS])}{more}")
 
 
 def summary_lines(
@@ -143,7 +151,7 @@ def summary_lines(
             if len(tally.warnings) > len(most)
             else ""
         )
-        kinds = ", ".join(f"{what} ({number:,})" for what, number in most)
+        kinds = ", ".join(f"{warning} ({count:,})" for warning, count in most)
         yield f"warnings {tally.warnings.total():,}: {kinds}{more}"
 
 

@@ -1,4 +1,4 @@
-"""Pieces to scored rows, with the bundle of a deployment. Safe in threads."""
+"""Scores pieces with the bundle of a deployment. Threads can share a scorer."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,11 +25,14 @@ from mlops.tables.pieces import Piece, Records, Wanted
 
 @dataclass(frozen=True)
 class Scored:
-    """What became of a piece. `positions` are those of the scored rows, among `records` in all;
-    `keys` is None where rows are known by their number."""
+    """The result of scoring a piece. `size` is the number of bytes of the piece and `records` that of its
+    records. `positions`, `keys` and `predictions` are of shape (scored rows,): `positions` are those among
+    the records, counted from 0, and `keys` is None if rows are identified by their number. `probabilities` is
+    of shape (scored rows, 2), in the order of the classes. `profile` holds the number of rows in each bin, by
+    column."""
 
     file: File
-    read: int
+    size: int
     records: int
     positions: NDArray[np.int64]
     keys: pa.Array | None
@@ -40,7 +43,8 @@ class Scored:
     profile: Mapping[str, Counts]
 
     def rows(self, before: int) -> pa.RecordBatch:
-        """As they are stored; `before` is how many records of the file came in earlier pieces."""
+        """Returns the rows as they are stored. `before` is the number of records of the file in earlier
+        pieces."""
         keys = self.keys
         if keys is None:
             numbers = pa.array(self.positions + before + 1).cast(pa.string())
@@ -64,8 +68,8 @@ class Scorer:
         cells = columns.read_cells(records.columns, self.schema)
         wrong, warnings = self._judge.judge(cells, len(positions))
         keys = self._keys(records)
-        lacking = np.zeros(len(wrong), bool) if keys is None else keys.is_null().to_numpy(False)
-        good = ~(wrong | lacking)
+        keyless = np.zeros(len(wrong), bool) if keys is None else keys.is_null().to_numpy(False)
+        good = ~(wrong | keyless)
         predictions = self._predictor.predict(columns.take_rows(cells, good))
         return Scored(
             piece.file,
@@ -75,36 +79,37 @@ class Scorer:
             None if keys is None else keys.filter(pa.array(good)),
             pa.array(predictions.labels, pa.string(), from_pandas=False),
             predictions.probabilities,
-            self._rejects(piece, records, cells, wrong, lacking),
+            self._rejects(piece, records, cells, wrong, keyless),
             warnings,
             self._profile(cells, good, predictions.probabilities[:, 1]),
         )
 
     def _keys(self, records: Records) -> pa.Array | None:
-        """Null where a row has none."""
+        """Returns the keys of the rows, null for a row without a key; None if rows are identified by
+        number."""
         if self.wanted.key is None:
             return None
         keys = pc.utf8_trim_whitespace(records.columns[self.wanted.key].cast(pa.string()))
         return pc.if_else(pc.equal(keys, ""), pa.scalar(None, pa.string()), keys)
 
     def _rejects(
-        self, piece: Piece, records: Records, cells: Cells, wrong: Mask, lacking: Mask
+        self, piece: Piece, records: Records, cells: Cells, wrong: Mask, keyless: Mask
     ) -> list[Reject]:
         reasons = {broken.position: broken.reason for broken in records.broken}
         positions = records.positions
-        for row in np.flatnonzero(wrong | lacking).tolist():
-            said = [*self._reasons(cells, row)] if wrong[row] else []
-            if lacking[row]:
-                said.append(f"{self.wanted.key}: expected a key, got nothing")
-            reasons[int(positions[row])] = "; ".join(said)
+        for row in np.flatnonzero(wrong | keyless).tolist():
+            faults = [*self._faults(cells, row)] if wrong[row] else []
+            if keyless[row]:
+                faults.append(f"{self.wanted.key}: expected a key, got nothing")
+            reasons[int(positions[row])] = "; ".join(faults)
         return [
             Reject(piece.file.path, piece.content.line(position), reasons[position])
             for position in sorted(reasons)
         ]
 
-    def _reasons(self, cells: Cells, row: int) -> Iterator[str]:
-        asked = {name: column.cell(row) for name, column in cells.items()}
-        for fault in self._contract.examine(asked):
+    def _faults(self, cells: Cells, row: int) -> Iterator[str]:
+        values = {name: column.cell(row) for name, column in cells.items()}
+        for fault in self._contract.examine(values):
             if fault.severity == "error":
                 yield str(fault)
 

@@ -1,4 +1,4 @@
-"""What has become of the rows so far, and in the end of the batch."""
+"""Counts the rows of a batch while they are stored, and decides whether the batch may be stored."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,8 @@ class Tally:
         self._advance = advance
 
     def count_parts(self, parts: Iterable[Scored]) -> Iterator[pa.RecordBatch]:
-        self._rejects.begin()
+        """Yields the scored rows of each part, after it has counted them and written the rejects."""
+        self._rejects.remove_earlier()
         for part in parts:
             rows = part.rows(self._records[part.file.path])
             self._records[part.file.path] += part.records
@@ -36,19 +37,20 @@ class Tally:
                 self._profile.update(
                     {(column, bin_): rows for bin_, rows in enumerate(counts.tolist())}
                 )
-            self._rejects.write(part.rejects)
-            self._advance(part.read, len(rows))
+            self._rejects.write_rejects(part.rejects)
+            self._advance(part.size, len(rows))
             yield rows
 
     def outcome(self) -> Outcome:
-        """Raises TooManyRejects. What was rejected is on the disk before the rest is stored."""
+        """Returns the outcome of the batch, after the file of rejects is closed. Raises TooManyRejects if the
+        limit is exceeded."""
         self._rejects.close()
         total = self.rows + self.rejected
-        if self._limit.is_passed(self.rejected, total):
+        if self._limit.is_exceeded(self.rejected, total):
             raise TooManyRejects(
                 f"{self.rejected:,} of {total:,} rows break the input contract, more than "
-                f"--max-rejects {self._limit.text}: nothing was stored; the rows and reasons are in "
-                f"{self._rejects.path}"
+                f"--max-rejects {self._limit.text}, and nothing was stored: {self._rejects.path} names "
+                "the rows and the reasons"
             )
-        profile = tuple(Count(*place, rows) for place, rows in self._profile.items())
+        profile = tuple(Count(*bin_, rows) for bin_, rows in self._profile.items())
         return Outcome(self.rows, self.rejected, self.warnings.total(), datetime.now(UTC), profile)

@@ -1,15 +1,15 @@
-"""A folder where files arrive -> a batch for each, scored once and in order.
+"""Watches a folder in which files arrive, and scores each file once, as a batch, in the order of arrival.
 
-A file is complete when nobody has written to it for a while. It is scored by a process of its own, with
-the model of that moment, and no file can bring the watch down. The exit code says what becomes of it:
+A file is complete when it has not changed for a while. A process of its own scores it with the model of that
+time, so that no file can end the watch. The exit code of the process decides what happens to the file:
 
-    0         done/      scored, now or before
-    4         failed/    too many of its rows break the contract, and would again
-    2, 3, 5   it waits   the database is away, or the release refuses: the file is not to blame
-    any other            tried again with growing pauses, then failed/
+    0         it is moved to done/: it was scored, now or before
+    4         it is moved to failed/: too many of its rows break the contract
+    2, 3, 5   it waits: the database is unavailable or the release refuses, which is not a fault of the file
+    other     it is tried again after growing pauses, and then moved to failed/
 
-In failed/ a .reason.txt with a line for each attempt lies beside the file. The folder is the whole
-state: whatever ends a watch, the next one goes on.
+Beside a file in failed/ is a .reason.txt with a line for each attempt. The folder holds the whole state, so
+that a new watch continues where an earlier one ended.
 """
 
 import os
@@ -36,19 +36,22 @@ UNFINISHED = (".partial", ".part", ".tmp", "~", ".dvc")
 LONGEST_PAUSE = 300
 
 State = tuple[int, int]
+"""The size of a file in bytes, and its time of change in nanoseconds."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Size and time of change of a file, and since when they have been so."""
+    """The state of a file, and the time since when it has been the same, in seconds of the monotonic
+    clock."""
 
     state: State
     since: float
 
 
 class Watch:
-    """`command` scores one file, whose path is its last argument; its environment is `variables`. Times
-    are in seconds."""
+    """A watch of a folder. `command` scores the file whose path is added to it, with `variables` as its
+    environment. A file is complete after `settle` seconds without a change, is tried `attempts` times, and
+    waits `pause` seconds before the second attempt, which doubles each time."""
 
     def __init__(
         self,
@@ -74,12 +77,12 @@ class Watch:
         self.process: subprocess.Popen[str] | None = None
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT; a file that is being scored then is left to the next watch."""
+        """Watches until SIGTERM or SIGINT. A file that is being scored then is left to the next watch."""
         with sole_watch(self.folder):
             for kind in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(kind, lambda *_: self.stop())
             log_line(f"watching {self.folder}")
-            for _ in self.moments():
+            for _ in self.wake_ups():
                 self.sweep()
             log_line("stopped")
 
@@ -89,8 +92,9 @@ class Watch:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)
 
-    def moments(self) -> Iterator[object]:
-        """To look: now, at each change, and where changes are not told, as on network file systems."""
+    def wake_ups(self) -> Iterator[object]:
+        """Yields when it is time to look at the folder: now, at each change, and every `settle` seconds,
+        because network file systems do not report changes."""
         yield None
         yield from watchfiles.watch(
             self.folder,
@@ -102,14 +106,15 @@ class Watch:
         )
 
     def sweep(self) -> None:
-        for path in self.complete():
+        """Processes every complete file that is due."""
+        for path in self.complete_files():
             if self.stopping.is_set() or time.monotonic() < self.away_until:
                 return
             if time.monotonic() >= self.due.get(path, 0):
-                self.take(path)
+                self.process_file(path)
 
-    def complete(self) -> list[Path]:
-        """The files that have not changed for `settle` seconds, oldest first."""
+    def complete_files(self) -> list[Path]:
+        """Returns the files that have not changed for `settle` seconds, the oldest first."""
         moment, before = time.monotonic(), self.seen
         self.seen = {}
         for path, state in arrived_files(self.folder):
@@ -119,21 +124,24 @@ class Watch:
         settled = [path for path in self.seen if moment - self.seen[path].since >= self.settle]
         return sorted(settled, key=lambda path: (self.seen[path].state[1], path.name))
 
-    def take(self, path: Path) -> None:
+    def process_file(self, path: Path) -> None:
+        """Scores a file, and moves it or leaves it for later."""
         try:
-            code, words = self.score(path)
+            code, words = self.score_file(path)
             if code and self.stopping.is_set():
                 log_line(f"{path.name}: left to the next watch")
             elif state_of(path) != self.seen[path].state:
-                log_line(f"{path.name}: changed while it was scored; once more when it is complete")
+                log_line(
+                    f"{path.name}: changed while it was scored; it is scored again when complete"
+                )
             else:
                 self.decide(path, code, words)
         except OSError as error:
-            self.wait(path, LONGEST_PAUSE)
-            log_line(f"{path.name}: {error}; again in {LONGEST_PAUSE} s")
+            self.postpone(path, LONGEST_PAUSE)
+            log_line(f"{path.name}: {error}; next attempt in {LONGEST_PAUSE} s")
 
-    def score(self, path: Path) -> tuple[int, str]:
-        """The exit code of the process that scored the file, and its last words."""
+    def score_file(self, path: Path) -> tuple[int, str]:
+        """Returns the exit code of the process that scores the file, and its message."""
         with subprocess.Popen(
             [*self.command, str(path)],
             env=self.variables,
@@ -146,14 +154,14 @@ class Watch:
         ) as self.process:
             if self.stopping.is_set():
                 self.stop()
-            printed, complaint = self.process.communicate()
+            output, errors = self.process.communicate()
         code, self.process = self.process.returncode, None
-        words = message_in(complaint) if code else "; ".join(printed.splitlines())
+        words = message_in(errors) if code else "; ".join(output.splitlines())
         return code, words or f"exit code {code}"
 
     def decide(self, path: Path, code: int, words: str) -> None:
         if code in NOT_THE_FILE:
-            self.stay_away(path, words)
+            self.pause_all(path, words)
             return
         self.times_away = 0
         if code == 0:
@@ -161,52 +169,54 @@ class Watch:
             path.rename(free_path(self.folder / DONE / path.name))
             log_line(f"{path.name}: {words}")
         else:
-            self.count(path, code, words)
+            self.record_failure(path, code, words)
 
-    def stay_away(self, path: Path, words: str) -> None:
+    def pause_all(self, path: Path, words: str) -> None:
         self.times_away += 1
-        pause = self.grown(self.times_away)
+        pause = self.growing_pause(self.times_away)
         self.away_until = time.monotonic() + pause
-        log_line(f"{path.name}: waits, all others too; again in {pause:g} s: {words}")
+        log_line(f"{path.name}: all files wait; next attempt in {pause:g} s: {words}")
 
-    def count(self, path: Path, code: int, words: str) -> None:
-        attempt = note_attempt(path, words)
+    def record_failure(self, path: Path, code: int, words: str) -> None:
+        attempt = record_attempt(path, words)
         if code == TOO_MANY_REJECTS or attempt >= self.attempts:
             target = free_path(self.folder / FAILED / path.name)
             reasons_of(path).rename(target.with_name(f"{target.name}.reason.txt"))
             path.rename(target)
             log_line(f"{path.name}: moved to {target}: {words}")
         else:
-            pause = self.grown(attempt)
-            self.wait(path, pause)
+            pause = self.growing_pause(attempt)
+            self.postpone(path, pause)
             log_line(
-                f"{path.name}: attempt {attempt} of {self.attempts}, again in {pause:g} s: {words}"
+                f"{path.name}: attempt {attempt} of {self.attempts}, next in {pause:g} s: {words}"
             )
 
-    def wait(self, path: Path, pause: float) -> None:
+    def postpone(self, path: Path, pause: float) -> None:
         self.due[path] = time.monotonic() + pause
 
-    def grown(self, times: int) -> float:
+    def growing_pause(self, times: int) -> float:
         return float(min(self.pause * 2 ** (times - 1), LONGEST_PAUSE))
 
 
 @contextmanager
 def sole_watch(folder: Path) -> Iterator[None]:
-    """No other watch has the folder meanwhile; the lock ends with its process."""
+    """Locks the folder against other watches. The lock ends with the process. Raises Refused if the folder is
+    missing or another watch has it."""
     if not folder.is_dir():
-        raise Refused(f"there is no folder {folder} to watch: `mkdir -p {folder}`, then again")
+        raise Refused(f"there is no folder {folder} to watch: create it, `mkdir -p {folder}`")
     for name in (DONE, FAILED):
         (folder / name).mkdir(exist_ok=True)
     try:
         lock = lock_file(folder / ".watch.lock", wait=False)
     except BlockingIOError:
-        raise Refused(f"another `mlops watch` has {folder}: stop it first") from None
+        raise Refused(f"another `mlops watch` watches {folder}: stop it first") from None
     with lock:
         yield
 
 
 def arrived_files(folder: Path) -> Iterator[tuple[Path, State]]:
-    """The files to score; those that DVC carries are scored where they are pushed to."""
+    """Yields the files to score and their states. A file that DVC tracks is left out, because CI scores it
+    when it is pushed."""
     for path in folder.iterdir():
         unfinished = path.name.startswith(".") or path.name.endswith(UNFINISHED)
         if unfinished or not path.is_file() or path.with_name(f"{path.name}.dvc").exists():
@@ -217,14 +227,15 @@ def arrived_files(folder: Path) -> Iterator[tuple[Path, State]]:
 
 def state_of(path: Path) -> State | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
-def note_attempt(path: Path, words: str) -> int:
-    """Which attempt at the file this was; another file of its name begins anew."""
+def record_attempt(path: Path, words: str) -> int:
+    """Adds a line to the reasons of a file, and returns the number of its attempts. A new file of the same
+    name begins with no attempts."""
     reasons = reasons_of(path)
     if reasons.exists() and path.stat().st_ctime_ns > reasons.stat().st_mtime_ns:
         reasons.unlink()
@@ -238,16 +249,16 @@ def reasons_of(path: Path) -> Path:
 
 
 def free_path(path: Path) -> Path:
-    """The path, or one with a number before the suffix: an earlier file of the name is kept."""
+    """Returns the path, or the path with a number before the suffix if a file of this name exists."""
     numbered = (path.with_stem(f"{path.stem}.{number}") for number in count(2))
     return path if not path.exists() else next(each for each in numbered if not each.exists())
 
 
-def message_in(said: str) -> str:
-    """The message that the door prints at the end, or else the last line; as one line."""
-    lines = said.split("\n")
+def message_in(output: str) -> str:
+    """Returns the last message of `mlops` in the output of a process, or its last line, as one line."""
+    lines = output.split("\n")
     last = max((n for n, line in enumerate(lines) if line.startswith("mlops: ")), default=None)
-    words = lines[last:] if last is not None else said.strip().split("\n")[-1:]
+    words = lines[last:] if last is not None else output.strip().split("\n")[-1:]
     return " ".join(" ".join(words).split())[:1000]
 
 

@@ -172,7 +172,8 @@ class CsvText:
         return Records(columns, broken, len(records))
 
     def _broken(self, position: int, cells: int) -> Broken:
-        return Broken(position, f"{cells} cells, but the header has {len(self.names)}")
+        reason = f"{cells} is another number of cells than the {len(self.names)} of the header"
+        return Broken(position, reason)
 
     def _reader(self) -> "Reader":
         return csv_reader(self.text.decode(), self.delimiter)

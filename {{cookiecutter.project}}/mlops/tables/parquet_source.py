@@ -43,22 +43,22 @@ class ParquetSource:
     def pieces(self, wanted: Wanted) -> Iterator[Piece]:
         with parquet_file(self.file) as parquet:
             first, start = 1, 0
-            for batch in parquet.iter_batches(PIECE, columns=[*wanted.names]):
-                end = self.file.size * (first - 1 + len(batch)) // self.rows
-                yield Piece(self.file, Rows(batch, first), end - start)
-                first, start = first + len(batch), end
+            for rows in parquet.iter_batches(PIECE, columns=[*wanted.names]):
+                end = self.file.size * (first - 1 + len(rows)) // self.rows
+                yield Piece(self.file, Rows(rows, first), end - start)
+                first, start = first + len(rows), end
 
 
 @dataclass(frozen=True)
 class Rows:
     """Rows of a Parquet file; `first` is the number of the first one in the file, counted from 1."""
 
-    batch: pa.RecordBatch
+    rows: pa.RecordBatch
     first: int
 
     def records(self, wanted: Wanted) -> Records:
-        columns = {name: self.batch[name] for name in wanted.names}
-        return Records(columns, [], len(self.batch))
+        columns = {name: self.rows[name] for name in wanted.names}
+        return Records(columns, [], len(self.rows))
 
     def line(self, position: int) -> int:
         return self.first + position

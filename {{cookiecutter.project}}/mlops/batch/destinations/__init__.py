@@ -1,1 +1,1 @@
-"""Where predictions go: SQLite, PostgreSQL, Redis, Parquet."""
+"""The destinations of predictions: SQLite, PostgreSQL, Redis and Parquet."""

@@ -1,8 +1,7 @@
-"""Where predictions go, by the scheme of the URL."""
+"""Opens the destination of predictions that a URL names."""
 
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 import pyarrow as pa
@@ -28,7 +27,7 @@ RELATIONAL = ("sqlite", "postgresql")
 
 class Destination(Protocol):
     def finished(self, batch_id: str) -> Finished | None:
-        """What it holds of a batch; None where that is nothing."""
+        """Returns what the destination holds of a batch, or None if it does not hold the batch."""
 
     def store(
         self,
@@ -38,14 +37,16 @@ class Destination(Protocol):
         *,
         force: bool,
     ) -> None:
-        """All of it, or nothing: `rows` are read to their end, then `outcome` is asked, which may
-        raise. Raises AlreadyScored, before a row is read, where another run has finished the batch and
-        `force` does not ask to replace it."""
+        """Stores the whole batch or nothing of it. Reads all `rows`, and then calls `outcome`, which may
+        raise. Raises AlreadyScored if another run has stored the batch, unless `force` is set, which replaces
+        it; and DuplicateKey if two rows have the same key."""
 
     def close(self) -> None: ...
 
 
 def open_destination(url: Url) -> Destination:
+    """Returns the destination that a URL names. Raises UsageError for a URL of another kind, and Away if the
+    destination is unavailable."""
     name = MODULES.get(url.scheme, FILES)
     try:
         module = importlib.import_module(name)
@@ -57,23 +58,21 @@ def open_destination(url: Url) -> Destination:
 
 
 def open_relational(text: str) -> "Relational":
-    """A database, already there, that keeps more than predictions: what was counted of them, and labels."""
+    """Returns an existing database, which holds profiles and labels beside the predictions. Raises UsageError
+    for other destinations, and SourceError if there is no such SQLite database."""
     url = urls.parse_url(text)
     if url.scheme not in RELATIONAL:
         raise UsageError(
-            f"{url} keeps no labels and no counts of what was scored; sqlite:// and postgresql:// do"
+            f"{url} stores no labels and no profiles of the scored rows; use sqlite:// or postgresql://"
         )
-    if url.scheme == "sqlite" and not existing_sqlite_file(url).exists():
-        raise SourceError(f"{url}: there is no such database; `mlops score` makes it")
+    if url.scheme == "sqlite":
+        from mlops.batch.destinations import sqlite
+
+        if not sqlite.database_file(url).exists():
+            raise SourceError(f"{url}: there is no such database; `mlops score` creates it")
     return cast("Relational", open_destination(url))
-
-
-def existing_sqlite_file(url: Url) -> Path:
-    from mlops.batch.destinations import sqlite
-
-    return sqlite.database_file(url)
 
 
 def unknown_destination(url: Url) -> UsageError:
     known = ", ".join(f"{scheme}://" for scheme in MODULES)
-    return UsageError(f"--to {url} is nothing that this project can write to: {known}, or a folder")
+    return UsageError(f"--to {url} is not a destination: use {known}, or a folder")

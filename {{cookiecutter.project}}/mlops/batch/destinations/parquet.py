@@ -1,6 +1,8 @@
-"""Predictions as Parquet files in a folder or in object storage: TO/<batch id>.parquet, one for each
-batch, so that the folder is a table of all of them. Its columns are those of the view `predictions`;
-what is one for the batch is JSON in the file's metadata, under "batch" and "profile".
+"""Stores predictions as Parquet files in a folder or in object storage.
+
+Each batch is a file TO/<batch id>.parquet, so that the folder is a table of all batches. Its columns are
+those of the view `predictions` of a database. The file's metadata holds what belongs to the whole batch as
+JSON, under "batch" and "profile".
 """
 
 import json
@@ -35,14 +37,15 @@ SCHEMA = pa.schema(
 )
 
 GROUP = 100_000
-"""Rows that are compressed together."""
+"""The number of rows that are compressed together."""
 
 
 class Folder(Protocol):
-    def open_existing(self, name: str) -> IO[bytes] | None: ...
+    def open_existing(self, name: str) -> IO[bytes] | None:
+        """Returns the file of this name, or None if there is none."""
 
     def new_file(self, name: str) -> AbstractContextManager[IO[bytes]]:
-        """A file that is there once it is complete, and never where something is raised."""
+        """Yields a file that appears under its name when it is complete, and never if an error is raised."""
 
 
 class ParquetFolder:
@@ -55,7 +58,7 @@ class ParquetFolder:
         if file is None:
             return None
         with file:
-            stored = read_outcome(file)
+            stored = read_batch_facts(file)
         if stored is None:
             return None
         finished_at = datetime.fromisoformat(stored["finished_at"])
@@ -75,7 +78,7 @@ class ParquetFolder:
             self._write(file, batch, rows, outcome)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Does nothing, since no connection is kept open."""
 
     def _write(
         self,
@@ -93,7 +96,7 @@ class ParquetFolder:
             with storage_errors(self.url):
                 writer.close()
         except BaseException:
-            writer.is_open = False  # it would complete the file when it is collected
+            writer.is_open = False  # otherwise it completes the file when it is garbage-collected
             raise
 
 
@@ -109,7 +112,8 @@ class LocalFolder:
 
     @contextmanager
     def new_file(self, name: str) -> Iterator[IO[bytes]]:
-        """Another run of the batch waits. Readers pass over names that begin with a dot."""
+        """Yields a file that another run of the same batch waits for. Its name begins with a dot until it is
+        complete, so that readers ignore it."""
         partial = self._path / f".{name}.partial"
         with storage_errors(self._url):
             self._path.mkdir(exist_ok=True)
@@ -145,19 +149,20 @@ class RemoteFolder:
 
     @contextmanager
     def new_file(self, name: str) -> Iterator[IO[bytes]]:
-        """Uploaded in one: object storage shows no part of it. Of two runs of a batch at once the
-        later one replaces the rows of the other by the same."""
-        with tempfile.TemporaryDirectory() as here:
-            with LocalFolder(self._url, Path(here)).new_file(name) as file:
+        """Yields a local file that is uploaded when it is complete; object storage shows no part of a file.
+        If two runs of a batch overlap, the later one replaces the rows by the same rows."""
+        with tempfile.TemporaryDirectory() as folder:
+            with LocalFolder(self._url, Path(folder)).new_file(name) as file:
                 yield file
             with files.filesystem_errors(self._url.text):
-                self._filesystem.put_file(f"{here}/{name}", f"{self._path}/{name}")
+                self._filesystem.put_file(f"{folder}/{name}", f"{self._path}/{name}")
 
 
 def row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Yields the rows in tables of at least GROUP rows; the last one may be smaller."""
     waiting: list[pa.RecordBatch] = []
-    for batch in rows:
-        waiting.append(batch)
+    for part in rows:
+        waiting.append(part)
         if sum(map(len, waiting)) >= GROUP:
             yield pa.Table.from_batches(waiting)
             waiting = []
@@ -166,7 +171,7 @@ def row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
 
 
 def with_batch_columns(rows: pa.Table, batch: Batch) -> pa.Table:
-    """With the columns that are the same in every row."""
+    """Returns the rows with the columns that are the same in every row of the batch."""
     same = {
         "batch_id": batch.batch_id,
         "model_version": batch.model_version,
@@ -183,12 +188,13 @@ def with_batch_columns(rows: pa.Table, batch: Batch) -> pa.Table:
 
 
 def batch_metadata(batch: Batch, outcome: Outcome) -> dict[str, str]:
+    """Returns what the metadata of a file holds about its batch."""
     profile = [astuple(count) for count in outcome.profile]
     return {"batch": json.dumps(batch_facts(batch, outcome)), "profile": json.dumps(profile)}
 
 
-def read_outcome(file: IO[bytes]) -> dict[str, Any] | None:
-    """What became of the batch; None where the file is cut off or not of a batch."""
+def read_batch_facts(file: IO[bytes]) -> dict[str, Any] | None:
+    """Returns what the metadata says of the batch, or None if the file is cut off or holds no batch."""
     try:
         stored = (parquet.read_metadata(file).metadata or {}).get(b"batch")
     except pa.ArrowInvalid:
@@ -198,12 +204,13 @@ def read_outcome(file: IO[bytes]) -> dict[str, Any] | None:
 
 @contextmanager
 def storage_errors(url: Url) -> Iterator[None]:
+    """Turns an OSError into Away."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
         raise Away(
-            f"{url} can't be used now: {reason}; nothing was stored, try again later"
+            f"{url} is unavailable now: {reason}; nothing was stored, try again later"
         ) from error
 
 
@@ -221,8 +228,8 @@ def local_folder(url: Url) -> LocalFolder:
     path = Path(url.path)
     if path.exists() and not path.is_dir():
         raise UsageError(
-            f"{url} is a file: name a folder, where each batch becomes a file of its own"
+            f"{url} is a file: name a folder, in which each batch becomes a file of its own"
         )
     if not path.parent.is_dir():
-        raise UsageError(f"{url}: there is no folder {path.parent}: make it")
+        raise UsageError(f"{url}: there is no folder {path.parent}: create it")
     return LocalFolder(url, path)

@@ -1,4 +1,4 @@
-"""Predictions in PostgreSQL. Its own library finds the password: in PGPASSWORD or ~/.pgpass."""
+"""Stores predictions in PostgreSQL. Its library takes the password from PGPASSWORD or ~/.pgpass."""
 
 from itertools import count
 from typing import ClassVar
@@ -10,6 +10,7 @@ from mlops.batch.destinations.relational import Relational
 from mlops.tables.urls import Url
 
 SCHEMA_LOCK = 5_021_977
+"""The number of the advisory lock of runs that create tables."""
 
 
 class Postgresql(Relational):
@@ -21,12 +22,12 @@ class Postgresql(Relational):
     def connect(self) -> adbc.AdbcConnection:
         return adbc.AdbcConnection(adbc_driver_postgresql.connect(self.url.text))
 
-    def has(self, table: str) -> bool:
-        found = self.query("SELECT to_regclass(?)::text AS name", table)["name"]
-        return bool(found.null_count == 0)
+    def has_table(self, table: str) -> bool:
+        name = self.query("SELECT to_regclass(?)::text AS name", table)["name"]
+        return bool(name.null_count == 0)
 
     def begin(self) -> None:
-        # Not by a statement: a COPY would then be a transaction of its own.
+        # After a BEGIN statement, a COPY would be a transaction of its own.
         self._connection.set_autocommit(False)
 
     def commit(self) -> None:
@@ -37,10 +38,10 @@ class Postgresql(Relational):
         self._connection.rollback()
         self._connection.set_autocommit(True)
 
-    def hold_schema(self) -> None:
+    def lock_schema(self) -> None:
         self.query(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})::text")
 
-    def placed(self, sql: str) -> str:
+    def with_placeholders(self, sql: str) -> str:
         numbers = count(1)
         return "".join(f"${next(numbers)}" if letter == "?" else letter for letter in sql)
 

@@ -1,13 +1,13 @@
-"""The latest predictions in Redis, each read by one GET, many of them by one MGET:
+"""Stores the latest predictions in Redis, where one GET reads one of them and one MGET reads many:
 
     predictions:<environment>:<row key>   a JSON object, with a time to live (?ttl=30d)
-    batch:<batch id>                      a hash of what became of the batch, for as long
-    newest:<environment>                  when the newest batch in place was started
+    batch:<batch id>                      a hash of the facts about the batch, with the same time to live
+    newest:<environment>                  when the newest batch that was published was started
 
-A batch is loaded into a hash that nobody reads, and one transaction then puts all of it in place: readers
-see none of it or all of it, and wait meanwhile, some 5 s for a million rows. To a replica it goes as one
-too, of 290 bytes a row: one whose client-output-buffer-limit is less has to copy the whole database. A
-crash at any point leaves nothing but what expires within a minute.
+A batch is loaded into a hash that nobody reads, and one transaction then publishes all of it. Readers see
+either nothing of it or all of it, and wait during the transaction, some 5 s for a million rows. Replicas get
+the transaction as a whole, some 290 bytes a row; a replica whose client-output-buffer-limit is smaller has to
+copy the whole database. A crash at any time leaves only keys that expire within a minute.
 """
 
 import json
@@ -40,19 +40,19 @@ SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 DEFAULT_TTL = "30d"
 
 LEASE = 60
-"""Seconds for which a run holds a batch without a sign of life."""
+"""The seconds after which a claim expires that its run does not renew."""
 
 PORTION = 5_000
-"""Rows loaded at once: others wait for some milliseconds."""
+"""The number of rows that are loaded at once; other clients wait for some milliseconds."""
 
 SLICE = 100_000
-"""Rows put in place by one script: one of over 5 s would have Redis refuse everyone else."""
+"""The number of rows that one script publishes; during a script of over 5 s Redis refuses other clients."""
 
 PATIENCE = 60
-"""Seconds for an answer."""
+"""The seconds to wait for an answer."""
 
 LONG_PATIENCE = 600
-"""Seconds for an answer once there is a batch: the server may be putting one in place."""
+"""The seconds to wait for an answer when a batch is stored: the server may be publishing another one."""
 
 RENEW = """\
 local claim, loaded = unpack(KEYS)
@@ -70,8 +70,8 @@ end
 redis.call('UNLINK', loaded)
 """
 
-# In one transaction. Redis takes nothing back of one that fails halfway: so nothing in it can fail but the
-# first write of each script, and those all do where the server is out of memory.
+# BEGIN and PUT run in one transaction. Redis does not roll back a transaction that fails halfway, so nothing
+# in it can fail except for the first write of each script, and these all fail if the server is out of memory.
 BEGIN = """\
 local claim, loaded, place, record = unpack(KEYS)
 local token, rows, lease, ttl = unpack(ARGV)
@@ -105,14 +105,14 @@ local put = 0
 repeat
     local page = redis.call('HSCAN', loaded, cursor, 'COUNT', 100)
     cursor = page[1]
-    local found = page[2]
-    for i = 1, #found, 2 do
-        local key = prefix .. found[i]
+    local entries = page[2]
+    for i = 1, #entries, 2 do
+        local key = prefix .. entries[i]
         if not (is_late and is_newer(key)) then
-            redis.call('SET', key, found[i + 1] .. common, 'EX', ttl)
+            redis.call('SET', key, entries[i + 1] .. common, 'EX', ttl)
         end
     end
-    put = put + #found / 2
+    put = put + #entries / 2
 until cursor == '0' or put >= tonumber(most)
 if cursor ~= '0' then
     redis.call('SET', place, cursor, 'KEEPTTL')
@@ -130,11 +130,11 @@ class RedisStore:
         self.url = url
         self._ttl = time_to_live(url)
         self._client = redis_client(url, PATIENCE)
-        with self._told():
+        with self._redis_errors():
             self._refuse_cluster()
 
     def finished(self, batch_id: str) -> Finished | None:
-        with self._told():
+        with self._redis_errors():
             record = cast(dict[str, str], self._client.hgetall(f"batch:{batch_id}"))
         if not record:
             return None
@@ -150,7 +150,7 @@ class RedisStore:
         force: bool,
     ) -> None:
         with (
-            self._told(),
+            self._redis_errors(),
             redis_client(self.url, LONG_PATIENCE) as server,
             claimed_batch(server, batch) as claim,
         ):
@@ -163,7 +163,7 @@ class RedisStore:
             if not force and self.finished(batch.batch_id):
                 raise AlreadyScored
             raise Away(
-                f"{self.url} no longer has what was loaded of the batch: this machine stood still for "
+                f"{self.url} no longer holds the rows that were loaded: this machine was suspended for "
                 f"{LEASE} s, or the server has too little memory; nothing was stored, try again later"
             )
 
@@ -171,27 +171,30 @@ class RedisStore:
         self._client.close()
 
     def _refuse_cluster(self) -> None:
-        """It has no way to put keys of several servers in place at once."""
-        said = self._client.execute_command("HELLO")  # type: ignore[no-untyped-call]
-        facts = said if isinstance(said, dict) else dict(zip(said[::2], said[1::2], strict=True))
+        """Raises Refused for a cluster, which cannot publish keys of several servers at once."""
+        hello = self._client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+        facts = (
+            hello if isinstance(hello, dict) else dict(zip(hello[::2], hello[1::2], strict=True))
+        )
         if facts["mode"] == "cluster":
             raise Refused(
-                f"{self.url} is a cluster, where a batch can't appear at once: name a server"
+                f"{self.url} is a cluster, in which a batch can't appear at once: name a single server"
             )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _redis_errors(self) -> Iterator[None]:
+        """Turns a RedisError into Away."""
         try:
             yield
         except RedisError as error:
             raise Away(
-                f"{self.url} can't be used now: {error}; the batch is there in whole or not at all, "
+                f"{self.url} is unavailable now: {error}; either all of the batch is stored or nothing, "
                 "try again later"
             ) from error
 
 
 class Claim:
-    """The right of one run to put the batch in place, and what it has loaded for that."""
+    """The right of one run to publish a batch, and the rows that the run has loaded."""
 
     def __init__(self, server: "redis.Redis", batch: Batch) -> None:
         self._client = server
@@ -224,7 +227,8 @@ class Claim:
                 raise duplicate_in_portion(keys)
 
     def publish(self, outcome: Outcome, ttl: int) -> bool:
-        """Whether all of it is in place now; otherwise nothing is."""
+        """Publishes the loaded rows, and returns whether all of them were published; otherwise none was,
+        because the claim or rows have expired."""
         batch = self._batch
         started_at = batch.started_at.isoformat(timespec="microseconds")
         common = {
@@ -253,30 +257,31 @@ class Claim:
 
 @contextmanager
 def claimed_batch(server: "redis.Redis", batch: Batch) -> Iterator[Claim]:
-    """Waits for another run that has the batch, or for the lease of one that crashed."""
+    """Yields the claim on a batch. Waits until another run that has it ends, or until the claim of a run that
+    crashed expires."""
     claim = Claim(server, batch)
     while not claim.take():
         time.sleep(0.2)
     done = threading.Event()
-    alive = threading.Thread(target=keep_claim, args=(claim, done), daemon=True)
-    alive.start()
+    renewal = threading.Thread(target=renew_claim, args=(claim, done), daemon=True)
+    renewal.start()
     try:
         yield claim
     finally:
         done.set()
-        alive.join()
+        renewal.join()
         with suppress(RedisError):
             claim.release()
 
 
-def keep_claim(claim: Claim, done: threading.Event) -> None:
+def renew_claim(claim: Claim, done: threading.Event) -> None:
     while not done.wait(LEASE / 6):
         with suppress(RedisError):
             claim.renew()
 
 
 def json_beginnings(rows: pa.RecordBatch) -> pa.Array:
-    """The JSON objects of the rows, without what is the same for the whole batch."""
+    """Returns the beginnings of the JSON objects of the rows; the rest is the same for the whole batch."""
     labels = rows["prediction"].dictionary_encode()
     quoted = pa.array(map(json.dumps, labels.dictionary.to_pylist()), pa.string())
     return pc.binary_join_element_wise(
@@ -288,22 +293,20 @@ def json_beginnings(rows: pa.RecordBatch) -> pa.Array:
 
 
 def duplicate_in_portion(keys: Sequence[str]) -> DuplicateKey:
-    """Of these, the last to be loaded, one is there twice or was there before."""
+    """Returns the error for a portion in which a key occurs twice, or occurs that was loaded before."""
     key, times = Counter(keys).most_common(1)[0]
-    between = f"a key that is one of those from {keys[0]!r} to {keys[-1]!r}"
-    one = f"the key {key!r}" if times > 1 else between
+    between = f"the same key, which is among those from {keys[0]!r} to {keys[-1]!r}"
+    which = f"the key {key!r}" if times > 1 else between
     return DuplicateKey(
-        f"two rows of the batch have {one}, and nothing was stored: name another --key, or leave it "
-        "out to know rows by file and number"
+        f"two rows of the batch have {which}, and nothing was stored: name another --key, or leave it "
+        "out to identify rows by file and number"
     )
 
 
 def redis_client(url: Url, patience: int) -> "redis.Redis":
     number = url.path.strip("/") or "0"
     if not number.isdecimal():
-        raise UsageError(
-            f"{url} should end in the number of a database, 0 for instance, not {number!r}"
-        )
+        raise UsageError(f"{url} should end in the number of a database, such as 0, not {number!r}")
     return redis.Redis(
         host=url.host or "localhost",
         port=url.port or 6379,
@@ -313,19 +316,19 @@ def redis_client(url: Url, patience: int) -> "redis.Redis":
         ssl=url.scheme == "rediss",
         socket_timeout=patience,
         socket_connect_timeout=10,
-        retry=Retry(NoBackoff(), 0),  # what was loaded once would seem to come twice
+        retry=Retry(NoBackoff(), 0),  # rows that are sent again would look like duplicates
         decode_responses=True,
     )
 
 
 def time_to_live(url: Url) -> int:
-    """In seconds."""
+    """Returns the time to live of predictions in seconds. Raises UsageError for other options of the URL."""
     text = url.options.get("ttl", DEFAULT_TTL)
     match = TTL.fullmatch(text)
     if not match or not int(match[1]) or url.options.keys() - {"ttl"}:
         raise UsageError(
-            f"{url}: after the question mark comes for how long predictions live, ttl=3600, 45m, 12h "
-            f"or {DEFAULT_TTL}, and nothing else"
+            f"{url}: the only option is the time to live of predictions, such as ?ttl=3600, ?ttl=45m, "
+            f"?ttl=12h or ?ttl={DEFAULT_TTL}"
         )
     return int(match[1]) * SECONDS[match[2]]
 

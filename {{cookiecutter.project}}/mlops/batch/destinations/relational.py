@@ -1,7 +1,7 @@
-"""Predictions in a relational database: tables, their migrations, one transaction per batch.
+"""Stores predictions in the tables of a relational database, in one transaction per batch.
 
-`batches` holds what is one for a whole batch, `scores` what is of one row; the views `predictions` and
-`latest_predictions` join them. `profiles` is what `mlops monitor` reads, `labels` what it compares with.
+The table `batches` has a row for each batch, and `scores` a row for each scored row; the views `predictions`
+and `latest_predictions` join them. `mlops monitor` reads `profiles`, and compares with `labels`.
 """
 
 import re
@@ -73,7 +73,7 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Migration:
-    """`additive`: code that does not know it yet may go on writing."""
+    """A change of the tables. Code that does not know an `additive` one yet can still write to the tables."""
 
     version: int
     additive: bool
@@ -89,13 +89,13 @@ VERSIONS = (
 
 
 class Relational(ABC):
-    """A database in which every table is there. SQL takes its parameters at question marks."""
+    """A connection to a database that has all tables. In SQL, each question mark stands for a parameter."""
 
     types: ClassVar[Mapping[str, str]]
 
     def __init__(self, url: Url) -> None:
         self.url = url
-        with self._told():
+        with self._driver_errors():
             self._connection = self.connect()
             self._migrate()
 
@@ -103,12 +103,13 @@ class Relational(ABC):
     def connect(self) -> adbc.AdbcConnection: ...
 
     @abstractmethod
-    def has(self, table: str) -> bool: ...
+    def has_table(self, table: str) -> bool: ...
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Waits for another one that writes the same."""
-        with self._told():
+        """Commits at the end, or rolls back if an error is raised. Waits for another transaction that writes
+        the same rows."""
+        with self._driver_errors():
             self.begin()
             try:
                 yield
@@ -128,15 +129,15 @@ class Relational(ABC):
     def rollback(self) -> None: ...
 
     @abstractmethod
-    def hold_schema(self) -> None:
-        """In a transaction: let nobody else make tables until its end."""
+    def lock_schema(self) -> None:
+        """Prevents other connections from creating tables until the transaction ends."""
 
-    def placed(self, sql: str) -> str:
-        """The statement with the placeholders of the database."""
+    def with_placeholders(self, sql: str) -> str:
+        """Returns the statement with the placeholders that the database knows instead of question marks."""
         return sql
 
-    def value(self, value: object) -> object:
-        """A parameter as the database keeps it."""
+    def to_parameter(self, value: object) -> object:
+        """Returns a value in the form in which the database stores it."""
         return value
 
     def finished(self, batch_id: str) -> Finished | None:
@@ -158,33 +159,36 @@ class Relational(ABC):
                 self._remove(batch.batch_id)
             number = self._claim(batch)
             self._write(number, rows)
-            came = outcome()
+            result = outcome()
             self.execute(
                 "UPDATE batches SET rows = ?, rejected = ?, warnings = ?, finished_at = ?, "
                 "status = 'finished' WHERE batch = ?",
-                *(came.rows, came.rejected, came.warnings, came.finished_at, number),
+                *(result.rows, result.rejected, result.warnings, result.finished_at, number),
             )
-            self.ingest("profiles", with_batch_number(profile_rows(came), number))
+            self.ingest("profiles", with_batch_number(profile_rows(result), number))
 
     def query(self, sql: str, *parameters: object) -> pa.Table:
-        with self._told(), self._prepared(sql, parameters) as statement:
+        """Returns the rows of a query. Raises DuplicateKey, Refused or Away, as `execute` and the others
+        do."""
+        with self._driver_errors(), self._prepared_statement(sql, parameters) as statement:
             stream, _ = statement.execute_query()
             return pa.RecordBatchReader.from_stream(stream).read_all()
 
     def execute(self, sql: str, *parameters: object) -> None:
-        with self._told(), self._prepared(sql, parameters) as statement:
+        with self._driver_errors(), self._prepared_statement(sql, parameters) as statement:
             statement.execute_update()
 
     def execute_each(self, sql: str, rows: pa.Table) -> None:
-        """Once for each row, whose columns are the parameters in their order."""
-        with self._told(), adbc.AdbcStatement(self._connection) as statement:
-            statement.set_sql_query(self.placed(sql))
+        """Executes a statement once for each row; the columns are its parameters, in their order."""
+        with self._driver_errors(), adbc.AdbcStatement(self._connection) as statement:
+            statement.set_sql_query(self.with_placeholders(sql))
             statement.prepare()
             statement.bind_stream(rows.to_reader())
             statement.execute_update()
 
     def ingest(self, table: str, rows: pa.RecordBatchReader) -> None:
-        with self._told(), adbc.AdbcStatement(self._connection) as statement:
+        """Appends rows to a table."""
+        with self._driver_errors(), adbc.AdbcStatement(self._connection) as statement:
             statement.set_options(
                 **{
                     adbc.INGEST_OPTION_TARGET_TABLE: table,
@@ -198,14 +202,15 @@ class Relational(ABC):
         self._connection.close()
 
     def _remove(self, batch_id: str) -> None:
-        """A second one that would replace it waits at the first statement."""
+        """Removes a batch. Another run that replaces the same batch waits at the first statement."""
         sql = "DELETE FROM batches WHERE batch_id = ? RETURNING batch"
         for row in self.query(sql, batch_id).to_pylist():
             for table in ("scores", "profiles"):
                 self.execute(f"DELETE FROM {table} WHERE batch = ?", row["batch"])  # noqa: S608
 
     def _claim(self, batch: Batch) -> int:
-        """The number of the batch, of which no other run can have one until the transaction ends."""
+        """Returns the number of the new batch. Until the transaction ends, no other run can insert the batch.
+        Raises AlreadyScored if another run has stored it."""
         names = [field.name for field in fields(batch)]
         sql = (
             f"INSERT INTO batches ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "  # noqa: S608
@@ -223,51 +228,59 @@ class Relational(ABC):
             if stream.failure:
                 raise stream.failure from None
             if isinstance(error, DuplicateKey):
-                raise self._named(error, number, stream) from None
+                raise self._duplicate_key_error(error, number, stream) from None
             raise
 
-    def _named(self, error: DuplicateKey, number: int, stream: "Stream") -> DuplicateKey:
-        """Says which key; a database that does not say it still has the rows before."""
-        found = re.search(r"\(row_key, batch\)=\((.*), \d+\)", str(error.__cause__))
-        if found:
-            return duplicate_key(found[1])
+    def _duplicate_key_error(
+        self, error: DuplicateKey, number: int, stream: "Stream"
+    ) -> DuplicateKey:
+        """Returns the error with the key. A database whose error does not name the key has stored the rows
+        that came before it."""
+        key = re.search(r"\(row_key, batch\)=\((.*), \d+\)", str(error.__cause__))
+        if key:
+            return duplicate_key(key[1])
         sql = "SELECT count(*) AS rows FROM scores WHERE batch = ?"
         stored = self.query(sql, number)["rows"][0].as_py()
         return duplicate_key(stream.key(stored))
 
     @contextmanager
-    def _prepared(self, sql: str, parameters: Sequence[object]) -> Iterator[adbc.AdbcStatement]:
+    def _prepared_statement(
+        self, sql: str, parameters: Sequence[object]
+    ) -> Iterator[adbc.AdbcStatement]:
         with adbc.AdbcStatement(self._connection) as statement:
-            statement.set_sql_query(self.placed(sql))
+            statement.set_sql_query(self.with_placeholders(sql))
             if parameters:
                 statement.prepare()
-                values = [pa.array([self.value(parameter)]) for parameter in parameters]
+                values = [pa.array([self.to_parameter(each)]) for each in parameters]
                 statement.bind(pa.record_batch(values, names=[*map(str, range(len(values)))]))
             yield statement
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _driver_errors(self) -> Iterator[None]:
+        """Turns an error of the driver into an MlopsError."""
         try:
             yield
         except adbc.Error as error:
-            raise self._translated(error) from error
+            raise self._mlops_error(error) from error
 
-    def _translated(self, error: adbc.Error) -> MlopsError:
+    def _mlops_error(self, error: adbc.Error) -> MlopsError:
         reason = driver_reason(error)
         if error.sqlstate == "23505" or "UNIQUE constraint failed" in reason:
             return DuplicateKey(reason)
         if isinstance(error, adbc.ProgrammingError):
-            return Refused(f"{self.url} is not as it should be: {reason}; nothing was stored")
-        return Away(f"{self.url} can't be used now: {reason}; nothing was stored, try again later")
+            return Refused(
+                f"{self.url} has other tables than expected: {reason}; nothing was stored"
+            )
+        return Away(f"{self.url} is unavailable now: {reason}; nothing was stored, try again later")
 
     def _migrate(self) -> None:
         if self._version() == MIGRATIONS[-1].version:
             return
         with self.transaction():
-            self.hold_schema()
+            self.lock_schema()
             self.execute(VERSIONS.format(**self.types))
-            done = self._version()
-            for migration in MIGRATIONS[done:]:
+            version = self._version()
+            for migration in MIGRATIONS[version:]:
                 for statement in migration.statements:
                     self.execute(statement.format(**self.types))
                 self.execute(
@@ -276,21 +289,23 @@ class Relational(ABC):
                 )
 
     def _version(self) -> int:
-        """The version of the tables, as far as this code knows them."""
-        if not self.has("schema_versions"):
+        """Returns the version of the tables, at most the one that this code knows. Raises Refused for a later
+        version that this code cannot write to."""
+        if not self.has_table("schema_versions"):
             return 0
         known = MIGRATIONS[-1].version
         applied = self.query("SELECT version, additive FROM schema_versions").to_pylist()
         if newer := [row for row in applied if row["version"] > known and not row["additive"]]:
             raise Refused(
-                f"{self.url} has tables of version {newer[-1]['version']}, and this code knows those "
-                f"of {known}: score with a version that was released later"
+                f"{self.url} has tables of version {newer[-1]['version']}, but this code knows only "
+                f"version {known}: score with a version that was released later"
             )
         return min(known, max((row["version"] for row in applied), default=0))
 
 
 class Stream:
-    """Rows on their way into the database, which remembers what it was told last."""
+    """Rows on their way into the database. It remembers the part that it passed on last, and the `failure` of
+    what yields the rows, which a driver does not pass on."""
 
     def __init__(self, rows: pa.RecordBatchReader) -> None:
         self.failure: BaseException | None = None
@@ -299,64 +314,62 @@ class Stream:
         self._last: pa.RecordBatch | None = None
 
     def reader(self) -> pa.RecordBatchReader:
-        return pa.RecordBatchReader.from_batches(self._rows.schema, self._kept())
+        return pa.RecordBatchReader.from_batches(self._rows.schema, self._parts())
 
     def key(self, number: int) -> str:
-        """Of the row that came after `number` others."""
+        """Returns the key of the row that came after `number` others, which is in the last part."""
         assert self._last is not None
         return str(self._last["row_key"][number - self._before])
 
-    def _kept(self) -> Iterator[pa.RecordBatch]:
+    def _parts(self) -> Iterator[pa.RecordBatch]:
         try:
-            for batch in self._rows:
+            for part in self._rows:
                 self._before += self._last.num_rows if self._last else 0
-                self._last = batch
-                yield batch
+                self._last = part
+                yield part
         except BaseException as error:
             self.failure = error
             raise
 
 
 def driver_reason(error: adbc.Error) -> str:
-    """The line that says why, of the lines in which a driver says also what it was asked."""
+    """Returns the line of a driver's message that gives the reason; other lines repeat the statement."""
     text = re.sub(r"^[A-Z_]+: |\[\w+\] ", "", str(error)).strip()
-    why = re.search(r"(?:ERROR|FATAL): +(.*)", text)
-    return why[1] if why else text.splitlines()[0]
+    reason = re.search(r"(?:ERROR|FATAL): +(.*)", text)
+    return reason[1] if reason else text.splitlines()[0]
 
 
 def duplicate_key(key: str) -> DuplicateKey:
     return DuplicateKey(
         f"two rows of the batch have the key {key!r}, and nothing was stored: name another --key, or "
-        "leave it out to know rows by file and number"
+        "leave it out to identify rows by file and number"
     )
 
 
 def with_batch_number(rows: pa.RecordBatchReader, number: int) -> pa.RecordBatchReader:
-    """With the number of the batch as their first column."""
+    """Returns the rows with the number of the batch as their first column."""
     field = pa.field("batch", pa.int32())
     scalar = pa.scalar(number, pa.int32())
     schema = pa.schema([field, *rows.schema])
     return pa.RecordBatchReader.from_batches(
         schema,
         (
-            pa.RecordBatch.from_arrays(
-                [pa.repeat(scalar, len(batch)), *batch.columns], schema=schema
-            )
-            for batch in rows
+            pa.RecordBatch.from_arrays([pa.repeat(scalar, len(part)), *part.columns], schema=schema)
+            for part in rows
         ),
     )
 
 
 def profile_rows(outcome: Outcome) -> pa.RecordBatchReader:
     counts = outcome.profile
-    batch = pa.record_batch(
+    rows = pa.record_batch(
         {
             "column": pa.array([count.column for count in counts], pa.string()),
             "bin": pa.array([count.bin for count in counts], pa.int32()),
             "rows": pa.array([count.rows for count in counts], pa.int64()),
         }
     )
-    return pa.RecordBatchReader.from_batches(batch.schema, [batch])
+    return pa.RecordBatchReader.from_batches(rows.schema, [rows])
 
 
 def datetime_of(value: datetime | str) -> datetime:

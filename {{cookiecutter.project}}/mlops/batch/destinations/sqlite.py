@@ -1,4 +1,4 @@
-"""Predictions in a SQLite file: the destination that needs no server."""
+"""Stores predictions in a SQLite file, the destination that needs no server."""
 
 import time
 from datetime import datetime
@@ -13,9 +13,10 @@ from mlops.errors import Away, UsageError
 from mlops.tables.urls import Url
 
 PATIENCE = 3_600_000
-"""Milliseconds for which a batch waits for another one's transaction."""
+"""The milliseconds for which a batch waits for the transaction of another one."""
 
 SECONDS_TO_BEGIN = 10
+"""The seconds for which a process waits for another one that creates the same file."""
 
 PRAGMAS = (
     f"busy_timeout = {PATIENCE}",
@@ -33,12 +34,12 @@ class Sqlite(Relational):
         self._connection = adbc.AdbcConnection(database)
         for pragma in PRAGMAS:
             self.query(f"PRAGMA {pragma}")
-        self._write_ahead()
+        self._use_write_ahead_log()
         return self._connection
 
-    def _write_ahead(self) -> None:
-        """Who reads is not held up by who writes. SQLite's own patience does not hold here: two that
-        begin a file at the same time would find it locked."""
+    def _use_write_ahead_log(self) -> None:
+        """Turns on the write-ahead log, with which readers do not wait for writers. SQLite's busy timeout
+        does not apply to this statement: two processes that create a file at the same time find it locked."""
         end = time.monotonic() + SECONDS_TO_BEGIN
         while True:
             try:
@@ -50,7 +51,7 @@ class Sqlite(Relational):
             else:
                 return
 
-    def has(self, table: str) -> bool:
+    def has_table(self, table: str) -> bool:
         sql = "SELECT 1 FROM sqlite_master WHERE name = ?"
         return bool(self.query(sql, table).num_rows)
 
@@ -63,20 +64,21 @@ class Sqlite(Relational):
     def rollback(self) -> None:
         self.execute("ROLLBACK")
 
-    def hold_schema(self) -> None:
-        """The transaction is the only one that writes."""
+    def lock_schema(self) -> None:
+        """Does nothing, because only one transaction writes at a time."""
 
-    def value(self, value: object) -> object:
+    def to_parameter(self, value: object) -> object:
         return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
 
 
 def database_file(url: Url) -> Path:
-    """Raises UsageError where the URL names none, or one in a folder that is not there."""
+    """Returns the file that the URL names. Raises UsageError if it names none, or if its folder is
+    missing."""
     file = Path(url.path.removeprefix("/"))
     if url.host or not file.name:
-        raise UsageError(f"{url} names no file: sqlite:///file.db, or sqlite:////folder/file.db")
+        raise UsageError(f"{url} names no file: use sqlite:///file.db or sqlite:////folder/file.db")
     if not file.parent.is_dir():
-        raise UsageError(f"{url}: there is no folder {file.parent}: make it")
+        raise UsageError(f"{url}: there is no folder {file.parent}: create it")
     return file
 
 

@@ -1,1 +1,1 @@
-"""What scores the pieces of a batch: threads here, or a Dask cluster."""
+"""The engines that score the pieces of a batch: threads of this process, or the workers of a Dask cluster."""

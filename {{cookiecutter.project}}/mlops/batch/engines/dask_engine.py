@@ -1,7 +1,7 @@
-"""Pieces scored by the workers of a Dask cluster, with the bundle that is sent to them by its hash.
+"""Scores pieces with the workers of a Dask cluster, to which it sends the bundle.
 
-A worker has this code and these libraries too, or refuses: else it might answer other bits. A piece
-whose worker dies is given to another, so that a death costs time and no rows.
+A worker whose code or libraries are not those of this process refuses to score, because its answers could
+differ in their last bits. If a worker dies, Dask gives its pieces to another one, so that no rows are lost.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 
 from mlops.batch.engines.engines import Engine
-from mlops.batch.order import Order
+from mlops.batch.order import ScoreOrder
 from mlops.batch.scorer import Scored, Scorer
 from mlops.errors import Away, Refused, UsageError
 from mlops.predict.release import BUNDLE
@@ -37,31 +37,31 @@ PARTS = (
     *("mlops/batch", "science/__init__.py", "science/features.py"),
 )
 LIBRARIES = ("numpy", "onnxruntime", "pyarrow")
-CURE = (
-    "start the workers with what requirements/batch.txt locks, and PYTHONPATH set to the code of what "
-    "is released, such as `git archive prod`"
+REMEDY = (
+    "start the workers with the libraries of requirements/batch.txt, and with PYTHONPATH set to the "
+    "released code, such as that of `git archive prod`"
 )
 LOADING = Lock()
 
 Files = Mapping[str, bytes]
-"""A bundle: its files by name."""
+"""The contents of files, by name."""
 
 
 @contextmanager
-def start_engine(order: Order, _: Scorer) -> Iterator[Engine]:
+def start_engine(order: ScoreOrder, _: Scorer) -> Iterator[Engine]:
     files = {file.name: file.read_bytes() for file in Path(order.release, BUNDLE).iterdir()}
     client = connect_client(order.scheduler)
-    ask_worker = self_contained()
+    ask_worker = self_contained_task()
     try:
-        # A task, and no scattered data: Dask makes it again when the workers that hold it die.
+        # The bundle is the result of a task, because Dask runs a task again if the workers that hold it die.
         bundle = client.submit(dict, files, key=f"bundle-{digest_of_files(files)}")
         most = PIECES_PER_THREAD * sum(client.nthreads().values())
 
         def score(pieces: Iterable[Piece]) -> Iterator[Scored]:
             waiting: deque[Future] = deque()
             for piece in pieces:
-                asked = (pickle.dumps(piece), bundle, order.key, answers_digest())
-                waiting.append(client.submit(ask_worker, *asked, pure=False))
+                arguments = (pickle.dumps(piece), bundle, order.key, answers_digest())
+                waiting.append(client.submit(ask_worker, *arguments, pure=False))
                 if len(waiting) >= most:
                     yield scored_result(waiting.popleft(), order)
             while waiting:
@@ -72,9 +72,9 @@ def start_engine(order: Order, _: Scorer) -> Iterator[Engine]:
         client.close()
 
 
-def self_contained() -> Callable[..., Any]:
-    """A function that is sent as it is, as nested ones are: the scheduler, which unpacks every task,
-    has none of this code."""
+def self_contained_task() -> Callable[..., Any]:
+    """Returns a function that Dask sends by value, as it does with nested functions. The scheduler unpacks
+    every task, and does not have the code of this module."""
 
     def ask_worker(piece: bytes, *others: Any) -> Any:
         module = importlib.import_module("mlops.batch.engines.dask_engine")
@@ -84,47 +84,56 @@ def self_contained() -> Callable[..., Any]:
 
 
 def connect_client(scheduler: str | None) -> Client:
+    """Returns a client of a scheduler that has workers. Raises UsageError if the address is not valid, and
+    Away if no scheduler answers or if it has no worker."""
     if scheduler is None:
         raise UsageError(
             "--engine dask needs --scheduler tcp://host:8786, a running Dask scheduler"
         )
-    # What it says of an end is said below.
+    # It would log errors that are raised below.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=SECONDS_TO_ANSWER, set_as_default=False)
     except ValueError as error:
         raise UsageError(f"--scheduler {scheduler} can't be read: {error}") from None
     except OSError as error:
-        raise Away(f"no Dask scheduler answers at {scheduler}: start it, or correct it") from error
+        raise Away(
+            f"no Dask scheduler answers at {scheduler}: start it, or correct --scheduler"
+        ) from error
     if not client.nthreads():
         client.close()
-        raise Away(f"the scheduler {scheduler} has no worker: start one, `dask worker {scheduler}`")
+        raise Away(f"the scheduler {scheduler} has no worker: start one: `dask worker {scheduler}`")
     return client
 
 
-def scored_result(future: Future, order: Order) -> Scored:
+def scored_result(future: Future, order: ScoreOrder) -> Scored:
+    """Returns the scored piece. Raises Refused if the worker cannot score it, and Away if workers or the
+    scheduler have died."""
     try:
         scored: Scored = future.result()
     except ModuleNotFoundError as error:
-        raise Refused(f"a worker has no {error.name}: {CURE}") from None
+        raise Refused(f"a worker has no {error.name}: {REMEDY}") from None
     except KilledWorker as error:
-        raise Away(f"workers died one after the other of one piece: {error}") from None
+        raise Away(f"several workers died while they scored the same piece: {error}") from None
     except (CommClosedError, FutureCancelledError) as error:
-        raise Away(f"the Dask scheduler {order.scheduler} has gone: {error}") from None
+        raise Away(f"the Dask scheduler {order.scheduler} has stopped: {error}") from None
     return scored
 
 
 def answer_piece(pickled: bytes, bundle: Files, key: str | None, expected: str) -> Scored:
-    """What a worker does with a piece."""
+    """Returns the scored piece; a worker calls this. Raises Refused if the worker's code or libraries are not
+    those that are expected."""
     if answers_digest() != expected:
-        raise Refused(f"a worker has other code or libraries than what is released: {CURE}")
+        raise Refused(
+            f"a worker has other code or libraries than those that were released: {REMEDY}"
+        )
     with LOADING:
-        scorer = scorer_of(Bundle(bundle), key)
+        scorer = cached_scorer(Bundle(bundle), key)
     return scorer(pickle.loads(pickled))  # noqa: S301  a worker runs what its scheduler sends anyway
 
 
 class Bundle:
-    """Known by the hash of its files, so that a worker loads it once."""
+    """A bundle that is equal to another one with the same files, so that a worker loads it once."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
@@ -138,7 +147,7 @@ class Bundle:
 
 
 @cache
-def scorer_of(bundle: Bundle, key: str | None) -> Scorer:
+def cached_scorer(bundle: Bundle, key: str | None) -> Scorer:
     with tempfile.TemporaryDirectory() as folder:
         for name, content in bundle.files.items():
             Path(folder, name).write_bytes(content)
@@ -146,11 +155,11 @@ def scorer_of(bundle: Bundle, key: str | None) -> Scorer:
 
 
 def digest_of_files(files: Files) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(files):
-        found.update(f"{name} {len(files[name])}\n".encode())
-        found.update(files[name])
-    return found.hexdigest()
+        digest.update(f"{name} {len(files[name])}\n".encode())
+        digest.update(files[name])
+    return digest.hexdigest()
 
 
 def python_files(part: Path) -> Iterable[Path]:
@@ -159,7 +168,8 @@ def python_files(part: Path) -> Iterable[Path]:
 
 @cache
 def answers_digest() -> str:
-    """Processes in which this is the same answer the same bits."""
+    """Returns a digest of the code and libraries that answer. Processes with the same digest give the same
+    answers, bit for bit."""
     files = [file for part in PARTS for file in python_files(CODE / part)]
     code = {file.relative_to(CODE).as_posix(): file.read_bytes() for file in files}
     libraries = {name: metadata.version(name).encode() for name in LIBRARIES}

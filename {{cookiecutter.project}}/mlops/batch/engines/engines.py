@@ -1,11 +1,11 @@
-"""Who scores the pieces: threads of this process, or the workers of a cluster."""
+"""Starts the engine that scores the pieces of a batch."""
 
 import importlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
-from mlops.batch.order import Order
+from mlops.batch.order import ScoreOrder
 from mlops.batch.scorer import Scored, Scorer
 from mlops.errors import UsageError
 from mlops.tables.pieces import Piece
@@ -15,10 +15,12 @@ MODULES = {"threads": "mlops.batch.engines.threads", "dask": "mlops.batch.engine
 
 class Engine(Protocol):
     def __call__(self, pieces: Iterable[Piece]) -> Iterator[Scored]:
-        """In the order of the pieces, few of them at a time."""
+        """Yields the scored pieces in the order of the pieces, with few of them in memory at a time."""
 
 
-def start_engine(order: Order, scorer: Scorer) -> AbstractContextManager[Engine]:
+def start_engine(order: ScoreOrder, scorer: Scorer) -> AbstractContextManager[Engine]:
+    """Returns the engine that the order names, as a context in which it runs. Raises UsageError if the
+    project has no such engine."""
     if order.engine not in MODULES:
         raise UsageError(f"--engine should be {' or '.join(MODULES)}, not {order.engine!r}")
     try:

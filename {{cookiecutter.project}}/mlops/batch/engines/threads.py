@@ -1,4 +1,4 @@
-"""Pieces scored in threads: Arrow and the model work outside Python's lock."""
+"""Scores pieces in threads, because Arrow and the model release Python's global lock."""
 
 import os
 from collections import deque
@@ -7,16 +7,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from mlops.batch.engines.engines import Engine
-from mlops.batch.order import Order
+from mlops.batch.order import ScoreOrder
 from mlops.batch.scorer import Scored, Scorer
 from mlops.tables.pieces import Piece
 
 MOST_WORKERS = 4
-"""More would be waiting for the database, each with a piece in memory."""
+"""The largest number of threads. More of them would wait for the database, each with a piece in memory."""
 
 
 @contextmanager
-def start_engine(_: Order, scorer: Scorer) -> Iterator[Engine]:
+def start_engine(_: ScoreOrder, scorer: Scorer) -> Iterator[Engine]:
     workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)))
     pool = ThreadPoolExecutor(workers)
 

@@ -1,1 +1,1 @@
-"""What became of scored rows: drift of the inputs, and how right the model was."""
+"""Monitors scored rows: whether the inputs have drifted, and how often the model was right."""

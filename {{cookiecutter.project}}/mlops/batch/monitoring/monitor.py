@@ -1,4 +1,4 @@
-"""The batches of some days against the training of their model.
+"""Compares the batches of some days with the training of their model, and with labels.
 
 `python -m mlops.batch.monitoring.monitor ORDER` prints the report.
 """
@@ -13,19 +13,22 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mlops.batch import errors, order
+from mlops.batch import errors
 from mlops.batch.destinations import destinations
 from mlops.batch.monitoring import drift, monitor_page, monitor_report
 from mlops.batch.monitoring.drift import Drift, Spread
 from mlops.batch.monitoring.monitor_report import Live, Report
+from mlops.batch.order import read_order
 from mlops.errors import MlopsError
 from mlops.predict import release
 from mlops.predict.release import BUNDLE
 from mlops.tables.errors import SourceError
 
 
-class Order(Struct, frozen=True, forbid_unknown_fields=True):
-    """`release` is the folder of a deployment. Of the bounds, the last two hold where labels are."""
+class MonitorOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to monitor. `url` is that of the database, `release` the folder of a deployment, and `html`
+    the file to write a page to. `min_accuracy` and `max_false_positive_percent` bound the rows that have
+    labels."""
 
     url: str
     release: str
@@ -37,83 +40,89 @@ class Order(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OutOfBounds(MlopsError):
-    """Exit code 4: what is watched has moved further than is allowed."""
+    """A column has drifted further, or the model was right less often, than is allowed."""
 
     exit_code = 4
 
 
 def main() -> None:
-    errors.report_errors(lambda: monitor(order.read_order(Order)))
+    errors.report_errors(lambda: monitor(read_order(MonitorOrder)))
 
 
-def monitor(asked: Order) -> None:
-    """Raises OutOfBounds, after it has shown what it found."""
-    folder = Path(asked.release)
-    since = datetime.now(UTC) - timedelta(days=asked.days)
-    with closing(destinations.open_relational(asked.url)) as database:
-        found = monitor_report.report_of(
+def monitor(order: MonitorOrder) -> None:
+    """Prints the report. Raises SourceError if there is nothing to judge, and then OutOfBounds for what
+    exceeds the bounds of the order."""
+    folder = Path(order.release)
+    since = datetime.now(UTC) - timedelta(days=order.days)
+    with closing(destinations.open_relational(order.url)) as database:
+        report = monitor_report.make_report(
             database, release.read_release(folder), folder / BUNDLE, since
         )
-    print_report(found, asked, Console(highlight=False, soft_wrap=True))
-    if asked.html:
-        monitor_page.write_monitor_page(Path(asked.html), found, asked.max_psi)
-        print(f"wrote {asked.html}")
-    refuse_nothing(found, asked)
-    if faults := list(out_of_bounds(found, asked)):
+    print_report(report, order, Console(highlight=False, soft_wrap=True))
+    if order.html:
+        monitor_page.write_monitor_page(Path(order.html), report, order.max_psi)
+        print(f"wrote {order.html}")
+    refuse_nothing_to_judge(report, order)
+    if faults := list(out_of_bounds(report, order)):
         raise OutOfBounds("; ".join(faults))
 
 
-def refuse_nothing(found: Report, asked: Order) -> None:
-    """A schedule that watches nothing must not stay green."""
-    if not found.batches:
+def refuse_nothing_to_judge(report: Report, order: MonitorOrder) -> None:
+    """Raises SourceError if there are no batches, or no labels for a bound that needs them, so that a
+    scheduled run that monitors nothing does not pass."""
+    if not report.batches:
         raise SourceError(
-            f"no batch of {found.release.environment} was scored in {asked.days:g} days: look further "
-            "back with --days, or find out why none was"
+            f"no batch of {report.release.environment} was scored in the last {order.days:g} days: look "
+            "further back with --days, or find out why none was scored"
         )
-    if not found.live and (asked.min_accuracy or asked.max_false_positive_percent) is not None:
-        raise SourceError("without labels no accuracy can be judged: load them with `mlops labels`")
+    if not report.live and (order.min_accuracy or order.max_false_positive_percent) is not None:
+        raise SourceError(
+            "without labels no accuracy can be judged: load labels with `mlops labels`"
+        )
 
 
-def out_of_bounds(found: Report, asked: Order) -> Iterator[str]:
-    for each in found.all_drifts:
-        if not each.passes(asked.max_psi):
+def out_of_bounds(report: Report, order: MonitorOrder) -> Iterator[str]:
+    """Yields a sentence for each bound that is exceeded. The bounds on accuracy and false positives apply to
+    the version that scored last."""
+    for each in report.all_drifts:
+        if not each.passes(order.max_psi):
             yield (
-                f"{each.spread.name} has drifted: PSI {each.psi:.2f}, allowed {asked.max_psi:g} "
+                f"{each.spread.name} has drifted: PSI is {each.psi:.2f}, allowed is {order.max_psi:g} "
                 "(--max-psi)"
             )
-    for latest in found.live[:1]:
-        if asked.min_accuracy is not None and latest.accuracy < asked.min_accuracy:
+    for latest in report.live[:1]:
+        if order.min_accuracy is not None and latest.accuracy < order.min_accuracy:
             yield (
                 f"the live accuracy of {latest.version} is {latest.accuracy:.4f}, at least "
-                f"{asked.min_accuracy:g} is wanted (--min-accuracy)"
+                f"{order.min_accuracy:g} is required (--min-accuracy)"
             )
-        wrong, most = latest.false_positive_percent, asked.max_false_positive_percent
-        if wrong is not None and most is not None and wrong > most:
+        percent, most = latest.false_positive_percent, order.max_false_positive_percent
+        if percent is not None and most is not None and percent > most:
             yield (
-                f"{latest.version} calls {wrong:.2f} % of the negative rows positive, at most "
-                f"{most:g} are allowed (--max-false-positive-percent)"
+                f"{latest.version} predicts {percent:.2f} % of the negative rows positive, at most "
+                f"{most:g} % are allowed (--max-false-positive-percent)"
             )
 
 
-def print_report(found: Report, asked: Order, console: Console) -> None:
-    for line in headline(found):
+def print_report(report: Report, order: MonitorOrder, console: Console) -> None:
+    for line in headlines(report):
         console.print(line, markup=False)
-    if found.all_drifts:
-        console.print(drift_table(found.all_drifts, asked.max_psi))
-    if found.live:
-        console.print(live_table(found.live))
+    if report.all_drifts:
+        console.print(drift_table(report.all_drifts, order.max_psi))
+    if report.live:
+        console.print(live_table(report.live))
 
 
-def headline(found: Report) -> Iterator[str]:
+def headlines(report: Report) -> Iterator[str]:
     yield (
-        f"{found.release.environment}, {found.release.name}: {found.batches} batches since "
-        f"{found.since:%Y-%m-%d %H:%M} UTC, {found.rows:,} rows, {found.rejected:,} rejected"
+        f"{report.release.environment}, {report.release.name}: {report.batches} batches since "
+        f"{report.since:%Y-%m-%d %H:%M} UTC, {report.rows:,} rows, {report.rejected:,} rejected"
     )
-    if found.others:
-        yield f"{found.others} of them by other versions, left out of the drift below"
-    if not found.all_drifts:
-        yield f"nothing was scored by {found.release.name}: no drift can be told"
-    if not found.live:
+    if report.others:
+        yield f"{report.others} of them were scored by other versions, and do not count for the drift below"
+    if not report.all_drifts:
+        yield f"{report.release.name} has scored nothing: its drift cannot be measured"
+    if not report.live:
         yield "no labels are known for these rows: `mlops labels` loads them"
 
 
@@ -134,22 +143,24 @@ def drift_table(drifts: list[Drift], max_psi: float) -> Table:
     return table
 
 
-def percents(found: Spread, place: int | None) -> str:
-    """In the training, and since."""
-    if place is None:
+def percents(spread: Spread, position: int | None) -> str:
+    """Returns the percentage of the rows that is in a bin, in the training and since; "-" for no bin."""
+    if position is None:
         return "-"
-    before, after = (100 * drift.shares_of(rows)[place] for rows in (found.training, found.scored))
+    before, after = (
+        100 * drift.shares_of(rows)[position] for rows in (spread.training, spread.scored)
+    )
     return f"{before:.1f} -> {after:.1f}"
 
 
-def live_table(found: list[Live]) -> Table:
+def live_table(live: list[Live]) -> Table:
     table = Table("Version", box=SIMPLE_HEAD)
     for name in ("Labelled", "Live accuracy", "Live % false positives"):
         table.add_column(name, justify="right")
-    for each in found:
-        wrong = each.false_positive_percent
-        percent = "-" if wrong is None else f"{wrong:.2f}"
-        table.add_row(each.version, f"{each.labelled:,}", f"{each.accuracy:.4f}", percent)
+    for each in live:
+        percent = each.false_positive_percent
+        shown = "-" if percent is None else f"{percent:.2f}"
+        table.add_row(each.version, f"{each.labelled:,}", f"{each.accuracy:.4f}", shown)
     return table
 
 

@@ -1,4 +1,4 @@
-"""What the monitor found as one page that needs nothing else: a table, and for each column its bins."""
+"""Renders the report of the monitor as one HTML page, with a table and a chart of the bins of each column."""
 
 from collections.abc import Iterator
 from html import escape
@@ -15,17 +15,20 @@ PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
 
 def write_monitor_page(file: Path, report: Report, max_psi: float) -> None:
+    """Writes the page to a file. Raises MlopsError if the file cannot be written."""
     try:
         file.write_text(render_page(report, max_psi), encoding="utf-8")
     except OSError as error:
-        raise MlopsError(f"the page can't be written: {error}") from error
+        raise MlopsError(
+            f"the page can't be written: {error}; name another file (--html)"
+        ) from error
 
 
 def render_page(report: Report, max_psi: float) -> str:
     title = f"{report.release.environment}, {report.release.name}"
     words = (
         f"{report.batches} batches since {report.since:%Y-%m-%d %H:%M} UTC, {report.rows:,} rows, "
-        f"{report.rejected:,} rejected; {report.others} batches by other versions."
+        f"{report.rejected:,} rejected; {report.others} batches were scored by other versions."
     )
     charts = "\n".join(drift_chart(each, max_psi) for each in report.all_drifts)
     return PAGE.substitute(
@@ -36,34 +39,34 @@ def render_page(report: Report, max_psi: float) -> str:
     )
 
 
-def live_section(found: list[Live]) -> Iterator[str]:
-    if not found:
+def live_section(live: list[Live]) -> Iterator[str]:
+    if not live:
         yield "<p>No labels are known for these rows.</p>"
         return
     yield "<table><tr><th>Version<th>Labelled<th>Accuracy<th>% False positives</tr>"
-    for each in found:
-        wrong = each.false_positive_percent
+    for each in live:
+        percent = each.false_positive_percent
         cells = (each.version, f"{each.labelled:,}", f"{each.accuracy:.4f}")
-        percent = "-" if wrong is None else f"{wrong:.2f}"
-        yield f"<tr>{''.join(f'<td>{escape(cell)}' for cell in (*cells, percent))}</tr>"
+        shown = "-" if percent is None else f"{percent:.2f}"
+        yield f"<tr>{''.join(f'<td>{escape(cell)}' for cell in (*cells, shown))}</tr>"
     yield "</table>"
 
 
 def drift_chart(drift: Drift, max_psi: float) -> str:
-    found = drift.spread
-    before, after = shares_of(found.training), shares_of(found.scored)
+    spread = drift.spread
+    before, after = shares_of(spread.training), shares_of(spread.scored)
     largest = max(before.max(), after.max(), 1e-9)
-    wide = (WIDTH - LABEL) / largest
+    scale = (WIDTH - LABEL) / largest
     bars = "".join(
         f'<text x="0" y="{line * LINE + 10}">{escape(name[:22])}</text>'
-        f'<rect class="training" x="{LABEL}" y="{line * LINE + 2}" width="{old * wide:.1f}" height="12"/>'
-        f'<rect class="scored" x="{LABEL}" y="{line * LINE + 5}" width="{new * wide:.1f}" height="6">'
+        f'<rect class="training" x="{LABEL}" y="{line * LINE + 2}" width="{old * scale:.1f}" height="12"/>'
+        f'<rect class="scored" x="{LABEL}" y="{line * LINE + 5}" width="{new * scale:.1f}" height="6">'
         f"<title>{old:.2%} in the training, {new:.2%} in the batches</title></rect>"
-        for line, (name, old, new) in enumerate(zip(found.bins, before, after, strict=True))
+        for line, (name, old, new) in enumerate(zip(spread.bins, before, after, strict=True))
     )
     verdict = "" if drift.passes(max_psi) else ' <span class="drift">drift</span>'
     return (
-        f"<figure><figcaption>{escape(found.name)}: PSI {drift.psi:.3f}, p {drift.p:.2g}{verdict}"
-        f'</figcaption><svg viewBox="0 0 {WIDTH} {len(found.bins) * LINE}" role="img" '
-        f'aria-label="{escape(found.name, quote=True)}">{bars}</svg></figure>'
+        f"<figure><figcaption>{escape(spread.name)}: PSI {drift.psi:.3f}, p {drift.p:.2g}{verdict}"
+        f'</figcaption><svg viewBox="0 0 {WIDTH} {len(spread.bins) * LINE}" role="img" '
+        f'aria-label="{escape(spread.name, quote=True)}">{bars}</svg></figure>'
     )

@@ -1,6 +1,6 @@
-"""What batches left in the database, held against the training of their model and against labels.
+"""Makes the report of the monitor from the profiles, predictions and labels in a database.
 
-Batches leave counts by bin, and no row is kept for this.
+A batch stores a profile, the number of its rows in each bin, so that monitoring needs no rows of the inputs.
 """
 
 from datetime import datetime
@@ -44,8 +44,8 @@ WHERE age = 1 GROUP BY model_version ORDER BY max(started_at) DESC"""
 
 
 class Live(Struct, frozen=True):
-    """How right a version was, where the truth is known; `false_positive_percent` is None where no
-    label is negative."""
+    """How often a version was right, over the rows whose labels are known. `false_positive_percent` is None
+    if no label is negative."""
 
     version: str
     labelled: int
@@ -54,7 +54,9 @@ class Live(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """`others` counts the batches of other versions, whose rows are in none of the drifts."""
+    """The report on the batches of one environment. `others` is the number of batches by other versions,
+    which do not count for the drifts; `predictions` is the drift of the predictions; `live` begins with the
+    latest version."""
 
     release: Release
     since: datetime
@@ -68,41 +70,43 @@ class Report(Struct, frozen=True):
 
     @property
     def all_drifts(self) -> list[Drift]:
+        """Returns the drift of the predictions and then the drifts of the columns."""
         return [*([self.predictions] if self.predictions else []), *self.drifts]
 
 
-def report_of(database: Relational, released: Release, bundle: Path, since: datetime) -> Report:
+def make_report(database: Relational, released: Release, bundle: Path, since: datetime) -> Report:
+    """Returns the report on the batches that were started since then in the environment of the release."""
     window = (released.environment, since)
-    seen = database.query(BATCHES, released.name, *window).to_pylist()[0]
+    totals = database.query(BATCHES, released.name, *window).to_pylist()[0]
     counts = counts_by_column(database, released, since)
-    reference, known = profile.read_reference(bundle), schema.read_schema(bundle / SCHEMA)
-    tenths = counts.pop(known.target, None)
+    reference, target = profile.read_reference(bundle), schema.read_schema(bundle / SCHEMA).target
+    tenths = counts.pop(target, None)
     return Report(
         release=released,
         since=since,
-        batches=int(seen["batches"]),
-        rows=int(seen["rows"]),
-        rejected=int(seen["rejected"]),
-        others=int(seen["others"]),
+        batches=int(totals["batches"]),
+        rows=int(totals["rows"]),
+        rejected=int(totals["rejected"]),
+        others=int(totals["others"]),
         drifts=drift.drift_of_columns(reference, counts),
         predictions=None
         if tenths is None
-        else drift.drift_of_predictions(reference, known.target, tenths),
+        else drift.drift_of_predictions(reference, target, tenths),
         live=[live_of(row) for row in database.query(ACCURACY, *window).to_pylist()],
     )
 
 
 def counts_by_column(database: Relational, released: Release, since: datetime) -> dict[str, Counts]:
-    """Rows by column and bin, of the batches that the release has scored."""
-    found: dict[str, list[int]] = {}
-    query = database.query(PROFILES, released.environment, released.name, since)
-    for row in query.to_pylist():
-        found.setdefault(row["column"], []).append(int(row["rows"]))
-    return {column: np.array(rows, np.int64) for column, rows in found.items()}
+    """Returns the number of rows in each bin, by column, over the batches that the release has scored."""
+    counts: dict[str, list[int]] = {}
+    profiles = database.query(PROFILES, released.environment, released.name, since)
+    for row in profiles.to_pylist():
+        counts.setdefault(row["column"], []).append(int(row["rows"]))
+    return {column: np.array(rows, np.int64) for column, rows in counts.items()}
 
 
 def live_of(row: dict[str, Any]) -> Live:
     negatives = int(row["negatives"])
-    wrong = 100 * int(row["false_positives"]) / negatives if negatives else None
+    percent = 100 * int(row["false_positives"]) / negatives if negatives else None
     accuracy = int(row["correct"]) / int(row["labelled"])
-    return Live(row["model_version"], int(row["labelled"]), accuracy, wrong)
+    return Live(row["model_version"], int(row["labelled"]), accuracy, percent)
