@@ -7,7 +7,7 @@ import asyncio
 import hmac
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -78,7 +78,7 @@ class PredictionEndpoint:
             headers = dict(scope["headers"])
             self._check_key(headers)
             refuse_other_media_type(headers)
-            answer = await self._in_time(headers, receive)
+            answer = await self._answer_in_time(headers, receive)
         except Problem as problem:
             await problem.response(scope)(scope, receive, send)
             return
@@ -99,29 +99,19 @@ class PredictionEndpoint:
             )
             raise Problem(401, error, headers={"WWW-Authenticate": "ApiKey"})
 
-    async def _in_time(self, headers: Headers, receive: Receive) -> Answer:
-        """As asyncio.timeout does, in a third of its time."""
-        seconds, task = self._settings.max_seconds, cast(asyncio.Task[Any], asyncio.current_task())
-        is_late = False
-
-        def give_up() -> None:
-            nonlocal is_late
-            is_late = True
-            task.cancel()
-
-        timer = asyncio.get_running_loop().call_later(seconds, give_up)
+    async def _answer_in_time(self, headers: Headers, receive: Receive) -> Answer:
+        seconds = self._settings.max_seconds
         try:
-            return await self._answer(await read_body(receive, headers, self._settings.max_body))
-        except asyncio.CancelledError:
-            if task.uncancel() or not is_late:
-                raise
+            async with asyncio.timeout(seconds):
+                return await self._answer(
+                    await read_body(receive, headers, self._settings.max_body)
+                )
+        except TimeoutError:
             error = f"no answer within {seconds:g} seconds: send fewer rows at once"
             raise Problem(503, error, headers=RETRY) from None
         except InputError as error:
             self._metrics.count_faults(error.faults)
             raise problems.problem_of_input(error) from None
-        finally:
-            timer.cancel()
 
     async def _answer(self, body: bytes) -> Answer:
         if len(body) > SHORT_BYTES or body.count(b"{") > SHORT_ROWS:
