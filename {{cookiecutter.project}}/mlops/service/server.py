@@ -12,7 +12,6 @@ import uvicorn
 
 from mlops.service.errors import StartError
 from mlops.service.observation import Observation
-from mlops.service.protocol import Protocol
 from mlops.service.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
@@ -30,7 +29,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             observed,
             loop="uvloop",
-            http=Protocol,
+            http="httptools",
             ws="none",
             lifespan="off",
             interface="asgi3",
