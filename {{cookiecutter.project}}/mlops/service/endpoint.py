@@ -30,7 +30,7 @@ RETRY = {"Retry-After": "1"}
 Headers = dict[bytes, bytes]
 
 
-class Prediction(msgspec.Struct, omit_defaults=True, gc=False):
+class Prediction(msgspec.Struct, omit_defaults=True):
     """The answer to one row. `probability` is that of each class."""
 
     prediction: str
@@ -38,7 +38,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False):
     warnings: list[Fault] = []
 
 
-class Answer(msgspec.Struct, omit_defaults=True, gc=False):
+class Answer(msgspec.Struct, omit_defaults=True):
     """The answer to a request. `predictions` holds one for each row, in their order; `more_warnings` counts
     the warnings that are left out."""
 

@@ -14,12 +14,12 @@ import msgspec
 Level = Literal["info", "warning", "error"]
 
 
-class Line(msgspec.Struct, kw_only=True, gc=False):
+class Line(msgspec.Struct, kw_only=True):
     time: datetime
     level: Level
 
 
-class RequestLine(Line, kw_only=True, gc=False):
+class RequestLine(Line, kw_only=True):
     request_id: str
     method: str
     route: str
@@ -29,7 +29,7 @@ class RequestLine(Line, kw_only=True, gc=False):
     version: str
 
 
-class MessageLine(Line, kw_only=True, omit_defaults=True, gc=False):
+class MessageLine(Line, kw_only=True, omit_defaults=True):
     message: str
     request_id: str | None = None
     trace: list[str] = []
