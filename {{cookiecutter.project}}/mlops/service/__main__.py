@@ -22,7 +22,7 @@ from mlops.contract.contract import Contract
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import Predictor
 from mlops.predict.release import BUNDLE, Release, read_release, verify_bundle
-from mlops.service import openapi, server
+from mlops.service import server
 from mlops.service.endpoint import PredictionEndpoint
 from mlops.service.logs import LibraryHandler, Log
 from mlops.service.observation import Observation
@@ -61,7 +61,7 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
     app = create_app(
         folder, release, predictor.schema, settings=settings, endpoint=endpoint, metrics=metrics
     )
-    observed = Observation(app, {("POST", openapi.PREDICT): endpoint}, log, metrics)
+    observed = Observation(app, endpoint, log, metrics)
 
     def report_ready() -> None:
         log.message("info", f"{release.name} answers at {server.address_of(listening)}")

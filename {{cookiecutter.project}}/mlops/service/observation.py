@@ -4,7 +4,6 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Mapping
 from itertools import count
 
 from fastapi import FastAPI
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops.service import problems
 from mlops.service.logs import Log
+from mlops.service.openapi import PREDICT
 from mlops.service.telemetry import Metrics
 
 REQUEST_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
@@ -20,18 +20,20 @@ CLIENT_LEFT = 499  # as nginx logs it
 OTHER = "other"
 PROCESS = secrets.token_hex(4)
 
-Shortcuts = Mapping[tuple[str, str], ASGIApp]
-"""Routes that are found without FastAPI, whose way to one takes a tenth of the time of an answer."""
-
 
 class Observation:
-    def __init__(self, app: FastAPI, shortcuts: Shortcuts, log: Log, metrics: Metrics) -> None:
+    """Passes POST /predict to `endpoint`, and every other request to `app`.
+
+    FastAPI's router would add 14 % to the time of one row, a Route and a Mount of Starlette 11 %.
+    """
+
+    def __init__(self, app: FastAPI, endpoint: ASGIApp, log: Log, metrics: Metrics) -> None:
         self.log = log
         self.draining = False
         self._app = app
+        self._endpoint = endpoint
         self._metrics = metrics
         self._numbers = count(1)
-        self._shortcuts = shortcuts
         self._routes = {route.path for route in app.routes if isinstance(route, Route)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +54,8 @@ class Observation:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
-        app = self._shortcuts.get((scope["method"], scope["path"]), self._app)
+        is_prediction = scope["path"] == PREDICT and scope["method"] == "POST"
+        app = self._endpoint if is_prediction else self._app
         try:
             await app(scope, receive, send_with_id)
         except Exception as error:
