@@ -1,7 +1,7 @@
 """The reasons for which rows are not answered.
 
 AnswerError
-└── InputError          the rows asked about break the input contract
+└── InputError          the rows break the input contract
     ├── MalformedBody   the body is not JSON
     └── TooManyRows
 """
