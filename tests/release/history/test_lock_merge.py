@@ -7,8 +7,8 @@ from mlops.release.history import lock_merge
 from mlops.release.history.lock_merge import (
     UnknownLayoutError,
     merge_entries,
-    parse_lock,
     render_lock,
+    split_lock,
 )
 
 SCRIPT = Path(lock_merge.__file__)
@@ -50,20 +50,20 @@ def lock(**versions: int) -> str:
 def test_an_entry_is_taken_whole_or_dropped_from_either_side(
     base: dict[str, int], ours: dict[str, int], theirs: dict[str, int], merged: dict[str, int]
 ) -> None:
-    before, one, other = (parse_lock(lock(**versions)) for versions in (base, ours, theirs))
+    before, one, other = (split_lock(lock(**versions)) for versions in (base, ours, theirs))
     assert render_lock(merge_entries(before, one, other)) == lock(**merged)
     assert render_lock(merge_entries(before, other, one)) == lock(**merged)
 
 
 def test_a_command_of_several_lines_belongs_to_its_entry() -> None:
     text = lock(a=1) + "  b:\n    cmd: |-\n      one\n\n      two:\n    deps:\n    - path: x\n"
-    assert list(parse_lock(text)) == ["a", "b"]
-    assert render_lock(parse_lock(text)) == text
+    assert list(split_lock(text)) == ["a", "b"]
+    assert render_lock(split_lock(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "schema: '2.0'\n"])
 def test_a_lock_without_entries(text: str) -> None:
-    assert parse_lock(text) == {}
+    assert split_lock(text) == {}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_lock_without_entries(text: str) -> None:
 )
 def test_an_unknown_layout_is_refused(text: str) -> None:
     with pytest.raises(UnknownLayoutError):
-        parse_lock(text)
+        split_lock(text)
 
 
 def driver(folder: Path, name: str, **versions: str) -> subprocess.CompletedProcess[str]:

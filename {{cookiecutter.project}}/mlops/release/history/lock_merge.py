@@ -22,8 +22,8 @@ class UnknownLayoutError(Exception):
     pass
 
 
-def parse_lock(lock: str) -> dict[str, str]:
-    """Returns the entries of a dvc.lock: by stage, the block of text that DVC wrote for it."""
+def split_lock(lock: str) -> dict[str, str]:
+    """Returns the text of each entry of a dvc.lock, by stage. Raises UnknownLayoutError."""
     head, _, body = lock.partition(STAGES)
     if head not in ("", SCHEMA) or (body and not head):
         raise UnknownLayoutError(head.partition("\n")[0] or STAGES.strip())
@@ -61,7 +61,7 @@ def render_lock(entries: Mapping[str, str]) -> str:
 
 def merge_files(base: Path, ours: Path, theirs: Path) -> None:
     """Writes the merge to `ours`, where Git expects it."""
-    versions = [parse_lock(path.read_bytes().decode()) for path in (base, ours, theirs)]
+    versions = [split_lock(path.read_bytes().decode()) for path in (base, ours, theirs)]
     ours.write_bytes(render_lock(merge_entries(*versions)).encode())
 
 

@@ -41,7 +41,7 @@ class Lock:
         as long, which `mlops tracker` would take for every commit. Raises MlopsError if it is not YAML.
         """
         try:
-            entries = lock_merge.parse_lock(content.decode()).values()
+            entries = lock_merge.split_lock(content.decode()).values()
             blocks = [block for entry in entries for block in OUTPUTS.findall(entry)]
             outputs = [each for block in blocks for each in plain_outputs(block)]
         except (lock_merge.UnknownLayoutError, UnicodeDecodeError):

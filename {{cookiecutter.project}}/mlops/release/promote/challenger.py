@@ -78,7 +78,7 @@ def begin_from_target(git: Git, source: str, target: str) -> None:
     commits = (git.run("merge-base", source, target), target, source)
     try:
         before, ours, theirs = (
-            lock_merge.parse_lock((git.read_file(commit, lockfile.LOCK) or b"").decode())
+            lock_merge.split_lock((git.read_file(commit, lockfile.LOCK) or b"").decode())
             for commit in commits
         )
     except (lock_merge.UnknownLayoutError, UnicodeDecodeError):
