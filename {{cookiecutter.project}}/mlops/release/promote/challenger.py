@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,13 +28,19 @@ from mlops.release.promote.answers_at_commit import run_module
 
 
 def main(tree: Path, home: Path, descriptor: int) -> None:
-    with Connection(descriptor) as connection, suppress(EOFError):
+    with Connection(descriptor) as connection:
         try:
             with dvc.open_repo(tree, dvc.dvc_settings(home)) as repo:
-                while True:
-                    connection.send(answer_task(repo, *connection.recv()))
+                for task, arguments in received_tasks(connection):
+                    connection.send(answer_task(repo, task, arguments))
         except MlopsError as error:
             connection.send(error)
+
+
+def received_tasks(connection: Connection) -> Iterator[tuple[str, dict[str, Any]]]:
+    with suppress(EOFError):
+        while True:
+            yield connection.recv()
 
 
 def answer_task(repo: Repo, task: str, arguments: Mapping[str, Any]) -> Any:
