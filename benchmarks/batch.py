@@ -1,10 +1,10 @@
-"""Batch predictions beside their peers, all in one run, on the same million rows.
+"""Measures batch predictions beside those of peers, in one run, on the same million rows.
 
     make install && .venv/bin/python benchmarks/batch.py
 
-writes benchmarks/batch.md. Every figure is that of whole processes, from their start to their end,
-and the median of the rounds, in which the contestants take turns. Needs an otherwise idle machine
-and 10 GB of disk. --environments DIR keeps what was installed for the next run.
+writes benchmarks/batch.md. Every figure is the median over rounds, in which the contestants take turns, and
+covers whole processes from start to end. The benchmark needs an otherwise idle machine and 10 GB of disk.
+--environments DIR keeps the installed environments for the next run.
 """
 
 import argparse
@@ -22,9 +22,9 @@ import environments  # the modules that follow are of benchmarks/
 import project
 import repeated_rows
 from environments import Environment
-from page import Target, machine, paragraph, table, targets
+from page import Target, machine, paragraph, table, target_table
 from pipeline import ENVIRONMENT
-from places import Places, answered
+from places import Places, count_answers
 from processes import Cost, cost
 from project import MLFLOW, PEERS, SAME_MODEL, Project
 from repeated_rows import Table
@@ -39,7 +39,7 @@ OURS, BY_HAND, PARTS = "this template", "pandas, scikit-learn, to_sql", "fastest
 
 @dataclass(frozen=True)
 class Case:
-    """The form of the table, and where its answers go."""
+    """The format of the table to score, and the destination of its answers."""
 
     form: str
     to: str
@@ -57,7 +57,7 @@ Rounds = Mapping[Case, Sequence[Cost]]
 
 @dataclass(frozen=True)
 class Contestant:
-    """`command` is given the table and the place of its answers."""
+    """What is measured. `command` returns the command for a table and the place of its answers."""
 
     name: str
     command: Callable[[Path, str], Sequence[str | Path]]
@@ -68,7 +68,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Results:
-    """Every contestant's rounds, and this template's on few rows and on ten times as many."""
+    """The rounds of every contestant, and those of this template on few rows and on ten times as many."""
 
     rounds: Mapping[str, Rounds]
     few: Rounds
@@ -76,15 +76,17 @@ class Results:
 
 
 def main() -> None:
-    asked = arguments()
+    options = arguments()
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
-        kept = asked.environments or scratch / "environments"
-        mlflow = environments.made(kept, "mlflow-batch", MLFLOW, *SAME_MODEL, *DRIVERS)
-        made = project.made(scratch, mlflow)
+        parent = options.environments or scratch / "environments"
+        mlflow = environments.make_environment(
+            parent, "mlflow-batch", MLFLOW, *SAME_MODEL, *DRIVERS
+        )
+        made = project.make_project(scratch, mlflow)
         with closing(Places(scratch)) as places:
-            results = contest(list(contestants(made, mlflow)), made, asked, places)
-    Path(__file__).with_suffix(".md").write_text(page(results, mlflow, asked))
+            results = contest(list(contestants(made, mlflow)), made, options, places)
+    Path(__file__).with_suffix(".md").write_text(page(results, mlflow, options))
 
 
 def arguments() -> argparse.Namespace:
@@ -96,19 +98,19 @@ def arguments() -> argparse.Namespace:
 
 
 def contest(
-    contestants: Sequence[Contestant], made: Project, asked: argparse.Namespace, places: Places
+    contestants: Sequence[Contestant], made: Project, options: argparse.Namespace, places: Places
 ) -> Results:
     few, rows, many = (
-        repeated_rows.written(made.test_rows, count, made.twin)
-        for count in (FEW, asked.rows, 10 * asked.rows)
+        repeated_rows.write_table(made.test_rows, count, made.twin)
+        for count in (FEW, options.rows, 10 * options.rows)
     )
     template = contestants[0]
-    taken_turns(1, [template], few, places)  # the first time, what is deployed is laid out
+    take_turns(1, [template], few, places)  # the first run also prepares the deployment
     twice = replace(template, cases=(CSV_TO_SQLITE, PARQUET_TO_POSTGRESQL))
     return Results(
-        few=taken_turns(asked.rounds, [template], few, places)[OURS],
-        rounds=taken_turns(asked.rounds, contestants, rows, places),
-        many=taken_turns(1, [twice], many, places)[OURS],
+        few=take_turns(options.rounds, [template], few, places)[OURS],
+        rounds=take_turns(options.rounds, contestants, rows, places),
+        many=take_turns(1, [twice], many, places)[OURS],
     )
 
 
@@ -132,11 +134,23 @@ def contestants(made: Project, mlflow: Environment) -> Iterator[Contestant]:
     )
     yield Contestant(
         BY_HAND,
-        lambda file, place: [mlflow.python, "score_by_hand.py", made.joblib, file, driven(place)],
+        lambda file, place: [
+            mlflow.python,
+            "score_by_hand.py",
+            made.joblib,
+            file,
+            sqlalchemy_url(place),
+        ],
     )
     yield Contestant(
         "mlflow.pyfunc, to_sql",
-        lambda file, place: [mlflow.python, "score_pyfunc.py", made.mlflow, file, driven(place)],
+        lambda file, place: [
+            mlflow.python,
+            "score_pyfunc.py",
+            made.mlflow,
+            file,
+            sqlalchemy_url(place),
+        ],
         cases=(CSV_TO_SQLITE, PARQUET_TO_POSTGRESQL),
     )
     yield Contestant(
@@ -151,15 +165,16 @@ def contestants(made: Project, mlflow: Environment) -> Iterator[Contestant]:
     )
 
 
-def driven(place: str) -> str:
-    """Of SQLAlchemy's drivers the one that `to_sql` is fastest with."""
+def sqlalchemy_url(place: str) -> str:
+    """Returns the URL with the driver of SQLAlchemy with which `to_sql` is fastest."""
     return place.replace("postgresql:", "postgresql+psycopg2:")
 
 
-def taken_turns(
+def take_turns(
     rounds: int, contestants: Sequence[Contestant], rows: Table, places: Places
 ) -> dict[str, dict[Case, list[Cost]]]:
-    """Ends this program, saying why, where a contestant fails or answers something else."""
+    """Returns the costs of every contestant, by case. Exits with a message if a contestant fails or gives
+    other answers."""
     results: dict[str, dict[Case, list[Cost]]] = {
         contestant.name: {case: [] for case in contestant.cases} for contestant in contestants
     }
@@ -167,30 +182,30 @@ def taken_turns(
         for case in [*CASES, CSV_TO_FILE]:
             for contestant in contestants:
                 if case in contestant.cases:
-                    took = scored(contestant, case, rows, places)
+                    cost_of_run = score_once(contestant, case, rows, places)
                     print(
                         f"{rows.rows:,} rows, round {number}, {case}: {contestant.name}, "
-                        f"{took.seconds:.1f} s",
+                        f"{cost_of_run.seconds:.1f} s",
                         flush=True,
                     )
-                    results[contestant.name][case].append(took)
+                    results[contestant.name][case].append(cost_of_run)
     return results
 
 
-def scored(contestant: Contestant, case: Case, rows: Table, places: Places) -> Cost:
+def score_once(contestant: Contestant, case: Case, rows: Table, places: Places) -> Cost:
     with places.new(case.to) as place:
         command = contestant.command(rows.files[case.form], place)
-        took = cost(command, contestant.folder, {**ENVIRONMENT, **contestant.variables})
-        found = answered(place)
-        if found != (rows.rows, rows.positive):
+        cost_of_run = cost(command, contestant.folder, {**ENVIRONMENT, **contestant.variables})
+        counts = count_answers(place)
+        if counts != (rows.rows, rows.positive):
             sys.exit(
-                f"{contestant.name}, {case}: {found} answers and positive ones, where "
-                f"{(rows.rows, rows.positive)} were due"
+                f"{contestant.name}, {case}: {counts} answers and positive answers, but "
+                f"{(rows.rows, rows.positive)} are expected"
             )
-    return took
+    return cost_of_run
 
 
-def page(results: Results, mlflow: Environment, asked: argparse.Namespace) -> str:
+def page(results: Results, mlflow: Environment, options: argparse.Namespace) -> str:
     own = ", ".join(f"{name} {version(name)}" for name in OWN_LIBRARIES)
     cases = [*CASES, CSV_TO_FILE]
     heads = ["", *map(str, cases)]
@@ -202,8 +217,8 @@ def page(results: Results, mlflow: Environment, asked: argparse.Namespace) -> st
             "",
             paragraph(
                 f"{machine()} One model, histogram gradient boosting on the 14 columns of the census "
-                f"table, trained by `mlops repro`; its test rows repeated to {asked.rows:,} under an "
-                f"`id`. Whole processes from start to end, medians of {asked.rounds} rounds; after "
+                f"table, trained by `mlops repro`; its test rows repeated to {options.rows:,} under an "
+                f"`id`. Whole processes from start to end, medians of {options.rounds} rounds; after "
                 "every run the answers were counted, all of them and the positive ones. The peers "
                 "write id, prediction and, by hand, probability; this template checks the input "
                 "contract, writes both probabilities, version, batch and profile, holds keys unique "
@@ -236,7 +251,7 @@ def page(results: Results, mlflow: Environment, asked: argparse.Namespace) -> st
             "## Ten times as many rows",
             "",
             table(
-                ["this template", "seconds", "MB", f"MB at {asked.rows:,} rows"],
+                ["this template", "seconds", "MB", f"MB at {options.rows:,} rows"],
                 [
                     [
                         str(case),
@@ -247,9 +262,9 @@ def page(results: Results, mlflow: Environment, asked: argparse.Namespace) -> st
                     for case, (each,) in results.many.items()
                 ],
             ),
-            "## What was asked",
+            "## Bounds",
             "",
-            targets(targets_of(results)),
+            target_table(batch_targets(results)),
         ]
     )
 
@@ -272,13 +287,13 @@ def speed_ups(rounds: Mapping[str, Rounds]) -> Iterator[list[str]]:
 
 
 def faster(costs: Sequence[Cost], than: Sequence[Cost]) -> float:
-    """The median of the ratios within each round."""
+    """Returns how many times faster the costs are than others: the median of the ratios within each round."""
     pairs = zip(costs, than, strict=True)
     return median(other.seconds / each.seconds for each, other in pairs)
 
 
 def middle(costs: Sequence[Cost]) -> Cost:
-    """The medians of seconds and of megabytes, and what the last one printed."""
+    """Returns the medians of seconds and of megabytes, with the output of the last run."""
     return Cost(
         median(each.seconds for each in costs),
         median(each.megabytes for each in costs),
@@ -288,7 +303,7 @@ def middle(costs: Sequence[Cost]) -> Cost:
 
 def breakdown(results: Results) -> Iterator[list[str]]:
     start = [middle(results.few[case]).seconds for case in CASES]
-    parts = [parts_of(results.rounds[PARTS][case]) for case in CASES]
+    parts = [median_parts(results.rounds[PARTS][case]) for case in CASES]
     whole = [middle(results.rounds[OURS][case]).seconds for case in CASES]
     rest = [
         all_of_it - begun - sum(each.values())
@@ -301,12 +316,12 @@ def breakdown(results: Results) -> Iterator[list[str]]:
     yield ["this template, whole", *map("{:.2f}".format, whole)]
 
 
-def parts_of(costs: Sequence[Cost]) -> dict[str, float]:
+def median_parts(costs: Sequence[Cost]) -> dict[str, float]:
     printed = [json.loads(each.printed) for each in costs]
     return {part: median(each[part] for each in printed) for part in printed[0]}
 
 
-def targets_of(results: Results) -> Iterator[Target]:
+def batch_targets(results: Results) -> Iterator[Target]:
     ours, by_hand = results.rounds[OURS], results.rounds[BY_HAND]
     for case in CASES:
         ratio = faster(ours[case], by_hand[case])

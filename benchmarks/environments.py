@@ -1,4 +1,4 @@
-"""A virtual environment for each contestant, kept in a directory where the next run finds it."""
+"""Makes a virtual environment for each contestant, in a directory where the next run finds it."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ class Environment:
 
     @property
     def megabytes(self) -> float:
-        """Of what was installed, bytecode included; without the interpreter."""
+        """Returns the size of the installed libraries with bytecode, without the interpreter."""
         files = (file for file in (self.folder / "lib").rglob("*") if file.is_file())
         return sum(file.stat().st_size for file in files) / 1e6
 
@@ -36,8 +36,8 @@ class Environment:
         return subprocess.check_output([self.python, "-c", ask, *packages], text=True).strip()
 
 
-def made(parent: Path, name: str, *requirements: str) -> Environment:
-    """`requirements` are arguments of `pip install`."""
+def make_environment(parent: Path, name: str, *requirements: str) -> Environment:
+    """Returns an environment with the requirements, which are arguments of `pip install`."""
     locks = [Path(word).read_text() for word in requirements if word.endswith(".txt")]
     contents = json.dumps([platform.python_version(), requirements, locks])
     digest = hashlib.sha256(contents.encode()).hexdigest()[:12]

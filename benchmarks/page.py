@@ -1,4 +1,4 @@
-"""How a page of figures is laid out."""
+"""Formats a page of figures."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from textwrap import fill
 
 
 def machine() -> str:
-    """Date, machine and Python, in a sentence."""
+    """Returns a sentence with the date, the machine and the version of Python."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()}, {os.cpu_count()} cores "
@@ -24,16 +24,16 @@ def paragraph(text: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The first column is text, the others numbers."""
+    """Returns a Markdown table, whose first column is text and whose others are numbers."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), ""])
 
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that was asked for: at least `least`, or at most `most`."""
+    """A figure with its bound: at least `least`, or at most `most`."""
 
-    what: str
+    name: str
     reached: float
     unit: str = ""
     least: float | None = None
@@ -41,9 +41,9 @@ class Target:
 
     @property
     def row(self) -> list[str]:
-        asked = f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
+        bound = f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
         verdict = "met" if self.met else "**missed**"
-        return [self.what, f"{asked}{self.unit}", f"{self.reached:.2f}{self.unit}", verdict]
+        return [self.name, f"{bound}{self.unit}", f"{self.reached:.2f}{self.unit}", verdict]
 
     @property
     def met(self) -> bool:
@@ -52,5 +52,5 @@ class Target:
         return least <= self.reached <= most
 
 
-def targets(asked: Iterable[Target]) -> str:
-    return table(["", "asked", "reached", ""], [target.row for target in asked])
+def target_table(targets: Iterable[Target]) -> str:
+    return table(["", "bound", "measured", ""], [target.row for target in targets])

@@ -1,4 +1,4 @@
-"""What a newcomer waits for: baking, the first run, a run with nothing to do, the demo.
+"""Measures what a newcomer waits for: baking, the first run, a run with nothing to do, the demo.
 
     make install && .venv/bin/python benchmarks/pipeline.py
 
@@ -78,7 +78,7 @@ def clone(project: Path, parent: Path, name: str) -> Path:
 
 
 def tiny_pipeline(parent: Path) -> Path:
-    """One stage, one output: what is left is DVC itself."""
+    """Returns a pipeline of one stage with one output, whose run takes no longer than DVC itself."""
     root = parent / "tiny"
     root.mkdir()
     run("git", "init", "--quiet", cwd=root)
@@ -99,8 +99,8 @@ def bake_rows(parent: Path) -> Iterable[tuple[str, float]]:
 
 def first_run_rows(project: Path) -> Iterable[tuple[str, float]]:
     whole = seconds(lambda: run("dvc", "repro", cwd=project))
-    imports = {name: median(lambda name=name: imported(project, name), 3) for name in STAGES}
-    stages = {name: median(lambda name=name: staged(project, name), 3) for name in STAGES}
+    imports = {name: median(lambda name=name: import_stage(project, name), 3) for name in STAGES}
+    stages = {name: median(lambda name=name: run_stage(project, name), 3) for name in STAGES}
     fitting = float(run(sys.executable, "-c", FIT, cwd=project))
     work = {name: stages[name] - imports[name] for name in STAGES}
     yield "**`dvc repro` on dev from nothing**", whole
@@ -111,11 +111,11 @@ def first_run_rows(project: Path) -> Iterable[tuple[str, float]]:
         yield f"work of {name}", work[name] - (fitting if name == "train" else 0)
 
 
-def imported(project: Path, stage: str) -> None:
+def import_stage(project: Path, stage: str) -> None:
     run(sys.executable, "-c", f"import mlops.{stage}.{stage}", cwd=project)
 
 
-def staged(project: Path, stage: str) -> None:
+def run_stage(project: Path, stage: str) -> None:
     run(sys.executable, "-m", f"mlops.{stage}", cwd=project)
 
 
@@ -125,12 +125,12 @@ from mlops import params
 from mlops.tables import splits
 from mlops.train import train
 from mlops.predict import schema
-from mlops.predict.inputs import matrices
-options, read = params.load_configuration().params.train, schema.read(splits.SCHEMA)
-training = splits.read_split("train", read)
-inputs = matrices(training.columns, read)
+from mlops.predict.inputs import matrices_of
+train_params, input_schema = params.load_configuration().params.train, schema.read_schema(splits.SCHEMA)
+training = splits.read_split("train", input_schema)
+inputs = matrices_of(training.columns, input_schema)
 start = time.perf_counter()
-train.fit(options, inputs, training, read)
+train.fit_estimator(train_params, inputs, training, input_schema)
 print(time.perf_counter() - start)
 """
 
@@ -153,14 +153,14 @@ def demo_rows(parent: Path) -> Iterable[tuple[str, float]]:
         run("cp", "-r", TEMPLATE, place, cwd=parent)
         run("rm", "-rf", place / ".venv", place / "demo", cwd=parent)
         printed = run("make", "demo", f"WITH={tool}", cwd=place)
-        found = re.search(r"Done in (\d+) s, beside (\d+) s of installing", printed)
-        if not found:
+        times = re.search(r"Done in (\d+) s, beside (\d+) s of installing", printed)
+        if not times:
             sys.exit(printed)
         yield (
             f"`make demo`, beyond installing (the run that installed with {tool})",
-            float(found[1]),
+            float(times[1]),
         )
-        yield f"installing with {tool}", float(found[2])
+        yield f"installing with {tool}", float(times[2])
 
 
 def same_bytes(project: Path, parent: Path) -> str:
@@ -174,14 +174,14 @@ def same_bytes(project: Path, parent: Path) -> str:
 
 
 def about(*packages: str) -> str:
-    """The machine and the versions, in a sentence."""
+    """Returns a sentence with the machine and the versions."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     cores = f"{platform.system()}, {os.cpu_count()} cores"
     return f"{cores}, Python {platform.python_version()}, {versions}. Medians; repeat with"
 
 
 def table(title: str, rows: Iterable[tuple[str, float]]) -> str:
-    lines = [f"| {what} | {value:.2f} |" for what, value in rows]
+    lines = [f"| {name} | {value:.2f} |" for name, value in rows]
     return "\n".join([f"## {title}", "", "| | seconds |", "|---|---:|", *lines, ""])
 
 

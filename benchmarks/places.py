@@ -1,4 +1,4 @@
-"""Where the answers of a batch go: a new file or database for each run, read back and taken away."""
+"""Makes a new file or database for the answers of each run, counts the answers, and removes it."""
 
 import json
 import sqlite3
@@ -16,7 +16,7 @@ FROM predictions
 
 
 class Places:
-    """PostgreSQL runs until `close`."""
+    """The places for answers. A PostgreSQL server runs until `close`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -27,7 +27,7 @@ class Places:
 
     @contextmanager
     def new(self, kind: str) -> Iterator[str]:
-        """A URL, or the path of a file."""
+        """Yields the URL of a new database, or the path of a new file."""
         if kind == "PostgreSQL":
             self._server.psql("CREATE DATABASE benchmark")
             yield f"postgresql://postgres@/benchmark?host={self._folder / 'postgresql'}"
@@ -35,12 +35,12 @@ class Places:
         else:
             file = self._folder / "answers"
             yield f"sqlite:///{file}" if kind == "SQLite" else str(file)
-            for left in self._folder.glob("answers*"):
-                left.unlink()
+            for remaining in self._folder.glob("answers*"):
+                remaining.unlink()
 
 
-def answered(place: str) -> tuple[int, int]:
-    """How many rows were answered, and how many of them with the positive class."""
+def count_answers(place: str) -> tuple[int, int]:
+    """Returns how many answers there are, and how many of them are the positive class."""
     if place.startswith("postgresql:"):
         with dbapi.connect(place) as connection, connection.cursor() as cursor:
             cursor.execute(ANSWERED)

@@ -1,4 +1,4 @@
-"""A process with all that it starts: what it takes, and its end."""
+"""Measures a process with all processes that it starts, and ends it."""
 
 import os
 import re
@@ -16,12 +16,15 @@ from threading import Event, Thread
 import psutil
 
 PATIENCE = 15
+"""The seconds to wait for the end of a process."""
+
 SAMPLE = 0.1
+"""The seconds between two measurements of the memory."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds from start to end; megabytes at the peak, summed over the tree of processes."""
+    """The seconds from start to end, and the megabytes at the peak, summed over the tree of processes."""
 
     seconds: float
     megabytes: float
@@ -29,7 +32,7 @@ class Cost:
 
 
 def cost(command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str]) -> Cost:
-    """Ends this program, saying why, where the command fails."""
+    """Runs a command and returns its cost. Exits with a message if the command fails."""
     peaks, ended = [0.0], Event()
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as faults:
         started = time.perf_counter()
@@ -50,24 +53,24 @@ def cost(command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str])
 
 def watch(pid: int, peaks: list[float], ended: Event) -> None:
     while not ended.wait(SAMPLE):
-        peaks.append(highest(pid))
+        peaks.append(peak_megabytes(pid))
 
 
-def highest(pid: int) -> float:
-    """The sum of each living process's own peak: at least what the tree ever held at once."""
-    return sum(map(high_water, tree(pid))) * 1024 / 1e6
+def peak_megabytes(pid: int) -> float:
+    """Returns the sum of the peaks of the living processes, an upper bound for the peak of the tree."""
+    return sum(map(peak_kilobytes, tree(pid))) * 1024 / 1e6
 
 
-def high_water(process: psutil.Process) -> int:
-    """Kilobytes; 0 once it has ended."""
+def peak_kilobytes(process: psutil.Process) -> int:
+    """Returns the peak of a process in kilobytes, or 0 if it has ended."""
     with suppress(OSError):
-        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
-        return int(found[1]) if found else 0
+        peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+        return int(peak[1]) if peak else 0
     return 0
 
 
-def resident(pid: int) -> float:
-    """Megabytes in memory now, summed over the tree."""
+def resident_megabytes(pid: int) -> float:
+    """Returns the megabytes that the tree of processes has in memory now."""
     total: int = sum(process.memory_info().rss for process in tree(pid))
     return total / 1e6
 
@@ -80,7 +83,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """The process must lead a session of its own."""
+    """Ends a process, which must lead its own session, with all processes of the session."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""A baked project with its first model, and that model as its peers take it."""
+"""Bakes a project with its first model, and converts the model to the form that its peers need."""
 
 import subprocess
 import sys
@@ -16,7 +16,8 @@ SAME_MODEL = [f"{name}=={version(name)}" for name in ("numpy", "pandas", "scikit
 
 @dataclass(frozen=True)
 class Project:
-    """`folder` is the repository; `twin` holds the same trees in a scikit-learn pipeline."""
+    """A project with a model. `folder` is the repository; `twin` holds the same trees as a scikit-learn
+    pipeline."""
 
     folder: Path
     twin: Path
@@ -31,25 +32,25 @@ class Project:
 
     @property
     def test_rows(self) -> Path:
-        """A Parquet file, with the prediction and the probability of each row."""
+        """Returns the Parquet file of the test rows, with the prediction and the probability of each row."""
         return self.twin / "test.parquet"
 
 
-def made(parent: Path, mlflow: Environment) -> Project:
+def make_project(parent: Path, mlflow: Environment) -> Project:
     print("baking and training", flush=True)
     project = Project(cookiecutter(TEMPLATE, parent), parent / "twin")
     call(sys.executable, "-m", "mlops.cli", "repro", cwd=project.folder)
     call("git", "add", "--all", cwd=project.folder)
     call("git", "commit", "--quiet", "--message", "First model", cwd=project.folder)
     project.twin.mkdir()
-    rooms = {"PYTHONPATH": str(project.folder)}
-    call(sys.executable, PEERS / "twin.py", project.twin, cwd=project.folder, variables=rooms)
+    code = {"PYTHONPATH": str(project.folder)}
+    call(sys.executable, PEERS / "twin.py", project.twin, cwd=project.folder, variables=code)
     call(mlflow.python, PEERS / "log_mlflow.py", project.twin, cwd=parent)
     return project
 
 
 def call(*command: str | Path, cwd: Path, variables: dict[str, str] | None = None) -> str:
-    """What it printed. Ends this program, saying why, where the command fails."""
+    """Runs a command and returns its output. Exits with a message if the command fails."""
     done = subprocess.run(
         command,
         cwd=cwd,

@@ -1,8 +1,8 @@
-"""What a release costs beyond DVC itself: promotion with nothing to train, rollback.
+"""Measures what a release costs beyond DVC itself: a promotion with nothing to train, and a rollback.
 
     make install && .venv/bin/python benchmarks/release.py
 
-writes benchmarks/release.md. The pairs are run in turn, on an otherwise idle machine; medians.
+writes benchmarks/release.md. The pairs run in turn, on an otherwise idle machine; figures are medians.
 """
 
 import tempfile
@@ -24,17 +24,17 @@ def commit(project: Path, message: str) -> None:
     run("git", "commit", "--quiet", "--message", message, cwd=project)
 
 
-def note(project: Path, number: int) -> None:
-    """A change that no stage depends on."""
+def commit_note(project: Path, number: int) -> None:
+    """Commits a change that no stage depends on."""
     (project / "NOTES.md").write_text(f"{number}\n")
     commit(project, f"Note {number}")
 
 
 def timed_promotion(project: Path, number: int) -> float:
-    note(project, number)
-    took = seconds(lambda: mlops(project, "promote", "staging"))
+    commit_note(project, number)
+    duration = seconds(lambda: mlops(project, "promote", "staging"))
     mlops(project, "promote", "prod")
-    return took
+    return duration
 
 
 def timed_rollback(project: Path) -> float:
@@ -42,15 +42,15 @@ def timed_rollback(project: Path) -> float:
 
 
 def timed_checkout(project: Path) -> float:
-    """Of the outputs of the pipeline and the raw table, as a rollback checks them."""
-    made = ["models", "deploy", "data", "reports"]
-    run("git", "clean", "-fdXq", "--", *made, cwd=project)
+    """Times `dvc checkout` of the outputs of the pipeline and the raw table, which a rollback checks too."""
+    outputs = ["models", "deploy", "data", "reports"]
+    run("git", "clean", "-fdXq", "--", *outputs, cwd=project)
     return seconds(lambda: run("dvc", "checkout", cwd=project))
 
 
-def row(what: str, ours: list[float], floor: str, theirs: list[float]) -> str:
+def row(name: str, ours: list[float], floor: str, theirs: list[float]) -> str:
     ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
-    return f"| {what} | {median(ours):.2f} | {floor} | {median(theirs):.2f} | **{ratio:.2f}** |"
+    return f"| {name} | {median(ours):.2f} | {floor} | {median(theirs):.2f} | **{ratio:.2f}** |"
 
 
 def interleaved(*actions: Callable[[int], float]) -> list[list[float]]:

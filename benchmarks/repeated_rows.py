@@ -1,4 +1,4 @@
-"""The test rows again and again under a key, as large tables."""
+"""Writes large tables that repeat the test rows under a key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,18 +9,20 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 AT_ONCE = 100_000
+"""The number of rows that are written at a time."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """`files` are by form; `positive` counts the rows that must be given the positive class."""
+    """A table of `rows` rows. `files` are its files by format, and `positive` is the number of rows for which
+    the positive class must be predicted."""
 
     rows: int
     positive: int
     files: Mapping[str, Path]
 
 
-def written(test_rows: Path, rows: int, folder: Path) -> Table:
+def write_table(test_rows: Path, rows: int, folder: Path) -> Table:
     answers = ["prediction", "probability"]
     once = parquet.read_table(test_rows).replace_schema_metadata(None)
     positive = once["prediction"].to_numpy() == ">50K"

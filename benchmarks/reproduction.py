@@ -1,10 +1,10 @@
-"""What `mlops reproduce` finds when something about the machine has changed since.
+"""Tests what `mlops reproduce` finds after something about the machine has changed.
 
     make install && .venv/bin/python benchmarks/reproduction.py
 
-writes benchmarks/reproduction.md. Each architecture is trained on the default data with one setting of
-the machine, and reproduced, every time in another directory, with others: another day where PATH has
-`faketime`, other versions of Python where it has them.
+writes benchmarks/reproduction.md. Each architecture is trained on the default data with one configuration of
+the machine, and reproduced with others, each time in another directory: also on another day if `faketime` is
+on PATH, and with other versions of Python if they are on PATH.
 """
 
 import os
@@ -57,8 +57,8 @@ def shell(command: str, cwd: Path, *, check: bool = True) -> str:
     return done.stdout
 
 
-def baked(parent: Path) -> Path:
-    """A project with a branch for each architecture, its model committed."""
+def bake_project(parent: Path) -> Path:
+    """Returns a project with a branch for each architecture, on which its model is committed."""
     shell(f"{sys.executable} -m cookiecutter --no-input '{TEMPLATE}' project={NAME}", parent)
     project = parent / NAME
     shell(f"{sys.executable} install.py", project)
@@ -74,10 +74,10 @@ def baked(parent: Path) -> Path:
 
 
 def changes(project: Path) -> Iterator[tuple[str, str]]:
-    """What is changed, and the command that reproduces with the change."""
-    for what, before in CHANGED.items():
-        if not before.startswith("faketime") or shutil.which("faketime"):
-            yield what, f"{before} .venv/bin/mlops reproduce"
+    """Yields the name of each change, and the command that reproduces with it."""
+    for change, prefix in CHANGED.items():
+        if not prefix.startswith("faketime") or shutil.which("faketime"):
+            yield change, f"{prefix} .venv/bin/mlops reproduce"
     for python in filter(shutil.which, PYTHONS):
         venv = project.parent / python
         shell(f"{python} install.py --venv {venv} --no-project", project)
@@ -85,22 +85,22 @@ def changes(project: Path) -> Iterator[tuple[str, str]]:
 
 
 def rows(project: Path) -> Iterator[str]:
-    for what, command in changes(project):
+    for change, command in changes(project):
         for architecture in ARCHITECTURES:
             start = time.perf_counter()
             printed = shell(f"{command} {architecture}", project, check=False)
             verdict = VERDICT.search(printed)
             if not verdict:
                 sys.exit(printed)
-            said = " ".join(verdict[2].split())
-            took = time.perf_counter() - start
-            print(f"{took:6.1f} s  {what}, {architecture}: {verdict[1]}: {said}", flush=True)
-            yield f"| {what} | {architecture} | **{verdict[1]}** | {said} | {took:.0f} |"
+            reason = " ".join(verdict[2].split())
+            seconds = time.perf_counter() - start
+            print(f"{seconds:6.1f} s  {change}, {architecture}: {verdict[1]}: {reason}", flush=True)
+            yield f"| {change} | {architecture} | **{verdict[1]}** | {reason} | {seconds:.0f} |"
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        project = baked(Path(folder))
+        project = bake_project(Path(folder))
         libraries = ", ".join(
             f"{name} {version(name)}" for name in ("scikit-learn", "pandas", "skl2onnx", "dvc")
         )

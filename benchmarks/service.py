@@ -1,4 +1,4 @@
-"""A service on a core of its own: started, asked, and put under load by wrk from the other core."""
+"""Starts a service on one core, checks its answers, and puts it under load with wrk from the other core."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 from environments import Environment
 from pipeline import ENVIRONMENT
-from processes import end, resident
+from processes import end, resident_megabytes
 from project import PEERS, call
 
 SERVICE_CORE, CLIENT_CORE = 0, 1
@@ -28,7 +28,8 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Service:
-    """`command` has {port} in it; `body` puts a row, and `label` reads an answer, in its own form."""
+    """A service to measure. `command` contains {port}; `body` converts a row to its request, and `label`
+    takes the predicted class from its answer."""
 
     name: str
     environment: Environment
@@ -43,7 +44,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Load:
-    """Milliseconds to an answer, and answers in a second."""
+    """The result of a load: milliseconds to an answer, answers per second, and failed requests."""
 
     median: float
     p99: float
@@ -53,7 +54,8 @@ class Load:
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds from the start of the process to its first answer; megabytes after all loads."""
+    """The figures of a round: seconds from the start of the process to its first answer, megabytes in memory
+    after all loads, and the loads by number of connections."""
 
     first_answer: float
     resident: float
@@ -67,14 +69,14 @@ class Server:
     port: int
     log: Path
 
-    def fail(self, why: object) -> None:
-        sys.exit(f"{self.service.name}: {why}; it printed\n{self.log.read_text()[-3000:]}")
+    def fail(self, reason: object) -> None:
+        sys.exit(f"{self.service.name}: {reason}; its output:\n{self.log.read_text()[-3000:]}")
 
 
-def measured(
+def measure_service(
     service: Service, rows: Sequence[Row], labels: Sequence[str], seconds: int, scratch: Path
 ) -> Round:
-    """Ends this program, saying why, where an answer is wrong or a request fails."""
+    """Returns the figures of a service. Exits with a message if an answer is wrong or a request fails."""
     bodies = [json.dumps(service.body(row)) for row in rows]
     file = scratch / "bodies"
     file.write_text("".join(f"{body}\n" for body in bodies))
@@ -85,7 +87,7 @@ def measured(
         check_labels(server, bodies, labels)
         load(server, max(CONNECTIONS), WARM_UP, file)
         loads = {count: load(server, count, seconds, file) for count in CONNECTIONS}
-        return Round(first_answer, resident(server.process.pid), loads)
+        return Round(first_answer, resident_megabytes(server.process.pid), loads)
 
 
 @contextmanager
@@ -137,11 +139,12 @@ def ask(server: Server, body: str) -> tuple[int, bytes]:
 
 
 def check_labels(server: Server, bodies: Sequence[str], labels: Sequence[str]) -> None:
-    """One connection a row: so a service that loses requests now and then is found here too."""
+    """Checks the answer for each row, on a new connection, so that occasionally lost requests are found
+    too."""
     for body, label in zip(bodies, labels, strict=True):
         status, answer = ask(server, body)
         if status != 200 or server.service.label(json.loads(answer)) not in (label, None):
-            server.fail(f"{status} {answer!r} where {label!r} was due, to {body}")
+            server.fail(f"{status} {answer!r} instead of {label!r}, for {body}")
 
 
 def load(server: Server, connections: int, seconds: int, bodies: Path) -> Load:
@@ -152,7 +155,7 @@ def load(server: Server, connections: int, seconds: int, bodies: Path) -> Load:
         *("--", bodies),
         cwd=PEERS,
     )
-    found = Load(**json.loads(printed.splitlines()[-1]))
-    if found.errors:
-        server.fail(f"{found.errors} requests failed with {connections} connections")
-    return found
+    result = Load(**json.loads(printed.splitlines()[-1]))
+    if result.errors:
+        server.fail(f"{result.errors} requests failed with {connections} connections")
+    return result

@@ -1,10 +1,11 @@
-"""Real-time predictions beside their peers, all in one run, on the same model and rows.
+"""Measures real-time predictions beside those of peers, in one run, on the same model and rows.
 
     make install && .venv/bin/python benchmarks/serving.py
 
-writes benchmarks/serving.md. A service has one core for itself and wrk the other; every round starts
-every service anew, and figures are medians of the rounds. Needs wrk (apt-get install wrk) and an
-otherwise idle machine of two cores. --environments DIR keeps what was installed for the next run.
+writes benchmarks/serving.md. A service has one core for itself, and wrk has the other one. Every round starts
+every service anew, and figures are medians of the rounds. The benchmark needs wrk (apt-get install wrk) and
+an otherwise idle machine with two cores. --environments DIR keeps the installed environments for the next
+run.
 """
 
 import argparse
@@ -24,10 +25,10 @@ import pandas as pd
 import environments  # the modules that follow are of benchmarks/
 import project
 from environments import Environment
-from page import Target, machine, paragraph, table, targets
+from page import Target, machine, paragraph, table, target_table
 from pipeline import TEMPLATE
 from project import MLFLOW, SAME_MODEL, Project, call
-from service import CLIENT_CORE, CONNECTIONS, Round, Service, measured
+from service import CLIENT_CORE, CONNECTIONS, Round, Service, measure_service
 
 LOCK = TEMPLATE / "{{cookiecutter.project}}" / "requirements" / "serve.txt"
 WEB = [f"{name}=={version(name)}" for name in ("fastapi", "uvicorn", "uvloop", "httptools")]
@@ -41,17 +42,17 @@ Results = Mapping[str, Sequence[Round]]
 
 
 def main() -> None:
-    asked = arguments()
+    options = arguments()
     if not shutil.which("wrk"):
         sys.exit("wrk is not on PATH. On Debian: sudo apt-get install wrk")
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
-        kept = asked.environments or scratch / "environments"
-        mlflow = environments.made(kept, "mlflow", MLFLOW, *SAME_MODEL)
-        made = project.made(scratch, mlflow)
-        services = [*ours(made, kept), *peers(made, kept, mlflow), *floors(kept)]
-        results = contest(services, made, asked, scratch)
-        text = page(services, results, asked)
+        parent = options.environments or scratch / "environments"
+        mlflow = environments.make_environment(parent, "mlflow", MLFLOW, *SAME_MODEL)
+        made = project.make_project(scratch, mlflow)
+        services = [*ours(made, parent), *peers(made, parent, mlflow), *floors(parent)]
+        results = contest(services, made, options, scratch)
+        text = page(services, results, options)
     Path(__file__).with_suffix(".md").write_text(text)
 
 
@@ -63,7 +64,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def ours(made: Project, kept: Path) -> Iterator[Service]:
+def ours(made: Project, parent: Path) -> Iterator[Service]:
     deployment = (
         "from mlops.release.follow import deployment; from mlops.release.history.git import Git; "
         "print(deployment.open_deployment(Git.of_current_directory(), 'dev').folder)"
@@ -71,7 +72,9 @@ def ours(made: Project, kept: Path) -> Iterator[Service]:
     folder = Path(call(sys.executable, "-c", deployment, cwd=made.folder).strip())
     yield Service(
         OURS,
-        environments.made(kept, "serve", "--require-hashes", "--requirement", str(LOCK)),
+        environments.make_environment(
+            parent, "serve", "--require-hashes", "--requirement", str(LOCK)
+        ),
         ["fastapi", "msgspec", "onnxruntime", "uvicorn"],
         ["python", "-m", "mlops.service", "--port", "{port}"],
         folder=folder,
@@ -92,18 +95,20 @@ def first_label(answer: Any) -> object:
     return answer["predictions"][0]["prediction"]
 
 
-def peers(made: Project, kept: Path, mlflow: Environment) -> Iterator[Service]:
+def peers(made: Project, parent: Path, mlflow: Environment) -> Iterator[Service]:
     joblib = {"MODEL": str(made.joblib)}
     yield Service(
         BY_HAND,
-        environments.made(kept, "by-hand", *WEB, "uvicorn[standard]", "joblib", *SAME_MODEL),
+        environments.make_environment(
+            parent, "by-hand", *WEB, "uvicorn[standard]", "joblib", *SAME_MODEL
+        ),
         ["fastapi", "pandas", "scikit-learn", "uvicorn"],
         ["uvicorn", "by_hand:app", "--port", "{port}"],
         variables=joblib,
     )
     yield Service(
         "BentoML",
-        environments.made(kept, "bentoml", BENTOML, *SAME_MODEL),
+        environments.make_environment(parent, "bentoml", BENTOML, *SAME_MODEL),
         ["bentoml", "scikit-learn"],
         ["bentoml", "serve", "bento:Census", "--host", "127.0.0.1", "--port", "{port}"],
         variables={**joblib, "BENTOML_DO_NOT_TRACK": "1", "BENTOML_HOME": str(made.twin / "bento")},
@@ -123,11 +128,13 @@ def peers(made: Project, kept: Path, mlflow: Environment) -> Iterator[Service]:
     )
 
 
-def floors(kept: Path) -> Iterator[Service]:
+def floors(parent: Path) -> Iterator[Service]:
     for name, module in ((EMPTY, "empty_fastapi"), ("empty ASGI app", "empty_asgi")):
         yield Service(
             name,
-            environments.made(kept, "serve", "--require-hashes", "--requirement", str(LOCK)),
+            environments.make_environment(
+                parent, "serve", "--require-hashes", "--requirement", str(LOCK)
+            ),
             ["fastapi", "uvicorn"] if name == EMPTY else ["uvicorn"],
             ["python", "-m", "uvicorn", f"{module}:app", "--no-access-log", "--port", "{port}"],
             label=lambda answer: None,
@@ -135,7 +142,7 @@ def floors(kept: Path) -> Iterator[Service]:
 
 
 def contest(
-    services: Sequence[Service], made: Project, asked: argparse.Namespace, scratch: Path
+    services: Sequence[Service], made: Project, options: argparse.Namespace, scratch: Path
 ) -> Results:
     table = pd.read_parquet(made.test_rows).dropna().head(ROWS)
     labels = list(table["prediction"])
@@ -143,15 +150,15 @@ def contest(
     rows = json.loads(inputs.to_json(orient="records"))
     os.sched_setaffinity(0, {CLIENT_CORE})
     results: dict[str, list[Round]] = {service.name: [] for service in services}
-    for number in range(1, asked.rounds + 1):
+    for number in range(1, options.rounds + 1):
         for service in services:
             print(f"round {number}: {service.name}", flush=True)
-            found = measured(service, rows, labels, asked.seconds, scratch)
-            results[service.name].append(found)
+            figures = measure_service(service, rows, labels, options.seconds, scratch)
+            results[service.name].append(figures)
     return results
 
 
-def page(services: Sequence[Service], results: Results, asked: argparse.Namespace) -> str:
+def page(services: Sequence[Service], results: Results, options: argparse.Namespace) -> str:
     return "\n".join(
         [
             "# Real-time predictions beside their peers",
@@ -162,7 +169,7 @@ def page(services: Sequence[Service], results: Results, asked: argparse.Namespac
                 f"{machine()} One model, histogram gradient boosting on the 14 columns of the census "
                 f"table, trained by `mlops repro`; one row a request, {ROWS:,} test rows in turn; "
                 "every service first gave all of them the same labels. The service has one core for "
-                f"itself and wrk the other. Medians of {asked.rounds} rounds of {asked.seconds} s, "
+                f"itself and wrk the other. Medians of {options.rounds} rounds of {options.seconds} s, "
                 "in which every service was started anew. This template with validation, request id, "
                 "log line and metrics on; the empty endpoints read no body and write no log."
             ),
@@ -205,9 +212,9 @@ def page(services: Sequence[Service], results: Results, asked: argparse.Namespac
                 for service in services
             ),
             "",
-            "## What was asked",
+            "## Bounds",
             "",
-            targets(targets_of(services[0], results)),
+            target_table(serving_targets(services[0], results)),
         ]
     )
 
@@ -229,8 +236,8 @@ def beside(service: Service, rounds: Sequence[Round]) -> list[str]:
     ]
 
 
-def targets_of(service: Service, results: Results) -> Iterator[Target]:
-    """Ratios are medians of the ratios within each round."""
+def serving_targets(service: Service, results: Results) -> Iterator[Target]:
+    """Yields the bounds. Ratios are medians of the ratios within each round."""
     rounds = results[service.name]
 
     def ratio(figure: Callable[[Round], float], other: str) -> float:

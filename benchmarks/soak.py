@@ -1,8 +1,8 @@
-"""All the faults and hundreds of random histories, in two processes, until they are through or time is up.
+"""Tests all faults and hundreds of random histories, in two processes, until they end or the time is over.
 
     make soak
 
-writes benchmarks/soak.md. With --log FILE a soak that was interrupted goes on where it was.
+writes benchmarks/soak.md. With --log FILE, a soak that was interrupted continues where it stopped.
 """
 
 import argparse
@@ -35,23 +35,23 @@ Entry = Mapping[str, Any]
 
 
 def main() -> int:
-    asked = arguments()
-    end = time.monotonic() + 60 * asked.minutes
-    batches = [f"histories {seed}" for seed in range(1, 2 * asked.histories // BATCH + 1)]
-    jobs = [job for job in (*FAULTS, *batches) if job.split()[0] in asked.only]
-    done = {entry["job"] for entry in entries(asked.log) if entry["kind"] == "passed"}
+    options = arguments()
+    end = time.monotonic() + 60 * options.minutes
+    batches = [f"histories {seed}" for seed in range(1, 2 * options.histories // BATCH + 1)]
+    jobs = [job for job in (*FAULTS, *batches) if job.split()[0] in options.only]
+    done = {entry["job"] for entry in entries(options.log) if entry["kind"] == "passed"}
 
     def is_needed(job: str) -> bool:
-        lacking = job in FAULTS or len(stories(entries(asked.log))) < asked.histories
-        return job not in done and lacking and time.monotonic() < end
+        is_missing = job in FAULTS or len(stories(entries(options.log))) < options.histories
+        return job not in done and is_missing and time.monotonic() < end
 
     def passes(job: str) -> bool:
-        return run(job, asked.log) if is_needed(job) else True
+        return run(job, options.log) if is_needed(job) else True
 
     with ThreadPoolExecutor(2) as pool:
         failed = [*pool.map(passes, jobs)].count(False)
-    asked.page.write_text(page(entries(asked.log), failed, asked.histories))
-    print(f"wrote {asked.page}; the log is {asked.log}")
+    options.page.write_text(page(entries(options.log), failed, options.histories))
+    print(f"wrote {options.page}; the log is {options.log}")
     return 1 if failed else 0
 
 
@@ -70,12 +70,12 @@ def entries(log: Path) -> list[Entry]:
 
 
 def stories(log: Iterable[Entry]) -> set[tuple[str, ...]]:
-    """The different histories: hypothesis draws some of them twice."""
+    """Returns the different histories; hypothesis draws some of them twice."""
     return {tuple(entry["story"]) for entry in log if entry["kind"] == "history"}
 
 
 def run(job: str, log: Path) -> bool:
-    """Whether its tests pass."""
+    """Runs the tests of a job, and returns whether they pass."""
     name, _, seed = job.partition(" ")
     options = [f"--hypothesis-seed={seed}"] if seed else []
     (test,) = TEMPLATE.glob(f"tests/**/test_{name}.py")
@@ -101,7 +101,7 @@ def run(job: str, log: Path) -> bool:
     return passed
 
 
-def page(log: Sequence[Entry], failed: int, asked: int) -> str:
+def page(log: Sequence[Entry], failed: int, wanted: int) -> str:
     passed = [entry for entry in log if entry["kind"] == "passed"]
     minutes = sum(entry["minutes"] for entry in passed)
     return "\n".join(
@@ -113,17 +113,17 @@ def page(log: Sequence[Entry], failed: int, asked: int) -> str:
             f"{datetime.now(UTC):%Y-%m-%d}, {soaked()}, {machine()}. {minutes:.0f} minutes of one "
             f"process; {len(passed)} batches of tests passed, {failed} failed.",
             "",
-            *(line for section in sections(log, asked) for line in (*section, "")),
+            *(line for section in sections(log, wanted) for line in (*section, "")),
         ]
     )
 
 
-def sections(log: Sequence[Entry], asked: int) -> Iterator[list[str]]:
-    """Of what was run."""
+def sections(log: Sequence[Entry], wanted: int) -> Iterator[list[str]]:
+    """Yields a section for each kind of test that was run."""
     of_kind = {kind: [entry for entry in log if entry["kind"] == kind] for kind in SECTIONS}
-    yield from (SECTIONS[kind](found) for kind, found in of_kind.items() if found)
-    if told := stories(log):
-        yield histories(told, asked)
+    yield from (SECTIONS[kind](runs) for kind, runs in of_kind.items() if runs)
+    if different := stories(log):
+        yield histories(different, wanted)
 
 
 def soaked() -> str:
@@ -146,7 +146,7 @@ def machine() -> str:
 
 
 def kills(struck: list[Entry]) -> list[str]:
-    """A table of where releases were killed and what was left then."""
+    """Returns the section on where releases were killed, and what each one left."""
     count = Counter((each["release"], where(each), each["left"]) for each in struck)
     left = ("old", "new on origin", "new")
     rows = sorted({key[:2] for key in count})
@@ -167,7 +167,7 @@ def kills(struck: list[Entry]) -> list[str]:
 
 
 def races(ran: list[Entry]) -> list[str]:
-    """A table of where somebody committed while a release was made, and how it ended."""
+    """Returns the section on where somebody committed during a release, and how the release ended."""
     ends = [("kept", "released"), ("kept", "refused"), ("refused by Git's lock", "released")]
     count = Counter(
         (each["release"], each["branch"], each["where"], each["commit"], each["ended"])
@@ -193,7 +193,7 @@ def races(ran: list[Entry]) -> list[str]:
 
 
 def batch_kills(struck: list[Entry]) -> list[str]:
-    """A table of where batches were killed and what was left then."""
+    """Returns the section on where batches were killed, and what each one left."""
     count = Counter((each["database"], each["when"], each["left"]) for each in struck)
     rows = sorted({key[:2] for key in count})
     return [
@@ -213,7 +213,7 @@ def batch_kills(struck: list[Entry]) -> list[str]:
 
 
 def callers(led: list[Entry]) -> list[str]:
-    """A table of which commands ran under which variables of the caller."""
+    """Returns the section on which commands ran under which variables of the caller."""
     count = Counter((each["command"], each["variable"]) for each in led)
     commands, variables = (list(dict.fromkeys(of)) for of in zip(*count, strict=True))
     return [
@@ -264,14 +264,14 @@ SECTIONS = {
 }
 
 
-def histories(told: Collection[Sequence[str]], asked: int) -> list[str]:
-    """How many there were, and a table of what happened in them."""
-    steps = Counter(in_brief(step) for story in told for step in story)
+def histories(histories_run: Collection[Sequence[str]], wanted: int) -> list[str]:
+    """Returns the section on random histories, with a table of their steps."""
+    steps = Counter(summarize_step(step) for story in histories_run for step in story)
     return [
         "## Random histories",
         "",
-        f"{len(told)} histories, no two alike, where {asked} were asked for; "
-        f"{sum(map(len, told))} steps. After each release, and at the end: every entry of every "
+        f"{len(histories_run)} different histories (wanted: {wanted}) with {sum(map(len, histories_run))} "
+        "steps. After each release, and at the end, these hold: every entry of every "
         "dvc.lock is attested by a run; every record's model is, byte for byte, what its record names "
         "and what its own parameters make; all that was released is reachable and in the storage.",
         "",
@@ -281,14 +281,14 @@ def histories(told: Collection[Sequence[str]], asked: int) -> list[str]:
     ]
 
 
-def in_brief(step: str) -> str:
-    """What somebody did and, where it was refused, the beginning of the reason."""
-    _, _, what = step.partition("\n")[0].partition(" ")
-    did, _, refusal = what.partition(": ")
+def summarize_step(step: str) -> str:
+    """Returns what a step did and, if it was refused, the beginning of the reason."""
+    _, _, event = step.partition("\n")[0].partition(" ")
+    action, _, refusal = event.partition(": ")
     reason = " ".join(refusal.split()[:8])
     reason = re.sub(r"\b[0-9a-f]{7,40}\b", "COMMIT", reason)
     reason = re.sub(r"\d+(\.\d+)*", "N", reason)
-    return f"{did}: {reason} ..." if refusal else did
+    return f"{action}: {reason} ..." if refusal else action
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The tracker beside DVC's own table of metrics, and how it grows with the number of versions.
+"""Measures the tracker beside DVC's own table of metrics, and how its time grows with the number of versions.
 
     make install && .venv/bin/python benchmarks/tracker.py
 
-writes benchmarks/tracker.md. The repositories hold what a real run recorded, varied from version to
-version: for each a commit on dev, one on staging and a tag.
+writes benchmarks/tracker.md. The repositories hold the record of a real run, varied from version to version.
+Each version is a commit on dev, a commit on staging and a tag.
 """
 
 import hashlib
@@ -38,10 +38,10 @@ TRACKER = (sys.executable, "-m", "mlops.cli", "tracker")
 DVC = ("dvc", "metrics", "show", "-T")
 
 
-def run(*command: str | Path, cwd: Path, given: bytes = b"") -> str:
+def run(*command: str | Path, cwd: Path, input_bytes: bytes = b"") -> str:
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, cwd=cwd, env=ENVIRONMENT, input=given, capture_output=True, check=False
+        words, cwd=cwd, env=ENVIRONMENT, input=input_bytes, capture_output=True, check=False
     )
     if done.returncode:
         sys.exit(f"{words} ended with {done.returncode}\n{done.stderr.decode()}")
@@ -60,7 +60,7 @@ def seconds(*command: str, cwd: Path) -> float:
 
 
 def project(parent: Path) -> Path:
-    """A project that was run once, on dev."""
+    """Returns a project that was run once, on dev."""
     run(sys.executable, "-m", "cookiecutter", "--no-input", "-o", parent, TEMPLATE, cwd=parent)
     root = parent / NAME
     run(sys.executable, "-m", "mlops.cli", "repro", cwd=root)
@@ -74,13 +74,13 @@ def with_versions(root: Path, parent: Path, number: int) -> Path:
     run("git", "clone", "--quiet", root, copy, cwd=parent)
     run("git", "branch", "staging", "origin/staging", cwd=copy)
     stream = b"".join(releases(copy, number))
-    run("git", "fast-import", "--quiet", "--force", cwd=copy, given=stream)
+    run("git", "fast-import", "--quiet", "--force", cwd=copy, input_bytes=stream)
     run("git", "reset", "--quiet", "--hard", cwd=copy)
     return copy
 
 
 def releases(root: Path, number: int) -> Iterator[bytes]:
-    """For `git fast-import`: each version with a model, parameters, data and metrics of its own."""
+    """Yields the input of `git fast-import`: versions that differ in model, parameters, data and metrics."""
     lock, report = (Path(root, name).read_text() for name in ("dvc.lock", "reports/metrics.json"))
     tips = {branch: run("git", "rev-parse", branch, cwd=root).strip() for branch in BRANCHES}
     for minor in range(number):
@@ -102,11 +102,11 @@ def commit(branch: str, mark: int, after: str, merged: int | None) -> Iterator[b
 
 
 def files(lock: str, report: str, mark: int) -> Iterator[bytes]:
-    def other(found: re.Match[str]) -> str:
-        text = f"{mark} {found[0]}".encode()
+    def other_hash(match: re.Match[str]) -> str:
+        text = f"{mark} {match[0]}".encode()
         return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
-    changed = re.sub(r"\b[0-9a-f]{32}\b", other, lock)
+    changed = re.sub(r"\b[0-9a-f]{32}\b", other_hash, lock)
     changed = changed.replace("iterations: 150", f"iterations: {mark}")
     yield b"M 100644 inline dvc.lock\n" + data(changed)
     yield b"M 100644 inline reports/metrics.json\n"

@@ -1,4 +1,4 @@
-"""The least that FastAPI can do."""
+"""An empty FastAPI endpoint: the least that FastAPI can do."""
 
 from fastapi import FastAPI
 

@@ -1,4 +1,4 @@
-"""The fastest parts alone, one after the other: no contract, key, upsert or transaction of a batch.
+"""Runs only the fastest parts, one after the other, without contract, key, upsert or transaction of a batch.
 
     python fastest_parts.py BUNDLE TABLE DATABASE
 
@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, csv, parquet
 
-import mlops.batch.without_pandas  # noqa: F401  # Arrow would import it, which takes a second
+import mlops.batch.without_pandas  # noqa: F401  # Arrow would import pandas, which takes a second
 from mlops.predict.predictor import Predictions, Predictor
 from mlops.predict.schema import Schema
 
 ROWS = 50_000
-"""At a time: best in bulk, as the processor's caches go."""
+"""The number of rows that are predicted at a time, the fastest one for the caches of the processor."""
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     with timed("load the model", seconds):
         predictor = Predictor(Path(bundle))
     with timed("read", seconds):
-        table = read(file)
+        table = read_file(file)
     with timed("to columns", seconds):
         chunks = [columns(chunk, predictor.schema) for chunk in cut(table)]
     with timed("predict", seconds):
@@ -48,7 +48,7 @@ def timed(part: str, seconds: dict[str, float]) -> Iterator[None]:
     seconds[part] = time.perf_counter() - start
 
 
-def read(file: str) -> pa.Table:
+def read_file(file: str) -> pa.Table:
     return parquet.read_table(file) if file.endswith(".parquet") else csv.read_csv(file)
 
 
@@ -66,7 +66,7 @@ def columns(table: pa.Table, schema: Schema) -> dict[str, Any]:
 
 
 def texts(column: pa.ChunkedArray) -> Any:
-    """Each category is made a Python text once."""
+    """Returns the texts of a column; each distinct text becomes a Python object once."""
     encoded = compute.fill_null(column, "").combine_chunks().dictionary_encode()
     return encoded.dictionary.to_numpy(zero_copy_only=False)[encoded.indices.to_numpy()]
 

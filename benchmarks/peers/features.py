@@ -1,4 +1,4 @@
-"""The two derived columns of the project's science/features.py, as a pandas user writes them."""
+"""Computes the two derived columns of the project's science/features.py with pandas."""
 
 import pandas as pd
 

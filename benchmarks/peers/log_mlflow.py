@@ -1,4 +1,4 @@
-"""The twin as an MLflow model: `python log_mlflow.py FOLDER` writes FOLDER/mlflow beside it."""
+"""Saves the twin as an MLflow model: `python log_mlflow.py FOLDER` writes FOLDER/mlflow."""
 
 import sys
 from pathlib import Path

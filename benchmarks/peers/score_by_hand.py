@@ -1,4 +1,4 @@
-"""Batch scoring as most people write it: `python score_by_hand.py MODEL TABLE DATABASE`."""
+"""Scores a batch as most people write it: `python score_by_hand.py MODEL TABLE DATABASE`."""
 
 import sys
 

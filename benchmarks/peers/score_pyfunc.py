@@ -1,4 +1,4 @@
-"""The same with MLflow's model in the middle: `python score_pyfunc.py MODEL TABLE DATABASE`."""
+"""Scores a batch with an MLflow model: `python score_pyfunc.py MODEL TABLE DATABASE`."""
 
 import sys
 

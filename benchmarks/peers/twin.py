@@ -1,9 +1,9 @@
-"""The project's model as its peers have it: the same trees in a scikit-learn pipeline of names.
+"""Trains the project's model as its peers need it: the same trees in a scikit-learn pipeline.
 
-    python twin.py FOLDER        in a project that `mlops repro` has run in
+    python twin.py FOLDER        in a project in which `mlops repro` has run
 
-writes into FOLDER model.joblib, and test.parquet: the test rows with the label and the probability
-that the pipeline gives them.
+writes to FOLDER model.joblib, and test.parquet: the test rows with the class and the probability that the
+pipeline predicts.
 """
 
 import sys
@@ -23,26 +23,29 @@ from mlops.predict import schema
 from mlops.predict.schema import Schema
 
 
-def table(split: str, read: Schema) -> pd.DataFrame:
+def table(split: str, input_schema: Schema) -> pd.DataFrame:
     rows = pd.read_parquet(f"data/prepared/{split}.parquet")
-    rows[read.names("category")] = rows[read.names("category")].replace("", np.nan)
-    return rows.astype(dict.fromkeys(read.names("integer"), np.int64))
+    rows[input_schema.names("category")] = rows[input_schema.names("category")].replace("", np.nan)
+    return rows.astype(dict.fromkeys(input_schema.names("integer"), np.int64))
 
 
-def pipeline(read: Schema) -> Pipeline:
+def pipeline(input_schema: Schema) -> Pipeline:
     train = yaml.safe_load(Path("params.yaml").read_text())["train"]
     options = train["architectures"]["gradient_boosting"]
     known = [
         [*column.categories, *([np.nan] if column.missing else [])]
-        for column in read.columns
+        for column in input_schema.columns
         if column.type == "category"
     ]
     encoder = OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False)
-    numbers = [*read.names("integer", "number"), *read.derived]
+    numbers = [*input_schema.names("integer", "number"), *input_schema.derived]
     return make_pipeline(
         FunctionTransformer(derived),
         ColumnTransformer(
-            [("numbers", "passthrough", numbers), ("categories", encoder, read.names("category"))]
+            [
+                ("numbers", "passthrough", numbers),
+                ("categories", encoder, input_schema.names("category")),
+            ]
         ),
         HistGradientBoostingClassifier(
             max_iter=options["iterations"],
@@ -57,10 +60,10 @@ def pipeline(read: Schema) -> Pipeline:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    read = schema.read_schema(Path("models/schema.json"))
-    inputs = read.names("integer", "number", "category")
-    training, test = table("train", read), table("test", read)
-    model = pipeline(read).fit(training[inputs], training[read.target])
+    input_schema = schema.read_schema(Path("models/schema.json"))
+    inputs = input_schema.names("integer", "number", "category")
+    training, test = table("train", input_schema), table("test", input_schema)
+    model = pipeline(input_schema).fit(training[inputs], training[input_schema.target])
     joblib.dump(model, folder / "model.joblib")
     answers = {
         "prediction": model.predict(test[inputs]),
