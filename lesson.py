@@ -1,6 +1,6 @@
-"""Bake a project and train eight models in it, as commits on dev; then print the table of them.
+"""Bakes a project, trains eight models in it, each as a commit on dev, and prints the table of the models.
 
-First only the architecture changes, then its parameters, then the data: rows that come in later.
+First only the architecture changes, then its hyperparameters, and then the data: rows that arrive later.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from walkthrough import Step, Walk
 
 LATER = ".dvc/tmp/lesson"
 
-# Runs with the project's libraries: a part of the census, of which some rows come in later. Which
-# split a row is in depends on the row alone, so that each file can change the splits it shall.
-DEAL = f"""
+# The script runs with the libraries of the project. It keeps a part of the census, and sets some rows aside
+# that arrive later. The split of a row depends on the row alone, so each file can change chosen splits.
+SET_ROWS_ASIDE = f"""
 from pathlib import Path
 from mlops import params
 from mlops.prepare import prepare, raw
 
-options, census = params.load_configuration().params.prepare, raw.RAW / "adult.csv"
+prepare_params, census = params.load_configuration().params.prepare, raw.RAW / "adult.csv"
 header, *lines = census.read_text().splitlines(keepends=True)[:10_001]
-splits = prepare.split_names(raw.read_raw_file(census, options)[: len(lines)], options)
+table = raw.read_raw_file(census, prepare_params)[: len(lines)]
+splits = prepare.split_names(table, prepare_params)
 training, validation = ([n for n in range(len(lines)) if splits.iloc[n] == name]
                         for name in ("train", "validation"))
 later = {{
@@ -32,15 +33,17 @@ later = {{
     "april.csv": training[1500:3000],
     "may.csv": training[3000:4000] + validation[:1000],
 }}
-known = set(range(len(lines))).difference(*later.values())
+first = set(range(len(lines))).difference(*later.values())
 Path("{LATER}").mkdir(parents=True)
-for file, rows in {{census: sorted(known), **{{Path("{LATER}", n): r for n, r in later.items()}}}}.items():
+for file, rows in {{census: sorted(first), **{{Path("{LATER}", n): r for n, r in later.items()}}}}.items():
     file.write_text(header + "".join(lines[row] for row in rows))
     print(f"{{file}}: {{len(rows):,}} rows")
 """
 
 
 def lesson(project: Path, tool: list[str]) -> Walk:
+    """Returns the steps of the lesson in a project; `tool` are options of install.py."""
+
     def set_to(key: str, old: str, new: str) -> Callable[[], str]:
         def change() -> str:
             params = project / "params.yaml"
@@ -53,7 +56,7 @@ def lesson(project: Path, tool: list[str]) -> Walk:
     def add(name: str) -> Callable[[], str]:
         def change() -> str:
             shutil.move(project / LATER / name, project / "data/raw" / name)
-            return f"data/raw/{name} comes in"
+            return f"data/raw/{name} arrives"
 
         return change
 
@@ -72,11 +75,11 @@ def lesson(project: Path, tool: list[str]) -> Walk:
         project=project,
         steps=[
             *walkthrough.to_a_project(project, tool),
-            Step("Take a part of the census", project, [["python", "-c", DEAL]]),
-            *(trained(project, title, change) for title, change in changes.items()),
-            Step("The table of the models", project, [["mlops", "tracker"]]),
+            Step("Take a part of the census", project, [["python", "-c", SET_ROWS_ASIDE]]),
+            *(train_step(project, title, change) for title, change in changes.items()),
+            Step("Print the table of the models", project, [["mlops", "tracker"]]),
         ],
-        look=["mlops", "tracker"],
+        show_result=["mlops", "tracker"],
         afterwards=f"""
 Next, in the project (cd {shlex.quote(str(project))} && . .venv/bin/activate):
   mlops tracker --sort recall
@@ -85,7 +88,7 @@ Next, in the project (cd {shlex.quote(str(project))} && . .venv/bin/activate):
     )
 
 
-def trained(project: Path, title: str, change: Callable[[], str]) -> Step:
+def train_step(project: Path, title: str, change: Callable[[], str]) -> Step:
     commands = [["mlops", "repro"], *walkthrough.commit(title)]
     return Step(f"Model: {title}", project, commands, change=change)
 

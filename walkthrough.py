@@ -1,4 +1,4 @@
-"""A project baked for the occasion, and commands run in it before the reader's eyes."""
+"""Bakes a project and runs commands in it, in numbered steps that show each command and its output."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parent
 NAME = "adult-income"
-ITS_OWN = {"NAME": "Demo", "EMAIL": "demo@example.com"}
+FALLBACK_IDENTITY = {"NAME": "Demo", "EMAIL": "demo@example.com"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """`change` is what is done by hand before the commands: it does it, and says what."""
+    """A step of a walk. `change` makes a change that a user makes by hand before the commands, and returns
+    its description; `installs` says whether its time counts as time of installing."""
 
     title: str
     directory: Path
@@ -31,12 +32,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Walk:
-    """What `make WORD` does in a new project; `look` is the command that shows what came of it."""
+    """The steps of `make WORD` in a new project. `show_result` is the command that shows the result."""
 
     word: str
     project: Path
     steps: list[Step]
-    look: list[str]
+    show_result: list[str]
     afterwards: str
 
     def begin(self) -> None:
@@ -63,13 +64,15 @@ class Walk:
         print(f"{self.afterwards}\n{self.again()}")
 
     def show(self) -> None:
-        """What an earlier walk left, and how to begin again."""
+        """Shows the result of an earlier walk, and how to begin again."""
         if not self.finished.exists():
             sys.exit(
-                f"{self.project} is there, but no {self.word} came to its end in it.\n{self.again()}"
+                f"{self.project} exists, but the {self.word} in it has not finished.\n{self.again()}"
             )
-        print(f"{self.project} is there from an earlier {self.word}:\n", flush=True)
-        subprocess.run(self.look, cwd=self.project, env=environment(self.project), check=False)
+        print(f"{self.project} exists from an earlier {self.word}:\n", flush=True)
+        subprocess.run(
+            self.show_result, cwd=self.project, env=environment(self.project), check=False
+        )
         print(f"{self.afterwards}\n{self.again()}")
 
     @property
@@ -77,16 +80,17 @@ class Walk:
         return self.project / ".git" / f"{self.word}-finished"
 
     def again(self) -> str:
+        """Returns the commands with which the walk begins again."""
         home = self.project.parent
-        made = [str(self.project), str(home / f"{NAME}-storage")]
-        remove = f"  rm -rf {shlex.join(made)}\n" if self.project.exists() else ""
-        usual = home == TEMPLATE / self.word
-        where = "" if usual else f" {self.word.upper()}={shlex.quote(str(home))}"
-        return f"To begin again:\n{remove}  make {self.word}{where}"
+        folders = [str(self.project), str(home / f"{NAME}-storage")]
+        remove = f"  rm -rf {shlex.join(folders)}\n" if self.project.exists() else ""
+        is_default = home == TEMPLATE / self.word
+        variable = "" if is_default else f" {self.word.upper()}={shlex.quote(str(home))}"
+        return f"To begin again:\n{remove}  make {self.word}{variable}"
 
 
 def perform(step: Step, variables: dict[str, str]) -> float:
-    """Run the commands of a step, showing them and what they print; how long it took."""
+    """Runs the commands of a step, shows them and their output, and returns how many seconds they took."""
     started = time.monotonic()
     if step.change:
         print(f"  {step.change()}", flush=True)
@@ -99,14 +103,14 @@ def perform(step: Step, variables: dict[str, str]) -> float:
 
 
 def environment(project: Path) -> dict[str, str]:
-    """The user's own, with the project's commands first."""
+    """Returns the user's environment variables, with the commands of the project first on PATH."""
     inherited = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     path = f"{project / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return {**inherited, "PATH": path}
 
 
 def identity(word: str) -> dict[str, str]:
-    """Nothing where Git knows who the user is, otherwise an identity of the walk's own."""
+    """Returns no variables if Git knows who the user is, and otherwise those of a fallback identity."""
     question = ["git", "-c", "user.useConfigOnly=true", "var"]
     answers = [
         subprocess.run([*question, f"GIT_{who}_IDENT"], cwd="/", capture_output=True, check=False)
@@ -114,12 +118,18 @@ def identity(word: str) -> dict[str, str]:
     ]
     if not any(answer.returncode for answer in answers):
         return {}
-    print(f"Git does not know who you are: this {word} alone commits as {ITS_OWN['EMAIL']}.")
-    return {f"GIT_{who}_{key}": ITS_OWN[key] for who in ("AUTHOR", "COMMITTER") for key in ITS_OWN}
+    print(
+        f"Git does not know who you are: only this {word} commits as {FALLBACK_IDENTITY['EMAIL']}."
+    )
+    return {
+        f"GIT_{who}_{key}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for key, value in FALLBACK_IDENTITY.items()
+    }
 
 
 def to_a_project(project: Path, tool: list[str]) -> list[Step]:
-    """From nothing but this template to a project in which nothing was run."""
+    """Returns the steps that bake a project and install its libraries."""
     venv = TEMPLATE / ".venv"
     installer = str(TEMPLATE / "{{cookiecutter.project}}" / "install.py")
     lock = str(TEMPLATE / "requirements" / "template.txt")
@@ -135,17 +145,17 @@ def to_a_project(project: Path, tool: list[str]) -> list[Step]:
 
 
 def commit(message: str) -> list[list[str]]:
-    """The commands that commit all there is."""
-    made = ["git", "-c", "commit.gpgsign=false", "commit", "--quiet", "-m", message]
-    return [["git", "add", "--all"], made]
+    """Returns the commands that commit all changes."""
+    command = ["git", "-c", "commit.gpgsign=false", "commit", "--quiet", "-m", message]
+    return [["git", "add", "--all"], command]
 
 
-def main(what: str | None, walk: Callable[[Path, list[str]], Walk]) -> None:
-    parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("directory", type=Path, help="the project is made in here")
+def main(description: str | None, walk: Callable[[Path, list[str]], Walk]) -> None:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("directory", type=Path, help="the directory in which the project is made")
     parser.add_argument("--with", choices=["pip", "uv"], dest="tool", help="default: uv if on PATH")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     if not shutil.which("git"):
         sys.exit("git is not on PATH. On Debian: sudo apt-get install git")
-    project = Path(os.path.abspath(chosen.directory)) / NAME  # noqa: PTH100 - without ..
-    walk(project, ["--with", chosen.tool] if chosen.tool else []).begin()
+    project = Path(os.path.abspath(arguments.directory)) / NAME  # noqa: PTH100 - without ..
+    walk(project, ["--with", arguments.tool] if arguments.tool else []).begin()

@@ -1,4 +1,4 @@
-"""Make the new project a Git repository: branches dev -> staging -> prod, a commit on each."""
+"""Makes the new project a Git repository with the branches dev, staging and prod, and a commit on each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# These commits are the template's own: they are not signed, no hook of the user judges them, and
-# what the user's global ignore file leaves out is nevertheless part of the project.
+# The template makes these commits, so they are not signed, the user's hooks do not run, and files that the
+# user's global ignore file names are part of the project nevertheless.
 OURS = ["-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]
 OURS += ["-c", "core.excludesFile=/dev/null"]
 
@@ -31,10 +31,11 @@ Next:
 
 
 class FailedError(Exception):
-    """The message says which command failed and in what words."""
+    """A command failed. The message holds the command and its output."""
 
 
 def run(*command: str) -> str:
+    """Runs a command and returns its output. Raises FailedError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         raise FailedError(f"`{shlex.join(command)}` failed:\n{done.stderr.strip()}")
@@ -46,7 +47,8 @@ def git(*arguments: str) -> str:
 
 
 def write_remote(url: str) -> None:
-    """DVC reads a relative path from .dvc/, people give it from the project."""
+    """Writes the URL of the remote to .dvc/config. A relative path is given from the project, and DVC reads
+    it from .dvc/."""
     local = "://" not in url and not Path(url).is_absolute()
     config = Path(".dvc/config")
     text = config.read_text(encoding="utf-8")
@@ -55,7 +57,7 @@ def write_remote(url: str) -> None:
 
 
 def check_identity() -> None:
-    """Asked inside the new repository, since an identity may depend on where it lies."""
+    """Raises FailedError if Git has no identity for commits in the new repository, whose place can matter."""
     try:
         for who in ("AUTHOR", "COMMITTER"):
             git("-c", "user.useConfigOnly=true", "var", f"GIT_{who}_IDENT")

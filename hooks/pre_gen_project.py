@@ -1,4 +1,4 @@
-"""Refuse, before anything is written, what would end in a project that does not work."""
+"""Refuses answers that would make a project that does not work, before anything is written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REMOTE_SCHEMES = (
 
 
 class RefusedError(Exception):
-    """The message says what is wrong, which value, and what to do now."""
+    """An answer is refused. The message says what is wrong, which value, and what to do now."""
 
 
 def check_text(question: str, answer: str) -> None:
@@ -108,7 +108,7 @@ def check_git() -> None:
 
 
 def check_place(project: Path) -> None:
-    """Refuse a directory in use, and one inside a repository that would swallow the project."""
+    """Refuses a directory that has files, and a directory inside a repository that does not ignore it."""
     if any(project.iterdir()):
         raise RefusedError(
             f"{project} already has files in it. Move them away, or choose another name."
@@ -123,7 +123,7 @@ def check_place(project: Path) -> None:
 
 
 def ask_git(*question: str) -> str:
-    """Git's answer, empty where it has none."""
+    """Returns the output of a Git command, or "" if it fails."""
     done = subprocess.run(["git", *question], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 

@@ -58,7 +58,7 @@ def test_the_lesson_ends_with_its_table(run: Run, checkout: Path, lesson: tuple[
     markdown = run("mlops", "tracker", "--format", "markdown", cwd=project).stdout
     assert markdown.splitlines()[0] == f"| {' | '.join(HEADINGS)} |"
     again = run("make", "lesson", f"LESSON={project.parent}", cwd=checkout)
-    assert "is there from an earlier lesson" in again.stdout
+    assert "exists from an earlier lesson" in again.stdout
 
 
 def test_the_best_model_for_a_dataset_by_recall(run: Run, lesson: tuple[Path, str]) -> None:
