@@ -1,4 +1,4 @@
-# `fix` changes files, `check` never does: the same words as in the project that is made.
+# `fix` changes files, `check` never does, as in the generated project.
 
 PYTHON ?= python3
 PROJECT = {{cookiecutter.project}}
@@ -19,13 +19,13 @@ help:  ## list these targets
 demo:  ## bake a project into demo/ (DEMO=DIR) and bring a model to production
 	@$(PYTHON) demo.py $(if $(WITH),--with $(WITH)) "$(DEMO)"
 
-lesson:  ## bake a project into lesson/ (LESSON=DIR), train eight models, print their table
+lesson:  ## bake a project into lesson/ (LESSON=DIR), train eight models and print their table
 	@$(PYTHON) lesson.py $(if $(WITH),--with $(WITH)) "$(LESSON)"
 
-install:  ## make .venv with all that the tests need (WITH=pip or WITH=uv to choose)
+install:  ## set up .venv with all that the tests need (WITH=pip or WITH=uv to choose)
 	@$(INSTALL) $(LOCKS)
 
-engine:  ## podman, by apt where it is missing, and a base image, for tests/release/follow/test_container.py
+engine:  ## install podman if it is missing, and a base image, for tests/release/follow/test_container.py
 	@tests/fixtures/engine.sh "$(HOME)/.cache/mlops-engine"
 
 quick: check  ## check, then run the tests of the fast rooms: under 3 minutes, before each commit
@@ -34,10 +34,10 @@ quick: check  ## check, then run the tests of the fast rooms: under 3 minutes, b
 test: check  ## check, then run all tests, in two processes
 	@$(ACTIVATE) && python -m pytest --numprocesses 2 --dist loadfile
 
-soak: install  ## every fault and 200 random histories, an hour or two; writes benchmarks/soak.md
+soak: install  ## test every fault and 200 random histories, for an hour or two; writes benchmarks/soak.md
 	@$(ACTIVATE) && python benchmarks/soak.py $(if $(LOG),--log "$(LOG)")
 
-check: install  ## lint and types, of the template and of the project; changes nothing
+check: install  ## check lint and types of the template and of the project; changes nothing
 	@$(ACTIVATE) && ruff check
 	@$(ACTIVATE) && ruff format --check
 	@$(ACTIVATE) && mypy

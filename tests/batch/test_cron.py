@@ -87,7 +87,7 @@ def test_a_tick_while_another_goes_on_does_nothing(scheduled: Path) -> None:
     with (scheduled / "score.log").open("w") as log:
         log.write("the run before\n")
     with locked(scheduled / ".dvc"):
-        assert tick(scheduled).stdout.endswith("score.log ends:\nthe run before\n")
+        assert tick(scheduled).stdout.endswith("the end of score.log:\nthe run before\n")
     assert not database(scheduled).exists()
     assert tick(scheduled).stdout == ""
 

@@ -76,7 +76,7 @@ def test_the_report_names_ignored_columns_rows_model_and_batch(
 ) -> None:
     report = run(released)
     model = schema.read_schema(released / "deploy/schema.json")
-    assert f"columns that the model does not use: id, {model.target}" in report
+    assert f"ignored columns, which the model does not use: id, {model.target}" in report
     assert f"scored {ROWS} rows of rows.csv in " in report
     (batch,) = stored("SELECT batch_id FROM batches")
     assert f"model v1.0.0 (prod); batch {batch} in sqlite:///predictions.db" in report

@@ -133,7 +133,9 @@ def announce_sources(batch_sources: "Sequence[Source]", wanted: "Wanted", say: S
             say(source.notice)
     if names := sources.ignored_columns(batch_sources, wanted):
         more = f" and {len(names) - MOST_COLUMNS} more" if len(names) > MOST_COLUMNS else ""
-        say(f"columns that the model does not use: {', '.join(names[:MOST_COLUMNS])}{more}")
+        say(
+            f"ignored columns, which the model does not use: {', '.join(names[:MOST_COLUMNS])}{more}"
+        )
 
 
 def summary_lines(
