@@ -1,7 +1,7 @@
-"""Each command of `mlops` under variables that lead it astray: nothing is other than without them.
+"""Tests that each command of `mlops` does the same under variables of the caller that could lead it astray.
 
-Git sets some of them for what it starts, others stand in the profile of a shell. A few pairs of command
-and variables are tried here; `make soak` tries all.
+Git sets some of these variables for what it starts, and others are in the profile of a shell. A few pairs of
+command and variables are tested here; `make soak` tests all of them.
 """
 
 import os
@@ -97,13 +97,13 @@ exit 7
 
 @dataclass(frozen=True)
 class Place:
-    """A copy of the project, and what lies in wait beside it."""
+    """A copy of the project, and hostile files beside it."""
 
     project: Path
 
     @property
     def mark(self) -> Path:
-        """Written by whatever is hostile, once it runs."""
+        """A file that hostile code writes when it runs."""
         return self.project.parent / "mark"
 
     @property
@@ -113,12 +113,12 @@ class Place:
 
     @property
     def hostile(self) -> Path:
-        """Modules of the names of the project's, and what every Python loads."""
+        """Modules with the names of the modules of the project, and those that every Python loads."""
         return self.project.parent / "hostile"
 
     @property
     def foreign(self) -> Path:
-        """A `python` and a `python3` that are not the project's."""
+        """A `python` and a `python3` that do not belong to the project."""
         return self.project.parent / "foreign"
 
     def set_traps(self) -> None:
@@ -187,8 +187,8 @@ def tester() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def prepared(tester: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Released to staging twice, a third model on dev; on another branch, where a change is staged and
-    code is not committed."""
+    """A project that was released to staging twice, with a third model on dev. Another branch is checked out,
+    with a staged change and code that is not committed."""
     project = tmp_path_factory.mktemp("caller") / "project"
     tiny_pipeline.make(project, FILES)
     instant_project.chain(project, "The project")
@@ -208,7 +208,7 @@ def prepared(tester: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that a command leaves and says, the place where it ran and the time that it took aside."""
+    """All that a command leaves and prints, except for the place where it ran and the time that it took."""
 
     code: int
     said: str
@@ -244,7 +244,7 @@ def run(prepared: Path, folder: Path, command: str, name: str = "") -> Outcome:
 
 
 def git_state(project: Path) -> list[str]:
-    """Refs, index, what is changed, and the working trees but for their place."""
+    """Returns refs, index, changed files, and the working trees without their place."""
     git = Git(project)
     asked = (
         "for-each-ref",
@@ -257,7 +257,8 @@ def git_state(project: Path) -> list[str]:
 
 
 def files(folder: Path) -> dict[str, str]:
-    """The hash of each file; of what Git and DVC keep for themselves there is the name alone, or nothing."""
+    """Returns the hash of each file. Of the files that Git and DVC write for themselves it returns only the
+    name, or nothing."""
     passing = (".git/", ".dvc/tmp/")
     return {
         name: "" if name.startswith(".dvc/cache/") else sha256(path.read_bytes()).hexdigest()
@@ -272,7 +273,7 @@ def files(folder: Path) -> dict[str, str]:
 def undisturbed(
     prepared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Outcome]:
-    """What a command does without such variables; it is run once."""
+    """Returns what a command does without such variables; it is run once."""
     outcomes: dict[str, Outcome] = {}
 
     def outcome(command: str) -> Outcome:
@@ -299,8 +300,8 @@ def test_the_caller_leads_no_command_astray(
 
 @pytest.fixture
 def linked(prepared: Path, tmp_path: Path) -> Path:
-    """A linked working tree of dev, in which Git sets GIT_DIR for what it runs; the data are in the
-    storage, and the program `../dry-run` tries a promotion."""
+    """A linked working tree of dev, in which Git sets GIT_DIR for what it runs; the data are in the storage,
+    and the program `../dry-run` tries a promotion."""
     project = instant_project.copied(prepared, tmp_path / "copy")
     with dvc.open_repo(project) as repo, dvc.quiet_dvc():
         repo.push(revs=["dev"], run_cache=True)
@@ -349,5 +350,6 @@ def test_what_git_itself_starts_leaves_index_and_working_tree_alone(
 
 
 def without_cache(folder: Path) -> dict[str, str]:
-    """What was fetched to be promoted stays in the cache."""
+    """Returns the hashes of the files without those of the cache, in which files stay that were fetched to be
+    promoted."""
     return {name: digest for name, digest in files(folder).items() if digest}

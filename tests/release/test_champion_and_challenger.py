@@ -1,4 +1,5 @@
-"""`mlops promote` on real models: one in staging, and one that is worse, better, equal or incomparable."""
+"""Tests `mlops promote` with real models: one in staging, and one that is worse, better, equal or
+incomparable."""
 
 import json
 import re
@@ -25,7 +26,7 @@ DROP = re.compile(
 
 @pytest.fixture(scope="module")
 def champion(run: Run, bake: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a project whose staging has a sound model and allows no drop, and of its storage."""
+    """The folder of a project and of its storage; its staging has a sound model and allows no drop."""
     folder = tmp_path_factory.mktemp("champion")
     (folder / "storage").mkdir()
     project = bake(folder, remote_url="../storage")
@@ -52,20 +53,20 @@ def worse(run: Run, champion: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def challenged(champion: Path, tmp_path: Path) -> Path:
-    """A project of the test's own, with the champion in staging."""
+    """A copy of the project with the champion in staging."""
     shutil.copytree(champion, tmp_path / "copy", symlinks=True)
     return tmp_path / "copy" / NAME
 
 
 @pytest.fixture
 def with_worse(worse: Path, tmp_path: Path) -> Path:
-    """A project of the test's own, with the champion in staging and a worse model on dev."""
+    """A copy of the project with the champion in staging and a worse model on dev."""
     shutil.copytree(worse, tmp_path / "copy", symlinks=True)
     return tmp_path / "copy" / NAME
 
 
 def mlops(run: Run, project: Path, *arguments: str, check: bool = True) -> Process:
-    """On a table this small threads wait for each other."""
+    """Runs `mlops` with one thread, because threads wait for each other on a table this small."""
     return run("mlops", *arguments, cwd=project, check=check, OMP_NUM_THREADS="1")
 
 
@@ -76,7 +77,7 @@ def edit(file: Path, change: Callable[[Any], None]) -> None:
 
 
 def train(project: Path, architecture: str, **options: float) -> None:
-    """Choose the architecture, and no other."""
+    """Makes an architecture the only one of params.yaml, and chooses it."""
     chosen = {"architecture": architecture, "architectures": {architecture: options}}
     edit(project / "params.yaml", lambda content: content["train"].update(chosen))
 
@@ -101,7 +102,7 @@ def reproduce(run: Run, project: Path, message: str) -> None:
 
 
 def refused(run: Run, project: Path, code: int, *options: str) -> str:
-    """What the promotion says; it ends with `code`, and no ref has moved."""
+    """Returns the output of a promotion, and checks that it ends with `code` and that no ref has moved."""
     before = run.git("for-each-ref", cwd=project)
     done = mlops(run, project, "promote", "staging", *options, check=False)
     assert done.returncode == code, done.stdout + done.stderr
@@ -110,7 +111,7 @@ def refused(run: Run, project: Path, code: int, *options: str) -> str:
 
 
 def comparison(run: Run, project: Path, number: int) -> Any:
-    """That of the record staging/000`number`, read as strict JSON."""
+    """Returns the comparison of the record staging/000`number`, parsed as strict JSON."""
     tag = f"refs/tags/staging/{number:04d}"
     message = run.git("for-each-ref", "--format=%(contents:body)", tag, cwd=project)
     return parse_strict_json(message)["comparison"]
@@ -199,7 +200,8 @@ def test_what_leaves_the_bundle_alone_is_not_compared(run: Run, challenged: Path
 
 
 def incomparable(run: Run, project: Path) -> str:
-    """Why the challenger is refused as incomparable, in the words of the module that found it."""
+    """Returns why the challenger is refused as incomparable, in the words of the module that found the
+    reason."""
     said = refused(run, project, 3)
     found = re.search(
         r"the challenger cannot be compared with the model now in staging: Incomparable: (.*)\. "

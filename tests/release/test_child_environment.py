@@ -1,4 +1,4 @@
-"""What the caller's variables say of Git, code and Python reaches no process that is started here."""
+"""Tests that the caller's variables about Git, code and Python reach no process that `mlops` starts."""
 
 import ast
 import os
@@ -81,7 +81,7 @@ def test_only_one_module_hands_the_environment_of_the_caller_on() -> None:
 
 @pytest.fixture(autouse=True)
 def caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables of a caller that Git itself has started, from a Python of its own."""
+    """Sets the variables of a caller that was started by Git, from its own Python."""
     for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX", "GIT_COMMON_DIR"):
         monkeypatch.setenv(name, "/elsewhere")
     monkeypatch.setenv("GIT_AUTHOR_NAME", "A. Caller")

@@ -1,7 +1,7 @@
-"""Releases under faults: real processes, a bare origin, a storage, and kill -9 at every step.
+"""Tests releases under faults: real processes, a bare origin, a storage, and kill -9 at every step.
 
-`make soak` kills at every call of Git and at many moments between, and strikes in more ways; what runs
-without it are a few of each.
+`make soak` kills at every call of Git and at many times between, and injects more kinds of faults; without it
+only a few of each are tested.
 """
 
 import shutil
@@ -40,7 +40,7 @@ def tester(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def prepared(promoted_to_staging: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Released to staging three times, a fourth model on dev, all of it on origin."""
+    """A project that was released to staging three times, with a fourth model on dev, all of it on origin."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         instant_project.speak_as_tester(monkeypatch)
         project = instant_project.copied(
@@ -64,7 +64,7 @@ def project(prepared: Path, tmp_path: Path) -> Path:
 
 
 class Point:
-    """A copy of the project in which a release is struck, and what must be true of it then."""
+    """A copy of the project in which a fault strikes a release, and what must hold afterwards."""
 
     def __init__(self, prepared: Path, folder: Path, release: str) -> None:
         self.project = instant_project.copied(prepared, folder)
@@ -86,7 +86,8 @@ class Point:
         return {name for name, _ in refs(folder).items() ^ self.before.items()}
 
     def check(self) -> str:
-        """All is old or all is new; the next release succeeds. Says how it was."""
+        """Checks that all is old or all is new and that the next release succeeds, and returns which of them
+        it was."""
         here, there = self.moved(self.project), self.moved(self.origin)
         assert there in (set(), RELEASES[self.release])
         assert here in (set(), there)
@@ -168,7 +169,7 @@ def test_kill_at_any_time(prepared: Path, tmp_path: Path, release: str, victim: 
 
 
 def kill(command: int, victim: str) -> bool:
-    """Whether the victim was there to be killed."""
+    """Kills the victim, and returns whether it was there."""
     try:
         process = psutil.Process(command)
         struck = process if victim == "the command" else worker(process)
@@ -197,7 +198,7 @@ def test_no_stage_survives_the_process_that_runs_it(project: Path) -> None:
 
 
 def run_slowly(project: Path) -> None:
-    """A stage that takes its time in staging."""
+    """Makes a stage take its time in staging."""
     pipeline = project / "dvc.yaml"
     slow = "cmd: test ${environment} = dev || sleep 61; mkdir -p data/prepared"
     pipeline.write_text(pipeline.read_text().replace("cmd: mkdir -p data/prepared", slow))
@@ -289,7 +290,8 @@ def test_a_champion_that_is_lost_is_replaced_for_a_reason(project: Path) -> None
 
 @in_a_soak
 def test_what_was_made_from_damaged_data_is_not_promoted(project: Path) -> None:
-    """The training data of staging, which dev does not have: DVC takes them from an earlier run."""
+    """The damaged data are the training data of staging, which dev does not have. DVC takes them from an
+    earlier run."""
     pipeline = project / "dvc.yaml"
     named = "done && echo ${environment} >> data/prepared/train.parquet"
     pipeline.write_text(pipeline.read_text().replace("done\n", f"{named}\n"))
@@ -324,7 +326,7 @@ def break_(file: Path, damage: str) -> None:
 
 @pytest.fixture
 def small_disk(prepared: Path, tmp_path: Path) -> Iterator[Path]:
-    """Of a few megabytes, for the project."""
+    """A disk of a few megabytes, for the project."""
     with mounted(tmp_path / "disk", "16m") as disk:
         yield disk
 

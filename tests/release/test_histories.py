@@ -1,9 +1,9 @@
-"""Random histories: two people, each with a clone, work as Git lets them; what must hold holds.
+"""Tests random histories: two people, each with a clone, work as Git lets them, and the invariants hold.
 
 They commit on dev and on feature branches, with the merge driver of dvc.lock or without it, merge and
-rebase, promote, roll back, mend prod and pick the fix, merge downstream by plain Git, bring new data,
-add and remove stages. What `mlops` refuses is refused; anything else that goes wrong is a failure.
-`make soak` runs hundreds of them.
+rebase, promote, roll back, correct prod and cherry-pick the fix, merge downstream with plain Git, bring new
+data, add and remove stages. `mlops` may refuse a step; anything else that goes wrong is a failure.
+`make soak` runs hundreds of histories.
 """
 
 import os
@@ -59,7 +59,7 @@ EXTRA = """\
 
 
 class Person:
-    """Someone's clone. On dev, with nothing uncommitted, between two of the methods."""
+    """A person's clone. Between two methods dev is checked out, and nothing is uncommitted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -114,14 +114,14 @@ class Person:
             self.commit(f"{message}\n\n(cherry picked from commit {commit})")
 
     def take(self, side: str) -> None:
-        """Resolves every conflict by one side of it."""
+        """Resolves every conflict with one side of it."""
         for path in self.git.lines("diff", "--name-only", "--diff-filter=U"):
             if not self.git.succeeds("checkout", f"--{side}", "--", path):
                 self.git.run("rm", "--quiet", "--", path)
         self.git.run("add", "--all")
 
     def bring(self, branch: str, side: str = "theirs") -> None:
-        """The branch, from origin, with what is here."""
+        """Merges the branch of origin with the local one."""
         self.fetch()
         if self.git.commit(f"refs/heads/{branch}") is None:
             self.git.run("branch", branch, f"origin/{branch}")
@@ -152,7 +152,7 @@ def library(person: Person, number: int, quality: float) -> None:
 
 
 def stage(person: Person, number: int, quality: float) -> None:
-    """Added, or removed where it is there."""
+    """Adds a stage, or removes it if it is there."""
     person.write(
         "dvc.yaml",
         lambda text: (
@@ -175,7 +175,8 @@ SIDES = ("ours", "theirs")
 
 
 class History(RuleBasedStateMachine):
-    """Each step is drawn from a seed of its own, so that no history is like another from the first on."""
+    """A history of steps. Each step is drawn from its own seed, so that histories differ from the first step
+    on."""
 
     def __init__(self, prepared: Path, place: Path, seed: str) -> None:
         super().__init__()
@@ -205,7 +206,7 @@ class History(RuleBasedStateMachine):
         step(self, chance)
 
     def commit_on_dev(self, chance: Random) -> None:
-        """Perhaps run and perhaps shared."""
+        """Commits on dev, perhaps after a run, and perhaps pushes the commit."""
         who, person = self.someone(chance)
         kind = self.change(person, chance)
         run, share = chance.random() < 0.8, chance.random() < 0.8
@@ -240,7 +241,7 @@ class History(RuleBasedStateMachine):
         self.tell(who, f"brings a feature to dev by {how}")
 
     def merge_downstream(self, chance: Random) -> None:
-        """`git merge` and `dvc repro`, and no `mlops`; a gate may say no, then it is undone."""
+        """Merges with `git merge` and `dvc repro`, without `mlops`; if a gate fails, the merge is undone."""
         environment = chance.choice(ROOMS)
         who, person = self.someone(chance)
         upstream = f"origin/{environments.upstream(environment)}"
@@ -251,7 +252,7 @@ class History(RuleBasedStateMachine):
         self.tell(who, f"merges into {environment} by plain Git{'' if kept else ', undone'}")
 
     def mend_prod(self, chance: Random) -> None:
-        """A fix that starts from prod: code in one commit, what it changes in another."""
+        """Makes a fix that starts from prod: the code in one commit, and what it changes in another."""
         if self.fixes:
             self.pick_fix(chance)
             return
@@ -308,7 +309,7 @@ class History(RuleBasedStateMachine):
             self.check(person, record)
 
     def teardown(self) -> None:
-        """In the end all that is on dev is released, if the gates let it pass."""
+        """Releases all that is on dev in the end, if the gates pass."""
         if not self.story:
             return  # the first that hypothesis draws, for each seed, has no step
         self.finish(self.at("project"), "The end", run=True, share=True)
@@ -344,7 +345,7 @@ class History(RuleBasedStateMachine):
         return change.__name__
 
     def finish(self, person: Person, message: str, run: bool, share: bool) -> None:
-        """Commit what was changed on dev."""
+        """Commits what was changed on dev."""
         person.commit(message)
         if run:
             person.reproduce()
@@ -363,7 +364,7 @@ class History(RuleBasedStateMachine):
 
     @contextmanager
     def refusable(self, who: str, release: str) -> Iterator[None]:
-        """Done or refused; if refused, origin is as it was."""
+        """Runs a step that may be refused; if it is, checks that origin has not changed."""
         before = truth.refs(self.origin)
         try:
             yield
@@ -375,7 +376,7 @@ class History(RuleBasedStateMachine):
             self.tell(who, release)
 
     def check_what_is_lacked(self, refusal: str) -> None:
-        """No fix is asked for that was picked and has come to the source."""
+        """Checks that no fix is asked for that was cherry-picked and has come to the source."""
         origin = Git(self.origin)
         for source in re.findall(r"has changes that (\w+) lacks", refusal):
             picked = origin.run("log", source, "--format=%b")
@@ -384,7 +385,8 @@ class History(RuleBasedStateMachine):
                 assert f"(cherry picked from commit {commit})" not in picked
 
     def check(self, person: Person, record: Record | None) -> None:
-        """What was released is whole on origin, in the storage and in the cache of who did it."""
+        """Checks that all that was released is whole on origin, in the storage and in the cache of the person
+        who released it."""
         assert person.git.run("status", "--porcelain") == ""
         truth.check(self.origin, self.storage)
         assert record is None or truth.is_whole(person.cache, record.bundle)
@@ -405,7 +407,7 @@ STEPS: dict[Callable[[History, Random], None], int] = {
 
 @pytest.fixture(scope="module")
 def prepared(reproduced_on_dev: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that is released to prod, with all its data in the storage, its branches on origin."""
+    """A project that is released to prod, with all its data in the storage and its branches on origin."""
     folder = tmp_path_factory.mktemp("histories") / "copy"
     with pytest.MonkeyPatch.context() as monkeypatch:
         instant_project.speak_as_tester(monkeypatch)

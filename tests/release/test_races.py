@@ -1,6 +1,6 @@
-"""Somebody commits on the source or the target of a release, here or on origin, while it is made.
+"""Tests that somebody commits on the source or the target of a release, here or on origin, while it is made.
 
-`make soak` does so at each call of Git; what runs without it are a few moments.
+`make soak` does so at each call of Git; without it only a few moments are tested.
 """
 
 from pathlib import Path
@@ -49,7 +49,7 @@ class Race:
         self.said = folder / "commit"
 
     def run(self, moment: str, branch: str, where: str, *, fetched: bool = False) -> str:
-        """What it printed. Whatever happened, the colleague's commit is on its branch."""
+        """Runs the release, checks that the colleague's commit is on its branch, and returns the output."""
         place = {"here": self.project, "on origin": self.origin}[where]
         before = refs(self.project), refs(self.origin)
         fault = COMMIT.format(place=place, branch=branch, said=self.said)
@@ -70,11 +70,12 @@ class Race:
         return words
 
     def committed(self, branch: str) -> dict[str, str]:
-        """Nothing where Git has refused the commit, since the ref was locked."""
+        """Returns the branch and its commit, or nothing if Git has refused the commit because the ref was
+        locked."""
         return {f"refs/heads/{branch}": self.said.read_text().strip()} if self.said.exists() else {}
 
     def calls(self) -> int:
-        """How many calls of Git an undisturbed release takes."""
+        """Returns how many calls of Git a release without a race makes."""
         undisturbed = Command(self.project, self.release, "staging")
         undisturbed.ended()
         return len(undisturbed.calls.read_text().splitlines())

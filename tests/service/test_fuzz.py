@@ -1,6 +1,7 @@
-"""The service under requests that nobody would send: none is answered with a 500, none keeps others waiting.
+"""Tests the service with requests that nobody would send: none is answered with a 500, and none makes others
+wait.
 
-2,000 of them; FUZZ_REQUESTS says otherwise, as `make soak` does. FUZZ_SEED repeats a run.
+There are 2,000 requests, or as many as FUZZ_REQUESTS says, which `make soak` sets. FUZZ_SEED repeats a run.
 """
 
 import http.client
@@ -74,7 +75,7 @@ def folder(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Bystander:
-    """A client of good manners, who asks about one row all the while."""
+    """A well-behaved client that asks for one row all the while."""
 
     service: Service
     row: dict[str, Any]
@@ -152,7 +153,7 @@ def test_requests_made_of_its_example(service: Service, folder: Path, garbled: s
 
 
 def bytes_of(draw: Random, row: dict[str, Any]) -> bytes:
-    """Nothing but noise, the words of JSON in no order, or an example with scratches."""
+    """Returns the bytes of a body: noise, words of JSON in no order, or an example with damage."""
     return draw.choice([noise, words, scratched])(draw, row)
 
 
@@ -190,7 +191,7 @@ def scratched(draw: Random, row: dict[str, Any]) -> bytes:
 
 
 def rows_of(draw: Random, row: dict[str, Any]) -> bytes:
-    """Whole JSON: rows of which some fields are gone, or renamed, or hold what they should not."""
+    """Returns rows as whole JSON, of which some fields are missing, renamed or have wrong values."""
     rows = [
         changed(draw, row) for _ in range(draw.choices([1, 2, 50, 150, 1001], [60, 30, 5, 4, 1])[0])
     ]

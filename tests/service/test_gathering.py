@@ -8,7 +8,7 @@ from mlops.service.gathering import Gathering
 
 
 class Model:
-    """Its prediction of a row is what the row holds, as text; it can't bear a row of -1."""
+    """A model whose prediction of a row is the value of the row, as text; it fails for a row of -1."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -22,7 +22,7 @@ class Model:
 
 
 def asked(model: Model, requests: Sequence[Sequence[int]]) -> list[list[str] | BaseException]:
-    """At once, as tasks of one turn of the event loop."""
+    """Asks at once, as tasks of one turn of the event loop."""
     gathering = Gathering(model)
 
     async def ask(request: Sequence[int]) -> list[str]:

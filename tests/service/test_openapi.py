@@ -1,4 +1,5 @@
-"""The document against JSON Schema itself is the fuzzer's work; here is what it says of a column."""
+"""Tests what the OpenAPI document says of a column. The fuzzer tests the document against the JSON Schema
+specification."""
 
 import json
 from typing import Any

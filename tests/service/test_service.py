@@ -1,4 +1,4 @@
-"""The service as clients see it: a process, asked over its socket."""
+"""Tests the service as clients see it: a process that is asked over its socket."""
 
 import http.client
 import json
@@ -143,7 +143,7 @@ def test_what_is_not_declared_as_json_is_refused(
 
 
 def begin(connection: http.client.HTTPConnection, length: int, body: bytes = b"") -> None:
-    """A request to predict of which more is to come."""
+    """Sends the beginning of a request."""
     connection.putrequest("POST", "/predict")
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(length))
@@ -209,7 +209,8 @@ def test_it_says_that_it_lives_that_it_is_ready_and_what_answers(
 
 @dataclass(frozen=True)
 class Day:
-    """What is left of one: what Prometheus read, and the lines of the log but the first."""
+    """What remains of a day of requests: what Prometheus read, and the lines of the log except for the
+    first."""
 
     metrics: str
     lines: list[dict[str, Any]]
@@ -322,7 +323,7 @@ def test_long_lists_keep_no_one_waiting(folder: Path, row: dict[str, Any]) -> No
 def test_an_unexpected_error_is_answered_logged_and_hurts_nobody_else(
     folder: Path, tmp_path: Path, row: dict[str, Any]
 ) -> None:
-    """Here the derived columns can't bear three rows."""
+    """The derived columns fail for three rows here."""
     for part in ("mlops", "science"):
         shutil.copytree(PROJECT / part, tmp_path / part)
     with (tmp_path / "mlops/predict/derived.py").open("a") as derived:

@@ -1,4 +1,5 @@
-"""The lie that a text merge of dvc.lock tells, and its end; real Git, real DVC, stages of shell.
+"""Tests that a text merge of dvc.lock can record a run that never happened, and that it is prevented, with
+real Git, real DVC and stages of shell.
 
 Two branches leave dev. `parameter` raises the weight from 1 to 3; `script` caps it at 2, which
 changes nothing while it is 1. Together they give 10 (5 * 2), and neither branch ever ran that.
@@ -77,7 +78,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon:Deprec
 
 
 class Repository:
-    """A small project at `root`; its stages take milliseconds."""
+    """A small project at `root`, whose stages take milliseconds."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -110,14 +111,14 @@ class Repository:
             yield repo
 
     def run(self, message: str) -> list[str]:
-        """Plain `dvc repro`, then a commit."""
+        """Runs plain `dvc repro`, and commits."""
         with self.dvc() as repo:
             ran = [stage.addressing for stage in repo.reproduce()]
         self.commit(message)
         return ran
 
     def merge_as_text(self) -> None:
-        """As in a project without .gitattributes."""
+        """Merges as in a project without .gitattributes."""
         self.write(".git/info/attributes", "dvc.lock merge=text\nreports/** merge=text\n")
 
     def unattested(self) -> list[str]:
@@ -143,7 +144,7 @@ def identity() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The environments, chained, and the branches `parameter` (checked out) and `script`."""
+    """The chained environments, and the branches `parameter` (checked out) and `script`."""
     repository = Repository(tmp_path_factory.mktemp("lock") / "original")
     for name, text in FILES.items():
         repository.write(name, text)
@@ -250,7 +251,8 @@ class TestDriver:
 
 class TestEnvironments:
     def merge_down(self, repository: Repository, weight: int) -> None:
-        """By the commands of plain Git and DVC; every branch then holds what its own run gives."""
+        """Merges downstream with plain Git and DVC, so that every branch then holds the results of its own
+        run."""
         for source, target in (("dev", "staging"), ("staging", "prod")):
             repository.git(f"switch --quiet {target}")
             repository.git(f"merge --no-edit {source}")

@@ -1,4 +1,5 @@
-"""Every test runs in the directory `project`: the tiny pipeline, run, committed and pushed."""
+"""Tests `mlops repro`. Every test runs in the directory `project`: the tiny pipeline, run, committed and
+pushed."""
 
 import shutil
 from pathlib import Path
@@ -33,7 +34,7 @@ def replace(path: Path, old: str, new: str) -> None:
 
 
 def lie(project: Path) -> None:
-    """The lock and the model of a merge that never ran."""
+    """Changes params.yaml and dvc.lock as a merge does, without running the stages."""
     replace(project / "params.yaml", "weight: 1", "weight: 2")
     replace(project / "dvc.lock", "weight: 1", "weight: 2")
 

@@ -1,4 +1,5 @@
-"""What a stage imports is among its `deps`, and in Git: held before anything runs."""
+"""Tests that the code that a stage imports must be among its `deps` and in Git, which is checked before
+anything runs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The image of a release: built, run as in production, asked, stopped and rolled back, for real."""
+"""Tests the image of a release: it is really built, run as in production, asked, stopped and rolled back."""
 
 import json
 import os
@@ -29,7 +29,7 @@ READY_SECONDS = 60
 
 @dataclass
 class Podman:
-    """Podman with settings and storage of its own."""
+    """Podman with its own settings and storage."""
 
     run_command: Run
     cwd: Path
@@ -42,13 +42,13 @@ class Podman:
         return found
 
     def inside(self, image: str, *command: str) -> str:
-        """What a command prints that runs in the image, as root, so that it sees every file."""
+        """Returns the output of a command that runs in the image as root, so that it sees every file."""
         return self("run", "--rm", "--network=none", "--user=0", image, *command).stdout
 
 
 @dataclass
 class Container:
-    """A service, published at a free port."""
+    """A service in a container, published at a free port."""
 
     podman: Podman
     name: str
@@ -62,7 +62,7 @@ class Container:
             return answer.status, json.loads(answer.read())
 
     def wait(self) -> None:
-        """Until it is healthy."""
+        """Waits until the container is healthy."""
         end = time.monotonic() + READY_SECONDS
         while self.podman("healthcheck", "run", self.name, check=False).returncode:
             if time.monotonic() > end or not self.state["Running"]:
@@ -93,7 +93,7 @@ def podman(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 def project(
     run: Run, podman: Podman, production: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """v1.0.0 was in prod; v1.0.1, the same model behind a key, is."""
+    """A project in which v1.0.1, the model of v1.0.0 with a required key, has replaced v1.0.0 in prod."""
     copy = tmp_path_factory.mktemp("container") / "copy"
     shutil.copytree(production, copy, symlinks=True)
     project = copy / NAME
@@ -120,7 +120,7 @@ def image(project: Path, podman: Podman) -> str:
 
 
 def build(podman: Podman, project: Path, *words: str, pip: str = os.devnull) -> str:
-    """The name of the image that `mlops image` says it made."""
+    """Builds an image with `mlops image`, and returns its name."""
     # A docker that answers would be taken first, and has not what `make engine` made.
     variables = {"DOCKER_HOST": "unix:///nowhere", "PIP_CONFIG_FILE": pip}
     mlops = Run(podman.run_command.environment | variables)
@@ -154,14 +154,14 @@ def free_port() -> int:
 
 @pytest.fixture
 def service(start: Callable[..., Container], image: str) -> Container:
-    """Of v1.0.1, with no file that it could write to, and ready."""
+    """A service of v1.0.1 that is ready and has no writable file."""
     container = start(image, "--env", f"API_KEY={KEY}")
     container.wait()
     return container
 
 
 def example(run: Run, project: Path) -> Any:
-    """A row, and what `mlops predict` answers for it."""
+    """Returns a row, and the answer of `mlops predict` for it."""
     return json.loads(run("mlops", "predict", cwd=project).stdout)
 
 

@@ -1,4 +1,5 @@
-"""What is laid out of a commit, by whom, and for how long; in a project whose stages take no time."""
+"""Tests deployments of commits: who makes them, and how long they stay, in a project whose stages take no
+time."""
 
 import hashlib
 import json
@@ -21,7 +22,7 @@ SETTINGS = "environments/prod.yaml"
 
 
 def cloned(project: Path) -> Path:
-    """With nothing but dev, and an empty cache; the DVC remote is at hand."""
+    """A clone with only dev and an empty cache, which can reach the DVC remote."""
     git(project.parent, "clone", "--quiet", "--branch", "dev", project.name, "clone")
     return project.parent / "clone"
 
@@ -188,7 +189,7 @@ def test_diverged_branches_are_refused(in_prod: Path) -> None:
 
 
 def stamped(prefix: Path, **locks: str) -> None:
-    """As install.py leaves it: what was installed, by the path of its lock."""
+    """Writes the note of install.py about what is installed, by the path of its lock."""
     prefix.mkdir()
     digests = {
         f"/somewhere/requirements/{room}.txt": hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,5 @@
-"""`mlops serve` under load that never pauses: promotions, a rollback, bad releases, deaths."""
+"""Tests `mlops serve` under load without pauses: promotions, a rollback, bad releases, and processes that
+die."""
 
 import json
 import os
@@ -28,7 +29,7 @@ HEADERS = {"Content-Type": "application/json", "X-API-Key": "secret"}
 
 @dataclass
 class Load:
-    """Clients on connections that they keep; each sends a row as soon as it has an answer."""
+    """Clients with persistent connections; each sends a row as soon as it has an answer."""
 
     host: str
     row: str
@@ -54,7 +55,7 @@ class Load:
         connection.close()
 
     def first(self, version: str, since: float) -> float:
-        """Seconds until the first answer of that version."""
+        """Returns the seconds until the first answer of a version."""
         end = time.monotonic() + 60
         while time.monotonic() < end:
             for when, answered in list(self.answers):
@@ -65,7 +66,7 @@ class Load:
 
 
 class Served:
-    """A project in production and the supervisor that follows its prod."""
+    """A project in production, and the supervisor that follows its prod."""
 
     def __init__(self, run: Run, project: Path) -> None:
         self.run = run
@@ -103,7 +104,7 @@ class Served:
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def service(self) -> int:
-        """The process that answers; others that it started are Git's."""
+        """Returns the process that answers. Other child processes belong to Git."""
         [pid] = [
             child
             for child in self.children()
@@ -129,7 +130,7 @@ class Served:
                 client.join()
 
     def moved(self, *command: str, cwd: Path | None = None) -> float:
-        """Run what moves prod; when it moved."""
+        """Runs a command that moves prod, and returns when it moved."""
         project = cwd or self.project
         before = tip(self.run, project)
         process = subprocess.Popen(
@@ -155,7 +156,7 @@ def served(run: Run, in_production: Path) -> Iterator[Served]:
 
 @contextmanager
 def ended(served: Served) -> Iterator[Served]:
-    """As it should, whatever it was through."""
+    """Ends the supervisor, and checks that it ends as it should."""
     try:
         yield served
     finally:
@@ -165,7 +166,7 @@ def ended(served: Served) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def next_in_staging(run: Run, production: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """v1.0.0 in prod, v1.1.0 in staging."""
+    """A project with v1.0.0 in prod and v1.1.0 in staging."""
     directory = tmp_path_factory.mktemp("next") / "copy"
     shutil.copytree(production, directory, symlinks=True)
     project = directory / NAME
@@ -198,7 +199,7 @@ def test_promotion_and_rollback_under_load(run: Run, about_to_change: Path) -> N
 
 
 def serving(run: Run, project: Path) -> str:
-    """The last column of `mlops status` for prod."""
+    """Returns the last column of `mlops status` for prod."""
     lines = run("mlops", "status", cwd=project).stdout.splitlines()
     column = next(line.index("Serving") for line in lines if "Serving" in line)
     return next(line for line in lines if line.startswith("prod"))[column:].strip()
@@ -253,7 +254,7 @@ def test_a_service_that_is_killed_is_started_again(run: Run, served: Served) -> 
 
 
 def test_the_supervisors_end_answers_what_was_asked(served: Served) -> None:
-    """A request is sent half, the supervisor told to end, and then the other half sent."""
+    """Half of a request is sent, the supervisor is told to end, and then the other half is sent."""
     connection = HTTPConnection(served.url.removeprefix("http://"), timeout=20)
     body = served.example()
     connection.putrequest("POST", "/predict")

@@ -1,4 +1,5 @@
-"""`mlops image`, with a command for an engine that keeps what it was given instead of building."""
+"""Tests `mlops image` with a command in place of an engine, which stores what it is given instead of
+building."""
 
 import json
 import re
@@ -27,7 +28,7 @@ RECIPE = "FROM scratch\n"
 
 
 class Engine:
-    """What `docker` or `podman` on PATH was given to build."""
+    """A command in place of `docker` or `podman` on PATH, and what it was given to build."""
 
     def __init__(self, place: Path) -> None:
         self.programs = place / "programs"
@@ -60,7 +61,7 @@ class Engine:
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """None is installed: PATH has nothing but what a release needs."""
+    """No engine is installed: PATH has only what a release needs."""
     engine = Engine(tmp_path)
     for name in ("git", "sh", "cp", "mkdir"):
         (engine.programs / name).symlink_to(shutil.which(name) or name)
@@ -83,7 +84,8 @@ def once_released(promoted_to_staging: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def released(once_released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """v1.0.0 in staging without a Dockerfile, v1.1.0 in staging and prod with one; the tree is dev's."""
+    """A project with v1.0.0 in staging without a Dockerfile, and v1.1.0 in staging and prod with one; dev is
+    checked out."""
     speak_as_tester(monkeypatch)
     return copied(once_released, tmp_path / "copy")
 

@@ -1,4 +1,4 @@
-"""The supervisor, as a process, over commits whose service is a few lines that any commit may change."""
+"""Tests the supervisor as a process, over commits whose service is a few lines that any commit may change."""
 
 import json
 import os
@@ -54,7 +54,7 @@ SAYS_NO = 'os.write(ready, b\'{"error": "model.onnx has another hash"}\'); sys.e
 
 
 def deploy(project: Path, words: str = "") -> str:
-    """Commit to prod a service that runs these words before it is ready."""
+    """Commits to prod a service that runs these words before it is ready."""
     (project / "mlops/service/__main__.py").write_text(SERVICE.replace("WORDS", words))
     commit(project, f"A service: {words}")
     return Git(project).run("rev-parse", "HEAD")
@@ -62,7 +62,7 @@ def deploy(project: Path, words: str = "") -> str:
 
 @pytest.fixture
 def on_prod(in_prod: Path) -> Path:
-    """With prod checked out, whose service answers, by the libraries that are installed."""
+    """A project with prod checked out, whose service runs with the libraries that are installed."""
     git(in_prod, "switch", "--quiet", "prod")
     (in_prod / "requirements/serve.txt").write_bytes(
         (PROJECT / "requirements/serve.txt").read_bytes()
@@ -82,7 +82,7 @@ class Supervisor:
             self.lines.append(json.loads(line))
 
     def event(self, name: str, count: int = 1) -> dict[str, Any]:
-        """Its last line about that, once there are so many."""
+        """Waits until an event was logged so many times, and returns its last line."""
         found: list[dict[str, Any]] = []
         for _ in moments(self.process):
             found = [line for line in self.lines if line["event"] == name]
@@ -107,7 +107,7 @@ class Supervisor:
 
 
 def moments(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Of half a minute, while the process lives."""
+    """Yields for half a minute, while the process lives."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         ended = process.poll() is not None

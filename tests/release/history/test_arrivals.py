@@ -1,4 +1,4 @@
-"""Data that were pushed to an environment's branch to be scored, and the releases around them."""
+"""Tests data that were pushed to an environment's branch to be scored, and the releases around them."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ POINTER = 'outs:\n- md5: "{md5}"\n  size: 3\n  hash: md5\n  path: {name}\n'
 
 
 def arrive(project: Path, environment: str, name: str) -> str:
-    """Push a file whose data are on another machine; the commit."""
+    """Pushes a file whose data are on another machine, and returns the commit."""
     git(project, "switch", "--quiet", environment)
     pointer = project / arrivals.FOLDER / f"{name}.dvc"
     pointer.parent.mkdir(exist_ok=True)

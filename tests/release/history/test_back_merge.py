@@ -15,7 +15,7 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The three branches as a chain, each one promoted once."""
+    """A project with the three branches as a chain, each one promoted once."""
     git(tmp_path, "init", "--quiet", "--initial-branch", "dev")
     name(tmp_path, "dev")
     for branch in ("staging", "prod"):
@@ -33,7 +33,7 @@ def name(project: Path, environment: str) -> None:
 
 
 def change(project: Path, branch: str, file: str, text: str) -> str:
-    """The commit that it makes."""
+    """Commits a change, and returns the commit."""
     git(project, "switch", "--quiet", branch)
     (project / file).write_text(text)
     commit(project, f"Write {text} to {file}")
@@ -41,7 +41,7 @@ def change(project: Path, branch: str, file: str, text: str) -> str:
 
 
 def promote(project: Path, target: str, source: str, number: int) -> None:
-    """As a promotion does: the source's tree, the target's name."""
+    """Promotes as `mlops` does: with the tree of the source and the name of the target."""
     git(project, "switch", "--quiet", "--detach", source)
     (project / "branch.yaml").write_text(f"environment: {target}\n")
     git(project, "add", "--all")

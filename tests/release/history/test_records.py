@@ -9,7 +9,7 @@ from mlops.release.history.git import Git
 
 
 def rewritten(git: Git, *without: str, **more: object) -> None:
-    """The record of staging, as a version of this code that kept other things would have left it."""
+    """Rewrites the record of staging as a version of this code with other fields would have written it."""
     (tag,) = tags.tags_matching(git, "staging/0001")
     content = {name: value for name, value in tag.content().items() if name not in without} | more
     git.run(

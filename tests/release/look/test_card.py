@@ -1,4 +1,4 @@
-"""A version's card, and each of the commands on it, done in a fresh clone."""
+"""Tests the card of a version, and runs each of its commands in a fresh clone."""
 
 import os
 import shlex
@@ -21,7 +21,7 @@ def lines_of(project: Path, version: str) -> list[str]:
 
 
 def keep(git: Git, record: Record) -> None:
-    """As a release does; its version is new where there is no tag of it."""
+    """Writes a record as a release does. Its version is new if there is no tag of it."""
     version = Version.from_content(asdict(record))
     for name, message in ((record.name, record.message()), (version.tag, version.message())):
         if not git.commit(f"refs/tags/{name}"):

@@ -1,4 +1,4 @@
-"""What `mlops compare` says of a small project whose releases are real."""
+"""Tests what `mlops compare` prints for a small project whose releases are real."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `mlops status` says of a service, which a few lines stand in for."""
+"""Tests what `mlops status` prints about a service, in place of which a few lines answer."""
 
 import json
 import socket
@@ -22,7 +22,7 @@ REASON = "model.onnx has another hash\nthe second line of it"
 
 @contextmanager
 def answering(body: bytes) -> Iterator[int]:
-    """A port on which everything is answered so."""
+    """Yields a port on which every request gets the same answer."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""The tracker on histories of dvc.lock, as DVC writes it, made by Git alone."""
+"""Tests the tracker on histories of dvc.lock, as DVC writes it, that are made with Git alone."""
 
 import csv
 import io
@@ -114,7 +114,7 @@ def begun(folder: Path) -> Git:
 
 
 def commit(git: Git, model: str, accuracy: float = 0.8, **changed: object) -> str:
-    """A run that was committed, and its commit."""
+    """Commits a run, and returns the commit."""
     content = {**USUAL, "model": model, "bundle": f"bundle-{model}", **changed}
     metrics = {"accuracy": accuracy, "false_positive_percent": 5.0, "recall": 1 - accuracy}
     (git.root / "dvc.lock").write_text(LOCK.format(**content))

@@ -1,4 +1,4 @@
-"""Promotions of the instant project, by real Git and real DVC; each refusal changes nothing."""
+"""Tests promotions of the instant project with real Git and real DVC; each refusal changes nothing."""
 
 import re
 from collections.abc import Callable

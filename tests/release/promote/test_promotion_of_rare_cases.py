@@ -1,4 +1,4 @@
-"""More promotions of the instant project: slower, and of cases that are rarer."""
+"""Tests promotions of the instant project that are slower, and cases that are rarer."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Releases with an origin: a bare repository that refuses, moves and goes away like a real one."""
+"""Tests releases with an origin: a bare repository that refuses, moves and goes away like a real one."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def shared(on_dev: Path) -> Path:
 
 
 def clone(project: Path, name: str, *options: str) -> Path:
-    """A colleague's clone, its own DVC cache empty."""
+    """A colleague's clone with an empty DVC cache."""
     folder = project.parent / name
     Git(project).run(
         "clone", "--quiet", *options, f"file://{project.parent}/origin.git", str(folder)
@@ -162,7 +162,7 @@ def test_a_detached_head_and_another_working_tree_are_no_obstacle(shared: Path) 
 
 
 def test_hotfix_from_prod_to_dev(shared: Path) -> None:
-    """The path that docs describe, in plain Git."""
+    """The hotfix takes the path that the documents describe, with plain Git."""
     git = Git(shared)
     promote(shared, "staging", "prod")
     git.run("switch", "--quiet", "-c", "hotfix", "prod")
@@ -184,7 +184,8 @@ def test_hotfix_from_prod_to_dev(shared: Path) -> None:
 
 
 def test_no_training_survives_its_promotion(shared: Path) -> None:
-    """Kill -9 in the middle of a stage: nothing moved, nothing runs on, the next one succeeds."""
+    """A promotion is killed with kill -9 during a stage: nothing has moved, nothing runs on, and the next one
+    succeeds."""
     dvc_yaml = shared / "dvc.yaml"
     slow = "cmd: test -z $SLOW || sleep 61; mkdir -p data/prepared"
     dvc_yaml.write_text(dvc_yaml.read_text().replace("cmd: mkdir -p data/prepared", slow))
@@ -204,7 +205,7 @@ def test_no_training_survives_its_promotion(shared: Path) -> None:
 
 
 def wait_for(command: list[str], *, there: bool) -> None:
-    """Until a process with this command line runs, or none does."""
+    """Waits until a process with this command line runs, or until none does."""
     for _ in range(300):
         running = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
         if (command in running) == there:

@@ -1,4 +1,4 @@
-"""Rollbacks of the instant project: a release of what an older record says, no stage run."""
+"""Tests rollbacks of the instant project: a release of an older record, for which no stage runs."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,7 @@ def roll_back(project: Path, to: str | None = None, reason: str | None = None) -
 
 
 def rolled_back(project: Path) -> str | None:
-    """What `mlops status` says of staging."""
+    """Returns what `mlops status` says about the rollback of staging."""
     return status.status_of(Git(project), "staging").rolled_back
 
 

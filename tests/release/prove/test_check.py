@@ -1,4 +1,5 @@
-"""Faults in a tiny pipeline, run, committed and pushed; each is found, and its cure cures it."""
+"""Tests that each fault in a tiny pipeline, which was run, committed and pushed, is found, and that its
+remedy works."""
 
 import os
 import shutil
@@ -45,7 +46,7 @@ def findings(project: Path) -> list[str]:
 
 
 def rot(path: Path) -> None:
-    """Other bytes of the same size and time, as a failing disk would leave them."""
+    """Writes other bytes of the same size and time, as a failing disk does."""
     status = path.stat()
     path.chmod(0o644)
     path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
@@ -53,13 +54,13 @@ def rot(path: Path) -> None:
 
 
 def believe(project: Path) -> None:
-    """DVC finds all in order, and remembers what it has hashed by size and time."""
+    """Lets DVC check all files and cache their hashes, which it looks up by size and time."""
     with dvc.open_repo(project) as repo:
         assert repo.status() == {}
 
 
 def objects(project: Path) -> list[Path]:
-    """All but the lists of files of directories."""
+    """Returns all objects except the lists of files of directories."""
     found = (project / ".dvc/cache/files/md5").glob("*/*")
     return [path for path in found if path.suffix != ".dir"]
 

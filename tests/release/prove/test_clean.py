@@ -1,4 +1,5 @@
-"""Each branch of a tiny project has data of its own; `mlops clean` deletes what none has."""
+"""Tests `mlops clean` on a tiny project: each branch has its own data, and data that no branch names are
+deleted."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +30,8 @@ del FILES["models/.gitignore"]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weight 1 on dev, 2 on prod, 3 in a version, 4 as an experiment, 5 for a while; all pushed."""
+    """A project with weight 1 on dev, 2 on prod, 3 in a version, 4 as an experiment, and 5 for a while; all
+    of it is pushed."""
     project = reproduced(tmp_path_factory.mktemp("clean") / "project", FILES)
     for branch, weight in {"prod": 2, "version": 3, "experiment": 4, "gone": 5}.items():
         git(project, "switch", "--quiet", "-c", branch, "dev")
@@ -62,7 +64,7 @@ def cleaned(project: Path, *, cloud: bool = False, agreed: bool = True) -> list[
 
 
 def sums(store: Path) -> set[str]:
-    """The models that a cache or a remote holds: 5 times their weight."""
+    """Returns the models that a cache or a remote holds: 5 times their weight."""
     texts = [path.read_text() for path in (store / "files/md5").glob("*/*")]
     return {text.split()[1] for text in texts if text.startswith("sum:")}
 

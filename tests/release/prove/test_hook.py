@@ -20,7 +20,7 @@ PYTHONPATH='{PROJECT}' exec '{sys.executable}' "$@"
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bare repository; beside it `project`, which has it as origin, its hook installed."""
+    """A bare repository; beside it is `project`, whose origin it is, with the hook installed."""
     folder = tmp_path_factory.mktemp("hook")
     project = reproduced(folder / "project", {**tiny_pipeline.FILES, ".gitignore": ".venv/\n"})
     git(folder, "init", "--quiet", "--bare", "origin.git")
@@ -39,7 +39,7 @@ def project(origin: Path) -> Path:
 
 
 def push(project: Path, *refs: str) -> subprocess.CompletedProcess[str]:
-    """Without mlops, or anything else of ours, on PATH."""
+    """Pushes without mlops, or anything else of the project, on PATH."""
     command = ["git", "push", "--quiet", "origin", *refs]
     environment = {**ENVIRONMENT, "PATH": os.defpath}
     return subprocess.run(

@@ -1,6 +1,7 @@
-"""`mlops reproduce` on the real pipeline with a part of the table: the same bytes, whatever changed.
+"""Tests `mlops reproduce` on the real pipeline with a part of the table: the bytes are the same, whatever has
+changed.
 
-The first reproduction installs the locked libraries; the others find them ready.
+The first reproduction installs the locked libraries, and the others use them.
 """
 
 import re
@@ -41,7 +42,7 @@ if "mlops.train" in sys.orig_argv:
 
 @pytest.fixture(scope="module")
 def recorded(run: Run, bake: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A branch for each architecture; the last one is dev, promoted to staging as v1.0.0."""
+    """A project with a branch for each architecture; the last one is dev, promoted to staging as v1.0.0."""
     project = bake(tmp_path_factory.mktemp("reproduction"))
     table = project / "data/raw/adult.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[: ROWS + 1]))

@@ -1,4 +1,5 @@
-"""A tiny model is made again; LIBRARY and SHIFT stand for what may have changed since it was."""
+"""Tests the verdicts on a tiny model that is made again; LIBRARY and SHIFT stand for what may have changed
+since."""
 
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(pushed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As it was pushed, but that the libraries of one test are there for the next."""
+    """The project as it was pushed; libraries that one test installs stay for the next."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     git(pushed, "reset", "--quiet", "--hard", "pushed")
@@ -94,7 +95,8 @@ def differing(found: Reproduction) -> list[str]:
 
 
 def state(project: Path) -> tuple[str, ...]:
-    """Refs, index, working trees, settings, and the path of every file but Git's and temporary."""
+    """Returns refs, index, working trees, settings, and the path of every file except for those of Git and
+    temporary ones."""
     found = (path.relative_to(project) for path in sorted(project.rglob("*")))
     files = [str(path) for path in found if path.parts[0] != ".git" and "tmp" not in path.parts]
     commands = (["for-each-ref"], ["status", "--porcelain"], ["worktree", "list"], ["config", "-l"])
