@@ -1,4 +1,4 @@
-"""Which project's machinery is tested, and the fixtures that every test may ask for."""
+"""Chooses the project whose machinery is tested, and makes the fixtures available to every test."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Fixtures are imported only here, once it is known which project they are to import."""
+    """Imports the fixtures only after it is known from which project they import."""
     project = config.getoption("--project").resolve()
     if config.rootpath != TEMPLATE:
         raise pytest.UsageError(

@@ -89,7 +89,7 @@ def test_at_a_tie_the_first_class_is_named() -> None:
 
 
 def test_a_probability_is_never_above_one(trained: Path) -> None:
-    """As the sum of a forest's trees can be, by a last bit; here by more, to be seen."""
+    """The sum of a forest's trees can exceed 1 by a last bit; here it exceeds 1 by more."""
     model = onnx.load(BUNDLE / "model.onnx")
     for node in model.graph.node:
         node.output[:] = ["sums" if name == "probabilities" else name for name in node.output]

@@ -1,4 +1,5 @@
-"""What the owner has declared is read before anything runs; a fault of it is one sentence."""
+"""Tests that the owner's declarations are read before anything runs, and that a mistake is reported in one
+sentence."""
 
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from small_project import change
 
 @pytest.fixture
 def hers(untrained: Path) -> Path:
-    """The current directory, with a folder science/ of its own."""
+    """The current directory, with its own folder science/."""
     (untrained / "science").unlink()
     (untrained / "science").mkdir()
     for file in (PROJECT / "science").glob("*.py"):
@@ -21,7 +22,7 @@ def hers(untrained: Path) -> Path:
 
 
 def declared(folder: Path) -> str:
-    """What is said of the declarations; nothing where all is well."""
+    """Returns the message about the declarations; "" if they are valid."""
     command = [sys.executable, "-m", "mlops.declared"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == bool(done.stderr)
@@ -30,7 +31,7 @@ def declared(folder: Path) -> str:
 
 
 def add(file: Path, line: str) -> str:
-    """The number of the line."""
+    """Appends a line to a file, and returns file and line as messages name them."""
     text = file.read_text() + line + "\n"
     file.write_text(text)
     return f"{file.parent.name}/{file.name}, line {text.count(chr(10))}"

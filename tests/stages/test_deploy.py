@@ -29,7 +29,8 @@ def manifest() -> dict[str, Any]:
 
 
 def refusal() -> str:
-    """Why the bundle is refused; the one before is left in its place, and nothing beside it."""
+    """Returns why the bundle is refused, and checks that the earlier bundle stays and nothing is beside
+    it."""
     before = contents("deploy")
     with pytest.raises(SmokeTestFailed) as refused:
         deploy.main()
@@ -58,7 +59,7 @@ def test_a_bundle_over_its_memory_is_refused(trained: Path) -> None:
 
 
 def test_the_memory_measured_is_that_of_serving_alone(trained: Path) -> None:
-    """This process has loaded pandas and scikit-learn."""
+    """This process has loaded pandas and scikit-learn, which must not count."""
     assert 20 < measure_in_process(Path("deploy"))["memory_megabytes"] < peak_memory() / 1e6 - 20
 
 

@@ -1,4 +1,5 @@
-"""dvc.yaml names all that decides what a stage makes, so that DVC runs it when any of that changes."""
+"""Tests that dvc.yaml lists everything that affects the outputs of a stage, so that DVC runs it after each
+change."""
 
 import shutil
 from collections.abc import Iterator

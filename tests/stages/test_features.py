@@ -40,7 +40,8 @@ def odd_in_words(a: Numbers, b: Categories) -> Categories:
 
 
 def accuracy_on_odd_numbers() -> float:
-    """Of a model that is to tell odd from even, which none of the columns a and b says."""
+    """Returns the accuracy of a model that tells odd from even, which the columns a and b alone do not
+    show."""
     a = np.random.default_rng(1).integers(0, 10**6, 400)
     options = params.load_configuration().params.prepare
     target = {options.target: np.where(a % 2 == 1, options.positive, "other")}

@@ -1,4 +1,4 @@
-"""A stage refuses libraries that are not those of its lock, whoever runs it."""
+"""Tests that a stage refuses libraries that are not those of its lock, whoever runs it."""
 
 import subprocess
 import sys
@@ -19,14 +19,14 @@ numpy==9.9.9 ; python_full_version >= '3.0' \\
 
 
 def put(place: Path, name: str, version: str) -> None:
-    """Metadata of a library, as an installation leaves it."""
+    """Writes the metadata of a library, as an installation does."""
     folder = place / f"{name}-{version}.dist-info"
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
 def run(*options: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A stage, as a plain `dvc repro` would run it."""
+    """Runs a stage as plain `dvc repro` does."""
     command = [sys.executable, *options]
     return subprocess.run(
         command, cwd=cwd, env=variables, capture_output=True, text=True, check=False
@@ -65,7 +65,7 @@ def test_what_is_installed_here_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current directory, which is first on the import path too, with a lock of its own."""
+    """The current directory with its own lock; it is also first on the import path."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "requirements").mkdir()

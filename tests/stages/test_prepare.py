@@ -26,7 +26,7 @@ def rewrite(table: pd.DataFrame) -> None:
 
 
 def split_of_rows() -> pd.Series:
-    """The split of each row of the raw table, in the order of the file."""
+    """Returns the split of each row of the raw table, in the order of the file."""
     return prepare.split_names(raw.read_raw_table(options()), options())
 
 

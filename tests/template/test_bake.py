@@ -181,7 +181,7 @@ def test_bakes_from_a_zip(
 
 
 def tree(run: Run, project: Path) -> list[str]:
-    """Names and contents, but not whether a file may be executed, which a zip does not keep."""
+    """Returns names and contents without file modes, which a zip file does not store."""
     listed = run.git("ls-tree", "-r", "--format=%(objectname) %(path)", "HEAD", cwd=project)
     raw = [path.read_bytes().hex() for path in sorted(project.glob("data/raw/*"))]
     return [*listed.splitlines(), *raw]

@@ -1,4 +1,5 @@
-"""Which rooms may import which, and which libraries: arrows go one way, and there is no circle."""
+"""Tests which rooms may import which rooms and libraries: the arrows have one direction, and there is no
+circle."""
 
 import ast
 import re
@@ -97,7 +98,7 @@ def module(name: str) -> str:
 
 
 def imports(file: Path) -> Iterator[str]:
-    """All that a module imports, wherever in it, by dotted names."""
+    """Returns the dotted names of all that a module imports, anywhere in it."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -106,7 +107,7 @@ def imports(file: Path) -> Iterator[str]:
 
 
 def named(file: Path) -> Iterator[str]:
-    """The modules of ours that it names in strings."""
+    """Returns the modules of the project that a module names in strings."""
     for node in ast.walk(ast.parse(file.read_text())):
         text = node.value if isinstance(node, ast.Constant) else None
         if isinstance(text, str) and re.fullmatch(r"(mlops|science)(\.\w+)+", text):
@@ -180,7 +181,7 @@ def test_libraries_of_dvc_are_imported_in_one_room() -> None:
 
 
 def closure(*names: str) -> set[str]:
-    """The files of modules and of all that they import in turn, packages included."""
+    """Returns the files of modules and of all that they import in turn, packages included."""
     found, waiting = set[str](), [*names]
     while waiting:
         name = waiting.pop()

@@ -1,4 +1,4 @@
-"""The CI files of a project: GitLab's jobs are run by a runner, of GitHub's the commands are."""
+"""Tests the CI files of a project: a runner runs GitLab's jobs, and the commands of GitHub's jobs are run."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def push_data(run: Run, project: Path, environment: str) -> None:
-    """Add two files to the branch of an environment, as docs/batch.md says."""
+    """Adds two files to the branch of an environment, as docs/batch.md says."""
     run.git("switch", "--quiet", environment, cwd=project)
     for name, rows in ROWS.items():
         small_project.table(rows).to_csv(project / "data/incoming" / name, index=False)
@@ -84,7 +84,7 @@ BOTH = [(name, rows, "v1.0.0", "prod") for name, rows in sorted(ROWS.items(), ke
 
 
 def jobs(run: Run, gitlab: Path, place: Path, **variables: str) -> set[str]:
-    """The names of the jobs that GitLab would run."""
+    """Returns the names of the jobs that GitLab would run."""
     given = [f"--variable={name}={value}" for name, value in variables.items()]
     listed = run(gitlab, "--list-json", *given, cwd=place).stdout
     content = listed[listed.index("[\n") :]  # below what it warns of
@@ -131,14 +131,14 @@ def test_gitlab_checks_the_code_and_the_records(run: Run, gitlab: Path, pushed: 
 
 
 def steps(workflow: str) -> list[dict[str, Any]]:
-    """The steps that are commands."""
+    """Returns the steps that are commands."""
     text = (UNBAKED / ".github/workflows" / workflow).read_text()
     (job,) = YAML(typ="safe").load(text)["jobs"].values()
     return [step for step in job["steps"] if "run" in step]
 
 
 def score(run: Run, place: Path) -> Process:
-    """What the steps of the scoring workflow do; the end of the last one."""
+    """Runs the steps of the scoring workflow, and returns the result of the last one."""
     for step in steps("score.yaml"):
         shell = ("bash", "-e", "-c", step["run"])
         done = run(*shell, cwd=place, check=False, ENVIRONMENT="prod", DATABASE_URL=url(place))

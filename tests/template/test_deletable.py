@@ -1,4 +1,4 @@
-"""What a team may not need is deleted as docs/deletable.md says, and everything else still works."""
+"""Tests that the parts of docs/deletable.md can be deleted and that everything else still works."""
 
 import re
 import shutil
@@ -18,7 +18,8 @@ from mlops.predict import schema
 
 @dataclass(frozen=True)
 class Part:
-    """Files and folders, functions of mlops/cli, and libraries of the batch group."""
+    """A part that can be deleted: files and folders, functions of mlops/cli, and libraries of the batch
+    group."""
 
     name: str
     paths: list[str]
@@ -82,7 +83,7 @@ def module_of(project: Path, command: str) -> Path:
 
 
 def scored(run: Run, folder: Path, *, code: int = 0, **order: str) -> str:
-    """What is said of rows.csv, scored with the code of the folder, which ends with this exit code."""
+    """Scores rows.csv with the code of the folder, checks the exit code, and returns the output."""
     done = run(
         *small_batch.command(folder, **order),
         cwd=folder.parent,
@@ -100,7 +101,7 @@ def test_the_page_names_them() -> None:
 
 @pytest.fixture(scope="module")
 def checks(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Commands; types that were checked once are remembered."""
+    """Returns the commands that check a project; types that were checked once are cached."""
     mypy = f"mypy --cache-dir {tmp_path_factory.mktemp('mypy')}"
     return ["ruff check", "ruff format --check", mypy, "mlops --help"]
 

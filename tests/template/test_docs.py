@@ -1,4 +1,5 @@
-"""Links of every Markdown file lead somewhere; README and docs/ name what the project really has."""
+"""Tests that the links of every Markdown file lead somewhere, and that README and docs/ name what the project
+has."""
 
 import ast
 import re
@@ -21,7 +22,7 @@ MADE = {"demo", "lesson"}
 
 @pytest.fixture(scope="module")
 def options(run: Run, baked: Path) -> Mapping[str, set[str]]:
-    """Of each command of `mlops`, its options."""
+    """Returns the options of each command of `mlops`."""
     listed = run("mlops", "--help", cwd=baked, COLUMNS="200").stdout.partition("Stages")[2]
     commands = NAMED.findall(listed)
     assert len(commands) > 10
@@ -111,9 +112,10 @@ def test_the_page_of_stages_says_what_dvc_yaml_says() -> None:
 
 
 def messages() -> set[str]:
-    """The texts of the machinery, with "..." for what is put into them, and the names of its classes.
+    """Returns the texts of the machinery, with "..." for values that are inserted, and the names of its
+    classes.
 
-    Docstrings are not among them.
+    Docstrings are left out.
     """
     found = set()
     for file in (UNBAKED / "mlops").rglob("*.py"):

@@ -1,4 +1,4 @@
-"""The owner's half of a project: how little it is, what may stand in it, and its tests on every branch."""
+"""Tests the owner's half of a project: its size, what it may contain, and its tests on every branch."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def notebook() -> str:
 
 @pytest.fixture
 def written(project: Path) -> Path:
-    """With an architecture, a feature, a test and a notebook as somebody writes them who knows no types."""
+    """A project with an architecture, a feature, a test and a notebook without types."""
     features = project / "science/features.py"
     imports = "import category, number"
     text = features.read_text().replace("import number", imports)
@@ -74,7 +74,7 @@ def written(project: Path) -> Path:
 
 
 def own_tests(run: Run, project: Path) -> str:
-    """What pytest says of the project's own tests, which all pass."""
+    """Runs the project's own tests, checks that they pass, and returns the output of pytest."""
     return run("python", "-m", "pytest", "-p", "no:cacheprovider", cwd=project).stdout
 
 

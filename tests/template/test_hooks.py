@@ -1,4 +1,4 @@
-"""The hooks as functions, and as cookiecutter renders and runs them."""
+"""Tests the hooks as functions, and as cookiecutter renders and runs them."""
 
 import importlib.util
 import os
@@ -30,7 +30,7 @@ post_gen = load("post_gen_project")
 
 
 def refused(done: Process, *words: str) -> None:
-    """The hook said why, in its own words; cookiecutter's traceback comes from cookiecutter."""
+    """Checks that the hook refused with these words; only cookiecutter may print a traceback."""
     assert done.returncode == 1
     reason = done.stderr.partition("No project was made: ")[2].partition("ERROR:")[0]
     assert reason, done.stderr

@@ -1,4 +1,4 @@
-"""install.py with real pip and real uv, on a library small enough to be made here."""
+"""Tests install.py with real pip and real uv, on a small library that the test makes."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ TOOLS = ["pip", "uv"]
 
 
 def wheel(directory: Path, name: str, version: str) -> str:
-    """Make a wheel of one module; the line that locks it."""
+    """Makes a wheel of one module, and returns the line that locks it."""
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": f"version = {version!r}\n",
@@ -131,7 +131,7 @@ def test_uv_that_is_not_there(shop: Shop) -> None:
 
 
 def test_python_without_ensurepip(shop: Shop) -> None:
-    """As on Debian without python3-venv."""
+    """Debian without python3-venv has such a Python."""
     program = (
         "import importlib.util, runpy, sys;"
         "found = importlib.util.find_spec;"
@@ -229,7 +229,7 @@ def test_without_git_there_is_no_merge_driver_to_configure(run: Run, project: Pa
 
 
 def test_the_project_becomes_a_command(shop: Shop, project: Path) -> None:
-    """In a .venv that sees the libraries of this one, instead of installing them again."""
+    """The .venv sees the libraries of this one, so that they are not installed again."""
     shop.venv = project / ".venv"
     lock = shop.lock("serve", shop.one)
     shop.install("--with", "uv", lock)

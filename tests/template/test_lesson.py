@@ -1,4 +1,4 @@
-"""`make lesson`, done for real: eight models, three architectures, and the table of them."""
+"""Runs `make lesson` and tests its eight models, three architectures, and their table."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ TABLE = [
 
 @pytest.fixture(scope="module")
 def lesson(run: Run, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The directory of the lesson's project, and all that was printed."""
+    """Returns the directory of the lesson's project, and the output."""
     home = tmp_path_factory.mktemp("lesson")
     printed = run("make", "lesson", f"LESSON={home}", cwd=checkout).stdout
     return home / NAME, printed

@@ -1,4 +1,4 @@
-"""One short life of the whole: this project's own code on a few hundred rows, from dev to staging."""
+"""Tests one short life of a project: its own code on a few hundred rows, from dev to staging."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ IGNORED = shutil.ignore_patterns(
 
 @pytest.fixture
 def newborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This project as it would be born with a small table, all of which every environment sees."""
+    """A new project with a small table, all of which every environment sees."""
     instant_project.speak_as_tester(monkeypatch)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a table this small threads wait for each other
     project = tmp_path / "project"

@@ -1,4 +1,4 @@
-"""A project is given another table, as docs/science.md says."""
+"""Tests that a project can be given another table, as docs/science.md says."""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""The READMEs and docs/, done word for word: their commands, their worked examples, their trees."""
+"""Runs the commands and worked examples of the READMEs and docs/ as they stand there, and checks their
+trees."""
 
 import json
 import re
@@ -15,7 +16,7 @@ ACTIVATE = ". .venv/bin/activate"
 
 
 def script(run: Run, cwd: Path, *parts: str) -> str:
-    """One shell for all parts, as a reader would have; the first command that fails ends it."""
+    """Runs all parts in one shell, as a reader does; the first command that fails ends it."""
     return run("bash", "-ec", "\n".join(parts), cwd=cwd, COLUMNS="120").stdout
 
 
@@ -25,14 +26,14 @@ def named_in_tree(readme: Path) -> list[str]:
 
 
 def rows(status: str) -> dict[str, list[str]]:
-    """Version, commit, model, accuracy, % false positives, gate, ... of each environment."""
+    """Returns version, commit, model, accuracy, % false positives, gate, ... of each environment."""
     lines = [line.split() for line in status.splitlines()]
     return {line[0]: line[1:] for line in lines if line and line[0] in ENVIRONMENTS}
 
 
 @pytest.fixture(scope="session")
 def demonstrated(run: Run, checkout: Path) -> tuple[Path, str]:
-    """The directory of a demo, and all that it printed."""
+    """Returns the directory of a demo, and its output."""
     (command,) = (text for text in blocks(TEMPLATE / "README.md", "sh") if "make demo" in text)
     return checkout / "demo" / NAME, script(run, checkout, command)
 
@@ -83,14 +84,15 @@ def test_what_readme_and_docs_of_the_project_say_can_be_done(
 
 
 def add_code(project: Path, text: str) -> None:
-    """A worked example, whose first line names the file that it belongs to."""
+    """Adds a worked example, whose first line names the file that it belongs to."""
     place, code = text.split("\n", 1)
     path = project / place.removeprefix("# ")
     path.write_text(f"{path.read_text()}\n\n{code}" if path.exists() else code)
 
 
 def add_block(project: Path, text: str) -> None:
-    """A block of YAML, in the place of one of its name or else first below the key that its comment names."""
+    """Adds a block of YAML in place of one of its name, or else first below the key that its comment
+    names."""
     place, block = text.split("\n", 1)
     file, key = place.removeprefix("# ").split(", under ")
     path, name = project / file, block.split(":", 1)[0]
