@@ -70,8 +70,8 @@ def test_an_architecture_that_does_not_take_inputs_and_seed_is_named(hers: Path)
     file = hers / "science/architectures.py"
     line = len(file.read_text().splitlines()) + 3
     add(file, "\n\n@architecture\ndef strange(inputs, *, trees): ...")
-    said = declared(hers)
-    assert said.startswith(
+    message = declared(hers)
+    assert message.startswith(
         f"DeclarationError: science/architectures.py, line {line} can't be imported"
     )
-    assert "strange(inputs, *, trees) should take the inputs and the seed, then each" in said
+    assert "strange(inputs, *, trees) should take the inputs and the seed, then each" in message

@@ -89,15 +89,15 @@ def test_the_first_bundle_that_is_refused_leaves_nothing(trained: Path) -> None:
 
 
 def test_the_manifest_names_the_bytes_beside_it_and_what_made_them(trained: Path) -> None:
-    found = manifest()
+    content = manifest()
     bundle = contents("deploy")
-    assert found["files"] == {
+    assert content["files"] == {
         name: hashlib.md5(bundle[name], usedforsecurity=False).hexdigest()
         for name in ("model.onnx", "schema.json", "reference.json")
     }
-    assert found["prepare"] == json.loads(Path("data/prepared/provenance.json").read_text())
-    assert found["train"] == json.loads(Path("models/provenance.json").read_text())
-    assert found["deploy"]["made_from"]["models/model.onnx"] == found["files"]["model.onnx"]
+    assert content["prepare"] == json.loads(Path("data/prepared/provenance.json").read_text())
+    assert content["train"] == json.loads(Path("models/provenance.json").read_text())
+    assert content["deploy"]["made_from"]["models/model.onnx"] == content["files"]["model.onnx"]
 
 
 def test_the_bundle_holds_no_pickle_and_nothing_of_the_moment(trained: Path) -> None:

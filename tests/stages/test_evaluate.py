@@ -43,14 +43,14 @@ def test_metrics_are_those_of_the_model_on_both_splits(trained: Path) -> None:
 
 
 def test_the_subgroups_of_each_column_hold_every_test_row_once(trained: Path) -> None:
-    asked = params.load_configuration().params.evaluate.subgroups
-    for column in asked:
+    columns = params.load_configuration().params.evaluate.subgroups
+    for column in columns:
         rows = [row for row in rows_of("subgroups.csv") if row["group"].startswith(f"{column}: ")]
         assert len(rows) > 1
         assert sum(int(row["rows"]) for row in rows) == metrics()["test"]["rows"]
     hits = sum(float(row["accuracy"]) * int(row["rows"]) for row in rows_of("subgroups.csv"))
     whole = metrics()["test"]
-    assert hits == pytest.approx(len(asked) * whole["accuracy"] * whole["rows"], abs=1e-3)
+    assert hits == pytest.approx(len(columns) * whole["accuracy"] * whole["rows"], abs=1e-3)
 
 
 def test_a_subgroup_of_one_class_has_empty_cells_and_no_error(trained: Path) -> None:

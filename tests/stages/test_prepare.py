@@ -164,9 +164,9 @@ def test_every_row_is_in_one_split_as_it_was_in_the_table(untrained: Path) -> No
 
 
 def test_the_schema_says_what_the_training_rows_hold(trained: Path) -> None:
-    found = schema.read_schema(splits.SCHEMA)
+    input_schema = schema.read_schema(splits.SCHEMA)
     training = rows_of("train")
-    for column in found.columns:
+    for column in input_schema.columns:
         values = training[column.name]
         if column.type == "category":
             assert set(column.categories) == set(values) - {""}
@@ -176,15 +176,15 @@ def test_the_schema_says_what_the_training_rows_hold(trained: Path) -> None:
             assert (column.minimum, column.maximum) == (values.min(), values.max())
             assert column.example in values.tolist()
             assert column.missing == values.isna().any()
-    assert found.positive == options().positive
+    assert input_schema.positive == options().positive
 
 
 def test_the_schema_carries_the_contract_and_how_tables_write_unknown(untrained: Path) -> None:
     change("params.yaml", "prepare.contract.out_of_range", "error")
     prepare.main()
-    found = schema.read_schema(splits.SCHEMA)
-    assert found.policy == schema.Policy(out_of_range="error")
-    assert found.missing == options().missing
+    input_schema = schema.read_schema(splits.SCHEMA)
+    assert input_schema.policy == schema.Policy(out_of_range="error")
+    assert input_schema.missing == options().missing
 
 
 def test_only_the_most_frequent_categories_are_known() -> None:

@@ -51,8 +51,8 @@ def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        there = target.exists() and target.is_relative_to(root)
-        if not there or (anchor and anchor not in markdown_pages.anchors(target)):
+        exists = target.exists() and target.is_relative_to(root)
+        if not exists or (anchor and anchor not in markdown_pages.anchors(target)):
             broken.append(link)
     assert broken == []
 
@@ -106,8 +106,8 @@ def test_the_page_of_stages_says_what_dvc_yaml_says() -> None:
         commands, _, written = rows[name][1:4]
         cmd = stage["cmd"] if isinstance(stage["cmd"], list) else [stage["cmd"]]
         assert markdown_pages.SPAN.findall(commands) == cmd
-        kept = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
-        for out in (next(iter(each)) if isinstance(each, dict) else each for each in kept):
+        outputs = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
+        for out in (next(iter(each)) if isinstance(each, dict) else each for each in outputs):
             assert out.rpartition("/")[2] in written.replace("/`", "`"), f"{name}: {out}"
 
 
@@ -117,28 +117,28 @@ def messages() -> set[str]:
 
     Docstrings are left out.
     """
-    found = set()
+    texts = set()
     for file in (UNBAKED / "mlops").rglob("*.py"):
         nodes = list(ast.walk(ast.parse(file.read_text())))
         docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
         for node in nodes:
             if isinstance(node, ast.JoinedStr):
                 parts = (p.value if isinstance(p, ast.Constant) else "..." for p in node.values)
-                found.add("".join(map(str, parts)))
+                texts.add("".join(map(str, parts)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 if node not in docstrings:
-                    found.add(node.value)
+                    texts.add(node.value)
             elif isinstance(node, ast.ClassDef):
-                found.add(node.name)
-    return found
+                texts.add(node.name)
+    return texts
 
 
 def test_the_messages_that_the_page_of_incidents_explains_are_said() -> None:
-    said = messages()
+    texts = messages()
     table = markdown_pages.rows(markdown_pages.DOCS / "incidents.md", "Message")
     listed = [span for cells in table for span in markdown_pages.SPAN.findall(cells[0])]
     assert len(listed) > 15
-    assert [each for each in listed if not any(each in text for text in said)] == []
+    assert [each for each in listed if not any(each in text for text in texts)] == []
 
 
 def test_each_word_is_explained_once() -> None:

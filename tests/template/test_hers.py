@@ -85,9 +85,9 @@ def test_what_is_written_without_types_passes_make_check_and_make_test(
     run.git("commit", "--quiet", "--message", "Mine", cwd=written)
     installed = ("INSTALL=:", "ACTIVATE=:")
     run("make", "check", *installed, cwd=written)
-    said = run("make", "test", *installed, cwd=written).stdout
-    assert "passed" in said
-    assert "skipped" not in said
+    output = run("make", "test", *installed, cwd=written).stdout
+    assert "passed" in output
+    assert "skipped" not in output
 
 
 def test_what_is_wrong_in_the_owners_python_is_named_all_the_same(run: Run, written: Path) -> None:
@@ -101,9 +101,9 @@ def test_what_is_wrong_in_the_owners_python_is_named_all_the_same(run: Run, writ
 @pytest.mark.parametrize("branch", ["dev", "staging", "prod"])
 def test_the_owners_tests_pass_on_every_branch(run: Run, project: Path, branch: str) -> None:
     run.git("switch", "--quiet", branch, cwd=project)
-    said = own_tests(run, project)
-    assert "passed" in said
-    assert "skipped" not in said
+    output = own_tests(run, project)
+    assert "passed" in output
+    assert "skipped" not in output
     assert run.git("status", "--porcelain", cwd=project) == ""
 
 

@@ -40,13 +40,13 @@ def rows(run: Run, project: Path, *options: str) -> list[dict[str, str]]:
 
 
 def test_each_row_changes_what_the_lesson_changed(run: Run, lesson: tuple[Path, str]) -> None:
-    found = rows(run, lesson[0])
-    assert [tuple(row[column] for column in COLUMNS) for row in found] == TABLE
-    assert [row["running"] for row in found] == [""] * 7 + ["dev"]
-    assert [row["commit"] for row in found] == run.git(
+    models = rows(run, lesson[0])
+    assert [tuple(row[column] for column in COLUMNS) for row in models] == TABLE
+    assert [row["running"] for row in models] == [""] * 7 + ["dev"]
+    assert [row["commit"] for row in models] == run.git(
         "rev-list", "--reverse", "-8", "dev", cwd=lesson[0]
     ).split()
-    assert all(0.7 < float(row["accuracy"]) < 0.95 for row in found)
+    assert all(0.7 < float(row["accuracy"]) < 0.95 for row in models)
 
 
 def test_the_lesson_ends_with_its_table(run: Run, checkout: Path, lesson: tuple[Path, str]) -> None:
@@ -62,8 +62,8 @@ def test_the_lesson_ends_with_its_table(run: Run, checkout: Path, lesson: tuple[
 
 
 def test_the_best_model_for_a_dataset_by_recall(run: Run, lesson: tuple[Path, str]) -> None:
-    found = rows(run, lesson[0], "--dataset", "adult", "--sort", "recall")
-    recalls = [float(row["recall"]) for row in found]
+    models = rows(run, lesson[0], "--dataset", "adult", "--sort", "recall")
+    recalls = [float(row["recall"]) for row in models]
     assert len(recalls) == len(TABLE)
     assert recalls == sorted(recalls, reverse=True)
 
@@ -73,7 +73,7 @@ def test_two_models_are_compared_row_by_row(run: Run, lesson: tuple[Path, str]) 
     assert "raw: 8,000 rows -> 10,000: 2,000 added, 0 removed" in printed
     assert re.search(r"validation: [\d,]+ rows -> [\d,]+: [1-9]\d* added, 0 removed", printed)
     assert not re.search(r"testing: .* added", printed)
-    found = re.search(r"(\d+) of the (\d+) test rows of dev are called another class", printed)
-    assert found
-    assert 0 < int(found[1]) < int(found[2])
+    counts = re.search(r"(\d+) of the (\d+) test rows of dev are called another class", printed)
+    assert counts
+    assert 0 < int(counts[1]) < int(counts[2])
     assert "can't be compared" not in printed

@@ -44,6 +44,6 @@ def test_it_is_trained_released_and_tested(run: Run, other: Path) -> None:
     run.git("add", "--all", cwd=other)
     run.git("commit", "--quiet", "--message", "Another table", cwd=other)
     assert "v1.0.0" in run("mlops", "promote", "staging", cwd=other).stdout
-    said = run("python", "-m", "pytest", cwd=other).stdout
-    assert "science/features.py derives no capital_net any more: delete its examples" in said
-    assert "there is no table" not in said
+    output = run("python", "-m", "pytest", cwd=other).stdout
+    assert "science/features.py derives no capital_net any more: delete its examples" in output
+    assert "there is no table" not in output
