@@ -40,8 +40,9 @@ def lock_entries(lock: bytes) -> Mapping[str, Entry]:
     return parse_stages(lock, "dvc.lock", COMPILED_LOCKFILE_SCHEMA)
 
 
-def drop_entries(lock_file: Path, stages: Collection[str]) -> None:
-    with modify_yaml(lock_file) as lock:
+def drop_entries(file: Path, stages: Collection[str]) -> None:
+    """Removes the entries of these stages from a dvc.lock."""
+    with modify_yaml(file) as lock:
         for name in stages:
             del lock["stages"][name]
         if not lock["stages"]:
