@@ -6,6 +6,8 @@ LOCKS = requirements/template.txt $(ROOMS:%="$(PROJECT)/requirements/%.txt")
 ROOMS = train serve batch tools
 INSTALL = $(PYTHON) "$(PROJECT)/install.py" --venv .venv --no-project $(if $(WITH),--with $(WITH))
 ACTIVATE = . .venv/bin/activate
+COMPILE = $(ACTIVATE) && uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	--python-version 3.11 $(UPGRADE)
 FAST = $(addprefix tests/,predict contract tables stages compare release/history release/places \
 	template/test_borders.py template/test_docs.py)
 DEMO = demo
@@ -17,10 +19,10 @@ help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1	\2/p' Makefile | expand -t 16
 
 demo:  ## bake a project into demo/ (DEMO=DIR) and bring a model to production
-	@$(PYTHON) demo.py $(if $(WITH),--with $(WITH)) "$(DEMO)"
+	@$(PYTHON) demos/demo.py $(if $(WITH),--with $(WITH)) "$(DEMO)"
 
 lesson:  ## bake a project into lesson/ (LESSON=DIR), train eight models and print their table
-	@$(PYTHON) lesson.py $(if $(WITH),--with $(WITH)) "$(LESSON)"
+	@$(PYTHON) demos/lesson.py $(if $(WITH),--with $(WITH)) "$(LESSON)"
 
 install:  ## set up .venv with all that the tests need (WITH=pip or WITH=uv to choose)
 	@$(INSTALL) $(LOCKS)
@@ -49,6 +51,7 @@ fix: install  ## lint and format, changing files
 
 lock: install  ## pin what the template and the project need (UPGRADE=--upgrade for new versions)
 	@$(MAKE) --no-print-directory -C "$(PROJECT)" lock INSTALL=: ACTIVATE=". ../.venv/bin/activate"
-	@$(ACTIVATE) && uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--python-version 3.11 $(UPGRADE) $(ROOMS:%=--constraint "$(PROJECT)/requirements/%.txt") \
+	@$(COMPILE) $(patsubst %,--constraint "$(PROJECT)/requirements/%.txt",$(ROOMS) notebook) \
 		--group template --output-file requirements/template.txt
+	@$(COMPILE) --constraint requirements/template.txt \
+		--group cookiecutter --output-file requirements/cookiecutter.txt

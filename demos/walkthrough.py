@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-TEMPLATE = Path(__file__).resolve().parent
+TEMPLATE = Path(__file__).resolve().parents[1]
 NAME = "adult-income"
 FALLBACK_IDENTITY = {"NAME": "Demo", "EMAIL": "demo@example.com"}
 
@@ -50,7 +51,18 @@ class Walk:
             sys.exit(f"\nStopped.\n{self.again()}")
 
     def run(self) -> None:
-        variables = {**environment(self.project), **identity(self.word)}
+        refuse_place(self.project)
+        hide_from_git(self.project.parent)
+        variables = environment(self.project)
+        if is_nobody():
+            print(
+                f"Git does not know who you are: commits here are by {FALLBACK_IDENTITY['EMAIL']}."
+            )
+            variables |= {
+                f"GIT_{who}_{key}": FALLBACK_IDENTITY[key]
+                for who in ("AUTHOR", "COMMITTER")
+                for key in FALLBACK_IDENTITY
+            }
         seconds = {True: 0.0, False: 0.0}
         for number, step in enumerate(self.steps, 1):
             print(f"\n[{number}/{len(self.steps)}] {step.title}", flush=True)
@@ -109,37 +121,52 @@ def environment(project: Path) -> dict[str, str]:
     return {**inherited, "PATH": path}
 
 
-def identity(word: str) -> dict[str, str]:
-    """Returns no variables if Git knows who the user is, and otherwise those of a fallback identity."""
+def refuse_place(project: Path) -> None:
+    """Ends the walk where cookiecutter's hook would refuse to make the project, before anything is installed."""
+    if not project.parent.exists():
+        return
+    sys.path.append(str(TEMPLATE / "hooks"))
+    import pre_gen_project
+
+    try:
+        pre_gen_project.check_place(project)
+    except pre_gen_project.RefusedError as refusal:
+        sys.exit(f"{refusal}")
+
+
+def hide_from_git(home: Path) -> None:
+    """Makes the directory; a repository around it then ignores all that is in it."""
+    if not home.exists():
+        home.mkdir(parents=True)
+        (home / ".gitignore").write_text("*\n")
+
+
+@cache
+def is_nobody() -> bool:
+    """Returns whether Git has no name or address for whoever commits."""
     question = ["git", "-c", "user.useConfigOnly=true", "var"]
-    answers = [
-        subprocess.run([*question, f"GIT_{who}_IDENT"], cwd="/", capture_output=True, check=False)
+    return any(
+        subprocess.run(
+            [*question, f"GIT_{who}_IDENT"], cwd="/", capture_output=True, check=False
+        ).returncode
         for who in ("AUTHOR", "COMMITTER")
-    ]
-    if not any(answer.returncode for answer in answers):
-        return {}
-    print(
-        f"Git does not know who you are: only this {word} commits as {FALLBACK_IDENTITY['EMAIL']}."
     )
-    return {
-        f"GIT_{who}_{key}": value
-        for who in ("AUTHOR", "COMMITTER")
-        for key, value in FALLBACK_IDENTITY.items()
-    }
 
 
 def to_a_project(project: Path, tool: list[str]) -> list[Step]:
     """Returns the steps that bake a project and install its libraries."""
     venv = TEMPLATE / ".venv"
     installer = str(TEMPLATE / "{{cookiecutter.project}}" / "install.py")
-    lock = str(TEMPLATE / "requirements" / "template.txt")
+    lock = str(TEMPLATE / "requirements" / "cookiecutter.txt")
     cookiecutter = [str(venv / "bin" / "cookiecutter"), "--default-config", "--no-input"]
     bake = [*cookiecutter, "--output-dir", str(project.parent), str(TEMPLATE), f"project={NAME}"]
     install = [sys.executable, installer, "--venv", str(venv), "--no-project", *tool, lock]
+    configure = ["git", "-C", str(project), "config"]
+    names = [[*configure, f"user.{key.lower()}", name] for key, name in FALLBACK_IDENTITY.items()]
     libraries = [sys.executable, "install.py", *tool]
     return [
         Step("Install cookiecutter", TEMPLATE, [install], installs=True),
-        Step("Bake the project", TEMPLATE, [bake]),
+        Step("Bake the project", TEMPLATE, [bake, *(names if is_nobody() else [])]),
         Step("Install the libraries of the project", project, [libraries], installs=True),
     ]
 
