@@ -122,7 +122,7 @@ def environment(project: Path) -> dict[str, str]:
 
 
 def refuse_place(project: Path) -> None:
-    """Ends the walk where cookiecutter's hook would refuse to make the project, before anything is installed."""
+    """Ends the walk, before anything is installed, where a hook would refuse the project's place."""
     if not project.parent.exists():
         return
     sys.path.append(str(TEMPLATE / "hooks"))

@@ -1,6 +1,7 @@
 """Make .venv: the locked libraries of every room, then this project, then Git's merge driver.
 
-Needs nothing but Python. Where .venv already holds what the locks say, it does nothing.
+Needs nothing but Python. It does nothing where .venv holds what the locks say, and never removes what you
+have added to it.
 """
 
 from __future__ import annotations
@@ -10,17 +11,25 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent
 LOCKS = [PROJECT / "requirements" / f"{room}.txt" for room in ("train", "serve", "batch", "tools")]
+NOTEBOOK = PROJECT / "requirements" / "notebook.txt"
 OLDEST_PYTHON = (3, 11)
+OLDEST_GLIBC = (2, 28)
+OLDEST_MACOS = (14,)
 MERGE_DRIVER = {
     "merge.binary.name": "merge dvc.lock entry by entry",
     "merge.binary.driver": "python3 -I mlops/release/history/lock_merge.py %O %A %B %P",
@@ -36,62 +45,67 @@ class InstallError(Exception):
 
 
 class Environment:
-    """A virtual environment that remembers, by hash, what was installed into it."""
+    """A virtual environment, and the record of what this script installed into it.
+
+    The record, `installed.json`, holds `directory`, where the environment was made; `locks` and `project`,
+    digests by path; `libraries`, the versions that the locks brought; and `added`, the names that
+    were there before them. What a person adds is never removed as long as Python stays the same.
+    """
 
     def __init__(self, directory: Path, tool: str) -> None:
         self.directory = directory
         self.python = directory / "bin" / "python"
         self.tool = tool
         self.stamp = directory / "installed.json"
-        self.installed = self.recorded()
+        self.record = self.read_record()
 
-    def recorded(self) -> dict[str, str]:
+    def read_record(self) -> dict[str, Any]:
+        empty: dict[str, Any] = {"locks": {}, "project": {}, "libraries": {}, "added": []}
         try:
-            stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return dict(stamp) if self.python.exists() else {}
+            return {**empty, **json.loads(self.stamp.read_text(encoding="utf-8"))}
+        except OSError:
+            return empty
+        except (ValueError, TypeError):
+            return {**empty, "unfinished": True}
+
+    def write_record(self, **changed: Any) -> None:
+        self.record = {**self.record, "directory": str(self.directory), **changed}
+        self.stamp.write_text(json.dumps(self.record, indent=1), encoding="utf-8")
 
     def install(self, locks: list[Path], project: Path | None) -> None:
-        ground = {"python": "{}.{}".format(*sys.version_info), "directory": str(self.directory)}
-        libraries = {str(lock): digest(lock) for lock in locks}
-        if self.contradicts({**ground, **libraries}):
+        if not self.is_usable():
             self.make()
-            self.installed = ground
-        if self.lacks(libraries):
-            self.add_libraries(locks)
-            self.remember(libraries)
+        earlier = [Path(lock) for lock in self.record["locks"] if Path(lock).exists()]
+        digests = {str(lock): digest(lock) for lock in [*locks, *earlier]}
+        present = self.present()
+        altered = any(present.get(name) != v for name, v in self.record["libraries"].items())
+        if altered or self.record.get("unfinished") or digests != self.record["locks"]:
+            self.install_libraries(digests)
         if project:
             self.install_project(project)
 
-    def install_project(self, project: Path) -> None:
-        description = {str(project): digest(project / "pyproject.toml")}
-        if self.lacks(description):
-            self.pip(
-                f"{project.name} itself",
-                *("--no-deps", "--no-index", "--no-build-isolation", "--editable", str(project)),
-            )
-            self.remember(description)
-
-    def contradicts(self, wanted: dict[str, str]) -> bool:
-        """Whether there is nothing to build upon: no environment, or one for something else."""
-        return not self.installed or any(
-            self.installed.get(name, value) != value for name, value in wanted.items()
-        )
-
-    def lacks(self, wanted: dict[str, str]) -> bool:
-        return any(self.installed.get(name) != value for name, value in wanted.items())
-
-    def remember(self, what: dict[str, str]) -> None:
-        self.installed.update(what)
-        self.stamp.write_text(json.dumps(self.installed, indent=2), encoding="utf-8")
+    def is_usable(self) -> bool:
+        """Returns whether it was made in this place for this Python, up to the patch version."""
+        try:
+            made = (self.directory / "pyvenv.cfg").read_text(encoding="utf-8")
+        except OSError:
+            return False
+        found = re.search(r"^version(?:_info)? *= *(\d+\.\d+)", made, re.MULTILINE)
+        here = self.record.get("directory", str(self.directory)) == str(self.directory)
+        same = found and found[1] == "{}.{}".format(*sys.version_info)
+        return bool(here and same and self.python.exists())
 
     def make(self) -> None:
+        ours = {"pip", "setuptools", "wheel", "mlops-project", *self.record["libraries"]}
+        lost = sorted(self.present().keys() - ours)
         python = os.path.realpath(sys.executable)  # `python3` may be that of the .venv to clear
         self.clear()
         uv = ["uv", "venv", "--quiet", "--no-project", "--python", python]
         command = uv if self.tool == "uv" else [python, "-m", "venv"]
         run(f"{self.directory.name} with Python {interpreter()}", [*command, str(self.directory)])
+        self.record = self.read_record()
+        if lost:
+            print(f"  Made for another Python or place before: install {', '.join(lost)} again.")
 
     def clear(self) -> None:
         if not self.directory.exists():
@@ -104,33 +118,116 @@ class Environment:
             )
         shutil.rmtree(self.directory)
 
-    def add_libraries(self, locks: list[Path]) -> None:
-        files = [part for lock in locks for part in ("--requirement", str(lock))]
-        rooms = ", ".join(lock.stem for lock in locks)
-        self.pip(f"libraries of {rooms}", "--require-hashes", *files)
+    def present(self) -> dict[str, str]:
+        """Returns the version of each installed library, by normal name."""
+        entries = self.directory.glob("lib/python*/site-packages/*.dist-info")
+        found = (re.fullmatch(r"([^~].*)-([^-]+)\.dist-info", entry.name) for entry in entries)
+        return {normal_name(each[1]): each[2] for each in found if each}
 
-    def pip(self, what: str, *arguments: str) -> None:
-        self.stamp.unlink(missing_ok=True)  # so that what is cut short is made anew
+    def install_libraries(self, digests: dict[str, str]) -> None:
+        """Installs what the locks say over what is there, and removes what only an earlier lock asked for."""
+        before = self.record["libraries"]
+        added = {*self.record["added"], *(self.present().keys() - before.keys())}
+        reinstall = self.record.get("unfinished", False)
+        self.write_record(added=sorted(added), unfinished=True)
+        if reinstall:
+            self.remove_halves()
+        names = {name for lock in digests for name in locked_names(Path(lock))}
+        rooms = ", ".join(Path(lock).stem for lock in digests)
+        files = [part for lock in digests for part in ("--requirement", lock)]
+        self.pip(f"libraries of {rooms}", "--require-hashes", *files, reinstall=reinstall)
+        self.remove_libraries(before.keys() - names - added)
+        libraries = {name: v for name, v in self.present().items() if name in names}
+        self.write_record(locks=digests, libraries=libraries, unfinished=False)
+
+    def remove_halves(self) -> None:
+        """Forgets libraries whose installation was cut short: no tool could uninstall them."""
+        for entry in self.directory.glob("lib/python*/site-packages/*.dist-info"):
+            if not (entry / "RECORD").exists():
+                shutil.rmtree(entry)
+
+    def remove_libraries(self, names: AbstractSet[str]) -> None:
+        """Removes the libraries, except for those that something else in the environment requires."""
+        places = [str(place) for place in self.directory.glob("lib/python*/site-packages")]
+        needs = {
+            normal_name(each.metadata["Name"]): {
+                normal_name(re.split(r"[^\w.-]", text.strip())[0])
+                for text in each.requires or ()
+                if "extra ==" not in text
+            }
+            for each in distributions(path=places)
+        }
+        removed = set(names) & needs.keys()
+        while kept := removed & set().union(*(needs[name] for name in needs.keys() - removed)):
+            removed -= kept
+        if removed:
+            uv = ["uv", "pip", "uninstall", "--quiet", "--python", str(self.python)]
+            pip = [str(self.python), "-m", "pip", "uninstall", "--quiet", "--yes"]
+            what = f"removed, since no lock names them now: {', '.join(sorted(removed))}"
+            run(what, [*(uv if self.tool == "uv" else pip), *sorted(removed)])
+
+    def install_project(self, project: Path) -> None:
+        description = {str(project): digest(project / "pyproject.toml")}
+        if self.record["project"] != description:
+            self.pip(
+                f"{project.name} itself",
+                *("--no-deps", "--no-index", "--no-build-isolation", "--editable", str(project)),
+            )
+            self.write_record(project=description)
+
+    def pip(self, what: str, *arguments: str, reinstall: bool = False) -> None:
         python = str(self.python)
-        uv = ["uv", "pip", "install", "--python", python, "--compile-bytecode"]
-        pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-        run(f"{what}, with {self.tool}", [*(uv if self.tool == "uv" else pip), *arguments])
+        if self.tool == "uv":
+            command = ["uv", "pip", "install", "--python", python, "--compile-bytecode"]
+        else:
+            if "pip" not in self.present():
+                run("pip", [python, "-m", "ensurepip"])
+            command = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+        if reinstall:
+            command.append("--reinstall" if self.tool == "uv" else "--force-reinstall")
+        run(f"{what}, with {self.tool}", [*command, *arguments], self.directory)
 
 
 def interpreter() -> str:
     return ".".join(str(number) for number in sys.version_info[:3])
 
 
-def digest(path: Path) -> str:
+def normal_name(name: str) -> str:
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def read_requirements(path: Path) -> str:
+    """Returns the text of a file without comments; raises InstallError if it does not exist."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return re.sub(r"(?m)(^|\s)#.*", "", path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InstallError(f"there is no {path}; bring it back with git.") from None
 
 
-def run(what: str, command: list[str]) -> None:
-    """Run a command, showing that it lives; what it printed is shown only if it fails."""
+def locked_names(lock: Path) -> set[str]:
+    return set(map(normal_name, re.findall(r"(?m)^\w[\w.-]*", read_requirements(lock))))
+
+
+def digest(path: Path) -> str:
+    """Returns a hash of what a file says, whatever its comments and line breaks."""
+    words = read_requirements(path).replace("\\\n", " ").split()
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
+
+
+def run(what: str, command: list[str], fills: Path | None = None) -> None:
+    """Runs a command and shows that it lives; what it printed is shown only if it fails.
+
+    With `fills`, the report also says by how much the disk of that directory has filled meanwhile.
+    """
     started = time.monotonic()
+    free = shutil.disk_usage(fills).free if fills else 0
+
+    def report(end: str = "\n") -> None:
+        used = max(0, free - shutil.disk_usage(fills).free) if fills else 0
+        megabytes = f"{used / 1e6:7,.0f} MB" if used >= 1e6 else ""
+        line = f"  {what:<52} {time.monotonic() - started:6.1f} s{megabytes}"
+        print(line, end=end, flush=True)
+
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(
             command, env=variables(), stdout=output, stderr=subprocess.STDOUT
@@ -141,21 +238,17 @@ def run(what: str, command: list[str]) -> None:
                 process.wait(1 if live else 10)
                 break
             except subprocess.TimeoutExpired:
-                report(what, started, end="\r" if live else " ...\n")
+                report(end="\r" if live else " ...\n")
         if process.returncode:
             output.seek(0)
             tail = "".join(output.readlines()[-15:])
             raise InstallError(f"{what}: `{' '.join(command[:4])} ...` failed:\n{tail}")
-    report(what, started)
+    report()
 
 
 def variables() -> dict[str, str]:
     """For a Python, and for uv, that install into the environment that they are told."""
     return {name: value for name, value in os.environ.items() if name not in OF_PYTHON}
-
-
-def report(what: str, started: float, end: str = "\n") -> None:
-    print(f"  {what:<64} {time.monotonic() - started:5.1f} s", end=end, flush=True)
 
 
 def configure_merge_driver() -> None:
@@ -204,11 +297,38 @@ def check_python() -> None:
         )
 
 
+def check_system() -> None:
+    """Raises InstallError where onnxruntime and its like have no wheel."""
+    machine = platform.machine()
+    if sys.platform == "linux" and machine in ("x86_64", "aarch64"):
+        library, version = platform.libc_ver()
+        if library == "glibc" and numbers(version) >= OLDEST_GLIBC:
+            return
+        here = f"Linux with {f'{library} {version}' if library else 'musl'}"
+    elif sys.platform == "darwin":
+        version = platform.mac_ver()[0]
+        if machine == "arm64" and numbers(version) >= OLDEST_MACOS:
+            return
+        here = f"macOS {version} on {'Apple silicon' if machine == 'arm64' else 'Intel'}"
+    else:
+        here = f"{platform.system()} on {machine}"
+    raise InstallError(
+        f"there are no wheels of onnxruntime and others for {here}. This project runs on Linux (x86_64 or "
+        "aarch64, glibc 2.28 or later) and on macOS 14 or later on Apple silicon; elsewhere, in WSL or in "
+        "the dev container."
+    )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("locks", nargs="*", type=Path, default=LOCKS, metavar="LOCK")
     parser.add_argument("--venv", type=Path, default=PROJECT / ".venv", metavar="DIR")
     parser.add_argument("--with", choices=["pip", "uv"], dest="tool", help="default: uv if on PATH")
+    parser.add_argument("--notebook", action="store_true", help="a notebook's kernel, matplotlib")
     parser.add_argument("--no-project", action="store_true", help="libraries alone")
     parser.add_argument("--merge-driver", action="store_true", help="configure Git, nothing else")
     return parser.parse_args()
@@ -222,9 +342,12 @@ def main() -> None:
         if chosen.merge_driver:
             return
         check_python()
+        check_system()
         environment = Environment(chosen.venv.absolute(), choose_tool(chosen.tool))
-        locks = [lock.absolute() for lock in chosen.locks]
-        environment.install(locks, None if chosen.no_project else PROJECT)
+        locks = [*chosen.locks, *([NOTEBOOK] if chosen.notebook else [])]
+        environment.install(
+            [lock.absolute() for lock in locks], None if chosen.no_project else PROJECT
+        )
     except (InstallError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"install.py: {error}")
     except KeyboardInterrupt:

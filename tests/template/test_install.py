@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import json
 import os
+import platform
 import re
 import shutil
 import sys
@@ -10,19 +12,22 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import install
 import pytest
 
 from baking import TEMPLATE, UNBAKED, Process, Run
+from mlops.release.places import venv
 
 TOOLS = ["pip", "uv"]
 
 
-def wheel(directory: Path, name: str, version: str) -> str:
+def wheel(directory: Path, name: str, version: str, requires: str = "") -> str:
     """Makes a wheel of one module, and returns the line that locks it."""
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": f"version = {version!r}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"Requires-Dist: {requires}\n" if requires else ""),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},{record_hash(text)}\n" for path, text in files.items())
@@ -48,6 +53,9 @@ class Shop:
         self.one = wheel(directory, "one", "1.0")
         self.newer = wheel(directory, "one", "2.0")
         self.two = wheel(directory, "two", "1.0")
+        self.base = wheel(directory, "base", "1.0")
+        self.old = wheel(directory, "old", "1.0")
+        wheel(directory, "hers", "1.0", requires="base")
 
     def lock(self, name: str, *lines: str) -> Path:
         path = self.directory / f"{name}.txt"
@@ -64,6 +72,11 @@ class Shop:
         python = variables.pop("python", sys.executable)
         command = [python, str(installer), "--venv", str(self.venv), *arguments]
         return self.run(*command, cwd=self.directory, check=check, **self.offline(), **variables)
+
+    def add(self, *libraries: str) -> None:
+        """What a person does in her environment."""
+        uv = ["uv", "pip", "install", "--python", str(self.venv / "bin/python")]
+        self.run(*uv, *libraries, cwd=self.directory, **self.offline())
 
     def offline(self) -> dict[str, str]:
         return {
@@ -88,23 +101,15 @@ def shop(run: Run, tmp_path: Path) -> Shop:
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_changed_library_is_refused(shop: Shop, tool: str) -> None:
-    changed = re.sub("[0-9a-f]{64}", "0" * 64, shop.one)
-    done = shop.install("--with", tool, shop.lock("serve", changed), check=False)
-    assert done.returncode == 1
-    assert "hash" in done.stderr.lower()
-    assert "Traceback" not in done.stderr
-    assert shop.version("one") == ""
+def test_a_library_of_another_or_no_hash_is_refused(shop: Shop, tool: str) -> None:
+    for line in (re.sub("[0-9a-f]{64}", "0" * 64, shop.one), "one==1.0\n"):
+        done = shop.install("--with", tool, shop.lock("serve", line), check=False)
+        assert done.returncode == 1
+        assert "hash" in done.stderr.lower()
+        assert "Traceback" not in done.stderr
+        assert shop.version("one") == ""
     shop.install("--with", tool, shop.lock("serve", shop.one))
     assert shop.version("one") == "1.0"
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-def test_a_library_without_a_hash_is_refused(shop: Shop, tool: str) -> None:
-    done = shop.install("--with", tool, shop.lock("serve", "one==1.0\n"), check=False)
-    assert done.returncode == 1
-    assert "hash" in done.stderr.lower()
-    assert not (shop.venv / "installed.json").exists()
 
 
 def test_a_missing_lock_is_named(shop: Shop) -> None:
@@ -182,35 +187,129 @@ def test_a_further_lock_is_added(shop: Shop) -> None:
     assert shop.install(shop.directory / "serve.txt").stdout == ""
 
 
-def test_a_changed_lock_is_made_anew_and_leaves_no_old_library(shop: Shop) -> None:
+def test_a_comment_in_a_lock_changes_nothing(shop: Shop) -> None:
+    name, pin = shop.one.split(" ")
     shop.install(shop.lock("serve", shop.one, shop.two))
-    shop.install(shop.lock("serve", shop.newer))
-    assert (shop.version("one"), shop.version("two")) == ("2.0", "")
+    commented = shop.lock("serve", "# ours\n", f"{name} \\\n    {pin}", "    # via us\n", shop.two)
+    assert shop.install(commented).stdout == ""
+    assert install.digest(commented) == venv.lock_digest(commented.read_text())
 
 
-@pytest.mark.parametrize("damage", ["python", "stamp", "half a stamp", "moved"])
-def test_a_broken_environment_is_made_anew(shop: Shop, damage: str) -> None:
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_changed_lock_leaves_no_old_library_and_all_that_a_person_added(
+    shop: Shop, tool: str
+) -> None:
+    """`hers` requires `base`, which only an earlier lock named; she also had `two` before the lock had it."""
+    shop.install("--with", tool, shop.lock("serve", shop.one))
+    shop.add("hers", "two")
+    shop.install("--with", tool, shop.lock("serve", shop.one, shop.two, shop.old, shop.base))
+    done = shop.install("--with", tool, shop.lock("serve", shop.newer))
+    assert "removed, since no lock names them now: old " in done.stdout
+    found = {name: shop.version(name) for name in ("one", "two", "hers", "base", "old")}
+    assert found == {"one": "2.0", "two": "1.0", "hers": "1.0", "base": "1.0", "old": ""}
+
+
+def test_what_a_person_changed_becomes_what_the_lock_says(shop: Shop) -> None:
     lock = shop.lock("serve", shop.one)
     shop.install(lock)
-    if damage == "python":
+    shop.add("one==2.0")
+    assert shop.version("one") == "2.0"
+    shop.install(lock)
+    assert shop.version("one") == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("tool", "torn"),
+    [("pip", "the record of its files"), ("uv", "a module"), ("uv", "a stamp")],
+)
+def test_what_was_cut_short_is_installed_again_over_what_is_there(
+    shop: Shop, tool: str, torn: str
+) -> None:
+    lock = shop.lock("serve", shop.one)
+    shop.install("--with", tool, lock)
+    shop.add("two")
+    stamp = shop.venv / "installed.json"
+    stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "unfinished": True}))
+    (module,) = shop.venv.glob("lib/*/site-packages/one.py")
+    if torn == "a stamp":
+        stamp.write_text('{"locks": {')
+    elif torn == "a module":
+        module.unlink()  # which uv shares with its cache
+        module.write_text("version =")
+    else:
+        module.unlink()
+        shutil.rmtree(module.parent / "__pycache__")
+        (module.parent / "one-1.0.dist-info/RECORD").unlink()
+    shop.install("--with", tool, lock)
+    assert (shop.version("one"), shop.version("two")) == ("1.0", "1.0")
+    assert shop.install("--with", tool, lock).stdout == ""
+
+
+def test_an_environment_that_a_person_made_is_installed_into(shop: Shop) -> None:
+    shop.run("uv", "venv", "--python", sys.executable, shop.venv, cwd=shop.directory)
+    (shop.venv / "kept").touch()
+    shop.install("--with", "pip", shop.lock("serve", shop.one))
+    assert shop.version("one") == "1.0"
+    assert (shop.venv / "kept").exists()
+
+
+@pytest.mark.parametrize("damage", ["no python", "another python", "moved"])
+def test_another_python_or_place_makes_it_anew_and_names_what_is_lost(
+    shop: Shop, damage: str
+) -> None:
+    lock = shop.lock("serve", shop.one)
+    shop.install(lock)
+    shop.add("two")
+    settings = shop.venv / "pyvenv.cfg"
+    if damage == "no python":
         (shop.venv / "bin" / "python").unlink()
-    elif damage == "stamp":
-        (shop.venv / "installed.json").unlink()
-    elif damage == "half a stamp":
-        (shop.venv / "installed.json").write_text('{"python": "3.1')
+    elif damage == "another python":
+        settings.write_text(settings.read_text().replace(f"= 3.{sys.version_info[1]}", "= 3.8"))
     else:
         shop.venv.rename(shop.directory / "elsewhere")
         shop.venv = shop.directory / "elsewhere"
     (shop.venv / "left over").touch()
-    shop.install(lock)
-    assert shop.version("one") == "1.0"
+    assert "install two again" in shop.install(lock).stdout
+    assert (shop.version("one"), shop.version("two")) == ("1.0", "")
     assert not (shop.venv / "left over").exists()
 
 
 def test_run_by_the_python_of_the_environment_that_it_replaces(shop: Shop) -> None:
-    shop.install(shop.lock("serve", shop.one))
-    shop.install(shop.lock("serve", shop.newer), python=str(shop.venv / "bin" / "python"))
-    assert shop.version("one") == "2.0"
+    lock = shop.lock("serve", shop.one)
+    shop.install(lock)
+    settings = shop.venv / "pyvenv.cfg"
+    settings.write_text(settings.read_text().replace(f"= 3.{sys.version_info[1]}", "= 3.8"))
+    assert "with Python" in shop.install(lock, python=str(shop.venv / "bin" / "python")).stdout
+    assert shop.version("one") == "1.0"
+
+
+SYSTEMS = {
+    "Linux on ARM": ("linux", "aarch64", ("glibc", "2.28"), "", None),
+    "Linux": ("linux", "x86_64", ("glibc", "2.41"), "", None),
+    "Apple silicon": ("darwin", "arm64", ("", ""), "14.0", None),
+    "old glibc": ("linux", "x86_64", ("glibc", "2.17"), "", "Linux with glibc 2.17"),
+    "musl": ("linux", "x86_64", ("", ""), "", "Linux with musl"),
+    "Raspberry Pi": ("linux", "armv7l", ("glibc", "2.36"), "", "Linux on armv7l"),
+    "old macOS": ("darwin", "arm64", ("", ""), "13.6", "macOS 13.6 on Apple silicon"),
+    "Intel Mac": ("darwin", "x86_64", ("", ""), "15.1", "macOS 15.1 on Intel"),
+    "Windows": ("win32", "AMD64", ("", ""), "", "Windows on AMD64"),
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_without_wheels_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, machine, libc, macos, refused = SYSTEMS[name]
+    named = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}[system]
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "system", lambda: named)
+    monkeypatch.setattr(platform, "libc_ver", lambda: libc)
+    monkeypatch.setattr(platform, "mac_ver", lambda: (macos, ("", "", ""), machine))
+    if refused is None:
+        install.check_system()
+    else:
+        with pytest.raises(install.InstallError, match=f"and others for {refused}"):
+            install.check_system()
 
 
 def test_a_clone_gets_the_merge_driver(run: Run, project: Path, tmp_path: Path) -> None:
@@ -247,6 +346,10 @@ PIN = re.compile("^([a-z0-9-]+)==([^ ;]+)", re.MULTILINE)
 
 
 LOCKS = [*UNBAKED.glob("requirements/*.txt"), *TEMPLATE.glob("requirements/*.txt")]
+
+
+def test_an_environment_has_a_pip_of_its_own() -> None:
+    assert "pip" in install.locked_names(UNBAKED / "requirements/tools.txt")
 
 
 def test_all_locks_agree() -> None:

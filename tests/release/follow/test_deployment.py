@@ -15,7 +15,7 @@ from machinery import PROJECT
 from mlops.errors import MlopsError, Refused
 from mlops.release.follow import deployment
 from mlops.release.history.git import Git
-from mlops.release.places import scratch
+from mlops.release.places import scratch, venv
 from tiny_pipeline import commit, git
 
 SETTINGS = "environments/prod.yaml"
@@ -192,17 +192,17 @@ def stamped(prefix: Path, **locks: str) -> None:
     """Writes the note of install.py about what is installed, by the path of its lock."""
     prefix.mkdir()
     digests = {
-        f"/somewhere/requirements/{room}.txt": hashlib.sha256(text.encode()).hexdigest()
+        f"/somewhere/requirements/{room}.txt": venv.lock_digest(text)
         for room, text in locks.items()
     }
-    (prefix / "installed.json").write_text(json.dumps({"python": "3.11", **digests}))
+    (prefix / "installed.json").write_text(json.dumps({"locks": digests}))
 
 
 def test_this_interpreter_is_used_when_it_has_the_libraries(
     in_prod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
-    stamped(tmp_path / "venv", serve="numpy\n", batch="other\n")
+    stamped(tmp_path / "venv", serve="# of another day\nnumpy\n", batch="other\n")
     (in_prod / "requirements/serve.txt").write_text("not installed yet\n")
     with deployment.open_deployment(Git(in_prod), "prod") as deployed:
         assert deployed.python == Path(sys.executable)

@@ -6,7 +6,6 @@ release.json is written last, so that a folder that has one is complete. A lock 
 use.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -217,8 +216,8 @@ def is_installed(locked: bytes, lock: Path) -> bool:
     stamp = Path(sys.prefix, "installed.json")
     if not stamp.exists():
         return lock.exists() and lock.read_bytes() == locked
-    installed = json.loads(stamp.read_bytes())
-    return hashlib.sha256(locked).hexdigest() in (
+    installed = json.loads(stamp.read_bytes())["locks"]
+    return venv.lock_digest(locked.decode()) in (
         digest for path, digest in installed.items() if path.endswith(f"/{venv.LOCKS}/{lock.name}")
     )
 

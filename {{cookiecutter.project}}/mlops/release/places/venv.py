@@ -3,7 +3,9 @@
 It is stored under .dvc/tmp by the hash of the locks and the version of Python, and used again.
 """
 
+import hashlib
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +33,12 @@ def venv_of_commit(git: Git, commit: str, tree: Path, say: Callable[[str], None]
             install_venv(folder, tree, say)
     with scratch.hold_scratch(folder, shared=True):
         yield folder
+
+
+def lock_digest(lock: str) -> str:
+    """Returns the hash that install.py records for the text of a lock."""
+    words = re.sub(r"(?m)(^|\s)#.*", "", lock).replace("\\\n", " ").split()
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 
 def locks_hash(folder: Path) -> str:
