@@ -11,10 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parents[1]
+sys.path.append(str(TEMPLATE / "hooks"))
+
+import pre_gen_project  # noqa: E402
+
 NAME = "adult-income"
 FALLBACK_IDENTITY = {"NAME": "Demo", "EMAIL": "demo@example.com"}
 
@@ -54,7 +57,7 @@ class Walk:
         refuse_place(self.project)
         hide_from_git(self.project.parent)
         variables = environment(self.project)
-        if is_nobody():
+        if not pre_gen_project.has_identity():
             print(
                 f"Git does not know who you are: commits here are by {FALLBACK_IDENTITY['EMAIL']}."
             )
@@ -125,9 +128,6 @@ def refuse_place(project: Path) -> None:
     """Ends the walk, before anything is installed, where a hook would refuse the project's place."""
     if not project.parent.exists():
         return
-    sys.path.append(str(TEMPLATE / "hooks"))
-    import pre_gen_project
-
     try:
         pre_gen_project.check_place(project)
     except pre_gen_project.RefusedError as refusal:
@@ -139,18 +139,6 @@ def hide_from_git(home: Path) -> None:
     if not home.exists():
         home.mkdir(parents=True)
         (home / ".gitignore").write_text("*\n")
-
-
-@cache
-def is_nobody() -> bool:
-    """Returns whether Git has no name or address for whoever commits."""
-    question = ["git", "-c", "user.useConfigOnly=true", "var"]
-    return any(
-        subprocess.run(
-            [*question, f"GIT_{who}_IDENT"], cwd="/", capture_output=True, check=False
-        ).returncode
-        for who in ("AUTHOR", "COMMITTER")
-    )
 
 
 def to_a_project(project: Path, tool: list[str]) -> list[Step]:
@@ -166,7 +154,9 @@ def to_a_project(project: Path, tool: list[str]) -> list[Step]:
     libraries = [sys.executable, "install.py", *tool]
     return [
         Step("Install cookiecutter", TEMPLATE, [install], installs=True),
-        Step("Bake the project", TEMPLATE, [bake, *(names if is_nobody() else [])]),
+        Step(
+            "Bake the project", TEMPLATE, [bake, *([] if pre_gen_project.has_identity() else names)]
+        ),
         Step("Install the libraries of the project", project, [libraries], installs=True),
     ]
 

@@ -16,13 +16,13 @@ OURS = ["-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]
 OURS += ["-c", "core.excludesFile=/dev/null"]
 
 NEXT = """
-Made {project} in {place}
+Made the project "{title}" in {place}
   branches  dev -> staging -> prod, a commit on each; you are on dev
   storage   {remote_url}, the DVC remote
 
 Next:
   cd {cd}
-  make repro                                  install, then run the pipeline on dev
+  make repro                              install, then run the stages on dev
   git add --all && git commit -m "First run"
   . .venv/bin/activate
   mlops promote staging

@@ -116,7 +116,7 @@ def test_an_absolute_remote_stays_absolute(bake: Bake, run: Run, tmp_path: Path)
 
 @pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_answers_are_text_and_nothing_else(bake: Bake, tmp_path: Path, answer: str) -> None:
-    project = bake(tmp_path, description=answer, author=answer)
+    project = bake(tmp_path, title=answer, description=answer, author=answer)
     assert answer in (project / "README.md").read_text(encoding="utf-8")
     assert f"Copyright (c) {answer}\n" in (project / "LICENSE").read_text(encoding="utf-8")
     assert not list(tmp_path.rglob("hacked"))
@@ -126,6 +126,7 @@ def test_hostile_answers_are_text_and_nothing_else(bake: Bake, tmp_path: Path, a
 def test_jinja_typed_at_the_prompt_stays_text(run: Run, tmp_path: Path, answer: str) -> None:
     replay = tmp_path / "replay.json"
     answers = {
+        "title": answer,
         "project": NAME,
         "description": answer,
         "author": answer,
@@ -135,7 +136,11 @@ def test_jinja_typed_at_the_prompt_stays_text(run: Run, tmp_path: Path, answer: 
     replay.write_text(json.dumps({"cookiecutter": {**context, **answers}}), encoding="utf-8")
     options = ["--replay-file", str(replay), "--output-dir", str(tmp_path)]
     run("cookiecutter", *options, TEMPLATE, cwd=tmp_path)
-    assert answer in (tmp_path / NAME / "README.md").read_text(encoding="utf-8")
+    assert (
+        (tmp_path / NAME / "README.md")
+        .read_text(encoding="utf-8")
+        .startswith(f"# {answer}\n\n{answer}")
+    )
     assert f"Copyright (c) {answer}\n" in (tmp_path / NAME / "LICENSE").read_text(encoding="utf-8")
 
 

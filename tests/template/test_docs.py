@@ -2,8 +2,8 @@
 has."""
 
 import ast
+import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -151,7 +151,9 @@ def test_each_word_is_explained_once() -> None:
 def test_pages_of_docs_are_copied_and_never_rendered(run: Run, tmp_path: Path, name: str) -> None:
     template = tmp_path / "template"
     (template / UNBAKED.name / "docs").mkdir(parents=True)
-    shutil.copy(TEMPLATE / "cookiecutter.json", template)
+    asked = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+    rules = {"project": NAME, "_copy_without_render": asked["_copy_without_render"]}
+    (template / "cookiecutter.json").write_text(json.dumps(rules))
     (template / UNBAKED.name / "docs" / name).write_text("{{ cookiecutter.project }}\n")
     done = run.cookiecutter(tmp_path, template=template)
     assert done.returncode == 0, done.stderr

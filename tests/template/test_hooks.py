@@ -1,6 +1,7 @@
 """Tests the hooks as functions, and as cookiecutter renders and runs them."""
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -8,8 +9,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cookiecutter.environment import StrictEnvironment
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+import ask_again
 from baking import NAME, TEMPLATE, Process, Run
+from terminal import COLUMNS, converse
 
 Bake = Callable[..., Path]
 
@@ -30,13 +36,22 @@ post_gen = load("post_gen_project")
 
 
 def refused(done: Process, *words: str) -> None:
+    """Checks that a refusal with these words is all that was printed."""
+    assert done.returncode == 1
+    said = " ".join(f"{done.stdout} {done.stderr}".split())
+    assert said.startswith("No project was made: "), said
+    assert "hook" not in said
+    for word in words:
+        assert word in said
+
+
+def refused_by_a_hook(done: Process, *words: str) -> None:
     """Checks that the hook refused with these words; only cookiecutter may print a traceback."""
     assert done.returncode == 1
     reason = done.stderr.partition("No project was made: ")[2].partition("ERROR:")[0]
-    assert reason, done.stderr
     assert "Traceback" not in reason
     for word in words:
-        assert word in reason
+        assert word in " ".join(reason.split())
 
 
 def left(directory: Path) -> list[str]:
@@ -45,7 +60,7 @@ def left(directory: Path) -> list[str]:
 
 BAD_NAMES = {
     "Adult Income": "adult-income",
-    "9lives": "lives",
+    "9 lives": "9-lives",
     "naïve_Bayes!": "naive-bayes",
     "trailing-": "trailing",
     "-": "my-project",
@@ -64,7 +79,7 @@ def test_bad_name_is_refused_with_a_good_one(name: str, suggestion: str) -> None
     pre_gen.check_name(suggestion)
 
 
-@pytest.mark.parametrize("name", ["a", "a1", "adult-income", "x" * 50])
+@pytest.mark.parametrize("name", ["a", "a1", "2024-income", "9", "adult-income", "x" * 50])
 def test_good_name(name: str) -> None:
     pre_gen.check_name(name)
 
@@ -85,7 +100,7 @@ def test_good_name(name: str) -> None:
 )
 def test_bad_text_is_refused(text: str, reason: str) -> None:
     with pytest.raises(pre_gen.RefusedError, match=f"^author .*{reason}"):
-        pre_gen.check_text("author", text)
+        pre_gen.check_text("author", text, 200)
 
 
 @pytest.mark.parametrize(
@@ -108,18 +123,15 @@ def test_bad_text_is_refused(text: str, reason: str) -> None:
         ("s3://bucket # note", "no place"),
     ],
 )
-def test_bad_remote_is_refused(
-    url: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_bad_remote_is_refused(url: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(pre_gen.RefusedError, match=reason) as refusal:
-        pre_gen.check_remote(url, NAME)
+        pre_gen.check_remote(url, NAME, tmp_path / NAME)
     assert "secret" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("scheme", pre_gen.REMOTE_SCHEMES)
 def test_address_that_dvc_knows(scheme: str) -> None:
-    pre_gen.check_remote(f"{scheme}://me@example.com/store", NAME)
+    pre_gen.check_remote(f"{scheme}://me@example.com/store", NAME, Path("/"))
 
 
 def test_remote_is_written_as_dvc_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +154,7 @@ def test_remote_is_written_as_dvc_reads_it(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
+        ({"title": "x" * 81}, ["title has 81 characters; use 80"]),
         ({"project": "Adult Income"}, ["Adult Income", "Try 'adult-income'"]),
         ({"project": 'a"""b\\'}, ["Try 'a-b'"]),
         ({"description": "two\nlines"}, ["description", r"\n"]),
@@ -155,6 +168,68 @@ def test_bad_answer_leaves_nothing(
 ) -> None:
     refused(run.cookiecutter(tmp_path, answers=answers), *words)
     assert left(tmp_path) == []
+
+
+def test_a_bad_answer_costs_one_answer(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine").touch()
+    answers = ["Größe & Zweck", "Not This", "taken", "", "", LONG, "", "../mistyped", ""]
+    command = [sys.executable, "-m", "cookiecutter", str(TEMPLATE)]
+    code, shown = converse(command, tmp_path, run.environment, answers)
+    assert code == 0, shown
+    assert shown.count("[1/5]") == shown.count("[3/5]") == 1
+    assert (shown.count("[2/5]"), shown.count("[4/5]"), shown.count("[5/5]")) == (3, 2, 2)
+    for words in ("Try 'not-this'", "already has files in it", "201 characters", "mistyped"):
+        assert words in shown
+    lines = [line for line in shown.splitlines() if LONG not in line and str(tmp_path) not in line]
+    assert max(map(len, lines)) <= COLUMNS
+    project = tmp_path / "grosse-zweck"
+    assert (project / "README.md").read_text().startswith("# Größe & Zweck\n")
+    assert "(c) The Größe & Zweck team" in (project / "LICENSE").read_text()
+    assert left(tmp_path) == ["grosse-zweck", "grosse-zweck-storage", "taken"]
+
+
+def test_nobody_is_asked_what_no_answer_can_mend(run: Run, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cookiecutter", str(TEMPLATE)]
+    anonymous = {name: v for name, v in run.environment.items() if not name.startswith("GIT_AU")}
+    code, shown = converse(command, tmp_path, anonymous, [])
+    assert code == 1
+    assert shown.startswith("No project was made: Git does not know who you are.")
+    assert shown.strip().endswith('git config --global user.email "you@example.com"')
+
+
+@settings(deadline=None)
+@given(title=st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=80))
+def test_a_good_title_is_enough(title: str) -> None:
+    try:
+        pre_gen.check_text("title", title, pre_gen.LONGEST_TITLE)
+    except pre_gen.RefusedError:
+        assume(False)
+    asked = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+    environment = StrictEnvironment(context={"cookiecutter": {}})
+    answers = {"title": title}
+    for question in pre_gen.QUESTIONS[1:]:
+        answers[question] = environment.from_string(asked[question]).render(cookiecutter=answers)
+        pre_gen.check_answer(question, answers, None)
+
+
+def test_replayed_answers_are_checked_too(run: Run, tmp_path: Path) -> None:
+    asked = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+    answers = {
+        "title": "T", "project": "Bad Name", "description": "D", "author": "A", "remote_url": "s3://b",
+    }  # fmt: skip
+    (tmp_path / "replay.json").write_text(json.dumps({"cookiecutter": {**asked, **answers}}))
+    command = (sys.executable, "-m", "cookiecutter", "--replay-file", "replay.json", TEMPLATE)
+    refused_by_a_hook(run(*command, cwd=tmp_path, check=False), "Try 'bad-name'")
+    assert left(tmp_path) == ["replay.json"]
+
+
+def test_a_system_without_wheels_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "armv7l")
+    assert ask_again.check_machine() == ""
+    assert "Warning: there are no wheels" in capsys.readouterr().err
 
 
 def test_a_file_where_the_storage_goes_is_kept(run: Run, tmp_path: Path) -> None:
@@ -188,14 +263,19 @@ def test_no_identity(run: Run, tmp_path: Path, missing: str) -> None:
 
 
 def test_identity_that_depends_on_the_place(run: Run, tmp_path: Path) -> None:
+    """Nobody knows before the repository is there, so that a hook is the first to refuse."""
     (tmp_path / "me").write_text("[user]\nname = Me\nemail = me@example.com\n")
     config = tmp_path / "gitconfig"
-    config.write_text(f'[includeIf "gitdir:{tmp_path}/"]\npath = me\n')
     unnamed = {
         name: value
         for name, value in run.environment.items()
         if not name.startswith(("GIT_AUTHOR", "GIT_COMMITTER"))
     }
+    elsewhere = tmp_path / "elsewhere"
+    config.write_text(f'[includeIf "gitdir:{elsewhere}/"]\npath = me\n')
+    done = Run(unnamed).cookiecutter(tmp_path, GIT_CONFIG_GLOBAL=str(config))
+    refused_by_a_hook(done, "git config --global user.email")
+    config.write_text(f'[includeIf "gitdir:{tmp_path}/"]\npath = me\n')
     done = Run(unnamed).cookiecutter(tmp_path, GIT_CONFIG_GLOBAL=str(config))
     assert done.returncode == 0, done.stderr
     assert run.git("log", "-1", "--format=%an", cwd=tmp_path / NAME) == "Me"
@@ -226,7 +306,8 @@ def test_failing_git_leaves_nothing(run: Run, tmp_path: Path) -> None:
     skeleton = tmp_path / "skeleton"
     skeleton.mkdir()
     (skeleton / "index.lock").touch()
-    refused(run.cookiecutter(tmp_path, GIT_TEMPLATE_DIR=str(skeleton)), "git", "index.lock")
+    done = run.cookiecutter(tmp_path, GIT_TEMPLATE_DIR=str(skeleton))
+    refused_by_a_hook(done, "git", "index.lock")
     assert left(tmp_path) == ["skeleton"]
 
 

@@ -76,7 +76,7 @@ class Shop:
     def add(self, *libraries: str) -> None:
         """What a person does in her environment."""
         uv = ["uv", "pip", "install", "--python", str(self.venv / "bin/python")]
-        self.run(*uv, *libraries, cwd=self.directory, **self.offline())
+        self.run(*uv, *libraries, cwd=self.directory, check=True, **self.offline())
 
     def offline(self) -> dict[str, str]:
         return {

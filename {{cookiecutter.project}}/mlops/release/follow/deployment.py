@@ -216,9 +216,11 @@ def is_installed(locked: bytes, lock: Path) -> bool:
     stamp = Path(sys.prefix, "installed.json")
     if not stamp.exists():
         return lock.exists() and lock.read_bytes() == locked
-    installed = json.loads(stamp.read_bytes())["locks"]
-    return venv.lock_digest(locked.decode()) in (
-        digest for path, digest in installed.items() if path.endswith(f"/{venv.LOCKS}/{lock.name}")
+    record = json.loads(stamp.read_bytes())
+    return not record.get("unfinished") and venv.lock_digest(locked.decode()) in (
+        digest
+        for path, digest in record.get("locks", {}).items()
+        if path.endswith(f"/{venv.LOCKS}/{lock.name}")
     )
 
 
