@@ -89,7 +89,7 @@ class Watch:
     def stop(self) -> None:
         self.stopping.set()
         if self.process:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):  # as on macOS once it has ended
                 os.killpg(self.process.pid, signal.SIGTERM)
 
     def wake_ups(self) -> Iterator[object]:

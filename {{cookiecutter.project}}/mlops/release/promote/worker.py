@@ -61,5 +61,5 @@ def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
 
 def end_group(leader: int) -> None:
     """Kills the group, since the stage of a worker that was killed goes on running."""
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):  # macOS forbids it once all have ended
         os.killpg(leader, signal.SIGKILL)
