@@ -49,7 +49,7 @@ ARROWS = {
     "release.promote": f"{RELEASE} release.data release.places",
     "release.follow": f"{RELEASE} release.data release.places",
     "release.look": f"{RELEASE} release.data release.follow release.promote",
-    "release.prove": f"{RELEASE} deploy release.data release.follow release.places",
+    "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places",
     "cli": f"batch tables {RELEASE} release.data release.follow release.look release.promote release.prove",
     "science.features": "predict.derived",
     "science.architectures": "architectures",
@@ -64,7 +64,7 @@ PROCESSES = {
     "release.promote": "compare contract release.promote",
     "release.follow": "service",
     "release.look": "compare",
-    "release.prove": "compare release.prove",
+    "release.prove": "compare release.data release.prove",
 }
 """Modules that a room runs as processes of their own, or loads by name."""
 
@@ -155,7 +155,7 @@ def test_modules_have_no_circle() -> None:
     ).prepare()
 
 
-@pytest.mark.parametrize("group", ["stages", "releases", "answers", "batches"])
+@pytest.mark.parametrize("group", ["stages", "releases", "answers", "batches", "project"])
 def test_a_group_of_commands_imports_no_other_group(group: str) -> None:
     own = {name for name in ours(imports(FILES[f"mlops.cli.{group}"])) if room(name) == "cli"}
     assert own <= {"mlops.cli", "mlops.cli.printing", "mlops.cli.arguments"}

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from mlops.cli import answers, batches, printing, releases, stages
+from mlops.cli import answers, batches, printing, project, releases, stages
 from mlops.errors import MlopsError
 
 GROUPS = {
@@ -17,6 +17,7 @@ GROUPS = {
     "Releases": releases.commands,
     "Answers": answers.commands,
     "Batches": batches.commands,
+    "Project": project.commands,
 }
 """The commands of each group, under the title that `mlops --help` gives it."""
 

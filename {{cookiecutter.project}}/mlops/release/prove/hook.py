@@ -27,10 +27,10 @@ exit 1
 BRANCH = "refs/heads/"
 
 
-def install_hook(git: Git) -> Path:
-    """Writes the hook for all working trees of the repository and returns its path.
+def hook_path(git: Git) -> Path:
+    """Returns the path of the hook of all working trees, whether or not there is one.
 
-    Raises Refused if there is another hook.
+    Raises Refused if Git takes its hooks from a folder that other repositories use too.
     """
     place = Path(git.run("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
     own = git.run("rev-parse", "--path-format=absolute", "--git-common-dir")
@@ -39,6 +39,15 @@ def install_hook(git: Git) -> Path:
             f"this repository takes its hooks from {place.parent} (core.hooksPath), where others take "
             "theirs too: `git config core.hooksPath .git/hooks` gives it its own"
         )
+    return place
+
+
+def install_hook(git: Git) -> Path:
+    """Writes the hook for all working trees of the repository and returns its path.
+
+    Raises Refused if there is another hook.
+    """
+    place = hook_path(git)
     if place.exists() and MARK not in place.read_text(errors="replace"):
         raise Refused(
             f"{place} is there and is not ours: add this line to it, before anything that reads its "

@@ -1,0 +1,55 @@
+"""The commands about the project as a whole and the machine that it is on."""
+
+import shutil
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from mlops.cli import printing
+from mlops.errors import MlopsError
+
+if TYPE_CHECKING:
+    from mlops.release.prove.doctor import Finding
+
+commands = typer.Typer()
+
+MARKS = {"ok": "ok", "warning": "warning", "wrong": "WRONG"}
+INDENT = " " * 25
+
+
+@commands.command()
+def doctor() -> None:
+    """Look for what this machine or this clone lacks, and say how to mend it.
+
+    A warning is a thing that works, but not as well as it could; it does not change the exit code.
+    """
+    from mlops.release.prove import doctor
+
+    verdicts = []
+    for subject, finding in doctor.examine(doctor.project_root()):
+        verdicts.append(finding.verdict)
+        for line in finding_lines(subject, finding):
+            printing.say(line)
+    wrong, warnings = verdicts.count("wrong"), verdicts.count("warning")
+    if wrong:
+        raise MlopsError(
+            f"{wrong} of {len(verdicts)} subjects are wrong; the lines with -> mend them"
+        )
+    printing.say(f"all well; warnings: {warnings}" if warnings else "all well")
+
+
+def finding_lines(subject: str, finding: "Finding") -> Iterator[str]:
+    """Yields the finding in the width of the terminal, then its remedy unbroken, so that it can be copied."""
+    head = f"{MARKS[finding.verdict]:<8} {subject:<15} "
+    yield from textwrap.wrap(
+        finding.words,
+        shutil.get_terminal_size().columns,
+        initial_indent=head,
+        subsequent_indent=INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for step in finding.remedy.splitlines():
+        yield f"{INDENT}-> {step}"
