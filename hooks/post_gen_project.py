@@ -14,6 +14,8 @@ from pathlib import Path
 # user's global ignore file names are part of the project nevertheless.
 OURS = ["-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]
 OURS += ["-c", "core.excludesFile=/dev/null"]
+# DVC reads neither a reftable nor objects that are named by SHA-256.
+OURS += ["-c", "init.defaultRefFormat=files", "-c", "init.defaultObjectFormat=sha1"]
 
 NEXT = """
 Made the project "{title}" in {place}

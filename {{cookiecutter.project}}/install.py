@@ -33,6 +33,7 @@ OLDEST_MACOS = (14,)
 MERGE_DRIVER = {
     "merge.binary.name": "merge dvc.lock entry by entry",
     "merge.binary.driver": "python3 -I mlops/release/history/lock_merge.py %O %A %B %P",
+    "core.splitIndex": "false",  # DVC cannot read a split index
 }
 
 
