@@ -37,3 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.path.insert(0, str(project))
     for name in FIXTURES:
         config.pluginmanager.import_plugin(name)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Says how to repeat the order of the tests, which pytest-randomly leaves out under -q."""
+    seed = config.getoption("randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"order of the tests: --randomly-seed={seed}")

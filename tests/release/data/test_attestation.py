@@ -1,5 +1,6 @@
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ FILES = {
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return reproduced(tmp_path_factory.mktemp("attestation") / "project", FILES)
+
+
+@pytest.fixture
+def restored(project: Path) -> Iterator[Path]:
+    """The project for a test that changes dvc.lock, which is as committed again afterwards."""
+    yield project
+    git(project, "checkout", "--quiet", "HEAD", "--", "dvc.lock")
 
 
 def unattested(project: Path, lock: bytes) -> list[str]:
@@ -122,23 +130,22 @@ def test_what_is_no_lock_is_an_error_with_its_cure(project: Path, lock: bytes) -
         unattested(project, lock)
 
 
-def test_a_dropped_stage_comes_back_from_the_run_cache(project: Path) -> None:
-    entries = set(lock_of(project).split(b"\n  "))
-    attestation.drop_entries(project / "dvc.lock", ["train", "sweep@1"])
-    assert b"  train:" not in lock_of(project)
-    assert unattested(project, lock_of(project)) == []
-    reproduce(project, "train", "sweep@1")
-    assert {entry.strip() for entry in lock_of(project).split(b"\n  ")} == {
+def test_a_dropped_stage_comes_back_from_the_run_cache(restored: Path) -> None:
+    entries = set(lock_of(restored).split(b"\n  "))
+    attestation.drop_entries(restored / "dvc.lock", ["train", "sweep@1"])
+    assert b"  train:" not in lock_of(restored)
+    assert unattested(restored, lock_of(restored)) == []
+    reproduce(restored, "train", "sweep@1")
+    assert {entry.strip() for entry in lock_of(restored).split(b"\n  ")} == {
         entry.strip() for entry in entries
     }
 
 
 def test_a_lock_whose_every_entry_was_dropped_is_one_that_dvc_fills_as_its_own(
-    project: Path,
+    restored: Path,
 ) -> None:
-    stages = re.findall(r"^  (\S+):$", lock_of(project).decode(), re.MULTILINE)
-    attestation.drop_entries(project / "dvc.lock", stages)
-    assert lock_of(project) == b"schema: '2.0'\n"
-    reproduce(project, "evaluate")
-    assert lock_of(project).startswith(b"schema: '2.0'\nstages:\n  train:\n    cmd: sh train.sh\n")
-    git(project, "checkout", "--quiet", "--", "dvc.lock")
+    stages = re.findall(r"^  (\S+):$", lock_of(restored).decode(), re.MULTILINE)
+    attestation.drop_entries(restored / "dvc.lock", stages)
+    assert lock_of(restored) == b"schema: '2.0'\n"
+    reproduce(restored, "evaluate")
+    assert lock_of(restored).startswith(b"schema: '2.0'\nstages:\n  train:\n    cmd: sh train.sh\n")
