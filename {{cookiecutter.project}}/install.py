@@ -248,8 +248,12 @@ def run(what: str, command: list[str], fills: Path | None = None) -> None:
 
 
 def variables() -> dict[str, str]:
-    """For a Python, and for uv, that install into the environment that they are told."""
-    return {name: value for name, value in os.environ.items() if name not in OF_PYTHON}
+    """For a Python, and for uv, that install into the environment that they are told.
+
+    uv trusts the certificates that the system trusts, as pip does: a proxy may have one of its own.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in OF_PYTHON}
+    return {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true", **inherited}  # new and old name
 
 
 def configure_merge_driver() -> None:
