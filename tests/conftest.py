@@ -1,6 +1,8 @@
 """Chooses the project whose machinery is tested, and makes the fixtures available to every test."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,9 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if not (project / "mlops").is_dir():
         raise pytest.UsageError(f"--project {project}: there is no folder mlops in it")
+    keep_caches_together(config)
     sys.path.insert(0, str(project))
     for name in FIXTURES:
         config.pluginmanager.import_plugin(name)
+
+
+def keep_caches_together(config: pytest.Config) -> None:
+    """What DVC and Dask keep outside of a project is deleted with the last test."""
+    caches = tempfile.TemporaryDirectory(prefix="caches-of-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(caches.cleanup)
+    os.environ["DVC_SITE_CACHE_DIR"] = f"{caches.name}/dvc"
+    os.environ["DASK_TEMPORARY_DIRECTORY"] = f"{caches.name}/dask"
 
 
 def pytest_terminal_summary(
