@@ -36,18 +36,25 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if not (project / "mlops").is_dir():
         raise pytest.UsageError(f"--project {project}: there is no folder mlops in it")
-    keep_caches_together(config)
+    stand_alone(config)
     sys.path.insert(0, str(project))
     for name in FIXTURES:
         config.pluginmanager.import_plugin(name)
 
 
-def keep_caches_together(config: pytest.Config) -> None:
-    """What DVC and Dask keep outside of a project is deleted with the last test."""
-    caches = tempfile.TemporaryDirectory(prefix="caches-of-tests-", ignore_cleanup_errors=True)
-    config.add_cleanup(caches.cleanup)
-    os.environ["DVC_SITE_CACHE_DIR"] = f"{caches.name}/dvc"
-    os.environ["DASK_TEMPORARY_DIRECTORY"] = f"{caches.name}/dask"
+def stand_alone(config: pytest.Config) -> None:
+    """The tests read nothing that the user told Git or DVC, and leave nothing behind.
+
+    What is kept outside of a project ends with them, and no bytecode lies where a bake would copy it.
+    """
+    home = tempfile.TemporaryDirectory(prefix="home-of-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
+        os.environ[name] = str(Path(home.name, name))
+    os.environ["DASK_TEMPORARY_DIRECTORY"] = home.name
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = True
 
 
 def pytest_terminal_summary(

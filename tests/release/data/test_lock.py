@@ -63,6 +63,7 @@ CAPPED = TRAIN.replace("# the cap", "if [ $weight -gt 2 ]; then weight=2; fi")
 ROWS = {"dev": 5, "staging": 50, "prod": 500}
 FILES = {
     ".gitignore": "__pycache__/\n",
+    ".dvcignore": "__pycache__/\n",
     ".dvc/config": "[core]\n    analytics = false\n    autostage = true\n",
     ".dvc/.gitignore": "/cache\n/config.local\n/tmp\n",
     "dvc.yaml": PIPELINE,
