@@ -19,6 +19,7 @@ from baking import UNBAKED, Run
 from machinery import PROJECT
 
 ROWS = 60_000
+ON_LOOPBACK = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashboard")
 EVERYTHING = "SELECT * FROM predictions ORDER BY row_key"
 
 
@@ -30,7 +31,7 @@ class Cluster:
 
     def scheduler(self) -> None:
         log = self.folder / "scheduler.log"
-        self.start("scheduler", "--host", "127.0.0.1", "--port", "0", log=log, code=self.folder)
+        self.start("scheduler", "--port", "0", log=log, code=self.folder)
         self.address = wait_for_line(log, r"Scheduler at:\s+(tcp://\S+)")
 
     def worker(self, code: Path) -> subprocess.Popen[bytes]:
@@ -44,7 +45,7 @@ class Cluster:
     def start(self, *words: str, log: Path, code: Path) -> subprocess.Popen[bytes]:
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "dask", *words, "--no-dashboard"],
+                [sys.executable, "-m", "dask", *words, *ON_LOOPBACK],
                 cwd=self.folder,
                 env={**os.environ, "PYTHONPATH": str(code)},
                 stdout=file,
