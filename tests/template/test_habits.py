@@ -29,13 +29,13 @@ def test_pre_commit_runs_the_checks_of_the_project(run: Run, project: Path, tmp_
     (project / ".venv/bin").mkdir(parents=True)
     for tool in ("ruff", "mypy"):
         (project / ".venv/bin" / tool).symlink_to(Path(sys.prefix, "bin", tool))
-    home = {"PRE_COMMIT_HOME": str(tmp_path / "home"), "PIP_NO_INDEX": "1"}
-    run(sys.executable, "-m", "pre_commit", "install", cwd=project, **home)
-    run(sys.executable, "-m", "pre_commit", "run", "--all-files", cwd=project, **home)
+    alone = Run({**run.environment, "PRE_COMMIT_HOME": str(tmp_path / "home"), "PIP_NO_INDEX": "1"})
+    alone(sys.executable, "-m", "pre_commit", "install", cwd=project)
+    alone(sys.executable, "-m", "pre_commit", "run", "--all-files", cwd=project)
     (project / "science/wrong.py").write_text("import os\nx  = y\n")
     (project / "mlops/wrong.py").write_text('x: int = "a"\n')
     run.git("add", "--all", cwd=project)
-    done = run("git", "commit", "-m", "Wrong", cwd=project, check=False, **home)
+    done = alone("git", "commit", "-m", "Wrong", cwd=project, check=False)
     assert done.returncode == 1
     assert re.search(
         r"F821(.|\n)*ruff format --check\.+Failed(.|\n)*mlops/wrong.py:1: error", done.stderr

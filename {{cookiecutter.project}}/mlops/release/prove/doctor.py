@@ -128,7 +128,7 @@ def check_libraries(root: Path) -> Finding:
     differing = [
         f"{name} {found.get(name, 'is missing')} (locked: {version})"
         for name, version in pinned.items()
-        if found.get(name) != version and libraries.other_version(name, version)
+        if found.get(name) != version and libraries.describe_difference(name, version)
     ]
     if not differing:
         return Finding("ok", f"all {len(pinned)} are as locked in requirements/")
