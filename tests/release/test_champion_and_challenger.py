@@ -66,8 +66,7 @@ def with_worse(worse: Path, tmp_path: Path) -> Path:
 
 
 def mlops(run: Run, project: Path, *arguments: str, check: bool = True) -> Process:
-    """Runs `mlops` with one thread, because threads wait for each other on a table this small."""
-    return run("mlops", *arguments, cwd=project, check=check, OMP_NUM_THREADS="1")
+    return run("mlops", *arguments, cwd=project, check=check)
 
 
 def edit(file: Path, change: Callable[[Any], None]) -> None:
