@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 # The template makes these commits, so they are not signed, the user's hooks do not run, and files that the
 # user's global ignore file names are part of the project nevertheless.
@@ -30,6 +31,8 @@ Next:
   mlops promote staging
   mlops promote prod
 """
+
+ORIGIN = "# Where this project came from; `mlops update` reads and writes it: docs/updating.md\n"
 
 
 class FailedError(Exception):
@@ -56,6 +59,56 @@ def write_remote(url: str) -> None:
     text = config.read_text(encoding="utf-8")
     line = f"url = {os.path.join('..', url) if local else url}"  # noqa: PTH118 - keeps ..
     config.write_text(re.sub("url = .*", lambda _: line, text), encoding="utf-8")
+
+
+def write_origin(context: dict[str, Any]) -> None:
+    """Write .template.yaml: the template's address and state, the answers, the machinery as shipped."""
+    template = context["_template"]
+    bases = (os.environ.get("PWD", ""), context["_output_dir"])  # a relative path begins at one
+    local = [Path(base, template).resolve() for base in bases]
+    local = [place for place in local if (place / "cookiecutter.json").is_file()]
+    place = local[0] if local else Path(context["_repo_dir"])
+    address = str(place) if local else ask(place, "remote", "get-url", "origin") or template
+    is_there = ask(place, "cat-file", "-t", "HEAD:cookiecutter.json")
+    commit = ask(place, "rev-parse", "HEAD") if is_there else ""
+    if commit and ask(place, "status", "--porcelain"):
+        print(f"{place} has changes that are not committed; .template.yaml names {commit[:7]}")
+    machinery = sorted(path for path in Path("mlops").rglob("*") if path.is_file())
+    machinery = [path for path in machinery if "__pycache__" not in path.parts]
+    hashes = git("hash-object", "--", *map(str, machinery)).split()
+    names = [path.relative_to("mlops").as_posix() for path in machinery]
+    origin = {
+        "address": without_secrets(address),
+        "version": Path("mlops/VERSION").read_text(encoding="utf-8").strip(),
+        "commit": commit,
+        "answers": {key: value for key, value in context.items() if key[0] != "_"},
+        "without": [],
+        "machinery": dict(sorted(zip(names, hashes))),  # noqa: B905 - older Pythons run it too
+    }
+    lines = []
+    for key, value in origin.items():
+        lines.append(f"{key}:" if isinstance(value, dict) else f"{key}: {as_json(value)}")
+        if isinstance(value, dict):
+            lines += [f"  {name}: {as_json(each)}" for name, each in value.items()]
+    Path(".template.yaml").write_text(ORIGIN + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def ask(place: Path, *question: str) -> str:
+    """Git's answer in another repository, empty where it has none."""
+    try:
+        return git("-C", str(place), *question).strip()
+    except FailedError:
+        return ""
+
+
+def without_secrets(url: str) -> str:
+    """The file goes into Git for all to read; Git asks a credential helper for what is left out."""
+    url = re.sub("^(https?://)[^/@]*@", r"\1", url)
+    return re.sub(r"^(\w+://[^/@:]*):[^/@]*@", r"\1@", url)
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)  # JSON is YAML too
 
 
 def check_identity() -> None:
@@ -100,6 +153,7 @@ def main() -> None:
         for name in local:
             os.environ.pop(name, None)
         write_remote(answers["remote_url"])
+        write_origin(answers)
         make_branches()
         make_storage(answers["remote_url"], answers["project"])
     except (FailedError, OSError) as failure:
