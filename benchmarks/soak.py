@@ -27,7 +27,8 @@ PAGE = Path(__file__).with_suffix(".md")
 BATCH = 10
 FUZZ_REQUESTS = 100_000
 FAULTS = (
-    "faults", "races", "caller_environment", "batch_faults", "fuzz", "deletable", "own_table", "cron"
+    "faults", "races", "caller_environment", "batch_faults", "fuzz", "deletable", "own_table", "cron",
+    "update", "update_struck",
 )  # fmt: skip
 KINDS = (*FAULTS, "histories")
 

@@ -49,8 +49,10 @@ ARROWS = {
     "release.promote": f"{RELEASE} release.data release.places",
     "release.follow": f"{RELEASE} release.data release.places",
     "release.look": f"{RELEASE} release.data release.follow release.promote",
-    "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places",
-    "cli": f"batch tables {RELEASE} release.data release.follow release.look release.promote release.prove",
+    "release.update": f"{RELEASE} release.data release.places",
+    "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places release.update",
+    "cli": f"batch tables {RELEASE} release.data release.follow release.look release.promote "
+    "release.prove release.update",
     "science.features": "predict.derived",
     "science.architectures": "architectures",
 }

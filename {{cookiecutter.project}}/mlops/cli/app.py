@@ -6,9 +6,12 @@ remote or cluster is unavailable. After any code but 0, nothing is left half don
 """
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+import mlops
 from mlops.cli import answers, batches, printing, project, releases, stages
 from mlops.errors import MlopsError
 
@@ -17,21 +20,34 @@ GROUPS = {
     "Releases": releases.commands,
     "Answers": answers.commands,
     "Batches": batches.commands,
-    "Project": project.commands,
+    "This project": project.commands,
 }
 """The commands of each group, under the title that `mlops --help` gives it."""
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Train, check and release models on the branches dev, staging and prod.",
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 for title, group in GROUPS.items():
     for command in group.registered_commands:
         command.rich_help_panel = title
     app.registered_commands += group.registered_commands
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        printing.say(f"mlops {Path(mlops.__file__).with_name('VERSION').read_text().strip()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the machinery's version."
+        ),
+    ] = False,
+) -> None:
+    """Train, check and release models on the branches dev, staging and prod."""
 
 
 def main() -> None:

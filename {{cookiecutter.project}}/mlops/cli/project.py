@@ -1,14 +1,15 @@
-"""The commands about the project as a whole and the machine that it is on."""
+"""The commands about the project as a whole, its template and the machine that it is on."""
 
 import shutil
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlops.cli import printing
 from mlops.errors import MlopsError
+from mlops.release.history.git import Git
 
 if TYPE_CHECKING:
     from mlops.release.prove.doctor import Finding
@@ -53,3 +54,27 @@ def finding_lines(subject: str, finding: "Finding") -> Iterator[str]:
     )
     for step in finding.remedy.splitlines():
         yield f"{INDENT}-> {step}"
+
+
+@commands.command()
+def update(
+    ref: Annotated[
+        str | None,
+        typer.Argument(
+            help="A release (1.1.0), branch or commit of the template; by default its newest release, "
+            "else its default branch."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what the update would change, and change nothing."),
+    ] = False,
+) -> None:
+    """Bring a newer state of the template into the project, on the branch mlops-update.
+
+    The working tree must be clean. What you have changed is merged, what you have deleted stays deleted,
+    and no file of yours changes before you merge the branch.
+    """
+    from mlops.release.update import update
+
+    update.update_project(Git.of_current_directory(), ref, printing.say, dry_run=dry_run)

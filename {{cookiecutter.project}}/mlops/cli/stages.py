@@ -40,11 +40,16 @@ def check(
     the working tree, so that no output of DVC is hashed and a push stays fast.
     """
     from mlops.release.prove import check, hook
+    from mlops.release.update import origin
 
     git = Git.of_current_directory()
     if install_hook:
         printing.say(f"wrote {hook.install_hook(git)}; `git push --no-verify` skips it")
         return
+    if changed := list(origin.machinery_changes(git)):
+        printing.say(
+            f"not as the template shipped it, so that an update merges it: {', '.join(changed)}"
+        )
     printing.say(check.check_tree(git.root, branch))
 
 

@@ -130,7 +130,7 @@ def refuse_checked_out(git: Git, environment: str) -> None:
             where = line.removeprefix("worktree ")
         if line == f"branch refs/heads/{environment}":
             raise Refused(
-                f"{environment} is checked out in {where}, and a release would move it: "
+                f"{environment} is checked out in {where}, and this command would move it: "
                 f"`git -C {where} switch {environments.CHAIN[0]}`, then again"
             )
 

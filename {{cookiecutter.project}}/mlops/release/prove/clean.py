@@ -17,6 +17,7 @@ from mlops.release.follow import deployment
 from mlops.release.history import branches, objects
 from mlops.release.history.git import Git
 from mlops.release.places import scratch, venv, worktree
+from mlops.release.update import update
 
 HASH = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
 KINDS = {
@@ -119,6 +120,7 @@ def find_waste(git: Git, repo: Repo, used: InUse, *, cloud: bool) -> Iterator[Wa
     yield unused_folders("sets of libraries", venvs)
     yield unused_folders("leftovers of reproductions and checks", subfolders(git, worktree.MANY))
     yield unused_folders("leftovers of promotions", [git.root / worktree.FOLDER])
+    yield unused_folders("leftovers of updates", [git.root / update.FOLDER])
 
 
 def subfolders(git: Git, folder: Path) -> list[Path]:

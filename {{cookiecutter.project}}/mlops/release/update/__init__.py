@@ -1,0 +1,1 @@
+"""Brings a newer state of the template into a project."""
