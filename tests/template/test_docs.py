@@ -13,7 +13,7 @@ import yaml
 import markdown_pages
 from baking import NAME, TEMPLATE, UNBAKED, Run
 
-CALL = re.compile(r"(?:^|&& |=\S+ )mlops ([a-z-]+)([^#&|;]*)")
+CALL = re.compile(r"(?:^|&& |=\S+ )mlops ([a-z][a-z-]*)([^#&|;]*)")
 OPTION = re.compile(r"--[a-z][a-z-]*")
 NAMED = re.compile(r"^[│|] ([a-z-]+) {2,}\S", re.MULTILINE)
 OF_PODMAN = {"--env"}
