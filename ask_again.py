@@ -7,6 +7,7 @@ after each one. A bad answer is asked for again; with --no-input, its refusal is
 from __future__ import annotations
 
 import json
+import logging
 import runpy
 import sys
 import textwrap
@@ -34,6 +35,8 @@ class AskAgain(Extension):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.globals.update(check_machine=check_machine, check_answer=check_answer)
+        # A hook that fails says why; cookiecutter would add its own traceback, and that would stand last.
+        logging.getLogger("cookiecutter.hooks").setLevel(logging.CRITICAL)
 
 
 def check_machine() -> str:

@@ -218,16 +218,15 @@ def digest(path: Path) -> str:
 def run(what: str, command: list[str], fills: Path | None = None) -> None:
     """Runs a command and shows that it lives; what it printed is shown only if it fails.
 
-    With `fills`, the report also says by how much the disk of that directory has filled meanwhile.
+    With `fills`, a directory, the lines meanwhile also say by how much its disk has filled, which costs
+    nothing to measure, and which other programs that write to it blur.
     """
     started = time.monotonic()
     free = shutil.disk_usage(fills).free if fills else 0
+    most = 0
 
-    def report(end: str = "\n") -> None:
-        used = max(0, free - shutil.disk_usage(fills).free) if fills else 0
-        megabytes = f"{used / 1e6:7,.0f} MB" if used >= 1e6 else ""
-        line = f"  {what:<52} {time.monotonic() - started:6.1f} s{megabytes}"
-        print(line, end=end, flush=True)
+    def line() -> str:
+        return f"  {what:<52} {time.monotonic() - started:6.1f} s"
 
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(
@@ -239,12 +238,14 @@ def run(what: str, command: list[str], fills: Path | None = None) -> None:
                 process.wait(1 if live else 10)
                 break
             except subprocess.TimeoutExpired:
-                report(end="\r" if live else " ...\n")
+                most = max(most, free - shutil.disk_usage(fills).free) if fills else 0
+                megabytes = f", {most / 1e6:5,.0f} MB" if most else ""
+                print(f"{line()}{megabytes}", end="\r" if live else " ...\n", flush=True)
         if process.returncode:
             output.seek(0)
             tail = "".join(output.readlines()[-15:])
             raise InstallError(f"{what}: `{' '.join(command[:4])} ...` failed:\n{tail}")
-    report()
+    print(f"{line()}{' ' * 10 if live and most else ''}", flush=True)
 
 
 def variables() -> dict[str, str]:
