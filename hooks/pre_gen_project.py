@@ -148,7 +148,8 @@ def check_place(place: Path) -> None:
     if repository and not ask_git("check-ignore", f"{place}{os.sep}", cwd=above):
         raise RefusedError(
             f"{place} would lie inside the Git repository {repository}, which does not ignore it. "
-            "Add it to that repository's .gitignore, or choose another place (--output-dir; DEMO of make demo)."
+            "Add it to that repository's .gitignore, or choose another place (--output-dir, or DEMO of "
+            "make demo)."
         )
 
 

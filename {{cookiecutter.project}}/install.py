@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -218,19 +219,23 @@ def digest(path: Path) -> str:
 def run(what: str, command: list[str], fills: Path | None = None) -> None:
     """Runs a command and shows that it lives; what it printed is shown only if it fails.
 
-    With `fills`, a directory, the lines meanwhile also say by how much its disk has filled, which costs
-    nothing to measure, and which other programs that write to it blur.
+    With `fills`, a directory, lines meanwhile also say how large it is. What pip downloads is put there
+    first, so that it counts too.
     """
-    started = time.monotonic()
-    free = shutil.disk_usage(fills).free if fills else 0
-    most = 0
+    started = measured = time.monotonic()
+    scratch = fills / "tmp" if fills else None
+    environment = variables()
+    if scratch:
+        scratch.mkdir(exist_ok=True)
+        environment["TMPDIR"] = str(scratch)
+    size = ""
 
     def line() -> str:
         return f"  {what:<52} {time.monotonic() - started:6.1f} s"
 
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(
-            command, env=variables(), stdout=output, stderr=subprocess.STDOUT
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
         live = sys.stdout.isatty()
         while True:
@@ -238,14 +243,26 @@ def run(what: str, command: list[str], fills: Path | None = None) -> None:
                 process.wait(1 if live else 10)
                 break
             except subprocess.TimeoutExpired:
-                most = max(most, free - shutil.disk_usage(fills).free) if fills else 0
-                megabytes = f", {most / 1e6:5,.0f} MB" if most else ""
-                print(f"{line()}{megabytes}", end="\r" if live else " ...\n", flush=True)
+                if fills and time.monotonic() - measured > 5:
+                    size, measured = f"{megabytes(fills):6,.0f} MB", time.monotonic()
+                print(f"{line()}{size}", end="\r" if live else " ...\n", flush=True)
         if process.returncode:
             output.seek(0)
             tail = "".join(output.readlines()[-15:])
             raise InstallError(f"{what}: `{' '.join(command[:4])} ...` failed:\n{tail}")
-    print(f"{line()}{' ' * 10 if live and most else ''}", flush=True)
+    if scratch:
+        shutil.rmtree(scratch)
+    print(f"{line()}{' ' * len(size) if live else ''}", flush=True)
+
+
+def megabytes(directory: Path) -> float:
+    """Returns the size of all files, of which some may vanish meanwhile."""
+    total = 0
+    for folder, _, files in os.walk(directory):
+        for file in files:
+            with suppress(FileNotFoundError):
+                total += os.lstat(f"{folder}/{file}").st_size
+    return total / 1e6
 
 
 def variables() -> dict[str, str]:
