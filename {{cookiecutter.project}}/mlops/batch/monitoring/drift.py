@@ -86,7 +86,7 @@ def measure_drifts(spreads: Sequence[Spread]) -> list[Drift]:
 
 def shares_of(counts: Counts) -> Shares:
     """Returns the share of the rows that is in each bin, 0 to 1, of shape (bins,)."""
-    shares: Shares = counts / max(counts.sum(), 1)
+    shares: Shares = counts / max(int(counts.sum()), 1)
     return shares
 
 
