@@ -62,7 +62,8 @@ def write_remote(url: str) -> None:
 
 
 def write_origin(context: dict[str, Any]) -> None:
-    """Write .template.yaml: the template's address and state, the answers, the machinery as shipped."""
+    """Writes .template.yaml: the template's address and state, the answers, and Git's hash of mlops/, which
+    the index holds."""
     template = context["_template"]
     bases = (os.environ.get("PWD", ""), context["_output_dir"])  # a relative path begins at one
     local = [Path(base, template).resolve() for base in bases]
@@ -73,17 +74,13 @@ def write_origin(context: dict[str, Any]) -> None:
     commit = ask(place, "rev-parse", "HEAD") if is_there else ""
     if commit and ask(place, "status", "--porcelain"):
         print(f"{place} has changes that are not committed; .template.yaml names {commit[:7]}")
-    machinery = sorted(path for path in Path("mlops").rglob("*") if path.is_file())
-    machinery = [path for path in machinery if "__pycache__" not in path.parts]
-    hashes = git("hash-object", "--", *map(str, machinery)).split()
-    names = [path.relative_to("mlops").as_posix() for path in machinery]
     origin = {
         "address": without_secrets(address),
         "version": Path("mlops/VERSION").read_text(encoding="utf-8").strip(),
         "commit": commit,
         "answers": {key: value for key, value in context.items() if key[0] != "_"},
         "without": [],
-        "machinery": dict(sorted(zip(names, hashes))),  # noqa: B905 - older Pythons run it too
+        "machinery": git("write-tree", "--prefix=mlops/").strip(),
     }
     lines = []
     for key, value in origin.items():
@@ -94,7 +91,7 @@ def write_origin(context: dict[str, Any]) -> None:
 
 
 def ask(place: Path, *question: str) -> str:
-    """Git's answer in another repository, empty where it has none."""
+    """Returns Git's answer in another repository, which is empty if the command fails."""
     try:
         return git("-C", str(place), *question).strip()
     except FailedError:
@@ -102,7 +99,7 @@ def ask(place: Path, *question: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """The file goes into Git for all to read; Git asks a credential helper for what is left out."""
+    """Returns the URL without its password, which does not belong into Git."""
     url = re.sub("^(https?://)[^/@]*@", r"\1", url)
     return re.sub(r"^(\w+://[^/@:]*):[^/@]*@", r"\1@", url)
 
@@ -125,12 +122,17 @@ def check_identity() -> None:
         ) from None
 
 
-def make_branches() -> None:
+def make_repository(answers: dict[str, Any]) -> None:
     git("init", "--initial-branch=dev")
     check_identity()
     run(sys.executable, "install.py", "--merge-driver")
     git("add", "--all")
+    write_origin(answers)
+    git("add", ".template.yaml")
     git("commit", "-m", "Begin on dev")
+
+
+def make_branches() -> None:
     for source, environment in (("dev", "staging"), ("staging", "prod")):
         git("switch", "--create", environment)
         path = Path("branch.yaml")
@@ -153,7 +155,7 @@ def main() -> None:
         for name in local:
             os.environ.pop(name, None)
         write_remote(answers["remote_url"])
-        write_origin(answers)
+        make_repository(answers)
         make_branches()
         make_storage(answers["remote_url"], answers["project"])
     except (FailedError, OSError) as failure:

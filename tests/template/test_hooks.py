@@ -228,6 +228,9 @@ def test_replayed_answers_are_checked_too(run: Run, tmp_path: Path) -> None:
 def test_a_system_without_wheels_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.com")
     monkeypatch.setattr("platform.machine", lambda: "armv7l")
     assert ask_again.check_machine() == ""
     assert "Warning: there are no wheels" in capsys.readouterr().err

@@ -30,10 +30,7 @@ def test_it_names_template_state_answers_and_machinery_on_every_branch(
     questions = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
     assert said["answers"].keys() == {key for key in questions if key[0] != "_"}
     assert said["answers"]["project"] == NAME
-    shipped = run.git("ls-tree", "-r", "dev:mlops", cwd=project).splitlines()
-    assert said["machinery"] == {
-        line.split("\t")[1]: line.split("\t")[0].split()[2] for line in shipped
-    }
+    assert said["machinery"] == run.git("rev-parse", "dev:mlops", cwd=project)
     for branch in ("dev", "staging", "prod"):
         assert run.git("log", "--format=%s", branch, "--", ".template.yaml", cwd=project) == (
             "Begin on dev"

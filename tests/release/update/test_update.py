@@ -196,6 +196,11 @@ def test_changed_machinery_is_merged_and_named(run: Run, fresh: Path) -> None:
     assert printing.read_text().endswith("WIDTH = 80\n")
     assert (fresh / "mlops/gate/mine.py").exists()
     assert named in run("mlops", "check", cwd=fresh, check=False).stdout
+    run.git(
+        "clone", "--quiet", "--depth=1", f"file://{fresh}", str(fresh.parent / "shallow"), cwd=fresh
+    )
+    shallow = run("mlops", "check", cwd=fresh.parent / "shallow", check=False).stdout
+    assert "mlops/ (this clone does not have it as it was shipped)" in shallow
 
 
 def test_conflicts_are_left_to_git_and_end_as_one_commit(run: Run, fresh: Path) -> None:

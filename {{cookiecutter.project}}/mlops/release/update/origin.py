@@ -11,10 +11,11 @@ from pathlib import Path
 from mlops.errors import MlopsError
 from mlops.release.history import core_yaml
 from mlops.release.history.git import Git
+from mlops.release.update import trees
 
 FILE = ".template.yaml"
 MACHINERY = "mlops"
-NAMES = {"address", "version", "commit"}
+NAMES = {"address", "version", "commit", "machinery"}
 HEAD = "# Where this project came from; `mlops update` reads and writes it: docs/updating.md\n"
 
 
@@ -22,8 +23,8 @@ HEAD = "# Where this project came from; `mlops update` reads and writes it: docs
 class Origin:
     """The template's `address`, and the `version` and `commit` of it that the project has now.
 
-    `without` are paths that the owner has deleted and that no update brings back. `machinery` has Git's
-    hash of each file of mlops/ as it was shipped, by its path in mlops/.
+    `without` are paths that the owner has deleted and that no update brings back. `machinery` is Git's
+    hash of the folder mlops/ as it was shipped.
     """
 
     address: str
@@ -31,7 +32,7 @@ class Origin:
     commit: str = ""
     answers: Mapping[str, object] = field(default_factory=dict)
     without: list[str] = field(default_factory=list)
-    machinery: Mapping[str, str] = field(default_factory=dict)
+    machinery: str = ""
 
     def text(self) -> str:
         """Returns the content of .template.yaml; each value is JSON, which is YAML too."""
@@ -67,16 +68,24 @@ def read_origin(root: Path) -> Origin:
 
 
 def machinery_changes(git: Git) -> Iterator[str]:
-    """Yields each file of the machinery that is not as it was shipped, and how it differs."""
+    """Yields each file of the machinery that is not as it was shipped, and how it differs.
+
+    Yields the folder where Git does not have the shipped one, as in a clone without history.
+    """
     if not (git.root / FILE).exists():
         return
-    origin = read_origin(git.root)
-    shipped = {f"{MACHINERY}/{name}": blob for name, blob in origin.machinery.items()}
+    tree = read_origin(git.root).machinery
+    if not tree:
+        return
+    if not git.succeeds("cat-file", "-e", f"{tree}^{{tree}}"):
+        yield f"{MACHINERY}/ (this clone does not have it as it was shipped)"
+        return
+    shipped = {f"{MACHINERY}/{name}": blob for name, blob in trees.blobs(git, tree).items()}
     listed = git.run("ls-files", "-z", "--", MACHINERY).split("\0")
     present = [name for name in listed if (git.root / name).is_file()]
     hashes = git.run("hash-object", "--stdin-paths", given="".join(f"{n}\n" for n in present))
     found = dict(zip(present, hashes.splitlines(), strict=True))
-    for name in sorted(shipped.keys() | found.keys()) if shipped else ():
+    for name in sorted(shipped.keys() | found.keys()):
         if name not in found:
             yield f"{name} (deleted)"
         elif name not in shipped:

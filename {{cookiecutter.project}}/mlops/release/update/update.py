@@ -167,7 +167,8 @@ class Update:
         In it a lock that the owner has changed becomes the pins that `make lock` is to prefer.
         """
         ours = {path: self.read("HEAD", path) for path in (FILE, *relocked)}
-        theirs = {FILE: self.next_origin(deleted).text()} | {
+        machinery = self.tree.run("rev-parse", f"{after}:{MACHINERY}")
+        theirs = {FILE: self.next_origin(deleted, machinery).text()} | {
             path: locks.preferred_pins(
                 self.read(before, path), self.read("HEAD", path), self.read(after, path)
             )
@@ -180,20 +181,14 @@ class Update:
         base = self.tree.run("commit-tree", first, "-m", self.old.name)
         return self.tree.run("commit-tree", last, "-p", base, "-m", self.title)
 
-    def next_origin(self, deleted: list[str]) -> Origin:
-        machinery = trees.blobs(self.tree, f"{self.new.tree}:{MACHINERY}")
-        kept = {
-            name: blob
-            for name, blob in machinery.items()
-            if not trees.covers(deleted, f"{MACHINERY}/{name}")
-        }
+    def next_origin(self, deleted: list[str], machinery: str) -> Origin:
         return Origin(
             self.origin.address,
             self.new.version,
             self.new.commit,
             self.new.answers,
             deleted,
-            kept,
+            machinery,
         )
 
     def merge(self, pick: str) -> list[str]:
