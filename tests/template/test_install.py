@@ -25,7 +25,8 @@ def wheel(directory: Path, name: str, version: str, requires: str = "") -> str:
     """Makes a wheel of one module, and returns the line that locks it."""
     info = f"{name}-{version}.dist-info"
     files = {
-        f"{name}.py": f"version = {version!r}\n",
+        # Of another length for each version: Python compares length and second with its compiled file.
+        f"{name}.py": f"version = {version!r}{' ' * int(version[0])}\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         + (f"Requires-Dist: {requires}\n" if requires else ""),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
