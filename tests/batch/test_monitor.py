@@ -50,6 +50,7 @@ def test_a_column_that_moved_is_named_with_its_bound(
     with pytest.raises(OutOfBounds, match=r"age has drifted: PSI is \d\.\d+, allowed is 0.25"):
         run_monitor()
     output = capsys.readouterr().out
+    assert output.startswith("OUT OF BOUNDS (1)\n- age has drifted")
     assert "DRIFT" in output
     assert "prod, v1.0.0: 1 batches" in output
 
@@ -59,7 +60,58 @@ def test_rows_like_those_of_the_training_pass(
 ) -> None:
     store_batch(root)
     run_monitor()
-    assert "DRIFT" not in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert output.startswith("WITHIN ALL BOUNDS\n")
+    assert "DRIFT" not in output
+
+
+def test_a_column_that_is_empty_on_one_day_of_many_is_found(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for hours in range(30, 150, 8):
+        columns = monitored.training(2000, seed=hours)
+        if hours == 30:
+            columns["age"][:] = np.nan
+            columns["colour"][:100] = "green"
+        score(root / "p.db", root / "folder/deploy", columns, {}, days_ago=hours / 24)
+    few = monitored.training(5, seed=1)
+    few["age"][:] = np.nan
+    score(root / "p.db", root / "folder/deploy", few, {}, days_ago=0.1)
+    with pytest.raises(OutOfBounds) as raised:
+        run_monitor()
+    assert "age has more missing values than the training, 0.0 %: 100.0 % " in str(raised.value)
+    assert "100.0 % in batch" in str(raised.value)
+    assert "probability" not in str(raised.value)
+    assert "colour has more unknown values than the training, 0.0 %: 5.0 % in" in str(raised.value)
+
+
+def test_few_rows_are_too_few_to_tell(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(5):
+        score(root / "p.db", root / "folder/deploy", monitored.training(1, seed), {}, days_ago=seed)
+    run_monitor(html="page.html")
+    verdict = (
+        "too few rows to tell whether probability of answer, age, colour drifted: 5 rows count"
+    )
+    output = capsys.readouterr().out
+    assert output.startswith(f"CANNOT BE TOLD YET\n- {verdict}")
+    page = (root / "page.html").read_text()
+    assert page.index("CANNOT BE TOLD YET") < page.index(verdict) < page.index("<svg")
+
+
+@pytest.mark.parametrize("same_keys", [True, False])
+def test_rows_that_are_repeated_count_once(
+    root: Path, capsys: pytest.CaptureFixture[str], same_keys: bool
+) -> None:
+    columns = monitored.training(20, seed=1)
+    for repetition in range(10):
+        answers = dict.fromkeys(map(str, range(20)), "yes") if same_keys else {}
+        if same_keys:
+            columns["age"] += 0.001  # the same people, a little older
+        score(root / "p.db", root / "folder/deploy", columns, answers, days_ago=repetition / 2)
+    run_monitor()
+    output = capsys.readouterr().out
+    assert output.startswith("CANNOT BE TOLD YET\n")
+    assert "repeated rows count once: 20 rows count" in output
 
 
 def test_batches_of_other_days_environments_and_versions_are_left_out(
@@ -102,12 +154,51 @@ def test_live_accuracy_and_false_positives_by_version(
     assert "loaded 4 labels of truth.csv; 3 labels" in capsys.readouterr().out
     run_monitor()
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["v1.0.0", "3", "0.6667", "50.00"] in lines
-    assert ["v0.9.0", "3", "0.6667", "50.00"] in lines
-    with pytest.raises(OutOfBounds, match=r"live accuracy of v1.0.0 is 0.6667"):
-        run_monitor(min_accuracy=0.7)
-    with pytest.raises(OutOfBounds, match=r"v1.0.0 predicts 50.00 % of the negative rows positive"):
-        run_monitor(max_false_positive_percent=10)
+    shares = ["3", "0.6667", "(0.2077", "to", "0.9385)", "50.00", "%", "(9.45", "to", "90.55", "%)"]
+    assert ["v1.0.0", *shares] in lines
+    assert ["v0.9.0", *shares] in lines
+
+
+def test_a_bound_on_labels_is_exceeded_only_if_the_whole_interval_is(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns, keys = monitored.training(800), [f"k{row}" for row in range(100)]
+    score(root / "p.db", root / "folder/deploy", columns, dict.fromkeys(keys, "yes"))
+    load_truth(root, **dict.fromkeys(keys[:29], "no"))
+    run_monitor(min_accuracy=0.9, max_false_positive_percent=10)
+    output = capsys.readouterr().out
+    assert output.count("too few labels to tell") == 2
+    assert "29 labels are known, 30 are needed (--min-labels)" in output
+    load_truth(root, **{key: "no" if row < 12 else "yes" for row, key in enumerate(keys)})
+    run_monitor(min_accuracy=0.9)
+    output = capsys.readouterr().out
+    assert (
+        "more labels are needed to tell: the live accuracy of v1.0.0 is 0.8800 (0.8019 to" in output
+    )
+    run_monitor(min_accuracy=0.8)
+    assert capsys.readouterr().out.startswith("WITHIN ALL BOUNDS\n")
+    with pytest.raises(
+        OutOfBounds, match=r"live accuracy of v1.0.0 is 0.8800 \(.*\), at least 0.95"
+    ):
+        run_monitor(min_accuracy=0.95)
+    with pytest.raises(OutOfBounds, match=r"v1.0.0 predicts 100.00 % .* of the negative rows"):
+        run_monitor(max_false_positive_percent=10, min_labels=12)
+
+
+def test_labels_that_come_late_have_a_window_of_their_own(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_batch(root)
+    keys = dict.fromkeys((f"k{row}" for row in range(40)), "yes")
+    columns = monitored.training(800)
+    score(root / "p.db", root / "folder/deploy", columns, keys, days_ago=60)
+    load_truth(root, **keys)
+    run_monitor(min_accuracy=0.9)
+    assert capsys.readouterr().out.splitlines()[1].startswith("- more labels") is False
+    with pytest.raises(
+        SourceError, match=r"the latest row with a label was scored on .*--label-days"
+    ):
+        run_monitor(min_accuracy=0, label_days=30)
 
 
 def test_a_row_scored_again_counts_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +206,8 @@ def test_a_row_scored_again_counts_once(root: Path, capsys: pytest.CaptureFixtur
     store_batch(root, days_ago=0.5)
     load_truth(root, a="yes")
     run_monitor()
-    assert ["v1.0.0", "1", "1.0000", "-"] in map(str.split, capsys.readouterr().out.splitlines())
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["v1.0.0", "1", "1.0000", "(0.2065", "to", "1.0000)", "-"] in lines
 
 
 def test_a_label_that_is_loaded_again_replaces_the_earlier_one(
@@ -124,7 +216,8 @@ def test_a_label_that_is_loaded_again_replaces_the_earlier_one(
     store_batch(root)
     load_truth(root, a="no")
     load_truth(root, a="yes")
-    run_monitor(min_accuracy=1)
+    run_monitor(min_accuracy=1, min_labels=1)
+    assert "v1.0.0 is 1.0000" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

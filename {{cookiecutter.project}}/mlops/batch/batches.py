@@ -7,6 +7,8 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from mlops.contract.row_hashes import NO_ROWS, RowSample
+
 ROWS = pa.schema(
     [
         pa.field("row_key", pa.string(), nullable=False),
@@ -48,13 +50,14 @@ class Count:
 @dataclass(frozen=True)
 class Outcome:
     """The outcome of a batch: how many rows were scored and how many were rejected, and the scored rows'
-    profile."""
+    profile and sample of hashes."""
 
     rows: int
     rejected: int
     warnings: int
     finished_at: datetime
     profile: tuple[Count, ...]
+    sample: RowSample = NO_ROWS
 
 
 @dataclass(frozen=True)

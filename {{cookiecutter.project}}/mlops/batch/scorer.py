@@ -15,9 +15,10 @@ from mlops.batch import columns
 from mlops.batch.batches import ROWS
 from mlops.batch.columns import Cells, Judge, Mask, Texts
 from mlops.batch.rejects import Reject
-from mlops.contract import profile
+from mlops.contract import profile, row_hashes
 from mlops.contract.contract import Contract
 from mlops.contract.profile import CategoryBins, Counts
+from mlops.contract.row_hashes import Hashes, RowSample
 from mlops.predict.predictor import Predictor
 from mlops.tables.files import File
 from mlops.tables.pieces import Piece, Records, Wanted
@@ -29,7 +30,7 @@ class Scored:
     records. `positions`, `keys` and `predictions` are of shape (scored rows,): `positions` are those among
     the records, counted from 0, and `keys` is None if rows are identified by their number. `probabilities` is
     of shape (scored rows, 2), in the order of the classes. `profile` holds the number of rows in each bin, by
-    column."""
+    column, and `sample` a sample of the hashes of the rows."""
 
     file: File
     size: int
@@ -41,6 +42,7 @@ class Scored:
     rejects: Sequence[Reject]
     warnings: Counter[str]
     profile: Mapping[str, Counts]
+    sample: RowSample
 
     def rows(self, before: int) -> pa.RecordBatch:
         """Returns the rows as they are stored. `before` is the number of records of the file in earlier
@@ -82,6 +84,7 @@ class Scorer:
             self._rejects(piece, records, cells, wrong, keyless),
             warnings,
             self._profile(cells, good, predictions.probabilities[:, 1]),
+            RowSample.of_hashes(row_hashes.row_hashes(cell_hashes(cells, good))),
         )
 
     def _keys(self, records: Records) -> pa.Array | None:
@@ -124,3 +127,12 @@ class Scorer:
             else:
                 counts[name] = bins.count(column.values[rows])
         return counts
+
+
+def cell_hashes(cells: Cells, rows: Mask) -> Iterator[Hashes]:
+    """Yields the hashes of the values in the rows of a mask, of shape (chosen rows,), for each column."""
+    for column in cells.values():
+        if isinstance(column, Texts):
+            yield row_hashes.text_hashes(column.words)[column.numbers[rows]]
+        else:
+            yield row_hashes.number_hashes(column.values[rows])

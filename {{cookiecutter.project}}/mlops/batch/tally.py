@@ -11,6 +11,7 @@ from mlops.batch.errors import TooManyRejects
 from mlops.batch.progress import Advance
 from mlops.batch.rejects import Limit, RejectsFile
 from mlops.batch.scorer import Scored
+from mlops.contract.row_hashes import NO_ROWS, RowSample
 
 
 class Tally:
@@ -19,6 +20,7 @@ class Tally:
         self.rejected = 0
         self.warnings: Counter[str] = Counter()
         self._profile: Counter[tuple[str, int]] = Counter()
+        self._sample = NO_ROWS
         self._records: Counter[str] = Counter()
         self._limit = limit
         self._rejects = rejects
@@ -37,6 +39,7 @@ class Tally:
                 self._profile.update(
                     {(column, bin_): rows for bin_, rows in enumerate(counts.tolist())}
                 )
+            self._sample = RowSample.merged([self._sample, part.sample])
             self._rejects.write_rejects(part.rejects)
             self._advance(part.size, len(rows))
             yield rows
@@ -53,4 +56,5 @@ class Tally:
                 "the rows and the reasons"
             )
         profile = tuple(Count(*bin_, rows) for bin_, rows in self._profile.items())
-        return Outcome(self.rows, self.rejected, self.warnings.total(), datetime.now(UTC), profile)
+        warnings, now = self.warnings.total(), datetime.now(UTC)
+        return Outcome(self.rows, self.rejected, warnings, now, profile, self._sample)

@@ -145,6 +145,13 @@ def monitor(
         float,
         typer.Option(min=0, help="Exit with 4 if a column has drifted further, and not by chance."),
     ] = 0.25,
+    label_days: Annotated[
+        float,
+        typer.Option(min=0.01, help="How many days to look back for rows with labels."),
+    ] = 90,
+    min_labels: Annotated[
+        int, typer.Option(min=1, help="The number of labels from which their bounds are judged.")
+    ] = 30,
     min_accuracy: Annotated[
         float | None, typer.Option(min=0, max=1, help="The lowest accuracy for rows with labels.")
     ] = None,
@@ -160,6 +167,8 @@ def monitor(
         "url": url,
         "days": days,
         "max_psi": max_psi,
+        "label_days": label_days,
+        "min_labels": min_labels,
         "min_accuracy": min_accuracy,
         "max_false_positive_percent": max_false_positive_percent,
         "html": html,

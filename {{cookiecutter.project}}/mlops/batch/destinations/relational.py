@@ -1,7 +1,8 @@
 """Stores predictions in the tables of a relational database, in one transaction per batch.
 
 The table `batches` has a row for each batch, and `scores` a row for each scored row; the views `predictions`
-and `latest_predictions` join them. `mlops monitor` reads `profiles`, and compares with `labels`.
+and `latest_predictions` join them. `mlops monitor` reads `profiles` and `row_hashes`, and compares with
+`labels`.
 """
 
 import re
@@ -66,6 +67,12 @@ TABLES = (
         bin INTEGER NOT NULL,
         rows BIGINT NOT NULL,
         PRIMARY KEY (batch, "column", bin)
+    )""",
+    """CREATE TABLE row_hashes (
+        batch INTEGER NOT NULL,
+        hash BIGINT NOT NULL,
+        rows BIGINT NOT NULL,
+        PRIMARY KEY (batch, hash)
     )""",
     "CREATE TABLE labels (row_key TEXT PRIMARY KEY, label TEXT NOT NULL, loaded_at {moment} NOT NULL)",
 )
@@ -166,6 +173,7 @@ class Relational(ABC):
                 *(result.rows, result.rejected, result.warnings, result.finished_at, number),
             )
             self.ingest("profiles", with_batch_number(profile_rows(result), number))
+            self.ingest("row_hashes", with_batch_number(hash_rows(result), number))
 
     def query(self, sql: str, *parameters: object) -> pa.Table:
         """Returns the rows of a query. Raises DuplicateKey, Refused or Away, as `execute` and the others
@@ -205,7 +213,7 @@ class Relational(ABC):
         """Removes a batch. Another run that replaces the same batch waits at the first statement."""
         sql = "DELETE FROM batches WHERE batch_id = ? RETURNING batch"
         for row in self.query(sql, batch_id).to_pylist():
-            for table in ("scores", "profiles"):
+            for table in ("scores", "profiles", "row_hashes"):
                 self.execute(f"DELETE FROM {table} WHERE batch = ?", row["batch"])  # noqa: S608
 
     def _claim(self, batch: Batch) -> int:
@@ -369,6 +377,12 @@ def profile_rows(outcome: Outcome) -> pa.RecordBatchReader:
             "rows": pa.array([count.rows for count in counts], pa.int64()),
         }
     )
+    return pa.RecordBatchReader.from_batches(rows.schema, [rows])
+
+
+def hash_rows(outcome: Outcome) -> pa.RecordBatchReader:
+    sample = outcome.sample
+    rows = pa.record_batch({"hash": pa.array(sample.hashes), "rows": pa.array(sample.rows)})
     return pa.RecordBatchReader.from_batches(rows.schema, [rows])
 
 

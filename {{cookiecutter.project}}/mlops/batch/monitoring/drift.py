@@ -1,26 +1,27 @@
 """Measures how far scored rows have drifted from the training rows, column by column.
 
 The population stability index (PSI) is the size of the drift: below 0.1 it is small, above 0.25 it is large.
-The chi-square test tells whether chance can explain it. Its p-values are corrected for the number of columns
-(Benjamini and Hochberg, 1995), because among many columns some differ by chance.
+A p-value tells whether chance can explain it; p-values are corrected for the number of columns, because among
+many columns some differ by chance.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2_contingency, false_discovery_control
 
+from mlops.batch.monitoring import significance
+from mlops.batch.monitoring.significance import POWER, SIGNIFICANT
 from mlops.contract.profile import CategoryBins, Counts, NumberBins, Reference
 
 SMALLEST = 1e-4
 """The smallest share of a bin. Without it, a single new category would make the PSI infinite."""
 
-SIGNIFICANT = 0.01
-"""The p-value below which a drift is not explained by chance."""
-
 Shares = NDArray[np.float64]
+
+Verdict = Literal["drift", "no drift", "too few rows"]
 
 
 @dataclass(frozen=True)
@@ -39,33 +40,43 @@ class Spread:
 
 @dataclass(frozen=True)
 class Drift:
-    """The drift of a column. `p` is the corrected p-value of the chi-square test."""
+    """The drift of a column. `p` is the corrected p-value, `rows` the number of scored rows if
+    repeated rows count once, and `tests` the number of columns that were tested together."""
 
     spread: Spread
     psi: float
     p: float
+    rows: int
+    tests: int
 
-    def passes(self, max_psi: float) -> bool:
-        """Returns whether the PSI is within the bound, or chance can explain the drift."""
-        return self.psi <= max_psi or self.p >= SIGNIFICANT
+    def verdict(self, max_psi: float) -> Verdict:
+        """Returns "drift" if the PSI is over the bound and chance does not explain it, and "too few rows" if
+        a drift as large as the bound would probably not have been found."""
+        if self.psi > max_psi and self.p < SIGNIFICANT:
+            return "drift"
+        training = self.spread.training
+        filled = int(np.count_nonzero(training + self.spread.scored))
+        power = significance.power_of_test(
+            max_psi, int(training.sum()), self.rows, filled, self.tests
+        )
+        return "no drift" if power >= POWER else "too few rows"
 
 
-def drift_of_columns(reference: Reference, scored: Mapping[str, Counts]) -> list[Drift]:
-    """Returns the drift of each column of the table, the largest PSI first. `scored` are the counts of the
-    scored rows by column, each of shape (bins,)."""
+def drifts_of(
+    reference: Reference, target: str, scored: Mapping[str, Counts], independent: float = 1
+) -> list[Drift]:
+    """Returns the drift of the predictions and then that of each column, the largest PSI first. `scored` are
+    the counts of the scored rows by column, each of shape (bins,), with those of the probability of the
+    positive class under the name of the target; `independent` is the share of them that is not repeated."""
     spreads = [
         spread_of(name, bins, scored[name])
         for name, bins in reference.columns.items()
         if name in scored
     ]
-    return sorted(measure_drifts(spreads), key=lambda drift: -drift.psi)
-
-
-def drift_of_predictions(reference: Reference, target: str, scored: Counts) -> Drift:
-    """Returns the drift of the probability of the positive class, whose bins are its tenths."""
-    tenths = [f"{tenth / 10:g} to {(tenth + 1) / 10:g}" for tenth in range(len(scored))]
-    training = np.array(reference.probability)
-    return measure_drifts([Spread(f"probability of {target}", tenths, training, scored)])[0]
+    if target in scored:
+        spreads.append(spread_of_predictions(reference, target, scored[target]))
+    drifts = measure_drifts(spreads, independent)
+    return sorted(drifts, key=lambda drift: (drift.spread.missing is not None, -drift.psi))
 
 
 def spread_of(name: str, bins: NumberBins | CategoryBins, scored: Counts) -> Spread:
@@ -74,14 +85,36 @@ def spread_of(name: str, bins: NumberBins | CategoryBins, scored: Counts) -> Spr
     return Spread(name, names, np.array(bins.rows), scored, unknown, len(names) - 1)
 
 
-def measure_drifts(spreads: Sequence[Spread]) -> list[Drift]:
-    """Returns the drift of each spread, with p-values that are corrected for the number of spreads."""
-    p_values = [homogeneity_p_value(each) for each in spreads]
-    corrected = false_discovery_control(p_values) if p_values else []
+def spread_of_predictions(reference: Reference, target: str, scored: Counts) -> Spread:
+    """Returns the spread of the probability of the positive class, whose bins are its tenths."""
+    tenths = [f"{tenth / 10:g} to {(tenth + 1) / 10:g}" for tenth in range(len(scored))]
+    return Spread(f"probability of {target}", tenths, np.array(reference.probability), scored)
+
+
+def measure_drifts(spreads: Sequence[Spread], independent: float = 1) -> list[Drift]:
+    """Returns the drift of each spread, with p-values that are corrected for the number of spreads. They are
+    those of the share `independent` of the rows, 0 to 1."""
+    counted = [discounted(each.scored, independent) for each in spreads]
+    p_values = [
+        significance.homogeneity_p_value(each.training, rows, len(spreads))
+        for each, rows in zip(spreads, counted, strict=True)
+    ]
+    corrected = significance.holm_correction(np.array(p_values))
     return [
-        Drift(each, psi(shares_of(each.training), shares_of(each.scored)), float(p))
+        Drift(
+            each,
+            float(psi(shares_of(each.training), shares_of(each.scored))),
+            float(p),
+            round(each.scored.sum() * independent),
+            len(spreads),
+        )
         for each, p in zip(spreads, corrected, strict=True)
     ]
+
+
+def discounted(rows: NDArray[Any], independent: NDArray[Any] | float) -> Counts:
+    """Returns the numbers of rows without their repetitions, as whole numbers."""
+    return np.rint(rows * independent).astype(np.int64)
 
 
 def shares_of(counts: Counts) -> Shares:
@@ -90,18 +123,9 @@ def shares_of(counts: Counts) -> Shares:
     return shares
 
 
-def psi(before: Shares, after: Shares) -> float:
-    """Returns the population stability index, the sum over the bins of (after - before) ln(after /
-    before)."""
+def psi(before: Shares, after: Shares) -> Shares:
+    """Returns the population stability index, the sum over the first axis, which is that of the bins, of
+    (after - before) ln(after / before)."""
     before, after = np.maximum(before, SMALLEST), np.maximum(after, SMALLEST)
-    return float(((after - before) * np.log(after / before)).sum())
-
-
-def homogeneity_p_value(spread: Spread) -> float:
-    """Returns the p-value of the chi-square test of homogeneity over the bins that hold any row; 1 if there
-    are fewer than two such bins, or no rows to compare."""
-    table = np.array([spread.training, spread.scored])
-    table = table[:, table.sum(axis=0) > 0]
-    if table.shape[1] < 2 or not table.sum(axis=1).all():
-        return 1.0
-    return float(chi2_contingency(table, correction=False).pvalue)
+    size: Shares = ((after - before) * np.log(after / before)).sum(axis=0)
+    return size

@@ -15,9 +15,11 @@ from rich.table import Table
 
 from mlops.batch import errors
 from mlops.batch.destinations import destinations
-from mlops.batch.monitoring import drift, monitor_page, monitor_report
+from mlops.batch.monitoring import drift, judgement, monitor_page, monitor_report
+from mlops.batch.monitoring.accuracy import Live
 from mlops.batch.monitoring.drift import Drift, Spread
-from mlops.batch.monitoring.monitor_report import Live, Report
+from mlops.batch.monitoring.judgement import Bounds, Judgement, percent_text, share_text
+from mlops.batch.monitoring.monitor_report import Report
 from mlops.batch.order import read_order
 from mlops.errors import MlopsError
 from mlops.predict import release
@@ -27,16 +29,24 @@ from mlops.tables.errors import SourceError
 
 class MonitorOrder(Struct, frozen=True, forbid_unknown_fields=True):
     """An order to monitor. `url` is that of the database, `release` the folder of a deployment, and `html`
-    the file to write a page to. `min_accuracy` and `max_false_positive_percent` bound the rows that have
-    labels."""
+    the file to write a page to. `days` and `label_days` are how many days to look back for batches and for
+    rows with labels; the other fields are those of Bounds."""
 
     url: str
     release: str
     days: float = 7
     max_psi: float = 0.25
+    label_days: float = 90
+    min_labels: int = 30
     min_accuracy: float | None = None
     max_false_positive_percent: float | None = None
     html: str | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(
+            self.max_psi, self.min_accuracy, self.max_false_positive_percent, self.min_labels
+        )
 
 
 class OutOfBounds(MlopsError):
@@ -52,19 +62,20 @@ def main() -> None:
 def monitor(order: MonitorOrder) -> None:
     """Prints the report. Raises SourceError if there is nothing to judge, and then OutOfBounds for what
     exceeds the bounds of the order."""
-    folder = Path(order.release)
-    since = datetime.now(UTC) - timedelta(days=order.days)
+    folder, now = Path(order.release), datetime.now(UTC)
+    since, labels_since = (now - timedelta(days=each) for each in (order.days, order.label_days))
     with closing(destinations.open_relational(order.url)) as database:
         report = monitor_report.make_report(
-            database, release.read_release(folder), folder / BUNDLE, since
+            database, release.read_release(folder), folder / BUNDLE, since, labels_since
         )
-    print_report(report, order, Console(highlight=False, soft_wrap=True))
+    judged = judgement.judge(report, order.bounds)
+    print_report(report, judged, order.max_psi, Console(highlight=False, soft_wrap=True))
     if order.html:
-        monitor_page.write_monitor_page(Path(order.html), report, order.max_psi)
+        monitor_page.write_monitor_page(Path(order.html), report, judged, order.max_psi)
         print(f"wrote {order.html}")
     refuse_nothing_to_judge(report, order)
-    if faults := list(out_of_bounds(report, order)):
-        raise OutOfBounds("; ".join(faults))
+    if judged.exceeded:
+        raise OutOfBounds("; ".join(judged.exceeded))
 
 
 def refuse_nothing_to_judge(report: Report, order: MonitorOrder) -> None:
@@ -75,55 +86,37 @@ def refuse_nothing_to_judge(report: Report, order: MonitorOrder) -> None:
             f"no batch of {report.release.environment} was scored in the last {order.days:g} days: look "
             "further back with --days, or find out why none was scored"
         )
-    if not report.live and (order.min_accuracy or order.max_false_positive_percent) is not None:
+    bounded = {order.min_accuracy, order.max_false_positive_percent} != {None}
+    if not report.live and bounded:
         raise SourceError(
-            "without labels no accuracy can be judged: load labels with `mlops labels`"
+            f"without labels no accuracy can be judged: {judgement.missing_labels(report)}"
         )
 
 
-def out_of_bounds(report: Report, order: MonitorOrder) -> Iterator[str]:
-    """Yields a sentence for each bound that is exceeded. The bounds on accuracy and false positives apply to
-    the version that scored last."""
-    for each in report.all_drifts:
-        if not each.passes(order.max_psi):
-            yield (
-                f"{each.spread.name} has drifted: PSI is {each.psi:.2f}, allowed is {order.max_psi:g} "
-                "(--max-psi)"
-            )
-    for latest in report.live[:1]:
-        if order.min_accuracy is not None and latest.accuracy < order.min_accuracy:
-            yield (
-                f"the live accuracy of {latest.version} is {latest.accuracy:.4f}, at least "
-                f"{order.min_accuracy:g} is required (--min-accuracy)"
-            )
-        percent, most = latest.false_positive_percent, order.max_false_positive_percent
-        if percent is not None and most is not None and percent > most:
-            yield (
-                f"{latest.version} predicts {percent:.2f} % of the negative rows positive, at most "
-                f"{most:g} % are allowed (--max-false-positive-percent)"
-            )
-
-
-def print_report(report: Report, order: MonitorOrder, console: Console) -> None:
-    for line in headlines(report):
+def print_report(report: Report, judged: Judgement, max_psi: float, console: Console) -> None:
+    for line in headlines(report, judged):
         console.print(line, markup=False)
-    if report.all_drifts:
-        console.print(drift_table(report.all_drifts, order.max_psi))
+    if report.drifts:
+        console.print(drift_table(report.drifts, max_psi))
     if report.live:
         console.print(live_table(report.live))
 
 
-def headlines(report: Report) -> Iterator[str]:
+def headlines(report: Report, judged: Judgement) -> Iterator[str]:
+    """Yields the verdict with its reasons, and then what was judged."""
+    yield judged.title
+    yield from (f"- {reason}" for reason in (*judged.exceeded, *judged.undecided))
+    yield ""
     yield (
         f"{report.release.environment}, {report.release.name}: {report.batches} batches since "
         f"{report.since:%Y-%m-%d %H:%M} UTC, {report.rows:,} rows, {report.rejected:,} rejected"
     )
     if report.others:
         yield f"{report.others} of them were scored by other versions, and do not count for the drift below"
-    if not report.all_drifts:
-        yield f"{report.release.name} has scored nothing: its drift cannot be measured"
+    if report.drifts and report.independent < 0.95:
+        yield f"repeated rows count once: {report.drifts[0].rows:,} rows count for the drift below"
     if not report.live:
-        yield "no labels are known for these rows: `mlops labels` loads them"
+        yield judgement.missing_labels(report)
 
 
 def drift_table(drifts: list[Drift], max_psi: float) -> Table:
@@ -132,13 +125,14 @@ def drift_table(drifts: list[Drift], max_psi: float) -> Table:
         table.add_column(name, justify="right")
     table.add_column("")
     for each in drifts:
+        verdict = each.verdict(max_psi)
         table.add_row(
             each.spread.name,
             f"{each.psi:.3f}",
             f"{each.p:.2g}",
             percents(each.spread, each.spread.unknown),
             percents(each.spread, each.spread.missing),
-            "" if each.passes(max_psi) else "DRIFT",
+            {"drift": "DRIFT", "no drift": ""}.get(verdict, verdict),
         )
     return table
 
@@ -155,12 +149,15 @@ def percents(spread: Spread, position: int | None) -> str:
 
 def live_table(live: list[Live]) -> Table:
     table = Table("Version", box=SIMPLE_HEAD)
-    for name in ("Labelled", "Live accuracy", "Live % false positives"):
+    for name in ("Labelled", "Live accuracy", "Live false positives"):
         table.add_column(name, justify="right")
     for each in live:
-        percent = each.false_positive_percent
-        shown = "-" if percent is None else f"{percent:.2f}"
-        table.add_row(each.version, f"{each.labelled:,}", f"{each.accuracy:.4f}", shown)
+        table.add_row(
+            each.version,
+            f"{each.correct.rows:,}",
+            share_text(each.correct),
+            percent_text(each.false_positives),
+        )
     return table
 
 

@@ -5,8 +5,10 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from mlops.batch.monitoring.accuracy import Live
 from mlops.batch.monitoring.drift import Drift, shares_of
-from mlops.batch.monitoring.monitor_report import Live, Report
+from mlops.batch.monitoring.judgement import Judgement, percent_text, share_text
+from mlops.batch.monitoring.monitor_report import Report
 from mlops.errors import MlopsError
 
 WIDTH, LINE, LABEL = 320, 16, 110
@@ -14,25 +16,30 @@ WIDTH, LINE, LABEL = 320, 16, 110
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
 
-def write_monitor_page(file: Path, report: Report, max_psi: float) -> None:
+def write_monitor_page(file: Path, report: Report, judged: Judgement, max_psi: float) -> None:
     """Writes the page to a file. Raises MlopsError if the file cannot be written."""
     try:
-        file.write_text(render_page(report, max_psi), encoding="utf-8")
+        file.write_text(render_page(report, judged, max_psi), encoding="utf-8")
     except OSError as error:
         raise MlopsError(
             f"the page can't be written: {error}; name another file (--html)"
         ) from error
 
 
-def render_page(report: Report, max_psi: float) -> str:
+def render_page(report: Report, judged: Judgement, max_psi: float) -> str:
     title = f"{report.release.environment}, {report.release.name}"
     words = (
         f"{report.batches} batches since {report.since:%Y-%m-%d %H:%M} UTC, {report.rows:,} rows, "
         f"{report.rejected:,} rejected; {report.others} batches were scored by other versions."
     )
-    charts = "\n".join(drift_chart(each, max_psi) for each in report.all_drifts)
+    reasons = "\n".join(
+        f"<li>{escape(reason)}</li>" for reason in (*judged.exceeded, *judged.undecided)
+    )
+    charts = "\n".join(drift_chart(each, max_psi) for each in report.drifts)
     return PAGE.substitute(
         title=escape(title),
+        verdict=judged.title,
+        reasons=reasons,
         words=escape(words),
         live="\n".join(live_section(report.live)),
         charts=charts or "<p>This version has scored nothing yet.</p>",
@@ -43,12 +50,11 @@ def live_section(live: list[Live]) -> Iterator[str]:
     if not live:
         yield "<p>No labels are known for these rows.</p>"
         return
-    yield "<table><tr><th>Version<th>Labelled<th>Accuracy<th>% False positives</tr>"
+    yield "<table><tr><th>Version<th>Labelled<th>Accuracy<th>False positives</tr>"
     for each in live:
-        percent = each.false_positive_percent
-        cells = (each.version, f"{each.labelled:,}", f"{each.accuracy:.4f}")
-        shown = "-" if percent is None else f"{percent:.2f}"
-        yield f"<tr>{''.join(f'<td>{escape(cell)}' for cell in (*cells, shown))}</tr>"
+        shares = share_text(each.correct), percent_text(each.false_positives)
+        cells = (each.version, f"{each.correct.rows:,}", *shares)
+        yield f"<tr>{''.join(f'<td>{escape(cell)}' for cell in cells)}</tr>"
     yield "</table>"
 
 
@@ -64,9 +70,14 @@ def drift_chart(drift: Drift, max_psi: float) -> str:
         f"<title>{old:.2%} in the training, {new:.2%} in the batches</title></rect>"
         for line, (name, old, new) in enumerate(zip(spread.bins, before, after, strict=True))
     )
-    verdict = "" if drift.passes(max_psi) else ' <span class="drift">drift</span>'
+    verdict = drift.verdict(max_psi)
+    shown = {
+        "drift": ' <span class="drift">drift</span>',
+        "too few rows": " (too few rows to tell)",
+        "no drift": "",
+    }[verdict]
     return (
-        f"<figure><figcaption>{escape(spread.name)}: PSI {drift.psi:.3f}, p {drift.p:.2g}{verdict}"
+        f"<figure><figcaption>{escape(spread.name)}: PSI {drift.psi:.3f}, p {drift.p:.2g}{shown}"
         f'</figcaption><svg viewBox="0 0 {WIDTH} {len(spread.bins) * LINE}" role="img" '
         f'aria-label="{escape(spread.name, quote=True)}">{bars}</svg></figure>'
     )
