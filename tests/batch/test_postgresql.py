@@ -1,6 +1,7 @@
 """Tests batches into a real PostgreSQL: the same rows as into SQLite, and the faults that only a server
 has."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from mlops.batch.batches import ROWS, Batch, Count, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.relational import Relational
 from mlops.batch.errors import AlreadyScored, DuplicateKey
+from mlops.batch.monitoring import monitor
+from mlops.batch.monitoring.monitor import MonitorOrder
 from mlops.tables import urls
 from servers import execute
 from small_batch import process, stored, table
@@ -62,8 +65,12 @@ def store(url: str, batch: Batch, *keys: str, force: bool = False) -> None:
         database.store(batch, reader, lambda: outcome, force=force)
 
 
-def test_the_same_rows_as_in_sqlite(
-    released: Path, arrived: Path, database: str, query: Query
+def test_the_same_rows_and_report_as_in_sqlite(
+    released: Path,
+    arrived: Path,
+    database: str,
+    query: Query,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for to in (f"sqlite:///{small_batch.DATABASE}", database):
         assert process(released, to=to, key="id").returncode == 0
@@ -71,6 +78,14 @@ def test_the_same_rows_as_in_sqlite(
     assert query(ANSWERS.replace("ORDER BY row_key", key)) == stored(ANSWERS)
     profiles = 'SELECT "column", bin, rows FROM profiles ORDER BY 1, 2'
     assert {*query(profiles)} == {*stored(profiles)}
+    hashes = "SELECT hash, rows FROM row_hashes"
+    assert {*query(hashes)} == {*stored(hashes)}
+    reports = []
+    for to in (f"sqlite:///{small_batch.DATABASE}", database):
+        monitor.monitor(MonitorOrder(to, str(released), max_psi=100))
+        reports.append(re.sub(r"since .* UTC", "", capsys.readouterr().out))
+    assert reports[0] == reports[1]
+    assert "1 batches" in reports[0]
     assert stored("SELECT batch_id, rows FROM batches") == query(
         "SELECT batch_id, rows FROM batches"
     )

@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -15,6 +16,7 @@ from mlops.batch.batches import ROWS, Batch, Count, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.relational import Relational
 from mlops.batch.errors import AlreadyScored, DuplicateKey
+from mlops.contract.row_hashes import RowSample
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.tables import urls
 from small_batch import stored
@@ -56,7 +58,8 @@ def rows(*keys: str) -> pa.RecordBatchReader:
 
 
 def outcome() -> Outcome:
-    return Outcome(3, 1, 0, START, (Count("age", 0, 2), Count("age", 1, 1)))
+    sample = RowSample(np.array([-(2**63), 7]), np.array([2, 1]))
+    return Outcome(3, 1, 0, START, (Count("age", 0, 2), Count("age", 1, 1)), sample)
 
 
 def store(batch: Batch, *keys: str, force: bool = False) -> None:
@@ -71,6 +74,7 @@ def test_a_batch_its_rows_and_its_profile_are_stored(folder: Path) -> None:
     ]
     assert stored("SELECT rows, rejected, status FROM batches") == [(3, 1, "finished")]
     assert stored('SELECT "column", bin, rows FROM profiles') == [("age", 0, 2), ("age", 1, 1)]
+    assert stored("SELECT hash, rows FROM row_hashes") == [(-(2**63), 2), (7, 1)]
     with closing(open_database()) as database:
         finished = database.finished("b")
         assert finished
@@ -124,6 +128,7 @@ def test_force_replaces_all_of_a_batch_and_nothing_of_another(folder: Path) -> N
         ("b", "y"),
     ]
     assert stored("SELECT count(*) FROM profiles") == [4]
+    assert stored("SELECT count(*) FROM row_hashes") == [4]
 
 
 @pytest.mark.parametrize("force", [False, True])

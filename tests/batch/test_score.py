@@ -226,6 +226,7 @@ def test_a_profile_is_stored_that_counts_every_scored_row(released: Path, arrive
     assert dict(sums) == dict.fromkeys(
         [*model.names("integer", "number", "category"), model.target], ROWS - 1
     )
+    assert stored("SELECT sum(rows) FROM row_hashes") == [ROWS - 1]
 
 
 def test_warnings_are_counted_by_column_and_kind(released: Path, arrived: Path) -> None:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlops.batch.monitoring import drift, significance
-from mlops.batch.monitoring.drift import Spread
 from mlops.batch.monitoring.significance import SIGNIFICANT
 from mlops.batch.monitoring.window import Part, Window
-from mlops.contract.profile import Reference
+from mlops.contract.profile import Counts, Reference
 
 
 @dataclass(frozen=True)
@@ -31,41 +30,54 @@ class Surplus:
     p: float
 
 
+@dataclass(frozen=True)
+class Kind:
+    """The missing or the unknown values of a column: how many of the training rows have one, and how many of
+    the rows of each part, of shape (parts,)."""
+
+    column: str
+    name: str
+    training: int
+    training_rows: int
+    scored: Counts
+    scored_rows: Counts
+
+    def surplus(self, position: int, part: str, p: float) -> Surplus:
+        before = self.training / self.training_rows
+        after = float(self.scored[position] / self.scored_rows[position])
+        size = drift.psi(np.array([before, 1 - before]), np.array([after, 1 - after]))
+        return Surplus(self.column, self.name, part, before, after, float(size), p)
+
+
 def surpluses_of(reference: Reference, window: Window, parts: list[Part]) -> list[Surplus]:
     """Returns the surpluses that chance does not explain. Their p-values are corrected for the number of
     columns, kinds and parts."""
-    found = [
-        surplus
-        for name, bins in reference.columns.items()
-        if name in window.counts
-        for surplus in surpluses_of_column(drift.spread_of(name, bins, window.counts[name]), parts)
-    ]
-    corrected = significance.holm_correction(np.array([each.p for each in found]))
-    return [
-        Surplus(each.column, each.kind, each.part, each.before, each.after, each.psi, float(p))
-        for each, p in zip(found, corrected, strict=True)
-        if p < SIGNIFICANT
-    ]
-
-
-def surpluses_of_column(spread: Spread, parts: list[Part]) -> Iterator[Surplus]:
-    """Yields a surplus for each kind and part, with its uncorrected p-value. The scored rows of the spread
-    are of shape (batches, bins)."""
-    by_part = np.array([spread.scored[[*part.members]].sum(axis=0) for part in parts])
+    kinds = [*kinds_of(reference, window, parts)]
     independent = np.array([part.independent for part in parts])
-    rows, training_rows = by_part.sum(axis=1), int(spread.training.sum())
-    for kind, position in (("missing", spread.missing), ("unknown", spread.unknown)):
-        if position is None:
-            continue
-        training, some = int(spread.training[position]), by_part[:, position]
-        before = np.full(len(parts), training / max(training_rows, 1))
-        after = some / np.maximum(rows, 1)
-        sizes = drift.psi(np.stack([before, 1 - before]), np.stack([after, 1 - after]))
-        p_values = significance.surplus_p_values(
-            training,
-            training_rows,
-            drift.discounted(some, independent),
-            drift.discounted(rows, independent),
+    p_values = [
+        significance.surplus_p_values(
+            kind.training,
+            kind.training_rows,
+            drift.discounted(kind.scored, independent),
+            drift.discounted(kind.scored_rows, independent),
         )
-        for part, *figures in zip(parts, before, after, sizes, p_values, strict=True):
-            yield Surplus(spread.name, kind, part.name, *map(float, figures))
+        for kind in kinds
+    ]
+    corrected = significance.holm_correction(np.ravel(p_values)).reshape(len(kinds), len(parts))
+    return [
+        kinds[kind].surplus(part, parts[part].name, float(corrected[kind, part]))
+        for kind, part in np.argwhere(corrected < SIGNIFICANT)
+    ]
+
+
+def kinds_of(reference: Reference, window: Window, parts: list[Part]) -> Iterator[Kind]:
+    for name, bins in reference.columns.items():
+        if name not in window.counts:
+            continue
+        spread = drift.spread_of(name, bins, window.counts[name])
+        by_part = np.array([spread.scored[[*part.members]].sum(axis=0) for part in parts])
+        for kind, position in (("missing", spread.missing), ("unknown", spread.unknown)):
+            if position is not None:
+                training, rows = int(spread.training[position]), int(spread.training.sum())
+                scored = by_part[:, position], by_part.sum(axis=1)
+                yield Kind(name, kind, training, rows, *scored)
