@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import monitored
-from mlops.batch.monitoring import labels, monitor
+from mlops.batch.destinations.relational import Relational
+from mlops.batch.monitoring import labels, monitor, window
 from mlops.batch.monitoring.monitor import MonitorOrder, OutOfBounds
 from mlops.errors import MlopsError, UsageError
 from mlops.predict import release as releases
@@ -185,6 +187,25 @@ def test_a_bound_on_labels_is_exceeded_only_if_the_whole_interval_is(
         run_monitor(max_false_positive_percent=10, min_labels=12)
 
 
+def test_a_batch_that_arrives_while_the_report_is_made_is_left_out(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_batch(root)
+    query = Relational.query
+
+    def store_after_the_first_query(
+        database: Relational, sql: str, *parameters: object
+    ) -> pa.Table:
+        rows = query(database, sql, *parameters)
+        if sql == window.BATCHES:
+            store_batch(root, shift=30, days_ago=0.5)
+        return rows
+
+    monkeypatch.setattr(Relational, "query", store_after_the_first_query)
+    run_monitor()
+    assert capsys.readouterr().out.startswith("WITHIN ALL BOUNDS")
+
+
 def test_labels_that_come_late_have_a_window_of_their_own(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,7 +215,7 @@ def test_labels_that_come_late_have_a_window_of_their_own(
     score(root / "p.db", root / "folder/deploy", columns, keys, days_ago=60)
     load_truth(root, **keys)
     run_monitor(min_accuracy=0.9)
-    assert capsys.readouterr().out.splitlines()[1].startswith("- more labels") is False
+    assert "WITHIN ALL BOUNDS" in capsys.readouterr().out
     with pytest.raises(
         SourceError, match=r"the latest row with a label was scored on .*--label-days"
     ):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlops.batch.destinations.relational import Relational, datetime_of
@@ -104,7 +106,7 @@ def read_window(
     scope = (released.environment, released.name, since)
     batches = database.query(BATCHES, *scope).to_pylist()
     numbers = np.array([row["batch"] for row in batches], np.int64)
-    profiles = database.query(PROFILES, *scope)
+    profiles = of_batches(database.query(PROFILES, *scope), numbers)
     columns = profiles["column"].to_numpy()
     positions = np.searchsorted(numbers, profiles["batch"].to_numpy())
     counts = {}
@@ -121,7 +123,7 @@ def read_window(
         rows=np.array([row["rows"] for row in batches], np.int64),
         samples=samples_of(database, scope, numbers),
         counts=counts,
-        day_keys={day: keys_on_day(database, scope, day) for day in days},
+        day_keys={day: keys_on_day(database, scope, day) for day in {*days}},
         keys=count_keys(database, scope, datetime.now(UTC)),
     )
 
@@ -139,9 +141,15 @@ def count_keys(database: Relational, scope: Scope, until: datetime) -> int:
     return int(database.query(KEYS, *scope, until)["keys"][0].as_py())
 
 
+def of_batches(rows: pa.Table, numbers: NDArray[np.int64]) -> pa.Table:
+    """Returns the rows of these batches. Others can have been stored since the batches were read."""
+    return rows.filter(pc.is_in(rows["batch"].cast(pa.int64()), pa.array(numbers)))
+
+
 def samples_of(database: Relational, scope: Scope, numbers: NDArray[np.int64]) -> list[RowSample]:
     """Returns the sample of hashes of each batch; `numbers` are those of the batches, in ascending order."""
-    hashes = database.query(HASHES, *scope).sort_by([("batch", "ascending"), ("hash", "ascending")])
+    hashes = of_batches(database.query(HASHES, *scope), numbers)
+    hashes = hashes.sort_by([("batch", "ascending"), ("hash", "ascending")])
     starts = np.searchsorted(hashes["batch"].to_numpy(), numbers[1:])
     parts = [np.split(hashes[name].to_numpy(), starts) for name in ("hash", "rows")]
     return [RowSample(*sample) for sample in zip(*parts, strict=True)]
