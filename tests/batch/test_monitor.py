@@ -170,7 +170,7 @@ def test_a_bound_on_labels_is_exceeded_only_if_the_whole_interval_is(
     run_monitor(min_accuracy=0.9, max_false_positive_percent=10)
     output = capsys.readouterr().out
     assert output.count("too few labels to tell") == 2
-    assert "29 labels are known, 30 are needed (--min-labels)" in output
+    assert "the false positives of v1.0.0: 29 labels count, 30 are needed (--min-labels)" in output
     load_truth(root, **{key: "no" if row < 12 else "yes" for row, key in enumerate(keys)})
     run_monitor(min_accuracy=0.9)
     output = capsys.readouterr().out

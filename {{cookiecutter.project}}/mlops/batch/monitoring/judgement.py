@@ -90,6 +90,7 @@ def judged_labels(report: Report, bounds: Bounds) -> Iterator[tuple[bool, str]]:
             yield from judged_share(
                 latest.correct,
                 (bounds.min_accuracy, 1),
+                f"the live accuracy of {latest.version}",
                 f"the live accuracy of {latest.version} is {share_text(latest.correct)}, at least "
                 f"{bounds.min_accuracy:g} is required (--min-accuracy)",
                 bounds.min_labels,
@@ -98,6 +99,7 @@ def judged_labels(report: Report, bounds: Bounds) -> Iterator[tuple[bool, str]]:
             yield from judged_share(
                 latest.false_positives,
                 (0, bounds.max_false_positive_percent / 100),
+                f"the false positives of {latest.version}",
                 f"{latest.version} predicts {percent_text(latest.false_positives)} of the negative rows "
                 f"positive, at most {bounds.max_false_positive_percent:g} % are allowed "
                 "(--max-false-positive-percent)",
@@ -106,17 +108,14 @@ def judged_labels(report: Report, bounds: Bounds) -> Iterator[tuple[bool, str]]:
 
 
 def judged_share(
-    share: Share, allowed: tuple[float, float], sentence: str, min_labels: int
+    share: Share, allowed: tuple[float, float], name: str, sentence: str, min_labels: int
 ) -> Iterator[tuple[bool, str]]:
     """Yields the sentence with True if the whole interval of the share is out of the allowed range, and with
-    False if a part of it is or there are too few labels."""
+    False if only a part of it is. Yields another sentence with False if there are too few labels."""
     low, high = share.interval
     if share.rows < min_labels:
-        yield (
-            False,
-            f"too few labels to tell: {sentence}; {share.rows:,} labels are known, {min_labels:,} are needed "
-            "(--min-labels)",
-        )
+        count = f"{share.rows:,} labels count, {min_labels:,} are needed (--min-labels)"
+        yield False, f"too few labels to tell {name}: {count}"
     elif high < allowed[0] or low > allowed[1]:
         yield True, sentence
     elif low < allowed[0] or high > allowed[1]:
