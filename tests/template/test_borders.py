@@ -24,6 +24,7 @@ ARROWS = {
     "errors": "",
     "environments": "errors",
     "file_lock": "",
+    "log_stream": "",
     "libraries": "errors",
     "stage": "errors libraries",
     "metrics": "errors",
@@ -40,14 +41,14 @@ ARROWS = {
     "gate": TRAINING,
     "deploy": f"{TRAINING} contract environments",
     "compare": f"{TRAINING} metrics prepare",
-    "service": "contract errors predict",
+    "service": "contract errors log_stream predict",
     "batch": "contract errors file_lock predict tables",
     "release": "errors",
     "release.history": "environments errors release",
     "release.places": RELEASE,
     "release.data": f"{RELEASE} deploy",
     "release.promote": f"{RELEASE} release.data release.places",
-    "release.follow": f"{RELEASE} release.data release.places",
+    "release.follow": f"{RELEASE} log_stream release.data release.places",
     "release.look": f"{RELEASE} release.data release.follow release.promote",
     "release.update": f"{RELEASE} release.data release.places",
     "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places release.update",
@@ -218,7 +219,12 @@ def test_what_is_sent_away_has_all_that_it_imports(modules: list[str], parts: li
 
 
 def test_what_answers_is_code_that_the_service_runs() -> None:
-    without = {"mlops/__init__.py", "mlops/errors.py", "science/__init__.py"}
+    without = {
+        "mlops/__init__.py",
+        "mlops/errors.py",
+        "mlops/log_stream.py",
+        "science/__init__.py",
+    }
     code = closure("mlops.service.__main__") - without
     assert [file for file in sorted(code) if not covered(file, versions.CODE)] == []
 

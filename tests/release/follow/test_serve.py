@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ class Supervisor:
         pytest.fail(f"it never answered so: {self.lines}")
 
 
-def moments(process: subprocess.Popen[str]) -> Iterator[None]:
+def moments(process: subprocess.Popen[Any]) -> Iterator[None]:
     """Yields for half a minute, while the process lives."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
@@ -230,6 +231,29 @@ def test_when_it_is_told_to_end_it_ends_and_takes_back_what_it_announced(
     assert supervisor.process.wait(20) == 0
     assert not alive(child)
     assert running.announcement(Git(on_prod), "prod") is None
+
+
+def test_a_full_log_that_nobody_reads_does_not_keep_it_from_ending(on_prod: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(100))
+    os.set_blocking(writer, True)
+    command = [sys.executable, "-c", MLOPS, "serve", "--port", "0"]
+    process = subprocess.Popen(command, cwd=on_prod, stdout=writer)
+    try:
+        for _ in moments(process):
+            if running.announcement(Git(on_prod), "prod"):
+                break
+        assert running.running_model(Git(on_prod), "prod")
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+        os.close(writer)
 
 
 def test_when_it_is_killed_its_process_ends_too(on_prod: Path, start: Start) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from mlops.contract.contract import Contract
+from mlops.log_stream import LogStream
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import Predictor
 from mlops.predict.release import BUNDLE, Release, read_release, verify_bundle
@@ -51,10 +52,10 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
     predictor = verified_predictor(folder, release)
     fd = options.fd
     listening = server.listen_on(settings) if fd is None else server.inherited_socket(fd)
-    log = Log(sys.stdout.buffer, release.name)
+    metrics = Metrics(release, predictor.schema)
+    log = Log(LogStream(sys.stdout.fileno(), metrics.count_dropped_lines), release.name)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING)
     logging.captureWarnings(True)
-    metrics = Metrics(release, predictor.schema)
     endpoint = PredictionEndpoint(
         predictor, release.name, settings=settings, key=key, metrics=metrics
     )
@@ -69,6 +70,7 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
         report_start(options.ready_fd, {"ready": True})
 
     Server(observed, settings, report_ready).run([listening])
+    log.close()
 
 
 def verified_predictor(folder: Path, release: Release) -> Predictor:

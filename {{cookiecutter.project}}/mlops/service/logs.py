@@ -5,11 +5,15 @@ No body, no key and no message of an unexpected error is ever written, since it 
 
 import logging
 import traceback
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import msgspec
+
+from mlops.log_stream import LogStream
+
+CLOSE_SECONDS = 1.0
+"""Seconds that the reader of the log has for the last lines."""
 
 Level = Literal["info", "warning", "error"]
 
@@ -36,9 +40,9 @@ class MessageLine(Line, kw_only=True, omit_defaults=True):
 
 
 class Log:
-    """Writes lines to a stream. They wait for `flush`, so that no request waits for the stream."""
+    """Writes lines to a stream. They wait for `flush`, which encodes many at once."""
 
-    def __init__(self, stream: BinaryIO, version: str) -> None:
+    def __init__(self, stream: LogStream, version: str) -> None:
         self._stream = stream
         self._version = version
         self._lines: list[Line] = []
@@ -81,12 +85,17 @@ class Log:
         )
 
     def flush(self) -> None:
-        """Writes the lines that wait. The service goes on if the stream is broken."""
+        """Passes the lines that wait to the stream, after a line that says how many it has dropped."""
+        if dropped := self._stream.take_dropped():
+            self.message("warning", f"{dropped} lines were dropped: nobody took them in time")
         lines, self._lines = self._lines, []
         if lines:
-            with suppress(OSError):
-                self._stream.write(self._encoder.encode_lines(lines))
-                self._stream.flush()
+            self._stream.write(self._encoder.encode_lines(lines), len(lines))
+
+    def close(self) -> None:
+        """Writes the lines that wait. The process ends even if nobody reads them."""
+        self.flush()
+        self._stream.close(CLOSE_SECONDS)
 
 
 class LibraryHandler(logging.Handler):

@@ -49,6 +49,9 @@ class Metrics:
             ["column", "kind", "severity"],
             registry=registry,
         )
+        self._dropped_lines = Counter(
+            "log_lines_dropped", "Lines of the log that nobody took in time", registry=registry
+        )
         self._columns = {column.name for column in schema.columns}
         # Finding a child by its labels takes longer than counting in it.
         self._requests = cache(lambda route, status: requests.labels(route, str(status)))
@@ -68,6 +71,9 @@ class Metrics:
         for fault in faults:
             column = fault.column if fault.column in self._columns else ""
             self._faults.labels(column, fault.kind, fault.severity).inc()
+
+    def count_dropped_lines(self, lines: int) -> None:
+        self._dropped_lines.inc(lines)
 
     def text(self) -> bytes:
         """Returns the metrics in the text format of Prometheus."""

@@ -30,7 +30,13 @@ from mlops.release.places import scratch, venv
 
 FOLDER = Path(".dvc/tmp/deployments")
 RELEASE = "release.json"
-SERVICE = ("mlops/__init__.py", "mlops/errors.py", "science/__init__.py", *versions.CODE)
+SERVICE = (
+    "mlops/__init__.py",
+    "mlops/errors.py",
+    "mlops/log_stream.py",
+    "science/__init__.py",
+    *versions.CODE,
+)
 BATCH = ("mlops/file_lock.py", "mlops/tables", "mlops/batch")
 PARTS = (*SERVICE, *BATCH, venv.LOCKS, venv.INSTALL)
 MEASURED = ("milliseconds", "megabytes", "memory_megabytes")

@@ -10,6 +10,7 @@ import json
 import math
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from mlops.errors import MlopsError
+from mlops.log_stream import LogStream
 from mlops.release.follow import deployment, news, running
 from mlops.release.follow.child import Child, NotReady
 from mlops.release.history import arrivals, branches
@@ -29,6 +31,8 @@ LOOK = 0.5
 """Seconds between two looks at the branch in this repository."""
 RETRY = 30.0
 """Seconds until a commit that was not available is tried again."""
+CLOSE_SECONDS = 1.0
+"""Seconds that the reader of the log has for the last lines."""
 REFUSED = "refused.json"
 BACKLOG = 2048
 
@@ -75,6 +79,7 @@ class Supervisor:
         self.barred: str | None = None
         self.retry_at = math.inf
         self.draining: set[asyncio.Task[None]] = set()
+        self.stream = LogStream(sys.stdout.fileno())
 
     async def run(self) -> None:
         self.end_on_signals()
@@ -86,6 +91,7 @@ class Supervisor:
                 self.log("ending")
                 self.retire()
                 await asyncio.gather(*self.draining)
+                self.stream.close(CLOSE_SECONDS)
 
     def end_on_signals(self) -> None:
         task = asyncio.current_task()
@@ -212,10 +218,11 @@ class Supervisor:
             raise
 
     def log(self, event: str, level: Level = "info", **facts: object) -> None:
-        now = datetime.now(UTC).isoformat()
-        line = {"time": now, "level": level, "event": event, "environment": self.revision, **facts}
-        with suppress(OSError):  # the service goes on if nobody reads its log
-            print(json.dumps(line), flush=True)
+        if dropped := self.stream.take_dropped():
+            self.log("dropped", "warning", lines=dropped)
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = {"event": event, "time": now, "level": level, "environment": self.revision, **facts}
+        self.stream.write(f"{json.dumps(line)}\n".encode(), 1)
 
 
 def child_facts(child: Child) -> dict[str, Any]:
