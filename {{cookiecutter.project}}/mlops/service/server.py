@@ -7,9 +7,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 
+from mlops.service.connections import Connection, Connections
 from mlops.service.errors import StartError
 from mlops.service.observation import Observation
 from mlops.service.settings import Settings
@@ -26,10 +28,11 @@ class Server(uvicorn.Server):
     def __init__(
         self, observed: Observation, settings: Settings, report_ready: Callable[[], None]
     ) -> None:
+        self._watched = Connections(settings, observed.log)
         config = uvicorn.Config(
             observed,
             loop="uvloop",
-            http="httptools",
+            http=partial(Connection, self._watched),  # type: ignore[arg-type] # it is only called
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -57,6 +60,10 @@ class Server(uvicorn.Server):
         self._report_ready()
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:  # once a second
+            now = asyncio.get_running_loop().time()
+            self._watched.close_overdue(self.server_state.connections, now)
+            self._watched.report()
         self._observed.log.flush()
         return await super().on_tick(counter)
 
