@@ -48,7 +48,7 @@ def test_lines_that_nobody_reads_are_dropped_counted_and_reported_when_the_reade
         for _ in range(20):
             log.message("info", f"{number:04d} {'x' * 200}")
         log.flush()
-    log.close()
+    log.flush_and_wait()
     assert time.monotonic() - start < 10, "nothing waits for the reader"
     dropped = sum(counted)
     assert 500 < dropped < 2000
@@ -84,9 +84,9 @@ def test_a_full_disk_costs_lines_and_leaves_no_torn_line_before_the_next(tmp_pat
         wait_until(lambda: counted == [1])
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         log.message("info", "again")
-        log.close()
+        log.flush_and_wait()
         log.flush()
-        log.close()
+        log.flush_and_wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, ignored)

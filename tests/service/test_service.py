@@ -169,7 +169,7 @@ def test_a_large_body_that_does_not_say_so_is_refused_while_it_comes(service: Se
         ("GET", "/predict", 405),
         ("DELETE", "/health", 405),
         ("GET", "/nothing", 404),
-        ("POST", "/", 404),
+        ("POST", "/nothing", 404),
     ],
 )
 def test_other_routes_and_methods_are_refused_in_json(
@@ -178,6 +178,32 @@ def test_other_routes_and_methods_are_refused_in_json(
     answer = service.client.request(method, path)
     assert answer.status_code == status
     assert answer.json().keys() == {"error", "faults", "request_id"}
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        *((path, "GET, HEAD") for path in ("/", "/health", "/ready", "/model", "/metrics")),
+        *((path, "GET, HEAD") for path in ("/docs", "/openapi.json")),
+        ("/predict", "POST"),
+    ],
+)
+def test_head_answers_like_get_and_options_is_told_what_is_allowed(
+    service: Service, path: str, allowed: str
+) -> None:
+    got, head = (service.client.request(method, path) for method in ("GET", "HEAD"))
+    assert head.status_code == got.status_code
+    assert head.headers.get("content-type") == got.headers.get("content-type")
+    assert head.content == b""
+    answer = service.client.options(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert allowed in answer.json()["error"]
+
+
+def test_the_address_alone_leads_to_the_page(service: Service) -> None:
+    answer = service.client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+    assert "Or from a shell" in service.client.get("/", follow_redirects=True).text
 
 
 def test_a_sane_request_id_is_kept_and_any_other_replaced(
@@ -256,9 +282,20 @@ def test_each_request_is_a_line_of_the_log_without_what_was_asked(day: Day) -> N
         ("GET", "/metrics", 200, 0),
     ]
     assert day.lines[0]["request_id"] == "first"
+    assert {line["client"] for line in day.lines} == {"127.0.0.1"}
     assert {(line["level"], line["version"]) for line in day.lines} == {("info", "v1.2.0")}
     assert all(0 < line["ms"] < 5000 for line in day.lines)
     assert not any(word in str(day) for word in ("secret", "the-key", "another"))
+
+
+def test_only_a_trusted_proxy_says_who_the_client_is(folder: Path) -> None:
+    proxied = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9, 10.1.2.3"}
+    told = []
+    for proxies in ("192.0.2.1", "127.0.0.1, 10.0.0.0/8"):
+        with running(folder, variables={"SERVE_TRUSTED_PROXIES": proxies}) as service:
+            service.client.get("/health", headers=proxied)
+        told.append(service.lines[1]["client"])
+    assert told == ["127.0.0.1", "203.0.113.9"]
 
 
 def test_the_page_at_docs_shows_every_column_and_needs_no_other_place(
@@ -383,9 +420,10 @@ def test_requests_that_come_together_are_answered_in_order(service: Service) -> 
         while b"alive" not in received:
             received += connection.recv(1000)
     assert [line for line in received.split(b"\r\n") if b"HTTP/1.1" in line] == [
-        b"HTTP/1.1 405 Method Not Allowed",
+        b"HTTP/1.1 200 OK",
         b"HTTP/1.1 200 OK",
     ]
+    assert received.count(b"alive") == 1
 
 
 def test_after_sigterm_requests_on_open_connections_are_answered_and_then_closed(

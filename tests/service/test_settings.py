@@ -45,6 +45,13 @@ def test_a_setting_that_can_not_be_is_named(
         settings.read_settings(release(), variables, {"port": option})
 
 
+@pytest.mark.parametrize("proxies", ["*", "proxy.example.org", "10.0.0.1/8", "127.0.0.1;::1"])
+def test_a_proxy_that_is_no_address_or_network_is_refused(proxies: str) -> None:
+    given = settings.read_settings(release(), {"SERVE_TRUSTED_PROXIES": proxies}, {})
+    with pytest.raises(StartError, match="SERVE_TRUSTED_PROXIES can't hold"):
+        assert given.proxies
+
+
 def test_a_released_setting_that_can_not_be_is_named_with_its_file() -> None:
     with pytest.raises(StartError, match=r"environments/prod\.yaml, serve\.max_rows can't be"):
         settings.read_settings(release(max_rows=[]), {}, {})

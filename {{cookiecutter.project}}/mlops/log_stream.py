@@ -48,7 +48,7 @@ class LogStream:
             dropped, self._dropped = self._dropped, 0
         return dropped
 
-    def close(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Waits until all lines are written, but no longer than `seconds`."""
         end = time.monotonic() + seconds
         while self._waiting and time.monotonic() < end:

@@ -66,11 +66,11 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
 
     def report_ready() -> None:
         log.message("info", f"{release.name} answers at {server.address_of(listening)}")
-        log.flush()
+        log.flush_and_wait()
         report_start(options.ready_fd, {"ready": True})
 
     Server(observed, settings, report_ready).run([listening])
-    log.close()
+    log.flush_and_wait()
 
 
 def verified_predictor(folder: Path, release: Release) -> Predictor:

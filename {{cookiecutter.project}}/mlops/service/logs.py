@@ -12,8 +12,8 @@ import msgspec
 
 from mlops.log_stream import LogStream
 
-CLOSE_SECONDS = 1.0
-"""Seconds that the reader of the log has for the last lines."""
+READER_SECONDS = 1.0
+"""Seconds that the reader of the log has when the service starts and ends."""
 
 Level = Literal["info", "warning", "error"]
 
@@ -25,6 +25,7 @@ class Line(msgspec.Struct, kw_only=True):
 
 class RequestLine(Line, kw_only=True):
     request_id: str
+    client: str
     method: str
     route: str
     status: int
@@ -49,13 +50,22 @@ class Log:
         self._encoder = msgspec.json.Encoder()
 
     def request(
-        self, *, request_id: str, method: str, route: str, status: int, seconds: float, rows: int
+        self,
+        *,
+        request_id: str,
+        client: str,
+        method: str,
+        route: str,
+        status: int,
+        seconds: float,
+        rows: int,
     ) -> None:
         self._lines.append(
             RequestLine(
                 time=datetime.now(UTC),
                 level="error" if status >= 500 else "info",
                 request_id=request_id,
+                client=client,
                 method=method,
                 route=route,
                 status=status,
@@ -92,10 +102,10 @@ class Log:
         if lines:
             self._stream.write(self._encoder.encode_lines(lines), len(lines))
 
-    def close(self) -> None:
-        """Writes the lines that wait. The process ends even if nobody reads them."""
+    def flush_and_wait(self) -> None:
+        """Writes the lines that wait; returns after a short time even if nobody reads them."""
         self.flush()
-        self._stream.close(CLOSE_SECONDS)
+        self._stream.wait(READER_SECONDS)
 
 
 class LibraryHandler(logging.Handler):

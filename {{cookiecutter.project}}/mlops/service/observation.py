@@ -18,6 +18,7 @@ from mlops.service.telemetry import Metrics
 REQUEST_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
 CLIENT_LEFT = 499  # as nginx logs it
 OTHER = "other"
+MOST_ADDRESS = 64
 PROCESS = secrets.token_hex(4)
 
 
@@ -56,8 +57,10 @@ class Observation:
 
         is_prediction = scope["path"] == PREDICT and scope["method"] == "POST"
         app = self._endpoint if is_prediction else self._app
+        # uvicorn leaves out the body of an answer to HEAD, whose method stays in its own scope
+        asked = scope | {"method": "GET"} if scope["method"] == "HEAD" else scope
         try:
-            await app(scope, receive, send_with_id)
+            await app(asked, receive, send_with_id)
         except Exception as error:
             self.log.message("error", "unexpected", error, request_id)
             if status == CLIENT_LEFT:
@@ -71,12 +74,19 @@ class Observation:
         self._metrics.count_request(route, status, seconds)
         self.log.request(
             request_id=scope["state"]["request_id"],
+            client=client_address(scope),
             method=scope["method"],
             route=route,
             status=status,
             seconds=seconds,
             rows=scope["state"].get("rows", 0),
         )
+
+
+def client_address(scope: Scope) -> str:
+    """Returns the address of the client; a trusted proxy may send anything as such."""
+    host: str = scope["client"][0] if scope["client"] else ""
+    return host[:MOST_ADDRESS]
 
 
 def client_request_id(scope: Scope) -> str | None:

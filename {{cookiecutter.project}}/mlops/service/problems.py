@@ -58,10 +58,12 @@ def problem_of_input(error: InputError) -> Problem:
 
 def problem_of_routing(error: HTTPException) -> Problem:
     """Returns the problem for an error of Starlette: there is no such route, or not with this method."""
-    allowed = (error.headers or {}).get("Allow")
+    methods = (error.headers or {}).get("Allow", "").split(", ")
+    allowed = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
     cure = f"send {allowed}" if allowed else "GET /docs shows what to send"
     phrase = HTTPStatus(error.status_code).phrase.lower()
-    return Problem(error.status_code, f"{phrase}: {cure}", headers=error.headers)
+    headers = {"Allow": allowed} if allowed else None
+    return Problem(error.status_code, f"{phrase}: {cure}", headers=headers)
 
 
 async def on_http(request: Request, error: Any) -> Response:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -76,8 +76,14 @@ def create_app(
     async def read_metrics() -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("docs")  # relative, since a proxy may serve under another path
+
+    docs_page = page.render_docs(release, schema, secured=endpoint.secured)
+
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page.render_docs(release, schema, secured=endpoint.secured))
+        return HTMLResponse(docs_page)
 
     return app

@@ -1,6 +1,7 @@
 """The settings of the service: those of its environment's file, unless overridden at its start."""
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Annotated, Any
 
 import msgspec
@@ -14,10 +15,25 @@ KEY = "API_KEY"
 
 
 class Settings(ServeSettings, frozen=True):
-    """The settings of one service: those of its environment, and the address where it listens."""
+    """The settings of one service: those of its environment, its address, and the proxies that it trusts."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    trusted_proxies: str = ""
+
+    @property
+    def proxies(self) -> list[str]:
+        """Returns the addresses and networks whose X-Forwarded-For is believed. Raises StartError."""
+        parts = [part.strip() for part in self.trusted_proxies.split(",") if part.strip()]
+        for part in parts:
+            try:
+                ip_network(part)
+            except ValueError as error:
+                raise StartError(
+                    f"{PREFIX}TRUSTED_PROXIES can't hold {part!r} ({error}): give addresses or "
+                    "networks with commas between them, for example 10.0.0.0/8, 127.0.0.1"
+                ) from None
+        return parts
 
     @property
     def max_body(self) -> int:

@@ -31,7 +31,7 @@ LOOK = 0.5
 """Seconds between two looks at the branch in this repository."""
 RETRY = 30.0
 """Seconds until a commit that was not available is tried again."""
-CLOSE_SECONDS = 1.0
+READER_SECONDS = 1.0
 """Seconds that the reader of the log has for the last lines."""
 REFUSED = "refused.json"
 BACKLOG = 2048
@@ -91,7 +91,7 @@ class Supervisor:
                 self.log("ending")
                 self.retire()
                 await asyncio.gather(*self.draining)
-                self.stream.close(CLOSE_SECONDS)
+                self.stream.wait(READER_SECONDS)
 
     def end_on_signals(self) -> None:
         task = asyncio.current_task()
