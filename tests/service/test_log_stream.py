@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import resource
 import signal
 import socket
@@ -132,3 +134,29 @@ def test_a_service_whose_log_nobody_reads_answers_and_ends_when_it_is_told_to(
         if line.startswith("log_lines_dropped_total ")
     ]
     assert (count > 100) == reader_is_gone
+
+
+def test_a_terminal_gets_text_with_the_address_and_how_to_end_it(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = deployment(tmp_path / "served", finished / "deploy")
+    reader, writer = pty.openpty()
+    process = launched(folder, "--port", "0", output=writer)
+    os.close(writer)
+    text = b""
+    try:
+        while b"ends it" not in text:
+            text += os.read(reader, 1000)
+        [url] = re.findall(rb"http://\S+(?=;)", text)
+        httpx.get(url.decode(), timeout=5)
+        while b" ms" not in text:
+            text += os.read(reader, 1000)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(reader)
+    first, second = text.decode().splitlines()
+    assert re.fullmatch(r"[\d:]{8} v1.2.0 answers at http://127.0.0.1:\d+; Ctrl-C ends it", first)
+    assert re.fullmatch(r"[\d:]{8} 127.0.0.1 GET / 307 in [\d.]+ ms", second)

@@ -20,6 +20,7 @@ class LogStream:
     def __init__(
         self, descriptor: int, on_drop: Callable[[int], None] = lambda lines: None
     ) -> None:
+        self.is_terminal = os.isatty(descriptor)
         self._descriptor = descriptor
         self._on_drop = on_drop
         self._chunks = SimpleQueue[tuple[bytes, int]]()

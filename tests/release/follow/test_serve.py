@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -254,6 +256,24 @@ def test_a_full_log_that_nobody_reads_does_not_keep_it_from_ending(on_prod: Path
         process.wait()
         os.close(reader)
         os.close(writer)
+
+
+def test_a_terminal_gets_text_with_the_address_and_how_to_end_it(on_prod: Path) -> None:
+    reader, writer = pty.openpty()
+    command = [sys.executable, "-c", MLOPS, "serve", "--port", "0"]
+    process = subprocess.Popen(command, cwd=on_prod, stdout=writer)
+    os.close(writer)
+    try:
+        text = b""
+        while b"ends it" not in text:
+            text += os.read(reader, 1000)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+    assert re.search(rb" of prod answers at http://127.0.0.1:\d+; Ctrl-C ends it\r\n", text)
 
 
 def test_when_it_is_killed_its_process_ends_too(on_prod: Path, start: Start) -> None:

@@ -53,7 +53,8 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
     fd = options.fd
     listening = server.listen_on(settings) if fd is None else server.inherited_socket(fd)
     metrics = Metrics(release, predictor.schema)
-    log = Log(LogStream(sys.stdout.fileno(), metrics.count_dropped_lines), release.name)
+    stream = LogStream(sys.stdout.fileno(), metrics.count_dropped_lines)
+    log = Log(stream, release.name)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING)
     logging.captureWarnings(True)
     endpoint = PredictionEndpoint(
@@ -65,7 +66,9 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
     observed = Observation(app, endpoint, log, metrics)
 
     def report_ready() -> None:
-        log.message("info", f"{release.name} answers at {server.address_of(listening)}")
+        if fd is None:  # else the process that owns the socket tells about it
+            stop = "; Ctrl-C ends it" if stream.is_terminal else ""
+            log.message("info", f"{release.name} answers at {server.address_of(listening)}{stop}")
         log.flush_and_wait()
         report_start(options.ready_fd, {"ready": True})
 

@@ -1,10 +1,12 @@
-"""The log: a line of JSON for each request, each warning of a library and each unexpected error.
+"""The log: a line for each request, each warning of a library and each unexpected error.
 
+A line is JSON, with `event`, `time` and `level`, like those of `mlops serve`; on a terminal it is text.
 No body, no key and no message of an unexpected error is ever written, since it may quote a row.
 """
 
 import logging
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -23,7 +25,7 @@ class Line(msgspec.Struct, kw_only=True):
     level: Level
 
 
-class RequestLine(Line, kw_only=True):
+class RequestLine(Line, kw_only=True, tag_field="event", tag="request"):
     request_id: str
     client: str
     method: str
@@ -33,11 +35,18 @@ class RequestLine(Line, kw_only=True):
     rows: int
     version: str
 
+    def text(self) -> str:
+        return f"{self.client} {self.method} {self.route} {self.status} in {self.ms} ms"
 
-class MessageLine(Line, kw_only=True, omit_defaults=True):
+
+class MessageLine(Line, kw_only=True, omit_defaults=True, tag_field="event", tag="message"):
     message: str
     request_id: str | None = None
     trace: list[str] = []
+
+    def text(self) -> str:
+        text = ", at ".join((self.message, *self.trace))
+        return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 class Log:
@@ -46,8 +55,8 @@ class Log:
     def __init__(self, stream: LogStream, version: str) -> None:
         self._stream = stream
         self._version = version
-        self._lines: list[Line] = []
-        self._encoder = msgspec.json.Encoder()
+        self._lines: list[RequestLine | MessageLine] = []
+        self._encode = lines_as_text if stream.is_terminal else msgspec.json.Encoder().encode_lines
 
     def request(
         self,
@@ -100,12 +109,19 @@ class Log:
             self.message("warning", f"{dropped} lines were dropped: nobody took them in time")
         lines, self._lines = self._lines, []
         if lines:
-            self._stream.write(self._encoder.encode_lines(lines), len(lines))
+            self._stream.write(self._encode(lines), len(lines))
 
     def flush_and_wait(self) -> None:
         """Writes the lines that wait; returns after a short time even if nobody reads them."""
         self.flush()
         self._stream.wait(READER_SECONDS)
+
+
+def lines_as_text(lines: Sequence[RequestLine | MessageLine]) -> bytes:
+    """Returns the lines as people read them on a terminal."""
+    return "".join(f"{line.time.astimezone():%H:%M:%S} {line.text()}\n" for line in lines).encode(
+        errors="replace"
+    )
 
 
 class LibraryHandler(logging.Handler):

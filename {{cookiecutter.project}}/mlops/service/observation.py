@@ -84,9 +84,9 @@ class Observation:
 
 
 def client_address(scope: Scope) -> str:
-    """Returns the address of the client; a trusted proxy may send anything as such."""
+    """Returns the address of the client, or "" for what a proxy sends that can be none."""
     host: str = scope["client"][0] if scope["client"] else ""
-    return host[:MOST_ADDRESS]
+    return host if host.isprintable() and len(host) <= MOST_ADDRESS else ""
 
 
 def client_request_id(scope: Scope) -> str | None:

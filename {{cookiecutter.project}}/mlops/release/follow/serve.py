@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -220,9 +220,23 @@ class Supervisor:
     def log(self, event: str, level: Level = "info", **facts: object) -> None:
         if dropped := self.stream.take_dropped():
             self.log("dropped", "warning", lines=dropped)
-        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        line = {"event": event, "time": now, "level": level, "environment": self.revision, **facts}
-        self.stream.write(f"{json.dumps(line)}\n".encode(), 1)
+        now = datetime.now(UTC)
+        if self.stream.is_terminal:
+            text = f"{now.astimezone():%H:%M:%S} {event_text(event, facts)}"
+        else:
+            when = now.isoformat().replace("+00:00", "Z")
+            common = {"event": event, "time": when, "level": level, "environment": self.revision}
+            text = json.dumps(common | facts)
+        self.stream.write(f"{text}\n".encode(errors="replace"), 1)
+
+
+def event_text(event: str, facts: Mapping[str, object]) -> str:
+    """Returns an event as people read it on a terminal."""
+    if event == "serving":
+        name = facts["version"] or str(facts["commit"])[:7]
+        return f"{name} of {facts['environment']} answers at {facts['url']}; Ctrl-C ends it"
+    text = ", ".join([event, *(f"{name} {fact}" for name, fact in facts.items() if fact)])
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def child_facts(child: Child) -> dict[str, Any]:
