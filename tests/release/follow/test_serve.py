@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 
 from machinery import MLOPS, PROJECT
 from mlops.errors import MlopsError
-from mlops.release.follow import running, serve
+from mlops.release.follow import deployment, running, serve
 from mlops.release.history.git import Git
 from mlops.release.look import status
 from tiny_pipeline import alive, commit, git
@@ -211,6 +212,31 @@ def test_a_process_that_is_killed_is_started_again(on_prod: Path, start: Start) 
     second = supervisor.model_where(lambda model: model["pid"] != first["pid"])
     assert second["commit"] == first["commit"]
     assert supervisor.event("died")["reason"] == "it ended by signal 9"
+
+
+@pytest.mark.parametrize("options", [(), ("--version", "this")], ids=["branch", "version"])
+def test_a_deployment_that_is_removed_or_damaged_is_prepared_anew(
+    on_prod: Path, start: Start, options: tuple[str, ...]
+) -> None:
+    git(on_prod, "tag", "this")
+    supervisor = start(on_prod, *options)
+    first = supervisor.model()
+    folder = on_prod / deployment.FOLDER / first["commit"]
+    bundle = sorted(folder.glob("deploy/*"))
+    contents = [file.read_bytes() for file in bundle]
+
+    shutil.rmtree(folder)
+    supervisor.event("serving", count=2)
+    second = supervisor.model_where(lambda model: model["pid"] != first["pid"])
+    assert second["commit"] == first["commit"]
+    assert [file.read_bytes() for file in bundle] == contents
+
+    bundle[0].unlink()
+    bundle[0].write_text("damaged")
+    os.kill(second["pid"], signal.SIGKILL)
+    supervisor.event("serving", count=3)
+    assert [file.read_bytes() for file in bundle] == contents
+    assert supervisor.model()["commit"] == first["commit"]
 
 
 def test_one_that_dies_again_and_again_is_no_busy_loop(on_prod: Path, start: Start) -> None:

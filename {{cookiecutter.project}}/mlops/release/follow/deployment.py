@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 class Deployment:
     """The folder of a commit, which is locked until `close`, and its interpreter.
 
-    `room` names the lock of libraries that its code needs.
+    `room` names the lock of libraries that its code needs; `release` is the content of release.json.
     """
 
     def __init__(self, git: Git, commit: str, room: Room, say: Say, held: ExitStack) -> None:
@@ -58,12 +58,7 @@ class Deployment:
         self._lock = f"{venv.LOCKS}/{room}.txt"
         self._say = say
         self._held = held
-
-    @property
-    def release(self) -> dict[str, Any]:
-        """Returns the content of release.json."""
-        content: dict[str, Any] = json.loads((self.folder / RELEASE).read_bytes())
-        return content
+        self.release: dict[str, Any] = json.loads((self.folder / RELEASE).read_bytes())
 
     @cached_property
     def python(self) -> Path:
@@ -81,6 +76,25 @@ class Deployment:
     def variables(self) -> dict[str, str]:
         """Returns the variables with which a process finds the code of the folder from any directory."""
         return {**child_environment.for_python(self.folder), "PYTHONSAFEPATH": "1"}
+
+    @property
+    def is_there(self) -> bool:
+        """Returns whether nobody has removed the folder or a file of the bundle."""
+        files = (self.folder / BUNDLE / name for name in self.release["files"])
+        return (self.folder / RELEASE).exists() and all(file.exists() for file in files)
+
+    @property
+    def is_intact(self) -> bool:
+        """Returns whether the files of the bundle have the hashes of the release."""
+        return self.is_there and all(
+            file_md5(self.folder / BUNDLE / name) == md5
+            for name, md5 in self.release["files"].items()
+        )
+
+    def discard(self) -> None:
+        """Ends the use of the folder, and lets the next use prepare it anew."""
+        self.close()
+        (self.folder / RELEASE).unlink(missing_ok=True)
 
     def run(self, module: str, *arguments: str) -> int:
         """Runs a module of the folder's code and returns its exit code."""
@@ -208,6 +222,10 @@ def refresh_release_file(git: Git, commit: str) -> None:
     now = release_facts(git, commit, content["bundle"], content["files"])
     if now != content:
         replace_file(file, now)
+
+
+def file_md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def replace_file(file: Path, content: Mapping[str, Any]) -> None:

@@ -78,6 +78,8 @@ class Supervisor:
         self.refused: dict[str, Any] | None = None
         self.barred: str | None = None
         self.retry_at = math.inf
+        self.restore_at = 0.0
+        self.has_died = False
         self.draining: set[asyncio.Task[None]] = set()
         self.stream = LogStream(sys.stdout.fileno())
 
@@ -112,8 +114,7 @@ class Supervisor:
         with running.announced_service(self.git, name, *self.shared.getsockname()[:2]) as self.url:
             async with asyncio.TaskGroup() as self.tasks:
                 self.begin_serving()
-                if self.every:
-                    self.tasks.create_task(self.follow())
+                self.tasks.create_task(self.follow())
                 if self.every and branches.has_origin(self.git):
                     self.tasks.create_task(self.fetch_regularly(self.every))
 
@@ -121,6 +122,7 @@ class Supervisor:
         facts = child_facts(self.child)
 
         def log_death(reason: str) -> None:
+            self.has_died = True
             self.log("died", "error", **facts, reason=reason)
 
         self.keeping = self.tasks.create_task(self.child.keep(log_death))
@@ -128,13 +130,33 @@ class Supervisor:
         self.clear_refused()
 
     async def follow(self) -> None:
+        """Restores the deployment if it was removed, and follows the branch if one is to be followed."""
         seen = ""
         while True:
-            known = news.branch_state(self.git, self.revision)
+            await self.restore_if_broken()
+            known = news.branch_state(self.git, self.revision) if self.every else seen
             if known != seen or time.monotonic() > self.retry_at:
                 seen, self.retry_at = known, math.inf
                 await self.catch_up()
             await asyncio.sleep(LOOK)
+
+    async def restore_if_broken(self) -> None:
+        """Prepares the deployment again, and serves it from a new process, if its folder was removed, or if
+        its process died and the bundle was changed."""
+        deployed = self.child.deployed
+        is_intact = deployed.is_intact if self.has_died else deployed.is_there
+        self.has_died = False
+        if is_intact or time.monotonic() < self.restore_at:
+            return
+        self.restore_at = time.monotonic() + RETRY
+        self.log("restoring", "warning", reason=f"{deployed.folder} was removed or changed")
+        try:
+            deployed.discard()
+            new = await in_thread(partial(self.prepare_child, deployed.commit))
+        except Exception as error:  # as in catch_up
+            self.refuse_for(deployed.commit, error)
+        else:
+            await self.replace(new)
 
     async def fetch_regularly(self, every: float) -> None:
         """Fetches from origin every so many seconds; logs each change from available to unavailable."""
@@ -158,8 +180,7 @@ class Supervisor:
             new = await in_thread(partial(self.prepare_child, commit))
         except Exception as error:  # the new commit may fail in any way
             self.retry_at = time.monotonic() + RETRY
-            reason = str(error) if isinstance(error, MlopsError) else repr(error)
-            self.refuse(commit, reason)
+            self.refuse_for(commit, error)
             return
         if new.release == self.child.release:
             new.deployed.close()
@@ -187,6 +208,9 @@ class Supervisor:
         draining = asyncio.create_task(self.child.drain())
         self.draining.add(draining)
         draining.add_done_callback(self.draining.discard)
+
+    def refuse_for(self, commit: str | None, error: Exception) -> None:
+        self.refuse(commit, str(error) if isinstance(error, MlopsError) else repr(error))
 
     def refuse(self, commit: str | None, reason: str) -> None:
         """Reports the refusal once: in the log, at GET /model and in `mlops status`."""
