@@ -27,8 +27,8 @@ PAGE = Path(__file__).with_suffix(".md")
 BATCH = 10
 FUZZ_REQUESTS = 100_000
 FAULTS = (
-    "faults", "races", "caller_environment", "batch_faults", "fuzz", "deletable", "own_table", "cron",
-    "update", "update_struck",
+    "faults", "races", "caller_environment", "batch_faults", "fuzz", "connections", "deletable",
+    "own_table", "cron", "update", "update_struck",
 )  # fmt: skip
 KINDS = (*FAULTS, "histories")
 
@@ -249,6 +249,23 @@ def fuzzed(sent: list[Entry]) -> list[str]:
     ]
 
 
+def attacks(made: list[Entry]) -> list[str]:
+    """Returns the section on clients that are silent or slow, and how long others waited beside them."""
+    return [
+        "## Silent and slow clients beside a stalled log",
+        "",
+        "Nobody read the service's log. A well-behaved client asked all the while; SIGTERM then ended the "
+        "service.",
+        "",
+        "| Silent connections | Slow heads | Answers to others | Longest wait, s |",
+        "|--:|--:|--:|--:|",
+        *(
+            f"| {each['silent']} | {each['slow']} | {each['asked']} | {each['longest']:.2f} |"
+            for each in made
+        ),
+    ]
+
+
 def where(entry: Entry) -> str:
     if "VICTIM" not in entry["fault"]:
         return f"{entry['fault']}, at {SLICES} moments of its time"
@@ -262,6 +279,7 @@ SECTIONS = {
     "caller": callers,
     "batch kill": batch_kills,
     "fuzz": fuzzed,
+    "attack": attacks,
 }
 
 

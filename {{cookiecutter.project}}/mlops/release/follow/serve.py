@@ -143,17 +143,19 @@ class Supervisor:
     async def restore_if_broken(self) -> None:
         """Prepares the deployment again, and serves it from a new process, if its folder was removed, or if
         its process died and the bundle was changed."""
+        if time.monotonic() < self.restore_at:
+            return
         deployed = self.child.deployed
         is_intact = deployed.is_intact if self.has_died else deployed.is_there
         self.has_died = False
-        if is_intact or time.monotonic() < self.restore_at:
+        if is_intact:
             return
-        self.restore_at = time.monotonic() + RETRY
         self.log("restoring", "warning", reason=f"{deployed.folder} was removed or changed")
         try:
             deployed.discard()
             new = await in_thread(partial(self.prepare_child, deployed.commit))
         except Exception as error:  # as in catch_up
+            self.restore_at = time.monotonic() + RETRY
             self.refuse_for(deployed.commit, error)
         else:
             await self.replace(new)
