@@ -174,7 +174,7 @@ def test_all_at_once_keep_nobody_waiting(finished: Path, tmp_path: Path) -> None
 def waits_of_a_bystander(port: int, bystander: socket.socket) -> list[float]:
     """Returns the seconds to each answer of a client that asks for SECONDS beside silent and slow ones."""
     assert asked(bystander, HEAD + b"\r\n"), "the service has started"
-    waits = []
+    waits: list[float] = []
     with connected(port, SILENT), connected(port, SLOW) as slow:
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:

@@ -58,7 +58,7 @@ class Observation:
         is_prediction = scope["path"] == PREDICT and scope["method"] == "POST"
         app = self._endpoint if is_prediction else self._app
         # uvicorn leaves out the body of an answer to HEAD, whose method stays in its own scope
-        asked = scope | {"method": "GET"} if scope["method"] == "HEAD" else scope
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
             await app(asked, receive, send_with_id)
         except Exception as error:

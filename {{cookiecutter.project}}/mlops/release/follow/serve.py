@@ -24,6 +24,7 @@ from mlops.errors import MlopsError
 from mlops.log_stream import LogStream
 from mlops.release.follow import deployment, news, running
 from mlops.release.follow.child import Child, NotReady
+from mlops.release.follow.deployment import Deployment
 from mlops.release.history import arrivals, branches
 from mlops.release.history.git import Git
 
@@ -78,22 +79,24 @@ class Supervisor:
         self.refused: dict[str, Any] | None = None
         self.barred: str | None = None
         self.retry_at = math.inf
-        self.restore_at = 0.0
         self.has_died = False
+        self.changing = asyncio.Lock()
         self.draining: set[asyncio.Task[None]] = set()
         self.stream = LogStream(sys.stdout.fileno())
 
     async def run(self) -> None:
         self.end_on_signals()
-        with suppress(asyncio.CancelledError):
-            self.child = await self.start_first()
-            try:
-                await self.answer_and_follow()
-            finally:
-                self.log("ending")
-                self.retire()
-                await asyncio.gather(*self.draining)
-                self.stream.wait(READER_SECONDS)
+        try:
+            with suppress(asyncio.CancelledError):
+                self.child = await self.start_first()
+                try:
+                    await self.answer_and_follow()
+                finally:
+                    self.log("ending")
+                    self.retire()
+                    await asyncio.gather(*self.draining)
+        finally:
+            self.stream.wait(READER_SECONDS)
 
     def end_on_signals(self) -> None:
         task = asyncio.current_task()
@@ -114,7 +117,9 @@ class Supervisor:
         with running.announced_service(self.git, name, *self.shared.getsockname()[:2]) as self.url:
             async with asyncio.TaskGroup() as self.tasks:
                 self.begin_serving()
-                self.tasks.create_task(self.follow())
+                self.tasks.create_task(self.watch_deployment())
+                if self.every:
+                    self.tasks.create_task(self.follow())
                 if self.every and branches.has_origin(self.git):
                     self.tasks.create_task(self.fetch_regularly(self.every))
 
@@ -130,35 +135,41 @@ class Supervisor:
         self.clear_refused()
 
     async def follow(self) -> None:
-        """Restores the deployment if it was removed, and follows the branch if one is to be followed."""
         seen = ""
         while True:
-            await self.restore_if_broken()
-            known = news.branch_state(self.git, self.revision) if self.every else seen
+            known = news.branch_state(self.git, self.revision)
             if known != seen or time.monotonic() > self.retry_at:
                 seen, self.retry_at = known, math.inf
-                await self.catch_up()
+                async with self.changing:
+                    await self.catch_up()
             await asyncio.sleep(LOOK)
 
-    async def restore_if_broken(self) -> None:
-        """Prepares the deployment again, and serves it from a new process, if its folder was removed, or if
-        its process died and the bundle was changed."""
-        if time.monotonic() < self.restore_at:
-            return
-        deployed = self.child.deployed
-        is_intact = deployed.is_intact if self.has_died else deployed.is_there
-        self.has_died = False
-        if is_intact:
-            return
-        self.log("restoring", "warning", reason=f"{deployed.folder} was removed or changed")
-        try:
-            deployed.discard()
-            new = await in_thread(partial(self.prepare_child, deployed.commit))
-        except Exception as error:  # as in catch_up
-            self.restore_at = time.monotonic() + RETRY
-            self.refuse_for(deployed.commit, error)
-        else:
-            await self.replace(new)
+    async def watch_deployment(self) -> None:
+        """Restores the deployment whenever its folder was removed, or its process died and the bundle was
+        changed."""
+        while True:
+            deployed = self.child.deployed
+            is_intact = deployed.is_intact if self.has_died else deployed.is_there
+            self.has_died = False
+            if not is_intact:
+                self.log("restoring", "warning", reason=f"{deployed.folder} was removed or changed")
+                await self.restore(deployed)
+            await asyncio.sleep(LOOK)
+
+    async def restore(self, deployed: Deployment) -> None:
+        """Prepares the deployment again and serves it from a new process, unless another serves by now."""
+        deployed.discard()  # first, since `catch_up` may wait for its lock
+        async with self.changing:
+            if self.child.deployed is not deployed:
+                return
+            try:
+                new = await in_thread(partial(self.prepare_child, deployed.commit))
+            except Exception as error:  # as in catch_up
+                self.refuse_for(deployed.commit, error)
+            else:
+                await self.replace(new)
+                return
+        await asyncio.sleep(RETRY)
 
     async def fetch_regularly(self, every: float) -> None:
         """Fetches from origin every so many seconds; logs each change from available to unavailable."""
