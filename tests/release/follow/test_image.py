@@ -105,7 +105,7 @@ def test_the_engine_sees_what_the_release_consists_of_and_nothing_else(
     assert made == image.Image("project:v1.1.0", "podman", 250)
     assert engine.context.keys() == {
         "container/Dockerfile", "release.json", "requirements/serve.txt",
-        "mlops/__init__.py", "mlops/errors.py", "mlops/predict/__init__.py",
+        "mlops/__init__.py", "mlops/errors.py", "mlops/log_stream.py", "mlops/predict/__init__.py",
         "mlops/contract/measure.py", "mlops/service/__init__.py",
         "science/__init__.py", "science/features.py",
         "deploy/manifest.json", "deploy/model.onnx", "deploy/schema.json",
