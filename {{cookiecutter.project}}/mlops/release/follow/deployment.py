@@ -6,6 +6,7 @@ release.json is written last, so that a folder that has one is complete. A lock 
 use.
 """
 
+import hashlib
 import json
 import os
 import shutil
