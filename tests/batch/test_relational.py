@@ -227,6 +227,7 @@ def test_a_file_that_is_not_a_database_is_left_alone(folder: Path) -> None:
 
 def test_an_unknown_destination_is_refused() -> None:
     with pytest.raises(
-        UsageError, match=r"--to mysql://host/db is not a destination: .*postgresql://"
+        UsageError,
+        match=r"--to mysql://host/db is not a destination of this project: .*postgresql://",
     ):
         destinations.open_destination(urls.parse_url("mysql://host/db"))

@@ -24,6 +24,7 @@ INHERITS = {"mlops/release/places/tethered.py": 1}
 READS_OS_ENVIRON = {
     "mlops/release/child_environment.py",
     "mlops/release/follow/image.py",  # where pip's settings are
+    "mlops/release/prove/doctor.py",  # where a service would listen
     "mlops/deploy/guard.py",  # knows nothing of release/ either
     "mlops/contract/measure.py",  # knows nothing of release/
     "mlops/predict/__init__.py",

@@ -51,7 +51,7 @@ NEEDED = {
     ),
     "Parquet as a destination",
 }
-UNKNOWN = "nothing that this project can write to"
+UNKNOWN = "is not a destination of this project: use sqlite://"
 REFUSALS: dict[str, tuple[dict[str, str], str]] = {
     "PostgreSQL": ({"to": "postgresql://somebody@localhost/predictions"}, UNKNOWN),
     "Redis": ({"to": "redis://localhost"}, UNKNOWN),

@@ -14,6 +14,7 @@ from machinery import PROJECT
 from mlops.errors import MlopsError, Refused
 from mlops.release.follow import image
 from mlops.release.history.git import Git
+from mlops.release.places import engines
 from tiny_pipeline import git
 
 ENGINE = """\
@@ -165,12 +166,12 @@ def test_no_engine(released: Path, engine: Engine) -> None:
 def test_docker_comes_first_and_is_passed_over_where_it_does_not_answer(engine: Engine) -> None:
     engine.install("podman")
     engine.install("docker")
-    assert image.engine_at_hand() == "docker"
+    assert engines.engine_at_hand() == "docker"
     engine.install("docker", "is the daemon running?", 1)
-    assert image.engine_at_hand() == "podman"
+    assert engines.engine_at_hand() == "podman"
     engine.install("podman", "no space", 125)
     with pytest.raises(MlopsError, match=r"docker .* the daemon running\?; podman .* no space"):
-        image.engine_at_hand()
+        engines.engine_at_hand()
 
 
 def test_what_the_engine_says_is_told_when_it_fails(released: Path, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, cast
 
 import pyarrow as pa
@@ -74,5 +75,8 @@ def open_relational(text: str) -> "Relational":
 
 
 def unknown_destination(url: Url) -> UsageError:
-    known = ", ".join(f"{scheme}://" for scheme in MODULES)
-    return UsageError(f"--to {url} is not a destination: use {known}, or a folder")
+    """Returns the refusal of a URL, which names what is left where the owner has deleted a destination."""
+    known = [f"{scheme}://" for scheme, module in MODULES.items() if find_spec(module)]
+    if find_spec(FILES):
+        known.append("a folder")
+    return UsageError(f"--to {url} is not a destination of this project: use {', '.join(known)}")

@@ -20,11 +20,11 @@ from mlops.release.follow import deployment
 from mlops.release.follow.deployment import Deployment
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
-from mlops.release.places import process
+from mlops.release.places import engines, process
 
 RECIPE = "container/Dockerfile"
 OF_THE_COMMIT = (RECIPE, "requirements/serve.txt", *deployment.SERVICE)
-ENGINES = {
+OPTIONS = {
     "docker": (),
     "podman": ("--timestamp", "0"),  # without a clock, what is built again has the same layers
 }
@@ -48,7 +48,7 @@ def build_image(
 
     Raises Refused for a commit that was not released, and MlopsError if no engine can build.
     """
-    engine = engine_at_hand()
+    engine = engines.engine_at_hand()
     with (
         deployment.open_deployment(git, revision, say=say) as deployed,
         TemporaryDirectory() as folder,
@@ -61,7 +61,7 @@ def build_image(
         command = [
             engine,
             "build",
-            *ENGINES[engine],
+            *OPTIONS[engine],
             *secret_options(),
             *label_options(git, release),
         ]
@@ -75,30 +75,6 @@ def build_image(
                 f"{engine} could not build {image}:\n{process.last_lines(error)}"
             ) from error
     return Image(image, engine, image_megabytes(engine, image))
-
-
-def engine_at_hand() -> str:
-    """Returns the first engine that is installed and answers. Raises MlopsError if there is none."""
-    reasons = {}
-    for engine in ENGINES:
-        if not shutil.which(engine):
-            reasons[engine] = "is not on PATH"
-            continue
-        answer = subprocess.run(
-            [engine, "version"],
-            env=child_environment.for_command(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if answer.returncode == 0:
-            return engine
-        reasons[engine] = f"does not answer: {answer.stderr.strip()}"
-    failures = "; ".join(f"{engine} {reason}" for engine, reason in reasons.items())
-    raise MlopsError(
-        f"no container engine can build here: {failures}. Start one, or install it: on Debian "
-        "`sudo apt-get install podman buildah runc`"
-    )
 
 
 def refuse_unreleased(git: Git, revision: str, release: Mapping[str, Any]) -> None:

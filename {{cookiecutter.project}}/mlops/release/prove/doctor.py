@@ -22,8 +22,9 @@ from mlops import libraries
 from mlops.errors import MlopsError, Refused
 from mlops.release import child_environment
 from mlops.release.errors import GitError
-from mlops.release.follow import image, running
+from mlops.release.follow import running
 from mlops.release.history.git import Git
+from mlops.release.places import engines
 from mlops.release.prove import hook
 
 LOCKS = tuple(f"requirements/{room}.txt" for room in ("train", "serve", "batch", "tools"))
@@ -66,7 +67,7 @@ def examine(root: Path) -> Iterator[tuple[str, Finding]]:
         "Python": partial(check_python, root),
         "libraries": partial(check_libraries, root),
         "disk": partial(check_disk, root),
-        "Git": check_git,
+        "Git": partial(check_git, git),
         "repository": partial(check_repository, git),
         "identity": partial(check_identity, git),
         "Git's settings": partial(check_settings, git),
@@ -146,14 +147,11 @@ def check_disk(root: Path) -> Finding:
     return Finding(verdict, need, "mlops clean")
 
 
-def check_git() -> Finding:
+def check_git(git: Git) -> Finding:
     try:
-        asked = subprocess.run(["git", "version"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        return Finding(
-            "wrong", f"cannot be run: {error}", "install it; on Debian: sudo apt-get install git"
-        )
-    version = asked.stdout.strip().removeprefix("git version ")
+        version = git.run("version").removeprefix("git version ")
+    except GitError as error:
+        return Finding("wrong", f"{error}", "install it; on Debian: sudo apt-get install git")
     if numbers(version) < OLDEST_GIT:
         return Finding("wrong", f"{version} is too old", "install Git 2.34 or later")
     return Finding("ok", version)
@@ -259,29 +257,29 @@ def check_hook(git: Git) -> Finding:
 
 
 def check_port() -> Finding:
-    told, host = os.environ.get("SERVE_PORT", "8000"), os.environ.get("SERVE_HOST", "127.0.0.1")
-    if not told.isdecimal() or int(told) > 65535:
-        return Finding("wrong", f"SERVE_PORT is {told!r}, which is no port", "unset SERVE_PORT")
+    port, host = os.environ.get("SERVE_PORT", "8000"), os.environ.get("SERVE_HOST", "127.0.0.1")
+    if not port.isdecimal() or int(port) > 65535:
+        return Finding("wrong", f"SERVE_PORT is {port!r}, which is no port", "unset SERVE_PORT")
     try:
-        with socket.create_server((host, int(told))):
-            return Finding("ok", f"{told} is free for `mlops serve`")
+        with socket.create_server((host, int(port))):
+            return Finding("ok", f"{port} is free for `mlops serve`")
     except OSError as error:
         reason = error.strerror
-    answer = running.ask_service(running.service_url(host, int(told)))
+    answer = running.ask_service(running.service_url(host, int(port)))
     if answer:
-        return Finding("ok", f"{told}: a service of a project answers with {answer['commit'][:7]}")
+        return Finding("ok", f"{port}: a service of a project answers with {answer['commit'][:7]}")
     return Finding(
         "warning",
-        f"`mlops serve` cannot listen on {host}, port {told}: {reason}",
+        f"`mlops serve` cannot listen on {host}, port {port}: {reason}",
         "mlops serve --port 0, which takes a free one; or set SERVE_PORT",
     )
 
 
 def check_containers() -> Finding:
-    if not any(map(shutil.which, image.ENGINES)):
+    if not any(map(shutil.which, engines.ENGINES)):
         return Finding("ok", "no engine, which only `mlops image` needs")
     try:
-        return Finding("ok", f"{image.engine_at_hand()} answers")
+        return Finding("ok", f"{engines.engine_at_hand()} answers")
     except MlopsError as error:
         words, _, remedy = str(error).rpartition(". ")
         return Finding("warning", words, remedy)
