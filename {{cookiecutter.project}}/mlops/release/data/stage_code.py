@@ -40,7 +40,7 @@ def refuse_unsound(repo: Repo) -> None:
 def code_findings(repo: Repo) -> Iterator[str]:
     """Yields each file of code that dvc.yaml does not list or Git does not track, with a remedy."""
     root, code_of = Path(repo.root_dir), Code(Path(repo.root_dir))
-    untracked: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for stage in repo.index.stages:
         if not stage.cmd:
             continue
@@ -57,11 +57,12 @@ def code_findings(repo: Repo) -> Iterator[str]:
                     f"{stage.addressing} runs {path}, which its `deps` in dvc.yaml do not list: add it "
                     "there, since DVC would not notice a change of it"
                 )
-        folders = {dep for path in code for dep in covering_deps(path, deps)}
-        untracked |= dict.fromkeys(untracked_in(repo, folders), stage.addressing)
-    for path, name in sorted(untracked.items()):
+        for path in code:
+            folders |= dict.fromkeys(covering_deps(path, deps), stage.addressing)
+    for path in sorted(untracked_in(repo, {*folders})):
+        stage_name = folders[covering_deps(path, [*folders])[0]]
         yield (
-            f"{path} is code of the stage {name}, and Git does not track it, so that no other clone "
+            f"{path} is code of the stage {stage_name}, and Git does not track it, so that no other clone "
             f"has it: `git add {shlex.quote(path)}`, or remove it"
         )
 
