@@ -51,7 +51,7 @@ def test_each_row_changes_what_the_lesson_changed(run: Run, lesson: tuple[Path, 
 
 def test_the_lesson_ends_with_its_table(run: Run, checkout: Path, lesson: tuple[Path, str]) -> None:
     project, printed = lesson
-    table = printed[printed.index("The table of the models") :]
+    table = printed[printed.index("Print the table of the models") :]
     assert [line.split()[:3] for line in table.splitlines() if "experiment" in line] == [
         ["experiment", row["md5"][:7], row["architecture"]] for row in rows(run, project)
     ]
