@@ -1,4 +1,4 @@
-"""Measures what a newcomer waits for: baking, the first run, a run with nothing to do, the demo.
+"""Measures what a newcomer waits for: baking, the first run, a run with nothing to do.
 
     make install && .venv/bin/python benchmarks/pipeline.py
 
@@ -7,7 +7,6 @@ writes benchmarks/pipeline.md. Every figure is the median of its runs on an othe
 
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -147,22 +146,6 @@ def no_op_rows(project: Path, tiny: Path) -> Iterable[tuple[str, float]]:
     )
 
 
-def demo_rows(parent: Path) -> Iterable[tuple[str, float]]:
-    for tool in ("uv", "pip"):
-        place = parent / f"template-{tool}"
-        run("cp", "-r", TEMPLATE, place, cwd=parent)
-        run("rm", "-rf", place / ".venv", place / "demo", cwd=parent)
-        printed = run("make", "demo", f"WITH={tool}", cwd=place)
-        times = re.search(r"Done in (\d+) s, beside (\d+) s of installing", printed)
-        if not times:
-            sys.exit(printed)
-        yield (
-            f"`make demo`, beyond installing (the run that installed with {tool})",
-            float(times[1]),
-        )
-        yield f"installing with {tool}", float(times[2])
-
-
 def same_bytes(project: Path, parent: Path) -> str:
     clones = [clone(project, parent, name) for name in ("one", "two")]
     locks = []
@@ -200,7 +183,6 @@ def main() -> None:
             table("The first run: 32,561 rows, of which dev sees 30 %", first_run_rows(project)),
             table("A run with nothing to do", no_op_rows(project, tiny_pipeline(parent))),
             f"Two clean clones, each run from nothing: every hash {same_bytes(project, parent)}.\n",
-            table("`make demo`", demo_rows(parent)),
         ]
     Path(__file__).with_suffix(".md").write_text("\n".join(text))
 
