@@ -27,7 +27,7 @@ from mlops.batch.monitoring import drift, shares  # noqa: E402
 from mlops.batch.monitoring.window import Window  # noqa: E402
 from mlops.contract import profile  # noqa: E402
 from mlops.contract.profile import CategoryBins, NumberBins, Reference  # noqa: E402
-from mlops.contract.row_hashes import RowSample  # noqa: E402
+from mlops.tables.row_hashes import RowSample  # noqa: E402
 
 ROWS, COLUMNS = (5, 20, 50, 200, 1000, 10_000), (5, 20, 50)
 QUIET, POWER = 200, 100

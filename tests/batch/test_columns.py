@@ -16,6 +16,7 @@ from mlops.predict import schema
 from mlops.predict.schema import Column, Policy, Schema
 from mlops.prepare import raw
 from mlops.tables import csv_source, files
+from mlops.tables.cells import read_cells
 from mlops.tables.pieces import Wanted
 
 COLUMNS = (
@@ -46,7 +47,7 @@ def test_the_rules_are_those_of_the_contract(number: Any, text: Any, numbers: li
         )
         for column in COLUMNS
     }
-    cells = columns.read_cells(table, model)
+    cells = read_cells(table, Wanted.from_schema(model, None))
     rejected, warnings = Judge(model).judge(cells, 300)
     contract = Contract(model)
     warned = 0
@@ -71,7 +72,7 @@ def test_cells_are_read_as_training_reads_them(trained: Path) -> None:
     wanted = Wanted.from_schema(model, None)
     (file,) = files.find_files(["rows.csv"])
     (piece,) = csv_source.open_csv(file, wanted.names).pieces(wanted)
-    cells = columns.read_cells(piece.content.records(wanted).columns, model)
+    cells = read_cells(piece.content.records(wanted).columns, wanted)
     values = columns.take_rows(cells, np.ones(80, bool))
     for column in model.columns:
         np.testing.assert_array_equal(values[column.name], expected[column.name].to_numpy())
@@ -79,12 +80,13 @@ def test_cells_are_read_as_training_reads_them(trained: Path) -> None:
 
 def test_parquet_cells_are_read_as_those_of_csv(arrived: Path) -> None:
     model = Schema("d", "y", ("no", "yes"), COLUMNS, missing=("", "?"))
+    wanted = Wanted.from_schema(model, None)
     texts = pa.array(["a", " b ", "?", None])
     typed = {"i": pa.array([1, 2, None, 4]), "n": pa.array([-0.0, None, 1, 2], pa.float32())}
     written = {"i": pa.array(["1", " 2", "?", "4"]), "n": pa.array(["-0", "", "1", "2.0"])}
     for encoded in (texts, texts.dictionary_encode()):
         both = {"c": encoded, "d": encoded}
-        one, other = (columns.read_cells({**each, **both}, model) for each in (typed, written))
+        one, other = (read_cells({**each, **both}, wanted) for each in (typed, written))
         for name, column in one.items():
             np.testing.assert_array_equal(column.values, other[name].values)
         assert not np.signbit(one["n"].values[0])

@@ -8,8 +8,8 @@ from scipy.stats import fisher_exact
 from mlops.batch.monitoring import drift, significance
 from mlops.batch.monitoring.accuracy import Share
 from mlops.batch.monitoring.drift import Spread
-from mlops.contract import row_hashes
-from mlops.contract.row_hashes import RowSample
+from mlops.tables import row_hashes
+from mlops.tables.row_hashes import RowSample
 
 
 def spread(training: list[int], scored: list[int]) -> Spread:

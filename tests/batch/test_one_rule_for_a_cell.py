@@ -17,6 +17,8 @@ from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.predict.schema import Column, Schema
 from mlops.prepare import raw
+from mlops.tables.cells import read_cells
+from mlops.tables.pieces import Wanted
 
 MARKERS = ("?", "unknown", "-1")
 PARAMS = PrepareParams.model_validate(
@@ -63,9 +65,10 @@ def training_value(folder: Path, name: str, cell: str) -> object:
 
 def batch_value(name: str, cell: str) -> object:
     """Returns the value of a cell in a batch; None if it is missing, and DataError if it is rejected."""
-    cells = columns.read_cells({"height": pa.array([cell]), "soil": pa.array([cell])}, SCHEMA)[name]
+    texts = {"height": pa.array([cell]), "soil": pa.array([cell])}
+    cells = read_cells(texts, Wanted.from_schema(SCHEMA, None))[name]
     (column,) = (each for each in SCHEMA.columns if each.name == name)
-    wrong = cells.faults(column)
+    wrong = columns.faults(cells, column)
     if "type" in wrong and wrong["type"][0]:
         return DataError
     value = cells.values[0]

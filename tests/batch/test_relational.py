@@ -16,9 +16,9 @@ from mlops.batch.batches import ROWS, Batch, Count, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.relational import Relational
 from mlops.batch.errors import AlreadyScored, DuplicateKey
-from mlops.contract.row_hashes import RowSample
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.tables import urls
+from mlops.tables.row_hashes import RowSample
 from small_batch import stored
 
 START = datetime(2026, 11, 23, 14, tzinfo=UTC)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from mlops.contract.row_hashes import NO_ROWS, RowSample
+from mlops.tables.row_hashes import NO_ROWS, RowSample
 
 ROWS = pa.schema(
     [

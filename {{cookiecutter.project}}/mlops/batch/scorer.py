@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from mlops.batch import columns
 from mlops.batch.batches import ROWS
-from mlops.batch.columns import Cells, Judge, Mask, Texts
+from mlops.batch.columns import Judge
 from mlops.batch.rejects import Reject
-from mlops.contract import profile, row_hashes
+from mlops.contract import profile
 from mlops.contract.contract import Contract
 from mlops.contract.profile import CategoryBins, Counts
-from mlops.contract.row_hashes import Hashes, RowSample
 from mlops.predict.predictor import Predictor
+from mlops.tables import row_hashes
+from mlops.tables.cells import Cells, Mask, Texts, read_cells
 from mlops.tables.files import File
 from mlops.tables.pieces import Piece, Records, Wanted
+from mlops.tables.row_hashes import RowSample
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Scorer:
     def __call__(self, piece: Piece) -> Scored:
         records = piece.content.records(self.wanted)
         positions = records.positions
-        cells = columns.read_cells(records.columns, self.schema)
+        cells = read_cells(records.columns, self.wanted)
         wrong, warnings = self._judge.judge(cells, len(positions))
         keys = self._keys(records)
         keyless = np.zeros(len(wrong), bool) if keys is None else keys.is_null().to_numpy(False)
@@ -84,7 +86,9 @@ class Scorer:
             self._rejects(piece, records, cells, wrong, keyless),
             warnings,
             self._profile(cells, good, predictions.probabilities[:, 1]),
-            RowSample.of_hashes(row_hashes.row_hashes(cell_hashes(cells, good))),
+            RowSample.of_hashes(
+                row_hashes.row_hashes(each.hashes()[good] for each in cells.values())
+            ),
         )
 
     def _keys(self, records: Records) -> pa.Array | None:
@@ -127,12 +131,3 @@ class Scorer:
             else:
                 counts[name] = bins.count(column.values[rows])
         return counts
-
-
-def cell_hashes(cells: Cells, rows: Mask) -> Iterator[Hashes]:
-    """Yields the hashes of the values in the rows of a mask, of shape (chosen rows,), for each column."""
-    for column in cells.values():
-        if isinstance(column, Texts):
-            yield row_hashes.text_hashes(column.words)[column.numbers[rows]]
-        else:
-            yield row_hashes.number_hashes(column.values[rows])

@@ -11,7 +11,7 @@ from mlops.batch.errors import TooManyRejects
 from mlops.batch.progress import Advance
 from mlops.batch.rejects import Limit, RejectsFile
 from mlops.batch.scorer import Scored
-from mlops.contract.row_hashes import NO_ROWS, RowSample
+from mlops.tables.row_hashes import NO_ROWS, RowSample
 
 
 class Tally:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from mlops.batch.destinations.relational import Relational, datetime_of
 from mlops.contract.profile import Counts
-from mlops.contract.row_hashes import NO_ROWS, RowSample
 from mlops.predict.release import Release
+from mlops.tables.row_hashes import NO_ROWS, RowSample
 
 BATCHES = """
 SELECT batch, batch_id, started_at, rows FROM batches

@@ -1,0 +1,122 @@
+"""Converts the cells of records to numbers and texts: one rule for training and for batches."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mlops.predict.cells import is_missing, number_of, text_of
+from mlops.tables import row_hashes
+from mlops.tables.pieces import Wanted
+from mlops.tables.row_hashes import Hashes
+
+Mask = NDArray[np.bool_]
+"""One bool for each row, of shape (rows,)."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A number column. Each of its fields is of shape (rows,): `values` are the numbers, and NaN if a cell is
+    missing or is not a number; `unknown` tells which cells are missing; `cells` are the cells as they were
+    read."""
+
+    values: NDArray[np.float64]
+    unknown: Mask
+    cells: pa.Array
+
+    def cell(self, row: int) -> object:
+        """Returns the cell of a row as a client of the service would send it."""
+        if self.unknown[row]:
+            return None
+        value = float(self.values[row])
+        if np.isnan(value):
+            return self.cells[row].as_py()
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+    def hashes(self) -> Hashes:
+        """Returns a hash of the value of each row, of shape (rows,)."""
+        return row_hashes.number_hashes(self.values)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A category column. `words` are its distinct texts, with "" for a missing one, and `numbers`, of shape
+    (rows,), is the position in `words` of the text of each row."""
+
+    words: NDArray[Any]
+    numbers: NDArray[np.int32]
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """Returns the text of each row, of shape (rows,)."""
+        values: NDArray[Any] = self.words[self.numbers]
+        return values
+
+    def cell(self, row: int) -> object:
+        """Returns the cell of a row as a client of the service would send it."""
+        return self.words[self.numbers[row]] or None
+
+    def hashes(self) -> Hashes:
+        """Returns a hash of the text of each row, of shape (rows,)."""
+        return row_hashes.text_hashes(self.words)[self.numbers]
+
+    def count_words(self, rows: Mask) -> Counter[str]:
+        """Returns how often each text occurs in the rows of a mask."""
+        counts: Counter[str] = Counter()
+        per_position = np.bincount(self.numbers[rows], minlength=len(self.words))
+        for word, count in zip(self.words, per_position.tolist(), strict=True):
+            counts[word] += count
+        return counts
+
+
+Cells = Mapping[str, Numbers | Texts]
+
+
+def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:
+    """Returns the number and the text columns by name. Each of `columns` is of shape (rows,)."""
+    numbers = {name: number_cells(columns[name], wanted.missing) for name in wanted.numbers}
+    texts = {name: text_cells(columns[name], wanted.missing) for name in wanted.texts}
+    return {**numbers, **texts}
+
+
+def number_cells(cells: pa.Array, missing: tuple[str, ...]) -> Numbers:
+    if is_text(cells.type):
+        return parse_numbers(dictionary_encoded(cells), missing)
+    unknown = cells.is_null().to_numpy(zero_copy_only=False)
+    values = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return Numbers(values + 0.0, unknown, cells)  # as in training: -0 becomes the 0 that it equals
+
+
+def parse_numbers(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
+    """Returns text cells as numbers. Each distinct text is parsed once."""
+    texts = [text_of(cell or "") for cell in cells.dictionary.to_pylist()]
+    known = [not is_missing(text, missing) for text in texts]
+    values = [
+        number_of(text) if is_known else np.nan for text, is_known in zip(texts, known, strict=True)
+    ]
+    positions = cells.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+    unknown = ~np.array([*known, False])
+    return Numbers(np.array([*values, np.nan])[positions], unknown[positions], cells)
+
+
+def text_cells(cells: pa.Array, missing: tuple[str, ...]) -> Texts:
+    encoded = dictionary_encoded(cells)
+    texts = [text_of(cell or "") for cell in encoded.dictionary.to_pylist()]
+    words = ["" if is_missing(text, missing) else text for text in texts]
+    positions = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    return Texts(np.array([*words, ""], object), positions)
+
+
+def dictionary_encoded(cells: pa.Array) -> pa.DictionaryArray:
+    if pa.types.is_dictionary(cells.type):
+        return cells
+    return cells.cast(pa.string()).dictionary_encode()
+
+
+def is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(fits(kind) for fits in (types.is_dictionary, types.is_string, types.is_large_string))
