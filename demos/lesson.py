@@ -20,13 +20,13 @@ LATER = ".dvc/tmp/lesson"
 SET_ROWS_ASIDE = f"""
 from pathlib import Path
 from mlops import params
-from mlops.prepare import prepare, raw
+from mlops.prepare import position, raw
 
 prepare_params, census = params.load_configuration().params.prepare, raw.RAW / "adult.csv"
 header, *lines = census.read_text().splitlines(keepends=True)[:10_001]
-table = raw.read_raw_file(census, prepare_params)[: len(lines)]
-splits = prepare.split_names(table, prepare_params)
-training, validation = ([n for n in range(len(lines)) if splits.iloc[n] == name]
+splits = [split for rows in raw.read_rows(prepare_params)
+          for split in position.split_names(position.input_hashes(rows, prepare_params), prepare_params)]
+training, validation = ([n for n in range(len(lines)) if splits[n] == name]
                         for name in ("train", "validation"))
 later = {{
     "march.csv": training[:1500],

@@ -14,7 +14,6 @@ from mlops.batch.columns import Judge
 from mlops.contract.contract import Contract
 from mlops.predict import schema
 from mlops.predict.schema import Column, Policy, Schema
-from mlops.prepare import raw
 from mlops.tables import csv_source, files
 from mlops.tables.cells import read_cells
 from mlops.tables.pieces import Wanted
@@ -52,7 +51,7 @@ def test_the_rules_are_those_of_the_contract(number: Any, text: Any, numbers: li
     contract = Contract(model)
     warned = 0
     for row in range(300):
-        values = {name: column.cell(row) for name, column in cells.items()}
+        values = {name: column.cell(row) for name, column in cells.columns.items()}
         faults = contract.examine(values)
         assert rejected[row] == any(fault.severity == "error" for fault in faults), (values, faults)
         warned += 0 if rejected[row] else len(faults)
@@ -67,7 +66,8 @@ def test_cells_are_read_as_training_reads_them(trained: Path) -> None:
     table = table.map(lambda cell: f" {cell} " if random.random() < 0.2 else cell)
     table.to_csv("rows.csv", index=False, quoting=1)
     prepare = params.load_configuration().params.prepare
-    expected = raw.read_raw_file(Path("rows.csv"), prepare)
+    expected = table.map(str.strip)
+    expected = expected.mask(expected.isin(["", *prepare.missing]))
     model = schema.read_schema(Path("deploy/schema.json"))
     wanted = Wanted.from_schema(model, None)
     (file,) = files.find_files(["rows.csv"])
@@ -75,7 +75,9 @@ def test_cells_are_read_as_training_reads_them(trained: Path) -> None:
     cells = read_cells(piece.content.records(wanted).columns, wanted)
     values = columns.take_rows(cells, np.ones(80, bool))
     for column in model.columns:
-        np.testing.assert_array_equal(values[column.name], expected[column.name].to_numpy())
+        texts = expected[column.name]
+        as_read = texts.fillna("") if column.type == "category" else texts.astype(float)
+        np.testing.assert_array_equal(values[column.name], as_read.to_numpy())
 
 
 def test_parquet_cells_are_read_as_those_of_csv(arrived: Path) -> None:
@@ -86,7 +88,7 @@ def test_parquet_cells_are_read_as_those_of_csv(arrived: Path) -> None:
     written = {"i": pa.array(["1", " 2", "?", "4"]), "n": pa.array(["-0", "", "1", "2.0"])}
     for encoded in (texts, texts.dictionary_encode()):
         both = {"c": encoded, "d": encoded}
-        one, other = (read_cells({**each, **both}, wanted) for each in (typed, written))
+        one, other = (read_cells({**each, **both}, wanted).columns for each in (typed, written))
         for name, column in one.items():
             np.testing.assert_array_equal(column.values, other[name].values)
         assert not np.signbit(one["n"].values[0])

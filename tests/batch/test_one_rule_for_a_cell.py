@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import raw_table
 from mlops.batch import columns
 from mlops.contract.contract import Contract
 from mlops.errors import DataError
 from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.predict.schema import Column, Schema
-from mlops.prepare import raw
 from mlops.tables.cells import read_cells
 from mlops.tables.pieces import Wanted
 
@@ -57,7 +57,7 @@ def training_value(folder: Path, name: str, cell: str) -> object:
         writer.writeheader()
         writer.writerow(row)
     try:
-        value = raw.read_raw_table(PARAMS, folder)[name][0]
+        value = raw_table.read_table(PARAMS, folder)[name][0]
     except DataError:
         return DataError
     return None if value == "" or value != value else value  # noqa: PLR0124
@@ -66,7 +66,7 @@ def training_value(folder: Path, name: str, cell: str) -> object:
 def batch_value(name: str, cell: str) -> object:
     """Returns the value of a cell in a batch; None if it is missing, and DataError if it is rejected."""
     texts = {"height": pa.array([cell]), "soil": pa.array([cell])}
-    cells = read_cells(texts, Wanted.from_schema(SCHEMA, None))[name]
+    cells = read_cells(texts, Wanted.from_schema(SCHEMA, None)).columns[name]
     (column,) = (each for each in SCHEMA.columns if each.name == name)
     wrong = columns.faults(cells, column)
     if "type" in wrong and wrong["type"][0]:

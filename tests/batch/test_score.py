@@ -139,7 +139,7 @@ def test_few_rejects_are_written_with_line_and_reason(released: Path, arrived: P
     assert first["reasons"].startswith(f"{column}: expected a")
     assert first["reasons"].endswith('got "many"')
     assert last["line"] == str(ROWS + 2)
-    assert last["reasons"].startswith("1 is another number of cells than the ")
+    assert last["reasons"].startswith("1 cells, and the header has ")
     keys = stored("SELECT row_key FROM predictions")
     assert f"rows.csv:{ROWS}" in keys
     assert not {"rows.csv:1", "rows.csv:2", f"rows.csv:{ROWS + 1}"} & {*keys}

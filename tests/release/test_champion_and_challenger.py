@@ -258,10 +258,11 @@ def test_one_test_row_of_a_class_is_too_few(run: Run, challenged: Path) -> None:
     test = run(
         "python",
         "-c",
-        "from mlops import params; from mlops.prepare import prepare, raw\n"
+        "from mlops import params; from mlops.prepare import position, raw\n"
         "options = params.load_configuration().params.prepare\n"
-        "table = raw.read_raw_table(options)\n"
-        "print(*table.index[(prepare.split_names(table, options) == 'test') & (table.income == '>50K')])",
+        "(rows,) = raw.read_rows(options)\n"
+        "names = position.split_names(position.input_hashes(rows, options), options)\n"
+        "print(*((names == 'test') & (rows.texts['income'].values == '>50K')).nonzero()[0])",
         cwd=challenged,
     ).stdout.split()
     assert len(test) > 2

@@ -2,16 +2,22 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+import raw_table
 import small_project
 from mlops import errors, params
 from mlops.errors import DataError
 from mlops.params import PrepareParams
 from mlops.predict import schema
-from mlops.prepare import prepare, raw
-from mlops.tables import splits
+from mlops.predict.schema import Column
+from mlops.prepare import position, prepare, training_rows
+from mlops.prepare.training_rows import CategoryColumn
+from mlops.tables import cells, csv_source, row_hashes, splits
+from mlops.tables.errors import SourceError
 from small_project import TABLE, change, contents
 
 PREPARED = "data/prepared"
@@ -26,8 +32,7 @@ def rewrite(table: pd.DataFrame) -> None:
 
 
 def split_of_rows() -> pd.Series:
-    """Returns the split of each row of the raw table, in the order of the file."""
-    return prepare.split_names(raw.read_raw_table(options()), options())
+    return raw_table.split_of_rows(options())
 
 
 def no_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +92,7 @@ def test_a_bad_table_changes_nothing(
 
 def test_a_bad_second_file_is_named_and_nothing_is_written(untrained: Path) -> None:
     Path("data/raw/worse.csv").write_text("")
-    with pytest.raises(DataError, match=r"data/raw/worse\.csv is empty"):
+    with pytest.raises(SourceError, match=r"data/raw/worse\.csv is empty"):
         prepare.main()
     assert not Path(PREPARED).exists()
 
@@ -123,10 +128,13 @@ def test_duplicates_never_straddle_two_splits_even_with_different_classes(untrai
     assert splits_found[: len(table)].tolist() == splits_found[len(table) :].tolist()
 
 
-def test_rows_are_spread_evenly() -> None:
-    positions = pd.Series([prepare.hashed_position(str(row), b"salt") for row in range(10_000)])
+def test_rows_are_spread_evenly(untrained: Path) -> None:
+    hashes = row_hashes.row_hashes([row_hashes.number_hashes(np.arange(10_000.0))])
+    positions = pd.Series(position.positions(hashes, options(), "split"))
     assert positions.between(0, 1, inclusive="left").all()
     assert positions.quantile([0.2, 0.5, 0.8]).tolist() == pytest.approx([0.2, 0.5, 0.8], abs=0.02)
+    slices = position.positions(hashes, options(), "slice")
+    assert abs(positions.corr(pd.Series(slices))) < 0.03
 
 
 def test_another_seed_splits_differently(untrained: Path) -> None:
@@ -153,8 +161,9 @@ def test_what_dev_sees_is_a_part_of_what_staging_sees_in_every_split(untrained: 
 def test_every_row_is_in_one_split_as_it_was_in_the_table(untrained: Path) -> None:
     change("branch.yaml", "environment", "staging")
     prepare.main()
-    prepared = pd.concat([rows_of(name) for name in splits.NAMES])
-    table = raw.read_raw_table(options())[list(prepared)]
+    texts = [*options().columns.category, options().target]
+    prepared = pd.concat([rows_of(name).astype(dict.fromkeys(texts, str)) for name in splits.NAMES])
+    table = raw_table.read_table(options())[list(prepared)]
     by = [str(name) for name in prepared]
     pd.testing.assert_frame_equal(
         prepared.sort_values(by, ignore_index=True),
@@ -187,17 +196,39 @@ def test_the_schema_carries_the_contract_and_how_tables_write_unknown(untrained:
     assert input_schema.missing == options().missing
 
 
-def test_only_the_most_frequent_categories_are_known() -> None:
-    values = pd.Series(["rare", "often", "often", "some", "some"], name="colour")
-    many = pd.Series([f"{number:03}" for number in range(60)] * 2 + ["always"] * 3)
-    assert prepare.infer_column("colour", "category", values).example == "often"
-    assert len(prepare.infer_column("colour", "category", many).categories) == 50
-    assert "always" in prepare.infer_column("colour", "category", many).categories
+def described(values: list[str]) -> Column:
+    """Returns the column of the schema that is made of the values, which come in two pieces."""
+    counted = CategoryColumn()
+    for piece in (values[:2], values[2:]):
+        counted.add(cells.text_cells(pa.array(piece), ("",)), np.ones(len(piece), bool))
+    column = counted.column("colour")
+    assert column
+    return column
+
+
+def test_only_the_most_frequent_categories_are_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert described(["rare", "often", "often", "some", "some"]).example == "often"
+    many = described([f"{number:03}" for number in range(60)] * 2 + ["always"] * 3)
+    assert len(many.categories) == 50
+    assert "always" in many.categories
+    assert "22 training rows (17.9%) have another one" in capsys.readouterr().out
+
+
+def test_of_a_column_in_which_every_row_differs_only_some_categories_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training_rows, "MOST_COUNTED", 100)
+    counted = CategoryColumn()
+    for start in range(0, 10_000, 50):
+        words = ["often", *map(str, range(start, start + 50))]
+        counted.add(cells.text_cells(pa.array(words), ("",)), np.ones(51, bool))
+        assert len(counted.counts) <= 100
+    assert counted.known()[0] == "often"
 
 
 def test_run_as_a_stage_an_error_is_one_message_and_no_traceback(untrained: Path) -> None:
     TABLE.unlink()
-    with pytest.raises(SystemExit, match=r"^DataError: data/raw holds no CSV file"):
+    with pytest.raises(SystemExit, match=r"^DataError: data/raw holds no table"):
         errors.report_errors(prepare.main)
 
 
@@ -205,3 +236,47 @@ def test_the_provenance_names_the_parameters_of_the_run(trained: Path) -> None:
     provenance = json.loads(splits.PROVENANCE.read_text())
     assert provenance["parameters"]["data"] == {"fraction": 0.7}
     assert provenance["parameters"]["prepare"]["dataset"] == options().dataset
+
+
+def test_the_pieces_in_which_a_table_is_read_change_no_byte(
+    untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "ROW_GROUP", 100)
+    prepare.main()
+    whole = contents(PREPARED)
+    monkeypatch.setattr(csv_source, "PIECE", 700)
+    prepare.main()
+    assert contents(PREPARED) == whole
+
+
+def test_a_parquet_file_is_prepared_like_the_csv_file_with_the_same_rows(untrained: Path) -> None:
+    prepare.main()
+    from_csv = contents(PREPARED)
+    raw_table.read_table(options()).to_parquet(TABLE.with_suffix(".parquet"))
+    TABLE.unlink()
+    change("params.yaml", "prepare.columns.ignored", [])
+    prepare.main()
+    for name in (*map(splits.split_file, splits.NAMES), splits.SCHEMA):
+        assert contents(PREPARED)[name.name] == from_csv[name.name]
+
+
+def test_the_order_and_the_number_of_files_move_no_row(untrained: Path) -> None:
+    table = small_project.table()
+    before = split_of_rows()
+    table[400:].to_csv(TABLE, index=False)
+    table[:400].to_csv("data/raw/zz.csv.gz", index=False)
+    assert split_of_rows().tolist() == [*before[400:], *before[:400]]
+
+
+def test_what_only_the_last_piece_shows_changes_nothing(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(PREPARED)
+    monkeypatch.setattr(csv_source, "PIECE", 700)
+    table = small_project.table()
+    name = options().columns.integer[0]
+    rewrite(pd.concat([table, table.tail(1).assign(**{name: "twelve"})]))
+    with pytest.raises(DataError, match=rf"column '{name}': not a number: line 602 \('twelve'\)"):
+        prepare.main()
+    assert contents(PREPARED) == before
+    assert not [*Path().glob(".prepare-*")]

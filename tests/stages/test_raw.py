@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlops.errors import DataError
+import raw_table
+from mlops.errors import DataError, MlopsError
 from mlops.params import PrepareParams
 from mlops.prepare import raw
 
@@ -36,35 +37,35 @@ GOOD = HEADER + ROW
 def refusal(folder: Path, content: str | bytes, name: str = "trees.csv") -> str:
     file = folder / name
     file.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(DataError) as refused:
-        raw.read_raw_table(PARAMS, folder)
+    with pytest.raises(MlopsError) as refused:
+        [*raw.read_rows(PARAMS, folder)]
     return str(refused.value).replace(f"{folder}/", "")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "trees.csv is empty: add a header and rows, or remove the file"),
-        ("\n\n", "trees.csv is empty: add a header and rows, or remove the file"),
+        ("", "trees.csv is empty: add a header and rows, or leave it out"),
+        ("\n\n", "trees.csv is empty: add a header and rows, or leave it out"),
         (HEADER, "trees.csv holds a header and no rows"),
         ("age,height,soil,note\n", "column 'kind': declared in params.yaml"),
         ("age,height,note,kind\n", "column 'soil': declared in params.yaml"),
         (HEADER.replace("age", "age,girth"), "column 'girth': in the file and not declared"),
         (HEADER.replace("age", "age,age"), "column 'age': twice in the header"),
         (GOOD + ROW.replace("80", "old"), "column 'age': not a number: line 3 ('old')"),
-        (GOOD + ROW.replace("80", "1,5"), "cells than the header (5): line 3 (6)"),
-        (GOOD + ROW.replace(",oak", ""), "cells than the header (5): line 3 (4)"),
+        (GOOD + ROW.replace("80", "1,5"), "not rows: line 3 (6 cells, and the header has 5)"),
+        (GOOD + ROW.replace(",oak", ""), "not rows: line 3 (4 cells, and the header has 5)"),
         (GOOD + ROW.replace("80", '"1,5"'), "column 'age': not a number: line 3 ('1,5')"),
-        (GOOD + ROW.replace("80", "80.5"), "column 'age': not a whole number: line 3 ('80.5')"),
+        (GOOD + ROW.replace("80", "80.5"), "column 'age': not a whole number: line 3 (80.5)"),
         (GOOD + ROW.replace("80", "16777217"), "column 'age': over 16777216"),
         (GOOD + ROW.replace("12.5", "inf"), "column 'height': not a number: line 3 ('inf')"),
         (GOOD + ROW.replace("12.5", "-inf"), "column 'height': not a number: line 3"),
         (GOOD + ROW.replace("12.5", "1e400"), "'height': over 3.4e+38, the largest number that"),
-        (GOOD + ROW.replace("12.5", "1e39"), "that a model takes: line 3 ('1e39')"),
+        (GOOD + ROW.replace("12.5", "1e39"), "that a model takes: line 3 (1e+39)"),
         (GOOD + ROW.replace("80", "\uff11\uff12"), "column 'age': not a number: line 3"),
         (GOOD + ROW.replace("12.5", "nan"), "column 'height': not a number: line 3 ('nan')"),
         (GOOD + ROW.replace("oak", "?"), "column 'kind': missing, and it is the target: line 3"),
-        (GOOD + ROW.replace("clay", '"clay'), "trees.csv, line 3: unexpected end of data"),
+        (GOOD + ROW.replace("clay", '"clay'), "trees.csv, line 3: a quote is opened here and not closed"),
         (GOOD + '80,12.5,"clay"y,-,oak\n', "trees.csv, line 3: ',' expected after '\"'"),
         ((GOOD + "80,12.5,Lößlehm,,oak\n").encode("latin-1"), "line 3: byte 0xf6 is not UTF-8"),
         (GOOD.encode("utf-16"), "trees.csv, line 1: byte 0xff is not UTF-8"),
@@ -101,15 +102,15 @@ def test_a_bad_file_is_named_when_another_is_good(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"holds no CSV file: put your table there, or run `dvc pull`"
+        DataError, match=r"holds no table: put your CSV or Parquet file there, or run `dvc pull`"
     ):
-        raw.read_raw_table(PARAMS, tmp_path)
+        [*raw.read_rows(PARAMS, tmp_path)]
 
 
 def test_files_are_one_table_without_the_ignored_columns_in_whatever_order(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text(GOOD)
     (tmp_path / "2.csv").write_text("kind,note,soil,height,age\nelm,,sand,3,7\n")
-    table = raw.read_raw_table(PARAMS, tmp_path)
+    table = raw_table.read_table(PARAMS, tmp_path)
     assert sorted(map(str, table)) == ["age", "height", "kind", "soil"]
     assert table.age.tolist() == [80, 7]
     assert table.kind.tolist() == ["oak", "elm"]
@@ -119,7 +120,7 @@ def test_missing_cells_are_nan_or_empty_text_and_spaces_around_do_not_count(tmp_
     (tmp_path / "trees.csv").write_bytes(
         ("\ufeff" + HEADER + "?,,?,,oak\r\n -0 , 1e-3 , clay , , oak \r\n").encode()
     )
-    table = raw.read_raw_table(PARAMS, tmp_path)
+    table = raw_table.read_table(PARAMS, tmp_path)
     assert table.soil.tolist() == ["", "clay"]
     assert table.kind.tolist() == ["oak", "oak"]
     np.testing.assert_array_equal(table[["age", "height"]], [[np.nan, np.nan], [0, 0.001]])

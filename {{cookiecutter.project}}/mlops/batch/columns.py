@@ -38,11 +38,10 @@ def number_faults(cells: Numbers, column: Column) -> dict[Kind, Mask]:
 
 
 def text_faults(cells: Texts, column: Column) -> dict[Kind, Mask]:
-    unknown = np.array([word == "" for word in cells.words])
     unseen = np.array([word not in column.categories for word in cells.words])
     return {
-        "category": (unseen & ~unknown)[cells.numbers],
-        "missing_value": (unknown & (not column.missing))[cells.numbers],
+        "category": unseen[cells.numbers] & ~cells.unknown,
+        "missing_value": cells.unknown & (not column.missing),
     }
 
 
@@ -64,8 +63,9 @@ class Judge:
         named by column and kind of fault."""
         rejected = np.zeros(rows, bool)
         warned = {}
+        every = cells.columns
         for column in self._columns:
-            for kind, mask in faults(cells[column.name], column).items():
+            for kind, mask in faults(every[column.name], column).items():
                 if self._severity[kind] == "error":
                     rejected |= mask
                 else:
@@ -76,4 +76,4 @@ class Judge:
 
 def take_rows(cells: Cells, rows: Mask) -> Columns:
     """Returns the values of the rows of a mask, by column."""
-    return {name: column.values[rows] for name, column in cells.items()}
+    return {name: column.values[rows] for name, column in cells.columns.items()}

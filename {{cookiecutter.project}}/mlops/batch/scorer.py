@@ -20,7 +20,7 @@ from mlops.contract.contract import Contract
 from mlops.contract.profile import CategoryBins, Counts
 from mlops.predict.predictor import Predictor
 from mlops.tables import row_hashes
-from mlops.tables.cells import Cells, Mask, Texts, read_cells
+from mlops.tables.cells import Cells, Mask, read_cells
 from mlops.tables.files import File
 from mlops.tables.pieces import Piece, Records, Wanted
 from mlops.tables.row_hashes import RowSample
@@ -87,7 +87,7 @@ class Scorer:
             warnings,
             self._profile(cells, good, predictions.probabilities[:, 1]),
             RowSample.of_hashes(
-                row_hashes.row_hashes(each.hashes()[good] for each in cells.values())
+                row_hashes.row_hashes(each.hashes()[good] for each in cells.columns.values())
             ),
         )
 
@@ -115,7 +115,7 @@ class Scorer:
         ]
 
     def _faults(self, cells: Cells, row: int) -> Iterator[str]:
-        values = {name: column.cell(row) for name, column in cells.items()}
+        values = {name: column.cell(row) for name, column in cells.columns.items()}
         for fault in self._contract.examine(values):
             if fault.severity == "error":
                 yield str(fault)
@@ -125,9 +125,8 @@ class Scorer:
     ) -> dict[str, Counts]:
         counts: dict[str, Any] = {self.schema.target: profile.count_probabilities(positive)}
         for name, bins in self._reference.columns.items():
-            column = cells[name]
-            if isinstance(bins, CategoryBins) and isinstance(column, Texts):
-                counts[name] = bins.count_values(column.count_words(rows))
+            if isinstance(bins, CategoryBins):
+                counts[name] = bins.count_values(cells.texts[name].count_words(rows))
             else:
-                counts[name] = bins.count(column.values[rows])
+                counts[name] = bins.count(cells.numbers[name].values[rows])
         return counts

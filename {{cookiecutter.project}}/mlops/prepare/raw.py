@@ -1,103 +1,95 @@
-"""The raw table: every CSV file of data/raw, checked against the columns of params.yaml."""
+"""The raw table: every file of data/raw, checked against the columns of params.yaml."""
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
+import numpy as np
 
 from mlops.errors import DataError
 from mlops.params import PrepareParams
-from mlops.predict.cells import LARGEST, NUMBER, text_of
+from mlops.predict.cells import LARGEST
+from mlops.tables import files, sources, threads
+from mlops.tables.cells import Cells, Mask, Numbers, read_cells
+from mlops.tables.pieces import Piece, Records, Wanted
+from mlops.tables.sources import Source
 
 RAW = Path("data/raw")
 SHOWN = 5
+LARGEST_INTEGER = 2**24
 
 
-def read_raw_table(params: PrepareParams, folder: Path = RAW) -> pd.DataFrame:
-    """Returns the rows of all CSV files of the folder, in the order of the file names. Numbers are float64
-    with NaN for missing values, text has "" for missing values.
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with some rows of a piece: `rows` is their number, and `examples` are a few of them."""
 
-    Raises DataError that names file, column and lines if the files do not fit params.yaml.
+    what: str
+    rows: int
+    examples: list[str]
+
+
+def wanted_columns(params: PrepareParams) -> Wanted:
+    """Returns the columns of the raw table that are read: those for the model, and the target as text."""
+    columns = params.columns
+    numbers, texts = (*columns.integer, *columns.number), (*columns.category, params.target)
+    return Wanted(numbers, texts, None, params.missing)
+
+
+def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
+    """Yields the rows of all files of the folder in pieces, in the order of the file names.
+
+    Raises DataError or SourceError if a file does not fit params.yaml. The error names the file, and column
+    and lines of every fault in it.
     """
-    files = sorted(folder.glob("*.csv"))
-    if not files:
-        raise DataError(f"{folder} holds no CSV file: put your table there, or run `dvc pull`")
-    tables = [read_raw_file(file, params) for file in files]
-    return pd.concat(tables, ignore_index=True)
+    wanted = wanted_columns(params)
+
+    def read_piece(piece: Piece) -> tuple[str, Cells, list[Fault]]:
+        records = piece.content.records(wanted)
+        cells = read_cells(records.columns, wanted)
+        return piece.file.path, cells, [*find_faults(piece, records, cells, params)]
+
+    opened = open_files(params, folder)
+    pieces = sources.pieces_of(opened, wanted)
+    rows = dict.fromkeys([source.file.path for source in opened], 0)
+    read = threads.map_in_order(read_piece, pieces, threads.usable_cores())
+    for path, parts in groupby(read, lambda part: part[0]):
+        faults: list[Fault] = []
+        for _, cells, more in parts:
+            faults += more
+            rows[path] += len(cells.texts[params.target])
+            yield cells
+        if faults:
+            raise mismatch_error(path, summarized(faults))
+    for path, count in rows.items():
+        if not count:
+            raise DataError(f"{path} holds a header and no rows: add rows, or remove the file")
 
 
-def read_raw_file(file: Path, params: PrepareParams) -> pd.DataFrame:
-    text = read_declared_cells(file, params)
-    text = text.mask(text.isin(["", *params.missing]))
-    if faults := list(raw_faults(text, params)):
-        raise mismatch_error(file, faults)
-    columns = params.columns
-    return text.assign(
-        **{name: number_column(text[name]) for name in (*columns.integer, *columns.number)},
-        **{
-            name: text[name].fillna("").astype(object)
-            for name in (*columns.category, params.target)
-        },
-    )
-
-
-def read_declared_cells(file: Path, params: PrepareParams) -> pd.DataFrame:
-    """Returns the declared columns as text without surrounding spaces; the index is the line of the file."""
-    lines = numbered_lines(file)
-    _, header = next(lines, (0, []))
-    if not header:
-        raise DataError(f"{file} is empty: add a header and rows, or remove the file")
-    check_header(header, file, params)
-    rows = dict(lines)
-    if not rows:
-        raise DataError(f"{file} holds a header and no rows: add rows, or remove the file")
-    check_lengths(rows, header, file)
-    table = pd.DataFrame(list(rows.values()), list(rows), header, dtype=str)
-    return table.drop(columns=list(params.columns.ignored))
-
-
-def numbered_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the cells of each record that is not blank, after the number of its last line."""
-    reader = csv.reader(
-        io.StringIO(decode_file(file), newline=""), skipinitialspace=True, strict=True
-    )
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, [text_of(cell) for cell in row]
-    except csv.Error as error:
+def open_files(params: PrepareParams, folder: Path) -> list[Source]:
+    """Returns the files of the folder. Raises DataError if there is none, or if one has other columns than
+    those of params.yaml."""
+    paths = files.local_paths(str(folder)) if folder.is_dir() else []
+    if not paths:
         raise DataError(
-            f"{file}, line {reader.line_num}: {error}; put the whole cell in quotes, and double "
-            "the quotes inside it"
-        ) from None
+            f"{folder} holds no table: put your CSV or Parquet file there, or run `dvc pull`"
+        )
+    opened = [
+        sources.open_file(files.file_at(path), declared_columns(params)) for path in sorted(paths)
+    ]
+    for source in opened:
+        check_columns(source, params)
+        source.refuse_unfit(wanted_columns(params))
+    return opened
 
 
-def decode_file(file: Path) -> str:
-    content = file.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        byte = error.object[error.start]
-        raise DataError(
-            f"{file}, line {line}: byte {byte:#x} is not UTF-8; save the file as UTF-8"
-        ) from None
+def declared_columns(params: PrepareParams) -> set[str]:
+    return {*wanted_columns(params).names, *params.columns.ignored}
 
 
-def check_header(header: Sequence[str], file: Path, params: PrepareParams) -> None:
-    counts = Counter(header)
-    columns = params.columns
-    declared = {
-        *columns.integer,
-        *columns.number,
-        *columns.category,
-        *columns.ignored,
-        params.target,
-    }
+def check_columns(source: Source, params: PrepareParams) -> None:
+    counts, declared = Counter(source.names), declared_columns(params)
     problems = {
         "twice in the header; name each column once": [name for name, n in counts.items() if n > 1],
         "declared in params.yaml (prepare: columns, target) and not in the file": declared
@@ -111,53 +103,69 @@ def check_header(header: Sequence[str], file: Path, params: PrepareParams) -> No
         for name in sorted(names)
     ]
     if faults:
-        raise mismatch_error(file, faults)
+        raise mismatch_error(source.file.path, faults)
 
 
-def check_lengths(rows: Mapping[int, Sequence[str]], header: Sequence[str], file: Path) -> None:
-    ragged = [f"line {line} ({len(row)})" for line, row in rows.items() if len(row) != len(header)]
-    if ragged:
-        raise DataError(
-            f"{file}: these lines have another number of cells than the header "
-            f"({len(header)}): {listed_lines(ragged)}"
+def find_faults(
+    piece: Piece, records: Records, cells: Cells, params: PrepareParams
+) -> Iterator[Fault]:
+    """Yields the faults of a piece: records that are no rows, and cells that do not fit their column."""
+
+    def line(position: int) -> str:
+        return f"line {piece.content.line(position)}"
+
+    if records.broken:
+        examples = [f"{line(each.position)} ({each.reason})" for each in records.broken[:SHOWN]]
+        yield Fault("records that are not rows", len(records.broken), examples)
+    for name in (*params.columns.integer, *params.columns.number):
+        column = cells.numbers[name]
+        for problem, wrong in number_faults(column, name in params.columns.integer).items():
+            if wrong.any():
+                positions = records.positions
+                examples = [
+                    f"{line(int(positions[row]))} ({column.cell(row)!r})"
+                    for row in np.flatnonzero(wrong)[:SHOWN].tolist()
+                ]
+                yield Fault(f"column {name!r}: {problem}", int(wrong.sum()), examples)
+    unlabelled = cells.texts[params.target].unknown
+    if unlabelled.any():
+        first = np.flatnonzero(unlabelled)[:SHOWN]
+        yield Fault(
+            f"column {params.target!r}: missing, and it is the target",
+            int(unlabelled.sum()),
+            [line(int(position)) for position in records.positions[first]],
         )
 
 
-def raw_faults(text: pd.DataFrame, params: PrepareParams) -> Iterator[str]:
-    """Yields a sentence for each column and kind of fault, with the lines of the file, counted from 1."""
-    for name in (*params.columns.integer, *params.columns.number):
-        cells = text[name].dropna()
-        values = number_column(cells)
-        size, integer = values.abs(), name in params.columns.integer
-        wrong = {
-            "not a number": values.isna(),
-            f"over {LARGEST:.2g}, the largest number that a model takes": size > LARGEST,
-            "not a whole number": integer & (values % 1 > 0) & (size <= LARGEST),
-            "over 16777216, where 32-bit numbers lose digits; an identifier is `ignored`": (
-                integer & (values % 1 == 0) & (size > 2**24) & (size <= LARGEST)
-            ),
-        }
-        for problem, mask in wrong.items():
-            if mask.any():
-                lines = [f"line {line} ({cell!r})" for line, cell in cells[mask].items()]
-                yield f"column {name!r}: {problem}: {listed_lines(lines)}"
-    if len(unlabelled := text.index[text[params.target].isna()]):
-        lines = [f"line {line}" for line in unlabelled]
-        yield f"column {params.target!r}: missing, and it is the target: {listed_lines(lines)}"
+def number_faults(column: Numbers, is_integer: bool) -> dict[str, Mask]:
+    """Returns the rows whose cell is not a number of its type, by what is wrong with it."""
+    with np.errstate(invalid="ignore"):
+        size = np.abs(column.values)
+        fits = size <= (LARGEST_INTEGER if is_integer else LARGEST)
+        whole = column.values % 1 == 0 if is_integer else fits
+    good = column.unknown | fits & whole
+    if good.all():
+        return {}
+    small = size <= LARGEST
+    return {
+        "not a number": ~column.unknown & np.isnan(column.values),
+        f"over {LARGEST:.2g}, the largest number that a model takes": size > LARGEST,
+        "not a whole number": ~good & small & ~whole,
+        f"over {LARGEST_INTEGER}, where 32-bit numbers lose digits; an identifier is `ignored`": ~good
+        & small
+        & whole,
+    }
 
 
-def number_column(cells: pd.Series) -> pd.Series:
-    """Returns the cells as float64, with NaN for a cell that is not a number. The rule is that of
-    `mlops.predict.cells.number_of`, applied to the whole column at once."""
-    are_numbers = cells.str.fullmatch(NUMBER, na=False)
-    values = pa.array(cells.where(are_numbers), pa.string()).cast(pa.float64())
-    return pd.Series(values.to_numpy(zero_copy_only=False) + 0.0, cells.index)
+def summarized(faults: Iterable[Fault]) -> Iterator[str]:
+    """Yields a sentence for each kind of fault, with the lines of its first rows."""
+    kinds = sorted({fault.what for fault in faults}, key=[fault.what for fault in faults].index)
+    for what in kinds:
+        same = [fault for fault in faults if fault.what == what]
+        examples = [example for fault in same for example in fault.examples][:SHOWN]
+        more = sum(fault.rows for fault in same) - len(examples)
+        yield f"{what}: {', '.join(examples)}{f' and {more:,} more' if more else ''}"
 
 
-def listed_lines(lines: Sequence[str]) -> str:
-    more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    return ", ".join(lines[:SHOWN]) + more
-
-
-def mismatch_error(file: Path, faults: Sequence[str]) -> DataError:
-    return DataError("\n  ".join([f"{file} does not fit params.yaml:", *faults]))
+def mismatch_error(path: str, faults: Iterable[str]) -> DataError:
+    return DataError("\n  ".join([f"{path} does not fit params.yaml:", *faults]))

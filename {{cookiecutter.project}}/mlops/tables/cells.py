@@ -28,6 +28,9 @@ class Numbers:
     unknown: Mask
     cells: pa.Array
 
+    def __len__(self) -> int:
+        return len(self.values)
+
     def cell(self, row: int) -> object:
         """Returns the cell of a row as a client of the service would send it."""
         if self.unknown[row]:
@@ -50,6 +53,14 @@ class Texts:
     words: NDArray[Any]
     numbers: NDArray[np.int32]
 
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def unknown(self) -> Mask:
+        """Returns which rows have no text, of shape (rows,)."""
+        return np.array([word == "" for word in self.words])[self.numbers]
+
     @property
     def values(self) -> NDArray[Any]:
         """Returns the text of each row, of shape (rows,)."""
@@ -69,18 +80,29 @@ class Texts:
         counts: Counter[str] = Counter()
         per_position = np.bincount(self.numbers[rows], minlength=len(self.words))
         for word, count in zip(self.words, per_position.tolist(), strict=True):
-            counts[word] += count
+            if count:
+                counts[word] += count
         return counts
 
 
-Cells = Mapping[str, Numbers | Texts]
+@dataclass(frozen=True)
+class Cells:
+    """Rows by column: the columns of numbers and those of text, all of one length."""
+
+    numbers: Mapping[str, Numbers]
+    texts: Mapping[str, Texts]
+
+    @property
+    def columns(self) -> dict[str, Numbers | Texts]:
+        return {**self.numbers, **self.texts}
 
 
 def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:
-    """Returns the number and the text columns by name. Each of `columns` is of shape (rows,)."""
-    numbers = {name: number_cells(columns[name], wanted.missing) for name in wanted.numbers}
-    texts = {name: text_cells(columns[name], wanted.missing) for name in wanted.texts}
-    return {**numbers, **texts}
+    """Returns the wanted columns. Each of `columns` is of shape (rows,)."""
+    return Cells(
+        {name: number_cells(columns[name], wanted.missing) for name in wanted.numbers},
+        {name: text_cells(columns[name], wanted.missing) for name in wanted.texts},
+    )
 
 
 def number_cells(cells: pa.Array, missing: tuple[str, ...]) -> Numbers:

@@ -94,7 +94,7 @@ class CsvText:
     text: bytes
 
     def records(self, wanted: Wanted) -> Records:
-        if f'{self.delimiter} "'.encode() in self.text:
+        if not has_regular_quotes(self.text, self.delimiter):
             return self._read_with_python(wanted)
         as_numbers = (
             None if has_numbers(wanted.missing) else self._read_with_arrow(wanted, pa.float64())
@@ -113,13 +113,7 @@ class CsvText:
     @cached_property
     def lines(self) -> list[int]:
         """Returns the line of the file at which each record begins."""
-        starts, start = [], self.first_line
-        reader = self._reader()
-        for cells in reader:
-            if cells:
-                starts.append(start)
-            start = self.first_line + reader.line_num
-        return starts
+        return [line for line, _ in self._python_records()]
 
     def _read_with_arrow(self, wanted: Wanted, number: pa.DataType) -> Records | None:
         """Returns the records, with number columns as `number`, or None if a cell does not fit its type."""
@@ -150,15 +144,14 @@ class CsvText:
         except pa.ArrowInvalid:
             return None
         columns = {name: array_of(table[name]) for name in table.column_names}
-        if any(holds_nan(column) for column in columns.values()):
+        if any(holds_words(column) for column in columns.values()):
             return None
         return Records(columns, broken, table.num_rows + len(broken))
 
     def _read_with_python(self, wanted: Wanted) -> Records:
-        """Returns the records as training reads them: a quote after spaces opens a quoted cell. Arrow would
-        take it for text."""
-        with self._csv_errors():
-            records = [[*map(str.strip, cells)] for cells in self._reader() if cells]
+        """Returns the records of a text with irregular quotes: one after spaces opens a quoted cell, and one
+        inside a cell is an ordinary character. Arrow reads some of them otherwise."""
+        records = [[*map(str.strip, cells)] for _, cells in self._python_records()]
         broken = [
             self._broken(position, len(cells))
             for position, cells in enumerate(records)
@@ -172,27 +165,30 @@ class CsvText:
         return Records(columns, broken, len(records))
 
     def _broken(self, position: int, cells: int) -> Broken:
-        reason = f"{cells} is another number of cells than the {len(self.names)} of the header"
+        reason = f"{cells} cells, and the header has {len(self.names)}"
         return Broken(position, reason)
 
-    def _reader(self) -> "Reader":
-        return csv_reader(self.text.decode(), self.delimiter)
+    def _python_records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yields the line at which each record begins, and its cells. Raises SourceError that names the line
+        of a record that cannot be read."""
+        reader = csv_reader(decode_utf8(self.text, self.file, self.first_line), self.delimiter)
+        line = self.first_line
+        try:
+            for cells in reader:
+                if cells:
+                    yield line, cells
+                line = self.first_line + reader.line_num
+        except csv.Error as error:
+            raise SourceError(
+                f"{self.file}, line {line}: {error}; put the whole cell in quotes, and double the quotes "
+                "inside it"
+            ) from None
 
     def _refuse_text(self) -> Records:
         """Raises SourceError that says why the text cannot be read."""
-        with self._csv_errors():
-            decode_utf8(self.text, self.file, self.first_line)
-            for _ in self._reader():
-                pass
+        for _ in self._python_records():
+            pass
         raise SourceError(f"{self.file}, from line {self.first_line} on, can't be read as CSV")
-
-    @contextmanager
-    def _csv_errors(self) -> Iterator[None]:
-        """Turns a csv.Error into a SourceError."""
-        try:
-            yield
-        except csv.Error as error:
-            raise SourceError(f"{self.file}, from line {self.first_line} on: {error}") from None
 
 
 def open_csv(file: File, known: Collection[str]) -> CsvSource:
@@ -311,9 +307,19 @@ def array_of(column: pa.ChunkedArray) -> pa.Array:
     return pa.array([], column.type) if not column.num_chunks else column.combine_chunks()
 
 
-def holds_nan(column: pa.Array) -> bool:
-    """Returns whether a cell says "nan", which is not a number."""
+def holds_words(column: pa.Array) -> bool:
+    """Returns whether a cell may say "nan" or "inf", which are not numbers."""
     if not pa.types.is_floating(column.type):
         return False
     values = column.to_numpy(zero_copy_only=False)
-    return bool(np.isnan(values).sum() != column.null_count)
+    return bool(np.count_nonzero(np.isfinite(values)) + column.null_count < len(values))
+
+
+def has_regular_quotes(text: bytes, delimiter: str) -> bool:
+    """Returns whether every quote opens or closes a whole cell, or is one of two that stand for one inside
+    it."""
+    characters = np.frombuffer(b"\n" + text + b"\n", np.uint8)
+    quotes = np.flatnonzero(characters == ord('"'))
+    ends = np.isin(np.arange(256), [*f'{delimiter}\r\n"'.encode()])
+    before, after = characters[quotes[::2] - 1], characters[quotes[1::2] + 1]
+    return len(quotes) % 2 == 0 and bool(ends[before].all() and ends[after].all())

@@ -134,16 +134,21 @@ def filesystem_errors(url: str) -> Iterator[None]:
         ) from error
 
 
-def hashed_file(path: str) -> File:
+def file_at(path: str) -> File:
+    """Returns a file whose content was not read. Raises SourceError or Away if the file cannot be read."""
     file = File(path)
-    state = state_of(file)
+    return replace(file, state=state_of(file))
+
+
+def hashed_file(path: str) -> File:
+    file = file_at(path)
     try:
         with file.open() as stream:
             digest = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
             size = stream.seek(0, io.SEEK_END)
     except OSError as error:
         raise unreadable_error(file, error) from None
-    return replace(file, size=size, state=state, digest=digest)
+    return replace(file, size=size, digest=digest)
 
 
 def state_of(file: File) -> str:

@@ -1,6 +1,6 @@
 """Opens the files of a batch, and yields their rows in pieces."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from mlops.tables import csv_source, files, parquet_source
@@ -30,11 +30,7 @@ class Source(Protocol):
 def open_source(file: File, wanted: Wanted) -> Source:
     """Returns the source of a file. Raises SourceError that names every wanted column that is missing or
     unfit."""
-    source: Source
-    if file.path.endswith(files.PARQUET):
-        source = parquet_source.open_parquet(file)
-    else:
-        source = csv_source.open_csv(file, wanted.names)
+    source = open_file(file, wanted.names)
     if lacking := [name for name in wanted.names if name not in source.names]:
         raise SourceError(
             f"{file.path} has no column {', '.join(map(repr, lacking))}, which the model or --key "
@@ -42,6 +38,14 @@ def open_source(file: File, wanted: Wanted) -> Source:
         )
     source.refuse_unfit(wanted)
     return source
+
+
+def open_file(file: File, known: Collection[str]) -> Source:
+    """Returns the source of a file, whatever its columns are; `known` are names that help to find how a text
+    is delimited."""
+    if file.path.endswith(files.PARQUET):
+        return parquet_source.open_parquet(file)
+    return csv_source.open_csv(file, known)
 
 
 def ignored_columns(sources: Sequence[Source], wanted: Wanted) -> list[str]:

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from mlops.predict.schema import Schema
+from mlops.tables.cells import Cells, Mask, Numbers, Texts
 
 PREPARED = Path("data/prepared")
 SCHEMA = PREPARED / "schema.json"
 PROVENANCE = PREPARED / "provenance.json"
+
+ROW_GROUP = 100_000
+"""The number of rows that are written at a time."""
 
 SplitName = Literal["train", "validation", "test"]
 NAMES: Sequence[SplitName] = ("train", "validation", "test")
@@ -41,15 +45,58 @@ def split_file(name: SplitName) -> Path:
     return PREPARED / f"{name}.parquet"
 
 
-def write_split(name: SplitName, split: Split, schema: Schema) -> None:
-    labels = np.asarray(schema.classes, object)[split.target]
-    table = pa.table({**split.columns, schema.target: labels})
-    parquet.write_table(table, split_file(name))
+class SplitWriter:
+    """Writes the rows of a split to a Parquet file, in groups of rows, so that few are in memory. The bytes
+    of the file depend on the rows alone, and not on the pieces in which they come."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._waiting: list[pa.RecordBatch] = []
+        self._writer: parquet.ParquetWriter | None = None
+
+    def add(self, cells: Cells, rows: Mask) -> None:
+        """Adds the rows of a mask."""
+        chosen = pa.array(rows)
+        arrays = {name: arrow_column(each).filter(chosen) for name, each in cells.columns.items()}
+        self._waiting.append(pa.RecordBatch.from_pydict(arrays))
+        while sum(map(len, self._waiting)) >= ROW_GROUP:
+            table = pa.Table.from_batches(self._waiting)
+            self._write(table.slice(0, ROW_GROUP))
+            self._waiting = table.slice(ROW_GROUP).to_batches()
+
+    def close(self) -> None:
+        """Writes the last rows; a split without rows has no file."""
+        if self._waiting:
+            self._write(pa.Table.from_batches(self._waiting))
+        if self._writer:
+            self._writer.close()
+
+    def _write(self, table: pa.Table) -> None:
+        self._writer = self._writer or parquet.ParquetWriter(self._file, table.schema)
+        self._writer.write_table(table)
+
+
+def arrow_column(column: Numbers | Texts) -> pa.Array:
+    if isinstance(column, Numbers):
+        return pa.array(column.values)
+    return pa.array(column.words, pa.string()).take(pa.array(column.numbers))
 
 
 def read_split(name: SplitName, schema: Schema) -> Split:
     """Returns the columns of the schema and the target of a split."""
-    table = parquet.read_table(split_file(name))
-    columns = {column.name: table[column.name].to_numpy() for column in schema.columns}
-    target = (table[schema.target].to_numpy() == schema.positive).astype(np.int8)
+    names = [*(column.name for column in schema.columns), schema.target]
+    texts = [*schema.names("category"), schema.target]
+    table = parquet.read_table(split_file(name), columns=names, read_dictionary=texts)
+    columns = {name: numpy_column(table[name]) for name in names}
+    target = (columns.pop(schema.target) == schema.positive).astype(np.int8)
     return Split(columns, target)
+
+
+def numpy_column(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Returns numbers, or text of which each distinct one is in memory once: shape (rows,)."""
+    if pa.types.is_dictionary(column.type):
+        encoded = column.unify_dictionaries().combine_chunks()
+        words = np.array(encoded.dictionary.to_pylist(), object)
+        positions: NDArray[np.int32] = encoded.indices.to_numpy()
+        return words[positions]
+    return np.asarray(column)

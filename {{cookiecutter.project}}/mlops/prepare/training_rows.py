@@ -1,0 +1,138 @@
+"""Describes the columns of the training rows, which are seen in pieces and not kept."""
+
+import sys
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops.params import PrepareParams
+from mlops.predict.schema import Column
+from mlops.tables.cells import Cells, Mask, Numbers, Texts
+from mlops.tables.row_hashes import Hashes
+
+MOST_CATEGORIES = 50
+"""The number of categories that the schema keeps for each column, the most frequent ones. Any other category
+counts as unknown."""
+
+MOST_COUNTED = 500_000
+"""The number of categories of a column that are counted. Beyond it the rarer half is forgotten, so that a
+column in which every row differs takes no more memory."""
+
+SAMPLED = 10_000
+"""The number of rows of which the medians are those of the table; in a smaller table it is every row."""
+
+
+class CategoryColumn:
+    """The categories of the training rows, and how many rows have each."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.rows = 0
+
+    def add(self, texts: Texts, rows: Mask) -> None:
+        self.counts.update(texts.count_words(rows))
+        self.rows += int(rows.sum())
+        if len(self.counts) > MOST_COUNTED:
+            self.counts = Counter(dict(self.counts.most_common(MOST_COUNTED // 2)))
+
+    def known(self) -> list[str]:
+        """Returns the most frequent categories, of equally frequent ones the first in the alphabet."""
+        counts = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return [word for word, count in counts if word and count][:MOST_CATEGORIES]
+
+    def column(self, name: str) -> Column | None:
+        """Returns the column of the schema, or None if it is the same in every row."""
+        known, missing = self.known(), self.counts[""] > 0
+        if len(known) + missing < 2 or not known:
+            leave_out(name, f"always {known[0]}" if known else "missing")
+            return None
+        others = self.rows - self.counts[""] - sum(self.counts[word] for word in known)
+        if others:
+            print(
+                f"prepare: column {name!r} has more categories than the {MOST_CATEGORIES} most frequent, "
+                f"which the model knows; {others:,} training rows ({others / self.rows:.1%}) have "
+                "another one"
+            )
+        return Column(name, "category", known[0], missing, categories=tuple(sorted(known)))
+
+
+class NumberColumn:
+    """The bounds of the numbers of the training rows."""
+
+    def __init__(self) -> None:
+        self.minimum, self.maximum, self.missing = np.inf, -np.inf, False
+
+    def add(self, numbers: Numbers, rows: Mask) -> None:
+        values = numbers.values[rows]
+        known = values[~np.isnan(values)]
+        self.missing |= len(known) < len(values)
+        if len(known):
+            self.minimum = min(self.minimum, float(known.min()))
+            self.maximum = max(self.maximum, float(known.max()))
+
+    def column(self, name: str, sample: NDArray[np.float64], *, whole: bool) -> Column | None:
+        """Returns the column of the schema, or None if it is the same in every row. Its example is the median
+        of the sample, of shape (rows,)."""
+        if not (self.minimum < self.maximum or (self.minimum == self.maximum and self.missing)):
+            leave_out(name, "missing" if self.missing else f"always {self.minimum:g}")
+            return None
+        kind = int if whole else float
+        known = sample[~np.isnan(sample)]
+        example = float(np.quantile(known, 0.5, method="nearest")) if len(known) else self.minimum
+        low, middle, high = map(kind, (self.minimum, example, self.maximum))
+        return Column(
+            name, "integer" if whole else "number", middle, self.missing, minimum=low, maximum=high
+        )
+
+
+class TrainingRows:
+    """What is known of the columns of the training rows."""
+
+    def __init__(self, params: PrepareParams) -> None:
+        columns = params.columns
+        self._integers = set(columns.integer)
+        self._numbers = {name: NumberColumn() for name in (*columns.integer, *columns.number)}
+        self._categories = {name: CategoryColumn() for name in columns.category}
+        self._hashes = np.array([], np.uint64)
+        self._sample = np.empty((0, len(self._numbers)))
+
+    def add(self, cells: Cells, hashes: Hashes, rows: Mask) -> None:
+        """Adds the rows of a mask. `hashes` are those of all rows, of shape (rows,)."""
+        for name, numbers in self._numbers.items():
+            numbers.add(cells.numbers[name], rows)
+        for name, categories in self._categories.items():
+            categories.add(cells.texts[name], rows)
+        self._add_to_sample(cells, hashes, rows)
+
+    def _add_to_sample(self, cells: Cells, hashes: Hashes, rows: Mask) -> None:
+        """Keeps the rows with the smallest hashes, which do not depend on the order of the rows."""
+        if len(self._hashes) == SAMPLED:
+            rows = rows & (hashes < self._hashes[-1])
+        if not rows.any():
+            return
+        chosen = hashes[rows]
+        added = np.empty((len(chosen), len(self._numbers)))
+        for position, name in enumerate(self._numbers):
+            added[:, position] = cells.numbers[name].values[rows]
+        every = np.concatenate([self._hashes, chosen])
+        smallest = np.argsort(every, kind="stable")[:SAMPLED]
+        self._hashes = every[smallest]
+        self._sample = np.concatenate([self._sample, added])[smallest]
+
+    def columns(self) -> list[Column]:
+        """Returns the columns of the schema, without those that are the same in every row, of which it prints
+        a warning."""
+        numbers = (
+            column.column(name, sample, whole=name in self._integers)
+            for (name, column), sample in zip(self._numbers.items(), self._sample.T, strict=True)
+        )
+        categories = (column.column(name) for name, column in self._categories.items())
+        return [column for column in (*numbers, *categories) if column]
+
+
+def leave_out(name: str, content: str) -> None:
+    print(
+        f"warning: column {name!r} is {content} in the training rows; it is left out",
+        file=sys.stderr,
+    )
