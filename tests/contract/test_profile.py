@@ -29,7 +29,7 @@ TEST = Predictions(
     np.array(["elm", "oak", "oak", "elm"], object),
     np.array([[1, 0], [0.45, 0.55], [0, 1], [0.901, 0.099]], np.float32),
 )
-REFERENCE = profile.reference_of(TRAINING, TEST, SCHEMA)
+REFERENCE = profile.reference_of(TRAINING.values(), TEST, SCHEMA)
 
 
 def counts(columns: Columns) -> dict[str, Counts]:
@@ -51,7 +51,7 @@ def test_a_missing_reference_is_refused_with_the_cure(tmp_path: Path) -> None:
 def test_what_is_written_is_what_is_read_and_its_bytes_repeat(tmp_path: Path) -> None:
     written = []
     for _ in range(2):
-        profile.write_reference(profile.reference_of(TRAINING, TEST, SCHEMA), tmp_path)
+        profile.write_reference(profile.reference_of(TRAINING.values(), TEST, SCHEMA), tmp_path)
         written.append((tmp_path / "reference.json").read_bytes())
     assert profile.read_reference(tmp_path) == REFERENCE
     assert written[0] == written[1]

@@ -8,9 +8,7 @@ rows of other classes; and a bundle that answers with NaN.
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +17,13 @@ from pyarrow import parquet
 from mlops import errors
 from mlops.errors import Incomparable
 from mlops.metrics import refuse_unanswered
-from mlops.predict.predictor import Predictor
+from mlops.predict.predictor import Predictions, Predictor
 from mlops.predict.schema import Column, Schema
+from mlops.tables import row_hashes, splits
+from mlops.tables.cells import read_cells
+from mlops.tables.pieces import Wanted
+from mlops.tables.row_hashes import Hashes
+from mlops.tables.threads import map_in_order, usable_cores
 
 
 def main() -> None:
@@ -29,12 +32,22 @@ def main() -> None:
     rows = parquet.read_table(test)
     check_columns(rows, predictor.schema)
     check_unseen(rows, parquet.read_table(train), predictor.schema)
-    names = [column.name for column in predictor.schema.columns]
-    predictions = predictor.predict({name: rows[name].to_numpy() for name in names})
+    predictions = predict_rows(rows, predictor)
     positive, probability = predictor.schema.positive, predictions.probabilities[:, 1]
     refuse_unanswered(probability)
     predicted = (predictions.labels == positive).astype(np.int8)
     np.savez(scores, positive=positive, predicted=predicted, probability=probability)
+
+
+def predict_rows(rows: pa.Table, predictor: Predictor) -> Predictions:
+    """Returns the predictions for the rows, made in pieces and on all cores."""
+    names = [column.name for column in predictor.schema.columns]
+
+    def predict(piece: pa.RecordBatch) -> Predictions:
+        return predictor.predict({name: piece[name].to_numpy(False) for name in names})
+
+    pieces = rows.to_batches(max_chunksize=splits.PIECE)
+    return Predictions.joined([*map_in_order(predict, pieces, usable_cores())])
 
 
 def check_columns(rows: pa.Table, schema: Schema) -> None:
@@ -62,16 +75,17 @@ def has_another_type(column: Column, rows: pa.Table) -> bool:
 
 def check_unseen(rows: pa.Table, train: pa.Table, schema: Schema) -> None:
     """Raises Incomparable if the inputs of any row are equal to those of a training row."""
-    training = set(comparable_rows(train, schema))
-    if count := sum(row in training for row in comparable_rows(rows, schema)):
+    seen = np.isin(input_hashes(rows, schema), input_hashes(train, schema))
+    if count := np.count_nonzero(seen):
         raise Incomparable(f"the champion was trained on {count} of the {len(rows)} test rows")
 
 
-def comparable_rows(table: pa.Table, schema: Schema) -> Iterator[tuple[Any, ...]]:
-    """Yields the inputs of each row. A missing number is None, because NaN does not equal itself."""
-    columns = (table[column.name].to_pylist() for column in schema.columns)
-    without_nan = ([None if value != value else value for value in values] for values in columns)  # noqa: PLR0124
-    return zip(*without_nan, strict=True)
+def input_hashes(table: pa.Table, schema: Schema) -> Hashes:
+    """Returns a hash of the inputs of each row, of shape (rows,). Rows with the same missing cells and equal
+    values have the same hash."""
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    cells = read_cells(columns, Wanted.from_schema(schema, None))
+    return row_hashes.row_hashes(column.hashes() for column in cells.columns.values())
 
 
 if __name__ == "__main__":

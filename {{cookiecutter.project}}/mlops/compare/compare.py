@@ -21,7 +21,7 @@ from mlops.errors import Incomparable
 from mlops.metrics import refuse_unanswered
 from mlops.params import load_configuration
 from mlops.predict.predictor import Predictor
-from mlops.tables import splits
+from mlops.tables.answered import answer_split
 
 BUNDLE = Path("deploy")
 Z = 1.96
@@ -44,8 +44,7 @@ def main() -> None:
             f"the champion's positive class is {positive!r}, and the challenger's is "
             f"{predictor.schema.positive!r}"
         )
-    test = splits.read_split("test", predictor.schema)
-    predictions = predictor.predict(test.columns)
+    test, predictions = answer_split("test", predictor)
     predicted = (predictions.labels == predictor.schema.positive).astype(np.int8)
     before = row_losses(test.target, champion["predicted"], champion["probability"])
     after = row_losses(test.target, predicted, predictions.probabilities[:, 1])

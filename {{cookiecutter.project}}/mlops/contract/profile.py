@@ -5,6 +5,7 @@ compared with it, and the counts of several batches can be added.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from mlops.predict import bundle_file
-from mlops.predict.inputs import Columns
 from mlops.predict.predictor import Predictions
 from mlops.predict.schema import Column, Schema
 
@@ -72,9 +72,13 @@ class Reference(Struct, frozen=True, forbid_unknown_fields=True):
     probability: tuple[int, ...]
 
 
-def reference_of(training: Columns, test: Predictions, schema: Schema) -> Reference:
-    """Returns the profile of the training rows and of the predictions for the test rows."""
-    columns = {column.name: filled_bins(column, training[column.name]) for column in schema.columns}
+def reference_of(training: Iterable[NDArray[Any]], test: Predictions, schema: Schema) -> Reference:
+    """Returns the profile of the training rows, given as the columns of the schema in order, each of shape
+    (rows,), and of the predictions for the test rows."""
+    columns = {
+        column.name: filled_bins(column, values)
+        for column, values in zip(schema.columns, training, strict=True)
+    }
     tenths = count_probabilities(test.probabilities[:, 1])
     return Reference(columns, tuple(tenths.tolist()))
 

@@ -18,8 +18,11 @@ from mlops.contract.profile import REFERENCE
 from mlops.errors import SmokeTestFailed
 from mlops.params import DeploySettings, load_configuration
 from mlops.predict.errors import AnswerError
-from mlops.predict.predictor import MODEL, SCHEMA, Predictor
+from mlops.predict.predictor import MODEL, SCHEMA, Predictions, Predictor
+from mlops.predict.schema import Schema
 from mlops.tables import splits
+from mlops.tables.answered import answer_split
+from mlops.tables.splits import Split
 
 MODELS = Path("models")
 BUNDLE = Path("deploy")
@@ -38,10 +41,11 @@ def main() -> None:
         bundle = Path(folder, BUNDLE)
         copy_model(bundle)
         predictor = answering_predictor(bundle)
-        add_reference(bundle, predictor)
+        test, predictions = answer_split("test", predictor)
+        refuse_other_than_evaluated(test, predictions, predictor.schema)
+        add_reference(bundle, predictions, predictor.schema)
         write_manifest(bundle)
         refuse_costly(bundle, settings)
-        refuse_other_than_evaluated(predictor)
         shutil.rmtree(BUNDLE, ignore_errors=True)
         bundle.rename(BUNDLE)
     print(f"deploy: {BUNDLE}/ answers; {bundle_megabytes(BUNDLE)} MB")
@@ -63,13 +67,11 @@ def answering_predictor(bundle: Path) -> Predictor:
     return predictor
 
 
-def add_reference(bundle: Path, predictor: Predictor) -> None:
-    training, test = (
-        splits.read_split(name, predictor.schema).columns for name in ("train", "test")
-    )
-    profile.write_reference(
-        profile.reference_of(training, predictor.predict(test), predictor.schema), bundle
-    )
+def add_reference(bundle: Path, predictions: Predictions, schema: Schema) -> None:
+    """Writes the profile of the training rows, which are read a column at a time, and of the predictions for
+    the test rows."""
+    training = (splits.read_column("train", column.name) for column in schema.columns)
+    profile.write_reference(profile.reference_of(training, predictions, schema), bundle)
 
 
 def write_manifest(bundle: Path) -> None:
@@ -103,11 +105,9 @@ def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
             )
 
 
-def refuse_other_than_evaluated(predictor: Predictor) -> None:
+def refuse_other_than_evaluated(test: Split, predictions: Predictions, schema: Schema) -> None:
     """Raises SmokeTestFailed if the accuracy on the test rows is not the one that evaluate has measured."""
-    test = splits.read_split("test", predictor.schema)
-    labels = predictor.predict(test.columns).labels
-    accuracy = float(((labels == predictor.schema.positive) == test.target).mean())
+    accuracy = float(((predictions.labels == schema.positive) == test.target).mean())
     evaluated = json.loads(METRICS.read_text())["test"]["accuracy"]
     if not abs(accuracy - evaluated) <= 1e-6:  # NaN is refused too
         raise SmokeTestFailed(

@@ -19,6 +19,7 @@ from mlops.metrics import METRICS, measure
 from mlops.params import load_configuration
 from mlops.predict.predictor import Predictions, Predictor
 from mlops.tables import splits
+from mlops.tables.answered import answer_split
 from mlops.tables.splits import Split
 
 MODELS = Path("models")
@@ -29,20 +30,17 @@ PLOTS = REPORTS / "plots"
 def main() -> None:
     params = load_configuration().params.evaluate
     predictor = Predictor(MODELS)
-    validation, test = (
-        splits.read_split(name, predictor.schema) for name in ("validation", "test")
-    )
-    predictions = predictor.predict(test.columns)
-    metrics = {
-        "validation": metrics_of(predictor, validation, predictor.predict(validation.columns)),
-        "test": metrics_of(predictor, test, predictions),
-    }
+    validation = metrics_of(predictor, *answer_split("validation", predictor))
+    test, predictions = answer_split("test", predictor, params.subgroups)
+    metrics = {"validation": validation, "test": metrics_of(predictor, test, predictions)}
     REPORTS.mkdir(exist_ok=True)
     report = json.dumps(metrics, indent=1, allow_nan=False)
     (REPORTS / "metrics.json").write_text(report + "\n")
     rows = subgroup_metrics(predictor, test, predictions, params.subgroups)
     plots.write_csv(REPORTS / "subgroups.csv", ["group", "rows", *METRICS], rows)
-    write_plots(predictor, test, predictions, params.importance_rows)
+    write_plots(predictor, test, predictions)
+    few = next(splits.split_pieces("test", predictor.schema, params.importance_rows))
+    plots.write_importance(PLOTS / "importance.csv", column_importance(predictor, few))
     print(f"evaluate: accuracy {metrics['test']['accuracy']} on {len(test):,} test rows")
 
 
@@ -63,17 +61,13 @@ def subgroup_metrics(
             yield [f"{name}: {value or 'missing'}", *metrics.values()]
 
 
-def write_plots(
-    predictor: Predictor, test: Split, predictions: Predictions, importance_rows: int
-) -> None:
+def write_plots(predictor: Predictor, test: Split, predictions: Predictions) -> None:
     probability = predictions.probabilities[:, 1]
     actual = np.asarray(predictor.schema.classes, object)[test.target]
     plots.write_roc(PLOTS / "roc.csv", test.target, probability)
     plots.write_precision_recall(PLOTS / "precision_recall.csv", test.target, probability)
     plots.write_calibration(PLOTS / "calibration.csv", test.target, probability)
     plots.write_confusion(PLOTS / "confusion.csv", actual, predictions.labels)
-    drops = column_importance(predictor, test.take(slice(importance_rows)))
-    plots.write_importance(PLOTS / "importance.csv", drops)
 
 
 def column_importance(predictor: Predictor, test: Split) -> list[tuple[str, float]]:

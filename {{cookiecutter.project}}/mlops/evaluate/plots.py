@@ -12,6 +12,8 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 POINTS = 200
 BINS = 10
+CONFUSED = 50_000
+"""The largest number of rows in the picture of the confusion matrix."""
 
 
 def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -42,7 +44,9 @@ def write_calibration(file: Path, target: NDArray[Any], probability: NDArray[Any
 
 
 def write_confusion(file: Path, actual: NDArray[Any], predicted: NDArray[Any]) -> None:
-    write_csv(file, ["actual", "predicted"], zip(actual, predicted, strict=True))
+    """Writes the classes of the first rows: the picture counts the lines of the file."""
+    rows = zip(actual[:CONFUSED], predicted[:CONFUSED], strict=True)
+    write_csv(file, ["actual", "predicted"], rows)
 
 
 def write_importance(file: Path, drops: Iterable[tuple[str, float]]) -> None:

@@ -1,5 +1,6 @@
 """Loads a bundle and predicts with it. This is the only module that runs a model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,14 @@ class Predictions:
 
     labels: NDArray[Any]
     probabilities: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, predictions: Sequence["Predictions"]) -> "Predictions":
+        """Returns the predictions for the rows of all parts, in their order."""
+        return cls(
+            np.concatenate([each.labels for each in predictions]),
+            np.concatenate([each.probabilities for each in predictions]),
+        )
 
     def take(self, rows: slice | NDArray[Any]) -> "Predictions":
         """Returns the predictions of some of the rows, by their positions or a mask."""

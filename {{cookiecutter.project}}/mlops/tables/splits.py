@@ -1,6 +1,6 @@
 """Reads and writes the three splits of the prepared table, which are Parquet files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,9 @@ PROVENANCE = PREPARED / "provenance.json"
 ROW_GROUP = 100_000
 """The number of rows that are written at a time."""
 
+PIECE = 20_000
+"""The number of rows of a piece of a split."""
+
 SplitName = Literal["train", "validation", "test"]
 NAMES: Sequence[SplitName] = ("train", "validation", "test")
 
@@ -34,6 +37,15 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.target)
+
+    @classmethod
+    def joined(cls, splits: Sequence["Split"]) -> "Split":
+        """Returns the rows of all parts, in their order."""
+        columns = {
+            name: np.concatenate([each.columns[name] for each in splits])
+            for name in splits[0].columns
+        }
+        return cls(columns, np.concatenate([each.target for each in splits]))
 
     def take(self, rows: slice | NDArray[Any]) -> "Split":
         """Returns the rows that a slice, a mask or positions select."""
@@ -84,11 +96,33 @@ def arrow_column(column: Numbers | Texts) -> pa.Array:
 
 def read_split(name: SplitName, schema: Schema) -> Split:
     """Returns the columns of the schema and the target of a split."""
-    names = [*(column.name for column in schema.columns), schema.target]
+    return split_of_table(parquet.read_table(split_file(name), **columns_of(schema)), schema)
+
+
+def split_pieces(name: SplitName, schema: Schema, rows: int = PIECE) -> Iterator[Split]:
+    """Yields what `read_split` returns, in pieces of as many rows."""
+    columns = columns_of(schema)
+    file = parquet.ParquetFile(
+        split_file(name), read_dictionary=columns["read_dictionary"], pre_buffer=False
+    )
+    for batch in file.iter_batches(rows, columns=columns["columns"]):
+        yield split_of_table(pa.Table.from_batches([batch]), schema)
+
+
+def read_column(name: SplitName, column: str) -> NDArray[Any]:
+    """Returns one column of a split, of shape (rows,)."""
+    table = parquet.read_table(split_file(name), columns=[column], read_dictionary=[column])
+    return numpy_column(table[column])
+
+
+def columns_of(schema: Schema) -> dict[str, list[str]]:
     texts = [*schema.names("category"), schema.target]
-    table = parquet.read_table(split_file(name), columns=names, read_dictionary=texts)
-    columns = {name: numpy_column(table[name]) for name in names}
-    target = (columns.pop(schema.target) == schema.positive).astype(np.int8)
+    return {"columns": [*schema.names("integer", "number"), *texts], "read_dictionary": texts}
+
+
+def split_of_table(table: pa.Table, schema: Schema) -> Split:
+    columns = {column.name: numpy_column(table[column.name]) for column in schema.columns}
+    target = (numpy_column(table[schema.target]) == schema.positive).astype(np.int8)
     return Split(columns, target)
 
 
