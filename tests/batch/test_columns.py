@@ -13,6 +13,7 @@ from mlops.batch import columns
 from mlops.batch.columns import Judge
 from mlops.contract.contract import Contract
 from mlops.predict import schema
+from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Policy, Schema
 from mlops.tables import csv_source, files
 from mlops.tables.cells import read_cells
@@ -36,7 +37,9 @@ def test_the_rules_are_those_of_the_contract(number: Any, text: Any, numbers: li
     """A row is rejected if the contract finds an error in it, and has a warning for each one of the
     contract."""
     policy = Policy(missing_value=text, unknown_category=number, out_of_range=text)
-    model = Schema("d", "y", ("no", "yes"), COLUMNS, missing=("", "?"), policy=policy)
+    model = Schema(
+        "d", "y", ("no", "yes"), COLUMNS, source=Dialect(missing=("", "?")), policy=policy
+    )
     random = np.random.default_rng(5)
     kind = pa.string() if numbers is WRITTEN else pa.float64()
     table = {
@@ -67,11 +70,11 @@ def test_cells_are_read_as_training_reads_them(trained: Path) -> None:
     table.to_csv("rows.csv", index=False, quoting=1)
     prepare = params.load_configuration().params.prepare
     expected = table.map(str.strip)
-    expected = expected.mask(expected.isin(["", *prepare.missing]))
+    expected = expected.mask(expected.isin(["", *prepare.source.missing]))
     model = schema.read_schema(Path("deploy/schema.json"))
     wanted = Wanted.from_schema(model, None)
     (file,) = files.find_files(["rows.csv"])
-    (piece,) = csv_source.open_csv(file, wanted.names).pieces(wanted)
+    (piece,) = csv_source.open_csv(file, wanted.names, wanted.dialect).pieces(wanted)
     cells = read_cells(piece.content.records(wanted).columns, wanted)
     values = columns.take_rows(cells, np.ones(80, bool))
     for column in model.columns:
@@ -81,7 +84,7 @@ def test_cells_are_read_as_training_reads_them(trained: Path) -> None:
 
 
 def test_parquet_cells_are_read_as_those_of_csv(arrived: Path) -> None:
-    model = Schema("d", "y", ("no", "yes"), COLUMNS, missing=("", "?"))
+    model = Schema("d", "y", ("no", "yes"), COLUMNS, source=Dialect(missing=("", "?")))
     wanted = Wanted.from_schema(model, None)
     texts = pa.array(["a", " b ", "?", None])
     typed = {"i": pa.array([1, 2, None, 4]), "n": pa.array([-0.0, None, 1, 2], pa.float32())}

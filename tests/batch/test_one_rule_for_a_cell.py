@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 import raw_table
 from mlops.batch import columns
@@ -16,6 +17,7 @@ from mlops.contract.contract import Contract
 from mlops.errors import DataError
 from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
+from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Schema
 from mlops.tables.cells import read_cells
 from mlops.tables.pieces import Wanted
@@ -26,7 +28,7 @@ PARAMS = PrepareParams.model_validate(
         "dataset": "trees",
         "target": "kind",
         "positive": "oak",
-        "missing": list(MARKERS),
+        "source": asdict(Dialect(missing=MARKERS)),
         "columns": {"integer": [], "number": ["height"], "category": ["soil"], "ignored": []},
         "contract": dict.fromkeys(
             ("missing_value", "unknown_category", "out_of_range", "extra_column"), "warning"
@@ -36,7 +38,7 @@ PARAMS = PrepareParams.model_validate(
 )
 NUMBER = Column("height", "number", 1.0, True, -LARGEST, LARGEST)
 SOIL = Column("soil", "category", "clay", True, categories=("clay", "\uff11\uff12", "NaN"))
-SCHEMA = Schema("trees", "kind", ("elm", "oak"), (NUMBER, SOIL), missing=MARKERS)
+SCHEMA = Schema("trees", "kind", ("elm", "oak"), (NUMBER, SOIL), source=Dialect(missing=MARKERS))
 
 SPACES = st.text(" \t\u00a0\u2003\r\n", max_size=2)
 LIKE_NUMBERS = st.text("0123456789.+-eE_,xinfa\uff11\uff12\u0663 ", max_size=8)

@@ -9,6 +9,7 @@ import pytest
 from mlops.contract.contract import Contract, Decoded
 from mlops.contract.errors import InputError, MalformedBody, TooManyRows
 from mlops.contract.faults import Fault, Kind
+from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Policy, Schema
 
 COLUMNS = (
@@ -25,7 +26,14 @@ LENIENT = Policy("warning", "warning", "warning", "warning")
 
 def contract(policy: Policy = SHIPPED, columns: tuple[Column, ...] = COLUMNS) -> Contract:
     return Contract(
-        Schema("trees", "kind", ("elm", "oak"), columns, missing=("?", "-"), policy=policy)
+        Schema(
+            "trees",
+            "kind",
+            ("elm", "oak"),
+            columns,
+            source=Dialect(missing=("?", "-")),
+            policy=policy,
+        )
     )
 
 

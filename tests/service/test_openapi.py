@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mlops.contract.contract import Contract
+from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Policy, Schema
 from mlops.service import openapi
 
@@ -19,7 +20,12 @@ LENIENT = Policy("warning", "warning", "warning", "warning")
 
 def schema(policy: Policy) -> Schema:
     return Schema(
-        "trees", "kind", ("elm", "oak"), (AGE, HEIGHT, SOIL), missing=("?",), policy=policy
+        "trees",
+        "kind",
+        ("elm", "oak"),
+        (AGE, HEIGHT, SOIL),
+        source=Dialect(missing=("?",)),
+        policy=policy,
     )
 
 

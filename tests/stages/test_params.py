@@ -39,7 +39,7 @@ def test_what_the_project_ships_is_valid() -> None:
         ("params.yaml", OPTIONS, 3, f"{OPTIONS}: 3 should hold keys and values"),
         ("params.yaml", "train.architectures", {}, f"has no block '{ARCHITECTURE}': add one"),
         ("params.yaml", "prepare.positive", 1, "prepare.positive: 1 should be text: put it in quotes"),
-        ("params.yaml", "prepare.missing", "?", "prepare.missing: '?' should be a list"),
+        ("params.yaml", "prepare.source.missing", "?", "prepare.source.missing: '?' should be a list"),
         ("params.yaml", "prepare.columns.number", ["a", "a"], "a: a column has one type; name it once"),
         ("params.yaml", "prepare.split.test", 1.5, "test: 1.5 should be less than or equal to 1"),
         ("params.yaml", "prepare.split.test", 0.9, "test 0.9 leave no rows to train on"),

@@ -13,6 +13,7 @@ from mlops import errors, params
 from mlops.errors import DataError
 from mlops.params import PrepareParams
 from mlops.predict import schema
+from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column
 from mlops.prepare import position, prepare, training_rows
 from mlops.prepare.training_rows import CategoryColumn
@@ -103,7 +104,7 @@ def test_a_column_that_tells_nothing_is_left_out_with_a_warning(
 ) -> None:
     table = small_project.table()
     name = table.columns[0]
-    change("params.yaml", "prepare.missing", [*options().missing, ""])
+    change("params.yaml", "prepare.source.missing", [*options().source.missing, ""])
     rewrite(table.assign(**{name: cell}))
     prepare.main()
     assert name not in [column.name for column in schema.read_schema(splits.SCHEMA).columns]
@@ -193,14 +194,14 @@ def test_the_schema_carries_the_contract_and_how_tables_write_unknown(untrained:
     prepare.main()
     input_schema = schema.read_schema(splits.SCHEMA)
     assert input_schema.policy == schema.Policy(out_of_range="error")
-    assert input_schema.missing == options().missing
+    assert input_schema.source == options().source.dialect
 
 
 def described(values: list[str]) -> Column:
     """Returns the column of the schema that is made of the values, which come in two pieces."""
     counted = CategoryColumn()
     for piece in (values[:2], values[2:]):
-        counted.add(cells.text_cells(pa.array(piece), ("",)), np.ones(len(piece), bool))
+        counted.add(cells.text_cells(pa.array(piece), Dialect()), np.ones(len(piece), bool))
     column = counted.column("colour")
     assert column
     return column
@@ -221,7 +222,7 @@ def test_of_a_column_in_which_every_row_differs_only_some_categories_are_counted
     counted = CategoryColumn()
     for start in range(0, 10_000, 50):
         words = ["often", *map(str, range(start, start + 50))]
-        counted.add(cells.text_cells(pa.array(words), ("",)), np.ones(51, bool))
+        counted.add(cells.text_cells(pa.array(words), Dialect()), np.ones(51, bool))
         assert len(counted.counts) <= 100
     assert counted.known()[0] == "often"
 

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import asdict
 
 import raw_table
 from mlops.errors import DataError, MlopsError
 from mlops.params import PrepareParams
+from mlops.predict.dialect import Dialect
 from mlops.prepare import raw
 
 PARAMS = PrepareParams.model_validate(
@@ -13,7 +15,7 @@ PARAMS = PrepareParams.model_validate(
         "dataset": "trees",
         "target": "kind",
         "positive": "oak",
-        "missing": ["", "?"],
+        "source": asdict(Dialect(missing=("", "?"))),
         "columns": {
             "integer": ["age"],
             "number": ["height"],

@@ -55,7 +55,7 @@ def test_a_model_that_answers_something_else_than_its_estimator_is_not_written(
     table = pd.DataFrame({"a": np.arange(400.0), "b": np.random.default_rng(2).random(400)})
     table.loc[::3, "a"] = np.nan
     table[options.target] = np.where(table.a > 200, options.positive, "other")
-    change("params.yaml", "prepare.missing", [""])
+    change("params.yaml", "prepare.source.missing", [""])
     use(table, number=["a", "b"])
     prepare.main()
     choose("forest_on_missing")

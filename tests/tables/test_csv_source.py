@@ -2,18 +2,21 @@ import bz2
 import csv
 import gzip
 import io
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pytest
 
-from mlops.tables import csv_source, files
+from mlops.predict.dialect import Dialect
+from mlops.tables import cells, csv_source, files
 from mlops.tables.errors import SourceError
 from mlops.tables.pieces import Piece, Wanted
 
-WANTED = Wanted(("n",), ("t",), None, ("", "?"))
+WANTED = Wanted(("n",), ("t",), None, Dialect(missing=("", "?")))
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def write_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
 def source(name: str = "rows.csv") -> csv_source.CsvSource:
     (file,) = files.find_files([name])
-    return csv_source.open_csv(file, WANTED.names)
+    return csv_source.open_csv(file, WANTED.names, WANTED.dialect)
 
 
 def pieces(name: str = "rows.csv", wanted: Wanted = WANTED) -> list[Piece]:
@@ -104,7 +107,7 @@ def test_a_text_for_unknown_that_is_a_number_is_found_between_spaces(
 ) -> None:
     write_file("n,t\n -9 ,x\n")
     (piece,) = pieces()
-    columns = piece.content.records(Wanted(("n",), ("t",), None, ("-9",))).columns
+    columns = piece.content.records(Wanted(("n",), ("t",), None, Dialect(missing=("-9",)))).columns
     assert columns["n"].to_pylist() == [" -9 "]
 
 
@@ -200,3 +203,95 @@ def test_pieces_are_cut_between_records_wherever_they_end(
         for _ in reader:
             starts.append(reader.line_num + 1)
         assert lines == starts[1:-1]
+
+
+def cells_of(dialect: Dialect, name: str = "rows.csv") -> list[tuple[object, str]]:
+    """Returns the number, None if it is missing, and the text of each row as every reader takes them."""
+    wanted = Wanted(("n",), ("t",), None, dialect)
+    (file,) = files.find_files([name])
+    pieces = csv_source.open_csv(file, wanted.names, dialect).pieces(wanted)
+    read = [cells.read_cells(piece.content.records(wanted).columns, wanted) for piece in pieces]
+    return [
+        (None if unknown else number, text)
+        for each in read
+        for number, unknown, text in zip(
+            each.numbers["n"].values.tolist(),
+            each.numbers["n"].unknown.tolist(),
+            each.texts["t"].values,
+            strict=True,
+        )
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1", "cp1252", "utf-8-sig"])
+@pytest.mark.parametrize("size", [1, 3, 1_000_000])
+def test_any_encoding_is_read(
+    write_file: Callable[..., None], monkeypatch: pytest.MonkeyPatch, encoding: str, size: int
+) -> None:
+    monkeypatch.setattr(csv_source, "PIECE", size)
+    write_file('n,t\r\n1,Löß\r\n2,"x,\r\ny"\r\n'.encode(encoding))
+    assert cells_of(Dialect(encoding=encoding)) == [(1, "Löß"), (2, "x,\r\ny")]
+
+
+def test_a_byte_of_another_encoding_is_named_with_its_line(
+    write_file: Callable[..., None],
+) -> None:
+    write_file(b"n,t\n1,x\n2,\x81\n")
+    with pytest.raises(
+        SourceError, match=r"near line 3: byte 0x81 is not cp1252: name another enc"
+    ):
+        cells_of(Dialect(encoding="cp1252"))
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_lines_may_end_with_a_carriage_return_alone(
+    write_file: Callable[..., None], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(csv_source, "PIECE", size)
+    write_file('n,t\r1,x\r2,"y\rz"\r')
+    assert cells_of(Dialect()) == [(1, "x"), (2, "y\nz")]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "number", "value"),
+    [
+        (Dialect(delimiter=";", decimal=","), "1,5", 1.5),
+        (Dialect(delimiter=";", decimal=","), "1.5", math.nan),
+        (Dialect(delimiter=";", decimal=",", thousands="."), "-1.234.567,5", -1234567.5),
+        (Dialect(delimiter=";", decimal=",", thousands="."), "1.5", math.nan),
+        (Dialect(delimiter=";", decimal=",", thousands="."), "1234,5", 1234.5),
+        (Dialect(delimiter=";", thousands=","), "1,200", 1200),
+        (Dialect(delimiter=";", thousands=","), "1,20", math.nan),
+        (Dialect(delimiter=";", thousands=","), "1,2000", math.nan),
+        (Dialect(delimiter=";", thousands="\u00a0"), "1\u00a0200", 1200),
+        (Dialect(delimiter=";", units=("$", "%")), "$7.25", 7.25),
+        (Dialect(delimiter=";", units=("$", "%")), " 7 % ", 7),
+        (Dialect(delimiter=";", units=("$", "%")), "-$7", -7),
+        (Dialect(delimiter=";", units=("$",), missing=("$",)), "$", None),
+        (Dialect(delimiter=";", missing=("-9",)), "-9.0", -9),
+    ],
+)
+def test_numbers_are_read_as_the_dialect_says(
+    write_file: Callable[..., None], dialect: Dialect, number: str, value: float | None
+) -> None:
+    write_file(f"n;t\n{number};x\n")
+    ((read, _),) = cells_of(dialect)
+    assert read == pytest.approx(value, nan_ok=True)
+
+
+def test_a_file_without_a_header_has_the_names_of_the_dialect(
+    write_file: Callable[..., None],
+) -> None:
+    write_file("1,x\n2,y\n")
+    dialect = Dialect(names=("n", "t"))
+    assert cells_of(dialect) == [(1, "x"), (2, "y")]
+    write_file("made by a program, on a day\n\n1,x\n2,y\n")
+    assert cells_of(msgspec.structs.replace(dialect, skip=2)) == [(1, "x"), (2, "y")]
+
+
+def test_lines_before_the_header_are_skipped(write_file: Callable[..., None]) -> None:
+    write_file('A title; "of some\nkind\nn,t\n1,x\n2\n')
+    assert cells_of(Dialect(skip=2)) == [(1, "x")]
+    wanted = Wanted(("n",), ("t",), None, Dialect(skip=2))
+    (piece,) = csv_source.open_csv(files.file_at("rows.csv"), "nt", wanted.dialect).pieces(wanted)
+    assert piece.content.line(1) == 5

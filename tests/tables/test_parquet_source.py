@@ -4,11 +4,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from mlops.predict.dialect import Dialect
 from mlops.tables import files, parquet_source
 from mlops.tables.errors import SourceError
 from mlops.tables.pieces import Wanted
 
-WANTED = Wanted(("n",), ("t",), "k", ("?",))
+WANTED = Wanted(("n",), ("t",), "k", Dialect(missing=("?",)))
 ROWS = 50
 
 

@@ -5,6 +5,7 @@ environments/. Every stage loads all files, so that a mistake in any block is fo
 DVC tracks the values themselves, so no stage depends on this module.
 """
 
+import codecs
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ import science.architectures  # noqa: F401 - declares the project's architecture
 from mlops.architectures import ARCHITECTURES, hyperparameters
 from mlops.errors import ParameterError
 from mlops.metrics import METRICS
+from mlops.predict.dialect import Dialect
 from mlops.predict.release import ServeSettings
 from mlops.predict.schema import Severity
 
@@ -26,6 +28,7 @@ NAMES_IGNORED_BY_DVC = ("size", "nfiles")
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 PairedMetric = Literal["accuracy", "false_positive_percent", "false_negative_percent", "brier"]
+Mark = Annotated[str, Field(min_length=1, max_length=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -71,11 +74,41 @@ class ContractParams(Strict):
     extra_column: Severity
 
 
+class SourceParams(Strict):
+    encoding: str
+    delimiter: Mark | None
+    decimal: Literal[".", ","]
+    thousands: Mark | Literal[""]
+    units: Names
+    names: Names
+    skip: Annotated[int, Field(ge=0)]
+    missing: Names
+
+    @model_validator(mode="after")
+    def can_be_read(self) -> "SourceParams":
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ValueError(
+                f"encoding: {self.encoding!r} is not known; files of Excel are often cp1252 or utf-16"
+            ) from None
+        marks = [self.delimiter, self.decimal, self.thousands]
+        if twice := next((mark for mark in marks if mark and marks.count(mark) > 1), None):
+            raise ValueError(
+                f"{twice!r} has two meanings: delimiter, decimal and thousands must differ"
+            )
+        return self
+
+    @property
+    def dialect(self) -> Dialect:
+        return Dialect(**self.model_dump())
+
+
 class PrepareParams(Strict):
     dataset: str
     target: str
     positive: str
-    missing: Names
+    source: SourceParams
     columns: ColumnParams
     split: SplitParams
     contract: ContractParams

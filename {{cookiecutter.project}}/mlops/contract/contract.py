@@ -57,7 +57,7 @@ class Contract:
         }
         self._numbers = len(schema.names("integer", "number"))
         self._known = {column.name: frozenset(column.categories) for column in schema.columns}
-        self._missing = frozenset(schema.missing)
+        self._missing = frozenset(schema.source.missing)
         self._severity: dict[Kind, Severity] = {
             "missing": "error",
             "type": "error",

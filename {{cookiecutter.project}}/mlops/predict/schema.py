@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from mlops.predict import bundle_file
+from mlops.predict.dialect import Dialect
 
 ColumnType = Literal["integer", "number", "category"]
 Severity = Literal["error", "warning"]
@@ -38,14 +39,14 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The input schema. `classes` are (negative, positive); `derived` are the columns that features.py
-    adds; `missing` are the texts that mean "unknown" in a table."""
+    adds; `source` says how the files of a table are written."""
 
     dataset: str
     target: str
     classes: tuple[str, str]
     columns: tuple[Column, ...]
     derived: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
+    source: Dialect = Dialect()
     policy: Policy = Policy()
 
     @property

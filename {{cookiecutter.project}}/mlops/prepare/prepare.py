@@ -92,7 +92,7 @@ def infer_schema(training: TrainingRows, classes: tuple[str, str], params: Prepa
         params.target,
         classes,
         tuple(columns),
-        missing=params.missing,
+        source=params.source.dialect,
         policy=Policy(**params.contract.model_dump()),
     )
 

@@ -34,7 +34,7 @@ def wanted_columns(params: PrepareParams) -> Wanted:
     """Returns the columns of the raw table that are read: those for the model, and the target as text."""
     columns = params.columns
     numbers, texts = (*columns.integer, *columns.number), (*columns.category, params.target)
-    return Wanted(numbers, texts, None, params.missing)
+    return Wanted(numbers, texts, None, params.source.dialect)
 
 
 def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
@@ -70,13 +70,15 @@ def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
 def open_files(params: PrepareParams, folder: Path) -> list[Source]:
     """Returns the files of the folder. Raises DataError if there is none, or if one has other columns than
     those of params.yaml."""
+    declared = declared_columns(params)
     paths = files.local_paths(str(folder)) if folder.is_dir() else []
     if not paths:
         raise DataError(
             f"{folder} holds no table: put your CSV or Parquet file there, or run `dvc pull`"
         )
     opened = [
-        sources.open_file(files.file_at(path), declared_columns(params)) for path in sorted(paths)
+        sources.open_file(files.file_at(path), declared, params.source.dialect)
+        for path in sorted(paths)
     ]
     for source in opened:
         check_columns(source, params)

@@ -132,7 +132,7 @@ def number_constraints(column: Column, schema: Schema) -> Document:
 def text_constraints(column: Column, schema: Schema, nullable: bool) -> Document:
     if schema.policy.unknown_category == "warning":
         return {"examples": list(column.categories)}
-    unknown = {"": None, **dict.fromkeys(schema.missing)} if nullable else {}
+    unknown = {"": None, **dict.fromkeys(schema.source.missing)} if nullable else {}
     return {"enum": [*column.categories, *unknown, *([None] if nullable else [])]}
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlops.predict.cells import is_missing, number_of, text_of
+from mlops.predict.cells import text_of
+from mlops.predict.dialect import Dialect
 from mlops.tables import row_hashes
 from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
@@ -100,35 +101,36 @@ class Cells:
 def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:
     """Returns the wanted columns. Each of `columns` is of shape (rows,)."""
     return Cells(
-        {name: number_cells(columns[name], wanted.missing) for name in wanted.numbers},
-        {name: text_cells(columns[name], wanted.missing) for name in wanted.texts},
+        {name: number_cells(columns[name], wanted.dialect) for name in wanted.numbers},
+        {name: text_cells(columns[name], wanted.dialect) for name in wanted.texts},
     )
 
 
-def number_cells(cells: pa.Array, missing: tuple[str, ...]) -> Numbers:
+def number_cells(cells: pa.Array, dialect: Dialect) -> Numbers:
     if is_text(cells.type):
-        return parse_numbers(dictionary_encoded(cells), missing)
+        return parse_numbers(dictionary_encoded(cells), dialect)
     unknown = cells.is_null().to_numpy(zero_copy_only=False)
     values = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return Numbers(values + 0.0, unknown, cells)  # as in training: -0 becomes the 0 that it equals
 
 
-def parse_numbers(cells: pa.DictionaryArray, missing: tuple[str, ...]) -> Numbers:
+def parse_numbers(cells: pa.DictionaryArray, dialect: Dialect) -> Numbers:
     """Returns text cells as numbers. Each distinct text is parsed once."""
     texts = [text_of(cell or "") for cell in cells.dictionary.to_pylist()]
-    known = [not is_missing(text, missing) for text in texts]
+    known = [not dialect.is_missing(text) for text in texts]
     values = [
-        number_of(text) if is_known else np.nan for text, is_known in zip(texts, known, strict=True)
+        dialect.number_of(text) if is_known else np.nan
+        for text, is_known in zip(texts, known, strict=True)
     ]
     positions = cells.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
     unknown = ~np.array([*known, False])
     return Numbers(np.array([*values, np.nan])[positions], unknown[positions], cells)
 
 
-def text_cells(cells: pa.Array, missing: tuple[str, ...]) -> Texts:
+def text_cells(cells: pa.Array, dialect: Dialect) -> Texts:
     encoded = dictionary_encoded(cells)
     texts = [text_of(cell or "") for cell in encoded.dictionary.to_pylist()]
-    words = ["" if is_missing(text, missing) else text for text in texts]
+    words = ["" if dialect.is_missing(text) else text for text in texts]
     positions = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
     return Texts(np.array([*words, ""], object), positions)
 

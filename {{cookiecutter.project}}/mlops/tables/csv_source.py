@@ -8,22 +8,21 @@ A file that cannot be cut into records and cells is refused.
 import csv
 import io
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from mlops.predict.cells import number_of
+from mlops.predict.dialect import Dialect
 from mlops.tables.errors import SourceError
-from mlops.tables.files import COMPRESSED, File
+from mlops.tables.files import File
 from mlops.tables.pieces import Broken, Piece, Records, Wanted
+from mlops.tables.text import Readable, StoredText, open_utf8
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -44,17 +43,21 @@ TEXT = pa.dictionary(pa.int32(), pa.string())
 
 @dataclass(frozen=True)
 class CsvSource:
-    """A CSV file. `length` is the size of its header in bytes, `lines` in lines."""
+    """A CSV file. `length` is the number of bytes, as UTF-8, before its first row, and `lines` the number of
+    lines; `text` says how its text is stored. `declared` is the delimiter that was declared, None if it was
+    found."""
 
     file: File
     names: tuple[str, ...]
     delimiter: str
     length: int
     lines: int
+    text: StoredText
+    declared: str | None
 
     @property
     def notice(self) -> str | None:
-        if self.delimiter == ",":
+        if self.delimiter in (",", self.declared):
             return None
         return f"{self.file.path}: cells are separated by a {DELIMITERS[self.delimiter]}"
 
@@ -72,7 +75,7 @@ class CsvSource:
             name if name in wanted.names else f"\0{position}"
             for position, name in enumerate(self.names)
         )
-        with open_decompressed(self.file) as (raw, stream):
+        with open_utf8(self.file, self.text) as (raw, stream):
             stream.read(self.length)
             line, before = self.lines + 1, 0
             for text in whole_records(stream, self.file.path, self.delimiter, line):
@@ -97,7 +100,7 @@ class CsvText:
         if not has_regular_quotes(self.text, self.delimiter):
             return self._read_with_python(wanted)
         as_numbers = (
-            None if has_numbers(wanted.missing) else self._read_with_arrow(wanted, pa.float64())
+            self._read_with_arrow(wanted, pa.float64()) if may_be_numbers(wanted.dialect) else None
         )
         return as_numbers or self._read_with_arrow(wanted, TEXT) or self._refuse_text()
 
@@ -138,7 +141,10 @@ class CsvText:
                     invalid_row_handler=skip_broken,
                 ),
                 pyarrow.csv.ConvertOptions(
-                    column_types=types, include_columns=wanted.names, null_values=wanted.missing
+                    column_types=types,
+                    include_columns=wanted.names,
+                    null_values=wanted.dialect.missing,
+                    decimal_point=wanted.dialect.decimal,
                 ),
             ).combine_chunks()
         except pa.ArrowInvalid:
@@ -191,20 +197,34 @@ class CsvText:
         raise SourceError(f"{self.file}, from line {self.first_line} on, can't be read as CSV")
 
 
-def open_csv(file: File, known: Collection[str]) -> CsvSource:
-    """Returns the source of a CSV file. Its delimiter is the one with which the header has most of the known
-    columns. Raises SourceError if the file is empty, is not UTF-8 or cannot be read."""
-    with open_decompressed(file) as (_, stream):
+def open_csv(file: File, known: Collection[str], dialect: Dialect) -> CsvSource:
+    """Returns the source of a CSV file. If the dialect does not name its delimiter, it is the one with which
+    the header has most of the known columns.
+
+    Raises SourceError if the file is empty, is in another encoding or cannot be read.
+    """
+    stored = StoredText(dialect.encoding)
+    with open_utf8(file, stored) as (_, stream):
         start = stream.read(HEADER)
+    if b"\r" in start and b"\n" not in start:
+        stored = StoredText(dialect.encoding, ends_lines_with_cr=True)
+        start = start.replace(b"\r", b"\n")
     content = start.removeprefix(BOM)
     text = decode_utf8(content[: content.rfind(b"\n") + 1] or content, file.path, 1)
-    headers = [read_header(text, delimiter, file) for delimiter in DELIMITERS]
+    skipped = "".join(islice(io.StringIO(text, newline=""), dialect.skip))
+    rest = text[len(skipped) :]
+    delimiters = [dialect.delimiter] if dialect.delimiter else DELIMITERS
+    headers = [read_header(rest, delimiter, file) for delimiter in delimiters]
     names, lines, delimiter = max(
         headers, key=lambda header: (len({*header[0]} & {*known}), len(header[0]))
     )
-    first = "".join(islice(io.StringIO(text, newline=""), lines))
-    length = len(start) - len(content) + len(first.encode())
-    return CsvSource(file, names, delimiter, length, lines)
+    if dialect.names:
+        names, lines = dialect.names, 0
+    before = skipped + "".join(islice(io.StringIO(rest, newline=""), lines))
+    length = len(start) - len(content) + len(before.encode())
+    return CsvSource(
+        file, names, delimiter, length, dialect.skip + lines, stored, dialect.delimiter
+    )
 
 
 def read_header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int, str]:
@@ -232,7 +252,7 @@ def decode_utf8(text: bytes, file: str, first_line: int) -> str:
         ) from None
 
 
-def whole_records(stream: BinaryIO, file: str, delimiter: str, line: int) -> Iterator[bytes]:
+def whole_records(stream: Readable, file: str, delimiter: str, line: int) -> Iterator[bytes]:
     """Yields the text of a stream in parts that end with a record; `line` is the line at which it begins.
     Raises SourceError for a quote that is not closed."""
     rest = b""
@@ -283,22 +303,12 @@ def refuse_open_quote(text: bytes, file: str, delimiter: str, line: int) -> None
     )
 
 
-@contextmanager
-def open_decompressed(file: File) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Yields the stored file and its decompressed content."""
-    codec = COMPRESSED.get(PurePosixPath(file.path).suffix)
-    with file.open() as raw:
-        stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec) if codec else raw
-        try:
-            yield raw, stream
-        except (OSError, pa.ArrowInvalid) as error:
-            raise SourceError(f"{file.path} is broken or cut off: {error}") from None
-
-
-def has_numbers(missing: Sequence[str]) -> bool:
-    """Returns whether a text for "unknown" is a number. Other spellings of the number then mean it too, which
-    only a comparison of texts can tell."""
-    return any(np.isfinite(number_of(text)) for text in missing)
+def may_be_numbers(dialect: Dialect) -> bool:
+    """Returns whether Arrow can read numbers as the dialect writes them. If a text for "unknown" is a number,
+    other spellings of the number mean it too, which only a comparison of texts can tell."""
+    return dialect.has_plain_numbers and not any(
+        np.isfinite(dialect.number_of(text)) for text in dialect.missing
+    )
 
 
 def array_of(column: pa.ChunkedArray) -> pa.Array:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Schema
 from mlops.tables.files import File
 
@@ -15,17 +16,17 @@ from mlops.tables.files import File
 @dataclass(frozen=True)
 class Wanted:
     """The columns to read: the model's number columns, its category columns as `texts`, and the key if rows
-    are known by one. `missing` are the texts that mean "unknown"."""
+    are known by one. `dialect` says how they are written."""
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]
     key: str | None
-    missing: tuple[str, ...]
+    dialect: Dialect
 
     @classmethod
     def from_schema(cls, schema: Schema, key: str | None) -> "Wanted":
         numbers, texts = schema.names("integer", "number"), schema.names("category")
-        return cls(tuple(numbers), tuple(texts), key, schema.missing)
+        return cls(tuple(numbers), tuple(texts), key, schema.source)
 
     @property
     def names(self) -> tuple[str, ...]:

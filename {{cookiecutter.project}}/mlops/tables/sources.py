@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
+from mlops.predict.dialect import Dialect
 from mlops.tables import csv_source, files, parquet_source
 from mlops.tables.errors import SourceError
 from mlops.tables.files import File
@@ -30,7 +31,7 @@ class Source(Protocol):
 def open_source(file: File, wanted: Wanted) -> Source:
     """Returns the source of a file. Raises SourceError that names every wanted column that is missing or
     unfit."""
-    source = open_file(file, wanted.names)
+    source = open_file(file, wanted.names, wanted.dialect)
     if lacking := [name for name in wanted.names if name not in source.names]:
         raise SourceError(
             f"{file.path} has no column {', '.join(map(repr, lacking))}, which the model or --key "
@@ -40,12 +41,12 @@ def open_source(file: File, wanted: Wanted) -> Source:
     return source
 
 
-def open_file(file: File, known: Collection[str]) -> Source:
+def open_file(file: File, known: Collection[str], dialect: Dialect) -> Source:
     """Returns the source of a file, whatever its columns are; `known` are names that help to find how a text
     is delimited."""
     if file.path.endswith(files.PARQUET):
         return parquet_source.open_parquet(file)
-    return csv_source.open_csv(file, known)
+    return csv_source.open_csv(file, known, dialect)
 
 
 def ignored_columns(sources: Sequence[Source], wanted: Wanted) -> list[str]:

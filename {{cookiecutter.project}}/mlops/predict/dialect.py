@@ -1,0 +1,56 @@
+"""How text is written in the files of a table: what stands for "unknown", and how a number is written."""
+
+import re
+from functools import cached_property
+
+import msgspec
+
+from mlops.predict.cells import is_missing, number_of, text_of
+
+
+class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """The block `source` of params.yaml, which the schema carries, so that files to predict are read as those
+    of the training were.
+
+    `delimiter` is None if it is found in the header of each file. `names` are the names of the columns in
+    files without a header. `skip` is the number of lines before the header or, without one, before the first
+    row. `units` are signs beside a number that do not count, such as "$".
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str | None = None
+    decimal: str = "."
+    thousands: str = ""
+    units: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    skip: int = 0
+    missing: tuple[str, ...] = ()
+
+    @property
+    def has_plain_numbers(self) -> bool:
+        """Returns whether a number is written with digits and `decimal` alone."""
+        return not (self.thousands or self.units)
+
+    def is_missing(self, text: str) -> bool:
+        """Returns whether a text means "unknown"."""
+        return is_missing(text, self.missing)
+
+    def number_of(self, text: str) -> float:
+        """Returns the number that a text without spaces around it says, NaN if it is none."""
+        if self.decimal == "." and self.has_plain_numbers:
+            return number_of(text)
+        sign, text = (text[:1], text[1:]) if text[:1] in ("+", "-") else ("", text)
+        for unit in self.units:
+            text = text.removeprefix(unit).removesuffix(unit)
+        text = sign + text_of(text)
+        if self.thousands and self._grouped.match(text):
+            text = text.replace(self.thousands, "")
+        if self.decimal != ".":
+            text = text.replace(".", "\0").replace(self.decimal, ".")
+        return number_of(text)
+
+    @cached_property
+    def _grouped(self) -> re.Pattern[str]:
+        """Returns an expression for the beginning of a number whose digits are in groups of three."""
+        mark = re.escape(self.thousands)
+        return re.compile(rf"[+-]?[0-9]{{1,3}}({mark}[0-9]{{3}})+(?![0-9]|{mark})")
