@@ -20,8 +20,12 @@ MlopsError              exit code 1: something is missing or broken
     └── DeclarationError    a file of science/ can't be imported
 """
 
+import re
 import sys
 from collections.abc import Callable
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, changes its colours or the direction of its text, or can't be encoded."""
 
 
 class MlopsError(Exception):
@@ -89,4 +93,12 @@ def report_errors(run: Callable[[], None]) -> None:
     try:
         run()
     except MlopsError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(printable_text(f"{type(error).__name__}: {error}"))
+
+
+def printable_text(text: str) -> str:
+    """Returns the text with each unprintable character but newline and tab as an escape, such as \\x1b.
+
+    Names and values come from files, commits and tags of others.
+    """
+    return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)

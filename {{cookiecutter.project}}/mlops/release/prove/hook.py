@@ -7,7 +7,7 @@ The hook runs `python -m mlops.release.prove.hook`; Git writes what is pushed to
 import sys
 from pathlib import Path
 
-from mlops.errors import MlopsError, Refused
+from mlops.errors import MlopsError, Refused, printable_text
 from mlops.release.history.git import Git
 from mlops.release.prove import check
 
@@ -72,7 +72,7 @@ def check_push(commit: str, branch: str) -> int:
     try:
         print(check.check_commit(Git.of_current_directory(), commit, branch))
     except MlopsError as error:
-        print(f"mlops: {branch} is not pushed: {error}", file=sys.stderr)
+        print(printable_text(f"mlops: {branch} is not pushed: {error}"), file=sys.stderr)
         return error.exit_code
     return 0
 
