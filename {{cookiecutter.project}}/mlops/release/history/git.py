@@ -27,11 +27,17 @@ class Git:
         return cls(Path(here.run("rev-parse", "--show-toplevel")))
 
     def run(self, *arguments: str, given: str | None = None) -> str:
-        """Returns what the command printed, without its last newline; `given` is its standard input."""
-        return self.raw(*arguments, given=given).decode().removesuffix("\n")
+        """Returns what the command printed, without its last newline; `given` is its standard input.
+
+        Bytes that are not UTF-8, as in the name of a file, are surrogates in the text, as in Python's paths.
+        """
+        printed = self.raw(*arguments, given=given).decode(errors="surrogateescape")
+        return printed.removesuffix("\n")
 
     def lines(self, *arguments: str) -> list[str]:
-        return self.run(*arguments).splitlines()
+        """Returns the lines of what the command printed; only a newline ends a line."""
+        printed = self.run(*arguments)
+        return printed.split("\n") if printed else []
 
     def succeeds(self, *arguments: str) -> bool:
         """Returns whether the command ended with 0, as for `merge-base --is-ancestor`."""
@@ -40,7 +46,7 @@ class Git:
     def branch(self) -> str | None:
         """Returns the branch that is checked out, or None on a detached HEAD or outside of a repository."""
         found = self._process("symbolic-ref", "--quiet", "--short", "HEAD")
-        return found.stdout.decode().strip() or None
+        return found.stdout.decode(errors="surrogateescape").strip() or None
 
     def commit(self, revision: str) -> str | None:
         """Returns the full hash of the commit that `revision` names, or None."""
@@ -112,7 +118,7 @@ class Git:
                 ["git", *arguments],
                 cwd=self.root,
                 env=child_environment.for_command(),
-                input=given.encode() if given is not None else b"",
+                input=(given or "").encode(errors="surrogateescape"),
                 capture_output=True,
                 check=False,
             )
