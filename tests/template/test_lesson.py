@@ -12,6 +12,7 @@ from baking import NAME, Run
 HEADINGS = (
     "Model", "Code (architecture)", "Dataset", "Data (training)", "Data (validation)",
     "Other parameters", "Data (testing)", "Accuracy", "% False positives", "running in",
+    "Gate", "Subject",
 )  # fmt: skip
 COLUMNS = ("architecture", "dataset", "training", "validation", "parameters", "testing")
 TABLE = [

@@ -12,10 +12,11 @@ import pytest
 import instant_project
 from machinery import PROJECT
 from mlops.cli import printing
-from mlops.errors import MlopsError
+from mlops.cli.app import app
+from mlops.errors import UNPRINTABLE, MlopsError
 from mlops.release.data import dvc
 from mlops.release.history.git import Git
-from mlops.release.look import tracker, tracker_page
+from mlops.release.look import conditions, explanation, tracker, tracker_page
 
 LOCK = """\
 schema: '2.0'
@@ -113,12 +114,14 @@ def begun(folder: Path) -> Git:
     return git
 
 
-def commit(git: Git, model: str, accuracy: float = 0.8, **changed: object) -> str:
-    """Commits a run, and returns the commit."""
+def commit(
+    git: Git, model: str, accuracy: float = 0.8, report: str | None = None, **changed: object
+) -> str:
+    """Commits a run, with its metrics or with this report in their place, and returns the commit."""
     content = {**USUAL, "model": model, "bundle": f"bundle-{model}", **changed}
     metrics = {"accuracy": accuracy, "false_positive_percent": 5.0, "recall": 1 - accuracy}
     (git.root / "dvc.lock").write_text(LOCK.format(**content))
-    (git.root / "reports/metrics.json").write_text(json.dumps({"test": metrics}))
+    (git.root / "reports/metrics.json").write_text(report or json.dumps({"test": metrics}))
     git.run("add", "--all")
     git.run("commit", "--quiet", "--allow-empty", "--message", f"Model {model}")
     return git.run("rev-parse", "HEAD")
@@ -176,9 +179,9 @@ def test_what_dvc_has_saved_as_an_experiment_is_in_the_table(on_dev: Path) -> No
         saved = repo.experiments.save(name="better")
     git = Git(on_dev)
     git.run("reset", "--quiet", "--hard")
-    assert table(git, "commit", "accuracy", "running") == [
-        (git.run("rev-parse", "dev"), 0.9, "dev"),
-        (saved, 0.95, None),
+    assert table(git, "commit", "accuracy", "gate", "running", "subject") == [
+        (git.run("rev-parse", "dev"), 0.9, "passed", "dev", "Reproduce"),
+        (saved, 0.95, "passed", None, "better"),
     ]
 
 
@@ -230,6 +233,82 @@ def test_a_conflict_that_was_committed_and_a_report_that_is_missing_are_no_obsta
     assert [row["model"] for row in tracker.sorted_rows(rows, "recall")][-1] == "experiment b"
 
 
+@pytest.mark.parametrize(
+    "report",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"test": []}',
+        '{"test": {"accuracy": "high"}}',
+        '{"test": {"accuracy": true, "recall": {}}}',
+        "\N{LATIN SMALL LETTER E WITH ACUTE}",
+    ],
+)
+def test_a_report_that_can_not_be_read_costs_its_own_row(git: Git, report: str) -> None:
+    commit(git, "a")
+    broken = commit(git, "b", report=report)
+    assert table(git, "model", "accuracy", "running") == [
+        ("experiment a", 0.8, None),
+        ("experiment b", None, "dev"),
+    ]
+    rows = tracker.model_rows(git)
+    (line,) = tracker.remarks(rows)
+    assert line.startswith(f"experiment b ({broken[:7]}): reports/metrics.json can't be read: ")
+    for column in tracker.column_names(rows):
+        assert len(tracker.sorted_rows(rows, column)) == 2
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "<<<<<<< HEAD\n" + LOCK,
+        "\tno: [yaml",
+        "stages: {train: {outs: [{path: models/model.onnx}]}}",
+        "stages: {train: {params: {params.yaml: 5}, outs: [{path: models/model.onnx, md5: 5}]}}",
+        LOCK.replace("          seed: 20\n", "          seed: [\n"),
+        "schema: '2.0'\nstages:\n  a:\n    params:\n      params.yaml: 5\n",
+    ],
+)
+def test_a_branch_whose_dvc_lock_can_not_be_read_costs_its_own_row(git: Git, lock: str) -> None:
+    commit(git, "a")
+    git.run("branch", "staging")
+    (git.root / "dvc.lock").write_text(lock)
+    git.run("commit", "--quiet", "--all", "--message", "Oops")
+    broken = f"unreadable {git.run('rev-parse', 'HEAD')[:7]}"
+    assert table(git, "model", "running", "subject") == [
+        ("experiment a", "staging", "Model a"),
+        (broken, "dev", "Oops"),
+    ]
+    (line,) = tracker.remarks(tracker.model_rows(git))
+    assert "dvc.lock" in line
+    release(git, "v1.0.0")
+    assert table(git, "model") == [("experiment a",), ("v1.0.0",)]
+
+
+def test_a_metric_that_is_not_finite_has_no_value(git: Git) -> None:
+    commit(git, "a", report='{"test": {"accuracy": NaN, "log_loss": Infinity, "recall": null}}')
+    assert table(git, "accuracy", "log_loss", "recall") == [(None, None, None)]
+
+
+def test_bytes_that_are_no_text_and_escapes_reach_no_terminal(
+    git: Git, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    escape = "\N{ESCAPE}[2J\N{CONTROL SEQUENCE INTRODUCER}31m\N{RIGHT-TO-LEFT OVERRIDE}"
+    commit(git, "a", dataset=json.dumps(escape))
+    message = "L\xe4nger \r\x1b]0;title\x07 \x85 \u2028".encode("latin-1", "replace")
+    (git.root / "message").write_bytes(message)
+    git.run("commit", "--quiet", "--amend", "--file", "message")
+    monkeypatch.chdir(git.root)
+    for form in ("table", "markdown", "csv", "json"):
+        app(["tracker", "--format", form], standalone_mode=False)
+        printed = capsys.readouterr()
+        text = printed.out + printed.err
+        assert not UNPRINTABLE.search(text), form
+        assert "[2J" in text
+        assert "title" in text
+
+
 def test_before_the_first_model_it_says_what_to_do(git: Git) -> None:
     git.run("commit", "--quiet", "--allow-empty", "--message", "Begin")
     with pytest.raises(MlopsError, match="no model was committed yet: `mlops repro`"):
@@ -277,30 +356,104 @@ def test_version_numbers_sort_as_numbers() -> None:
 def test_rows_are_chosen_by_any_column_and_one_of_many_environments(
     three: list[tracker.Row],
 ) -> None:
-    assert [row["model"] for row in tracker.rows_where(three, "dataset=adult")] == ["experiment a"]
-    assert [row["model"] for row in tracker.rows_where(three, "running=staging")] == [
-        "experiment c"
-    ]
+    for condition, expected in {
+        "dataset=adult": "a",
+        "running=staging": "c",
+        "running = -": "ab",
+        "running!=prod": "abc",
+        "running!=staging": "ab",
+        "Accuracy >= 0.80": "bc",
+        "accuracy>0.8": "b",
+        "accuracy<=.8": "ac",
+        "% False positives == 5": "abc",
+        "accuracy<1e-3": "",
+        "data (training)=1.0": "abc",
+        "model>experiment b": "c",
+    }.items():
+        if expected:
+            found = [str(row["model"])[-1] for row in conditions.rows_where(three, condition)]
+            assert "".join(found) == expected, condition
+        else:
+            with pytest.raises(MlopsError, match="there are 0.7000, 0.8000, 0.9000"):
+                conditions.rows_where(three, condition)
+
+
+def test_a_value_is_compared_as_it_is_shown() -> None:
+    rows: list[tracker.Row] = [{"accuracy": value} for value in (0.857912, 0.85788, 0.9, None)]
+    for condition, expected in {
+        "accuracy=0.8579": [0.857912, 0.85788],
+        "accuracy=0.857912": [0.857912],
+        "accuracy>=0.8579": [0.857912, 0.85788, 0.9],
+        "accuracy>0.8579": [0.9],
+        "accuracy<=0.8579": [0.857912, 0.85788],
+        "accuracy!=0.8579": [0.9, None],
+        "accuracy=-": [None],
+    }.items():
+        found = [row["accuracy"] for row in conditions.rows_where(rows, condition)]
+        assert found == expected, condition
 
 
 @pytest.mark.parametrize(
     ("condition", "words"),
     [
-        ("dataset=adlut", "no such model has dataset 'adlut'; there are adult, titanic"),
+        ("dataset=adlut", "no such model has dataset = 'adlut'; there are adult, titanic"),
         ("recal=1", "'recal' is not a column; use one of model, architecture, .* recall"),
-        ("dataset", "'dataset' is not a condition: write COLUMN=VALUE"),
+        ("dataset", "'dataset' is not a condition: write COLUMN, one of = !="),
+        ("=adult", "'=adult' is not a condition"),
+        ("accuracy>high", "accuracy holds numbers, and 'high' is none"),
     ],
 )
 def test_what_is_not_there_is_refused_with_the_choices(
     three: list[tracker.Row], condition: str, words: str
 ) -> None:
     with pytest.raises(MlopsError, match=words):
-        tracker.rows_where(three, condition)
+        conditions.rows_where(three, condition)
+
+
+def test_a_model_that_never_says_yes_is_not_the_best(git: Git) -> None:
+    for model, wrong in {"never": (0, 100), "good": (4, 30), "always": (100, 0)}.items():
+        measured = {
+            "accuracy": 0.8,
+            "false_positive_percent": wrong[0],
+            "recall": 1 - wrong[1] / 100,
+        }
+        measured["false_negative_percent"] = wrong[1]
+        commit(git, model, report=json.dumps({"test": measured}))
+    rows = tracker.model_rows(git)
+    for column in ("false_positive_percent", "false_negative_percent", "recall"):
+        assert tracker.sorted_rows(rows, column)[0]["model"] == "experiment good"
+    assert [line.partition(":")[0].split(" answers ")[1] for line in tracker.remarks(rows)] == [
+        "every test row with negative",
+        "every test row with positive",
+    ]
+
+
+def test_every_number_of_data_and_parameters_is_explained(git: Git) -> None:
+    commit(git, "a")
+    second = commit(git, "b", training="t2", trees=200)
+    commit(git, "c", architecture="logistic_regression")
+    numbers = tracker.Numbers()
+    rows = tracker.model_rows(git, numbers)
+    lines = [*explanation.explanation_lines(rows, rows, numbers)]
+    assert (
+        f"  1.1  MD5 t2, first of experiment b: `dvc get . data/prepared/train.parquet --rev "
+        f"{second[:7]}`"
+    ) in lines
+    forest = lines.index("Other parameters of random_forest")
+    assert "train.architectures.trees: 100" in lines[forest + 1]
+    assert lines[forest + 2] == "  1.1  as 1.0, but train.architectures.trees: 100 -> 200"
+    assert "train.architectures.iterations: 500" in lines[-1]
+    chosen = conditions.rows_where(rows, "training=1.1")
+    few = [*explanation.explanation_lines(chosen, rows, numbers)]
+    assert [line for line in few if line.startswith("  ")] == [
+        line for line in lines[: forest + 3] if "1.1" in line or "v1" in line or "e1" in line
+        or line == lines[forest + 1]
+    ]  # fmt: skip
 
 
 def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     columns = tracker.headings("recall")
-    assert list(columns)[-2:] == ["recall", "running"]
+    assert list(columns)[-4:] == ["recall", "running", "gate", "subject"]
     assert json.loads(tracker.as_json(three)) == three
     read = list(csv.DictReader(io.StringIO(tracker.as_csv(three))))
     assert [row["model"] for row in read] == [row["model"] for row in three]
@@ -311,7 +464,8 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     lines = tracker.as_markdown(three, columns).splitlines()
     assert len(lines) == 2 + len(three)
     assert lines[2] == (
-        "| experiment a | random_forest | adult | 1.0 | 1.0 | 1.0 | 1.0 | 0.7000 | 5.00 | 0.3000 | - |"
+        "| experiment a | random_forest | adult | 1.0 | 1.0 | 1.0 | 1.0 | 0.7000 | 5.00 | 0.3000 | - "
+        "| - | Model a |"
     )
 
 

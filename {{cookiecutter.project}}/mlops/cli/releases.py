@@ -136,15 +136,23 @@ def status() -> None:
 
 @commands.command()
 def tracker(
+    *,
     dataset: Annotated[str | None, typer.Option(help="Show only models of this dataset.")] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE", help="Show only these models, such as running=prod."),
+        typer.Option(
+            metavar="CONDITION",
+            help="Show only these models: running=prod, 'accuracy>=0.85'; = != < <= > >= are known.",
+        ),
     ] = None,
     sort: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="Sort by a metric, best first, or by another column."),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say what the numbers of data and parameters stand for."),
+    ] = False,
     form: Annotated[
         Literal["table", "markdown", "csv", "json"], typer.Option("--format", help="How to print.")
     ] = "table",
@@ -154,26 +162,38 @@ def tracker(
     ] = None,
 ) -> None:
     """Show every model of the history: its data, its metrics, and where it runs."""
-    from mlops.release.look import tracker, tracker_page
+    from mlops.release.look import conditions, tracker
 
-    selected = tracker.model_rows(Git.of_current_directory())
+    numbers = tracker.Numbers()
+    models = tracker.model_rows(Git.of_current_directory(), numbers)
+    selected = models
     for condition in [*([f"dataset={dataset}"] if dataset else []), *(where or [])]:
-        selected = tracker.rows_where(selected, condition)
-    rows = tracker.sorted_rows(selected, sort) if sort else selected
-    columns = tracker.headings(sort)
+        selected = conditions.rows_where(selected, condition)
+    column = tracker.column_called(sort, models) if sort else None
+    rows = tracker.sorted_rows(selected, column) if column else selected
+    if explain:
+        from mlops.release.look import explanation
+
+        for line in explanation.explanation_lines(rows, models, numbers):
+            printing.say(line)
+        return
+    columns = tracker.headings(column)
     if html:
+        from mlops.release.look import tracker_page
+
         tracker_page.write_tracker_page(html, rows, columns, selected)
         printing.say(f"wrote {html}")
-        return
-    if form == "table":
+    elif form == "table":
         printing.say(printing.table([*columns.values()], tracker.shown_cells(rows, columns)))
-        return
-    formats = {
-        "markdown": lambda: tracker.as_markdown(rows, columns),
-        "csv": lambda: tracker.as_csv(rows),
-        "json": lambda: tracker.as_json(rows),
-    }
-    print(formats[form](), end="")
+    else:
+        formats = {
+            "markdown": lambda: tracker.as_markdown(rows, columns),
+            "csv": lambda: tracker.as_csv(rows),
+            "json": lambda: tracker.as_json(rows),
+        }
+        printing.say(formats[form]().removesuffix("\n"))
+    for line in tracker.remarks(rows):
+        printing.complain(line)
 
 
 @commands.command()

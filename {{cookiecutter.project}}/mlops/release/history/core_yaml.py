@@ -38,7 +38,7 @@ def parse_yaml(content: bytes | str | None, name: str) -> Mapping[str, Any]:
     """
     try:
         found = yaml.load(content or b"{}", CoreLoader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MlopsError(f"{name} is not YAML: {error}; correct it and commit") from error
     if not isinstance(found, Mapping | None):
         raise MlopsError(

@@ -55,12 +55,11 @@ class Lock:
         stages = parse_yaml(content, LOCK).get("stages") or {}
         try:
             entries = [*stages.values()]
-            outputs = {out["path"]: out["md5"] for each in entries for out in each.get("outs", [])}
+            outs = [out for each in entries for out in each.get("outs", [])]
+            outputs = {str(out["path"]): str(out["md5"]) for out in outs}
             return cls(outputs, merged_parameters(each.get("params", {}) for each in entries))
         except (AttributeError, KeyError, TypeError) as error:
-            raise MlopsError(
-                f"{LOCK} has an entry that DVC did not write ({error!r}): `mlops repro` and commit"
-            ) from error
+            raise foreign_entry(LOCK, error) from error
 
     @property
     def model(self) -> str:
@@ -89,11 +88,21 @@ def parse_parameters(block: str) -> Mapping[str, Any]:
 def merged_parameters(
     stages: Iterable[Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, dict[str, Any]]:
+    """Raises MlopsError where the parameters of a stage are not grouped by file and name."""
     merged: dict[str, dict[str, Any]] = {}
-    for parameters in stages:
-        for file, values in parameters.items():
-            merged.setdefault(file, {}).update(values)
+    try:
+        for parameters in stages:
+            for file, values in parameters.items():
+                merged.setdefault(file, {}).update(values)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise foreign_entry(LOCK, error) from error
     return merged
+
+
+def foreign_entry(file: str, error: Exception) -> MlopsError:
+    return MlopsError(
+        f"{file} has an entry that DVC did not write ({error!r}): `mlops repro` and commit"
+    )
 
 
 def read_lock(git: Git, revision: str) -> Lock:
@@ -107,10 +116,20 @@ def carried_hashes(git: Git, revision: str) -> dict[str, str]:
     made = {
         path: md5 for path, md5 in read_lock(git, revision).outputs.items() if path not in paths
     }
-    added = {
-        str(PurePosixPath(path).parent / out["path"]): out["md5"]
+    added = [
+        added_hashes(path, parse_yaml(git.read_file(revision, path), path))
         for path in paths
         if path.endswith(".dvc") and not arrivals.is_arrival(path)
-        for out in parse_yaml(git.read_file(revision, path), path).get("outs", [])
-    }
-    return {**made, **added}
+    ]
+    return {**made, **dict(each for pairs in added for each in pairs)}
+
+
+def added_hashes(path: str, content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns path and MD5 of what a .dvc file stores. Raises MlopsError if DVC did not write it."""
+    folder = PurePosixPath(path).parent
+    try:
+        return [(str(folder / out["path"]), out["md5"]) for out in content.get("outs", [])]
+    except (KeyError, TypeError) as error:
+        raise MlopsError(
+            f"{path} was not written by DVC ({error!r}): `dvc add` and commit"
+        ) from error

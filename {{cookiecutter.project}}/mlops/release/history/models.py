@@ -1,67 +1,125 @@
 """Reads every model of the history from Git's objects alone: versions and experiments.
 
 A released model is named by its version. An experiment is any other model in the history of an environment's
-branch or among those that DVC has saved; it is named by its hash.
+branch or among those that DVC has saved; it is named by its hash. Content that can't be read costs its own
+model, and no other.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from mlops import environments
 from mlops.errors import MlopsError
-from mlops.release.history import lockfile, objects, versions
+from mlops.release.history import lockfile, objects, reports, versions
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import Lock
+from mlops.release.history.objects import Blob
 from mlops.release.history.outputs import BUNDLE
 
 EXPERIMENT = "experiment"
-METRICS = "reports/metrics.json"
-SAVED_EXPERIMENTS = "refs/exps/??/*"
+UNREADABLE = "unreadable"
+SAVED_EXPERIMENTS = "refs/exps/??/*/*"
 """DVC saves an experiment as refs/exps/<2 and 38 digits of the commit it began from>/<name>."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class State:
-    """A commit with the content of its dvc.lock and of its reports/metrics.json."""
+    """A commit with the content of its dvc.lock, or with the reason why that can't be read."""
 
     commit: str
     lock: Lock
-    metrics: bytes
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
 class Model:
     """A model at the commit of its version, or an experiment at the first commit that has it.
 
-    `metrics` are those of the test rows, `running` the environments that have it now.
+    `subject` is that of the commit, or the name by which DVC has saved the experiment. `metrics` are those
+    of the test rows, `gate_passed` is None if no gate was run, and `running` are the environments that have
+    the model now. `fault` says what of it can't be read.
     """
 
     name: str
     commit: str
+    subject: str
     lock: Lock
     metrics: Mapping[str, float | None]
+    gate_passed: bool | None
     running: tuple[str, ...]
+    fault: str | None
 
 
 def all_models(git: Git) -> list[Model]:
     """Returns every model, in the order in which they were committed."""
     tips, released = tips_of_environments(git), versions_by_commit(git)
-    commits = commits_leading_to(git, [*tips.values(), *released])
-    states = [state for state in states_of(git, commits) if state.lock.model]
+    saved = saved_experiments(git)
+    subjects = subjects_leading_to(git, [*tips.values(), *released, *saved]) | saved
+    current_or_released = {*tips.values(), *released}
+    states = [
+        state
+        for state in states_of(git, [*subjects])
+        if state.lock.model or (state.fault and state.commit in current_or_released)
+    ]
     named = list(named_states(states, released))
     current = models_in_environments(states, tips, named)
     return [
-        Model(
+        model_of(
             name,
-            state.commit,
-            state.lock,
-            json.loads(state.metrics).get("test", {}),
+            state,
+            subjects[state.commit],
+            blobs,
             tuple(environment for environment, model in current.items() if model == name),
         )
-        for name, state in named
+        for (name, state), blobs in zip(named, report_blobs(git, named), strict=True)
     ]
+
+
+def model_of(
+    name: str,
+    state: State,
+    subject: str,
+    blobs: tuple[Blob | None, Blob | None],
+    running: tuple[str, ...],
+) -> Model:
+    measured, judged = blobs
+    metrics, metrics_fault = read_or_fault(partial(metrics_of_blob, measured))
+    passed, gate_fault = read_or_fault(partial(verdict_of_blob, judged))
+    fault = state.fault or metrics_fault or gate_fault
+    return Model(name, state.commit, subject, state.lock, metrics or {}, passed, running, fault)
+
+
+def read_or_fault(read: Callable[[], T]) -> tuple[T | None, str | None]:
+    """Returns what `read` returns, or the message of its MlopsError."""
+    try:
+        return read(), None
+    except MlopsError as error:
+        return None, str(error)
+
+
+def metrics_of_blob(blob: Blob | None) -> Mapping[str, float | None]:
+    report = reports.parse_report(blob.content, reports.METRICS) if blob else {}
+    return reports.metrics_in(report)
+
+
+def verdict_of_blob(blob: Blob | None) -> bool | None:
+    report = reports.parse_report(blob.content, reports.GATE) if blob else {}
+    return reports.verdict_in(report)
+
+
+def report_blobs(
+    git: Git, named: Sequence[tuple[str, State]]
+) -> Iterator[tuple[Blob | None, Blob | None]]:
+    """Yields reports/metrics.json and reports/gate.json of each state."""
+    paths = (reports.METRICS, reports.GATE)
+    names = [f"{state.commit}:{path}" for _, state in named for path in paths]
+    blobs = objects.read_objects(git, names)
+    return zip(blobs, blobs, strict=False)
 
 
 def tips_of_environments(git: Git) -> dict[str, str]:
@@ -77,41 +135,47 @@ def tips_of_environments(git: Git) -> dict[str, str]:
 
 def versions_by_commit(git: Git) -> dict[str, str]:
     """Returns the name of the version at each commit that has one."""
-    form = "--format=%(*objectname) %(refname:lstrip=2)"
+    form = "--format=%(*objecttype) %(*objectname) %(refname:lstrip=2)"
     tags = git.lines("for-each-ref", form, f"refs/tags/{versions.PREFIX}v*")
     found = [
-        (commit, versions.version_name(tag)) for commit, tag in (line.split(" ") for line in tags)
+        (commit, versions.version_name(tag))
+        for kind, commit, tag in (line.split(" ", 2) for line in tags)
+        if kind == "commit"
     ]
-    return {commit: name for commit, name in found if commit and name}
+    return {commit: name for commit, name in found if name}
 
 
-def commits_leading_to(git: Git, commits: Iterable[str]) -> list[str]:
-    """Returns all ancestors of the commits and of the experiments, parents before their children."""
-    given = "\n".join(commits) + "\n"
+def saved_experiments(git: Git) -> dict[str, str]:
+    """Returns the name of each experiment that DVC has saved, by its commit."""
+    listed = git.lines("for-each-ref", "--format=%(objectname) %(refname)", SAVED_EXPERIMENTS)
+    return {
+        commit: ref.rpartition("/")[2] for commit, ref in (line.split(" ", 1) for line in listed)
+    }
+
+
+def subjects_leading_to(git: Git, commits: Iterable[str]) -> dict[str, str]:
+    """Returns the subject of each ancestor of the commits, parents before their children."""
+    given = "".join(f"{commit}\n" for commit in commits)
+    if not given:
+        return {}
     order = ("--date-order", "--reverse")
-    return git.run(
-        "rev-list", *order, f"--glob={SAVED_EXPERIMENTS}", "--stdin", given=given
-    ).splitlines()
+    listed = git.run("rev-list", *order, "--format=:%s", "--stdin", given=given).split("\n")
+    return {
+        header.removeprefix("commit "): line.removeprefix(":")
+        for header, line in zip(listed[::2], listed[1::2], strict=False)
+    }
 
 
 def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
     """Yields the state at each commit that has a dvc.lock."""
-    paths = (lockfile.LOCK, METRICS)
-    blobs = objects.read_objects(git, [f"{commit}:{path}" for commit in commits for path in paths])
-    known: dict[str, Lock] = {}
-    for commit, lock, metrics in zip(commits, blobs, blobs, strict=False):
+    known: dict[str, tuple[Lock | None, str | None]] = {}
+    blobs = objects.read_objects(git, [f"{commit}:{lockfile.LOCK}" for commit in commits])
+    for commit, lock in zip(commits, blobs, strict=True):
         if lock:
             if lock.hash not in known:
-                known[lock.hash] = parse_if_readable(lock.content)
-            yield State(commit, known[lock.hash], metrics.content if metrics else b"{}")
-
-
-def parse_if_readable(lock: bytes) -> Lock:
-    """Returns the content of a dvc.lock; it is empty if the file is not one, such as a committed conflict."""
-    try:
-        return Lock.parse(lock)
-    except MlopsError:
-        return Lock({}, {})
+                known[lock.hash] = read_or_fault(partial(Lock.parse, lock.content))
+            content, fault = known[lock.hash]
+            yield State(commit, content or Lock({}, {}), fault)
 
 
 def named_states(
@@ -122,6 +186,8 @@ def named_states(
     for state in states:
         if state.commit in released:
             yield released[state.commit], state
+        elif state.fault:
+            yield f"{UNREADABLE} {state.commit[:7]}", state
         elif state.lock.model not in seen:
             seen.add(state.lock.model)
             yield f"{EXPERIMENT} {state.lock.model[:7]}", state
@@ -132,7 +198,7 @@ def models_in_environments(
 ) -> dict[str, str]:
     """Returns the name of each environment's model now: of its branch here or on origin, the later one."""
     current = {
-        ref.rpartition("/")[2]: name_of_model(state.lock, named)
+        ref.rpartition("/")[2]: name_of_model(state, named)
         for state in states
         for ref, commit in tips.items()
         if commit == state.commit
@@ -140,8 +206,11 @@ def models_in_environments(
     return {name: current[name] for name in environments.CHAIN if name in current}
 
 
-def name_of_model(lock: Lock, named: Sequence[tuple[str, State]]) -> str:
+def name_of_model(state: State, named: Sequence[tuple[str, State]]) -> str:
     """Returns the name of the model with the same bundle, or of the latest with the same model file."""
-    same = [(name, state.lock) for name, state in named if state.lock.model == lock.model]
-    exact = [name for name, other in same if other.outputs.get(BUNDLE) == lock.outputs.get(BUNDLE)]
+    if state.fault:
+        return next(name for name, other in named if other.commit == state.commit)
+    same = [(name, other.lock) for name, other in named if other.lock.model == state.lock.model]
+    bundle = state.lock.outputs.get(BUNDLE)
+    exact = [name for name, other in same if other.outputs.get(BUNDLE) == bundle]
     return (exact or [name for name, _ in same])[-1]

@@ -4,10 +4,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, UsageError
 from mlops.release.history import models
 from mlops.release.history.git import Git
 from mlops.release.history.models import Model
@@ -15,7 +15,8 @@ from mlops.release.history.outputs import TESTING, TRAINING, VALIDATION
 
 Cell = str | float | None
 Row = Mapping[str, Cell]
-"""A cell for each of COLUMNS, then for each other metric of the test rows, then `commit` and `md5`."""
+"""A cell for each of COLUMNS, then for each other metric of the test rows, then `commit` and `md5`; where
+content of the commit can't be read, `fault` says why."""
 
 COLUMNS = {
     "model": "Model",
@@ -28,27 +29,37 @@ COLUMNS = {
     "accuracy": "Accuracy",
     "false_positive_percent": "% False positives",
     "running": "running in",
+    "gate": "Gate",
+    "subject": "Subject",
 }
 LESS_IS_BETTER = re.compile(r"log_loss|brier|.*_percent")
-MOST_CHOICES = 12
+ABSENT = "-"
+ONE_SIDED = ("false_positive_percent", "false_negative_percent", "recall")
+"""Metrics that are perfect for a model that gives every row the same answer."""
 
 
 class Numbers:
-    """Numbers the different values of each column 1.0, 1.1, 1.2, ... in the order of their appearance."""
+    """Numbers the different values of each column 1.0, 1.1, 1.2, ... in the order of their appearance.
+
+    `names` is the number of each value, by column.
+    """
 
     def __init__(self) -> None:
-        self._names: dict[str, dict[str, str]] = {}
+        self.names: dict[str, dict[str, str]] = {}
 
     def number_for(self, column: str, key: str | None) -> str | None:
         if key is None:
             return None
-        names = self._names.setdefault(column, {})
+        names = self.names.setdefault(column, {})
         return names.setdefault(key, f"1.{len(names)}")
 
 
-def model_rows(git: Git) -> list[Row]:
-    """Returns a row for every model, in the order in which they were committed."""
-    numbers = Numbers()
+def model_rows(git: Git, numbers: Numbers | None = None) -> list[Row]:
+    """Returns a row for every model, in the order in which they were committed.
+
+    `numbers` gets the values for which the numbers in the columns of data and parameters stand.
+    """
+    numbers = numbers or Numbers()
     found = [model_row(model, numbers) for model in models.all_models(git)]
     if not found:
         raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
@@ -66,16 +77,24 @@ def model_row(model: Model, numbers: Numbers) -> Row:
         "training": numbers.number_for("training", outputs.get(TRAINING)),
         "validation": numbers.number_for("validation", outputs.get(VALIDATION)),
         "parameters": numbers.number_for(
-            f"parameters of {architecture}", other_parameters(prepare, train)
+            parameters_of(architecture), other_parameters(prepare, train)
         ),
         "testing": numbers.number_for("testing", outputs.get(TESTING)),
         "accuracy": model.metrics.get("accuracy"),
         "false_positive_percent": model.metrics.get("false_positive_percent"),
         "running": ", ".join(model.running) or None,
+        "gate": {True: "passed", False: "failed", None: None}[model.gate_passed],
+        "subject": model.subject,
         **{name: value for name, value in model.metrics.items() if name not in COLUMNS},
         "commit": model.commit,
-        "md5": model.lock.model,
+        "md5": model.lock.model or None,
+        **({"fault": model.fault} if model.fault else {}),
     }
+
+
+def parameters_of(architecture: object) -> str:
+    """Returns the name under which the parameters of an architecture are numbered."""
+    return f"parameters of {architecture}"
 
 
 def other_parameters(prepare: Mapping[str, Any], train: Mapping[str, Any]) -> str:
@@ -101,33 +120,39 @@ def optional_text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def rows_where(rows: Sequence[Row], condition: str) -> list[Row]:
-    """Returns the rows that fulfil COLUMN=VALUE. Raises MlopsError if there is none."""
-    column, equals, value = condition.partition("=")
-    if not equals:
-        raise MlopsError(f"{condition!r} is not a condition: write COLUMN=VALUE")
-    refuse_unknown(column, rows)
-    matching = [row for row in rows if value in cell_values(row, column)]
-    if not matching:
-        known = sorted({each for row in rows for each in cell_values(row, column)}, key=natural_key)
-        more = " ..." if len(known) > MOST_CHOICES else ""
-        choices = ", ".join(known[:MOST_CHOICES]) + more
-        raise MlopsError(f"no such model has {column} {value!r}; there are {choices}")
-    return matching
-
-
-def cell_values(row: Row, column: str) -> list[str]:
-    """Returns the values of a cell: a model may run in more than one environment."""
-    return str(row.get(column)).split(", ") if row.get(column) is not None else []
-
-
 def sorted_rows(rows: Sequence[Row], column: str) -> list[Row]:
-    """Returns the rows sorted by a metric, best first, or by another column; rows without a value last."""
-    refuse_unknown(column, rows)
+    """Returns the rows sorted by a metric, best first, or by another column; rows without a value last.
+
+    By a metric of ONE_SIDED, models that give every row the same answer come after those that do not.
+    """
     present = [row for row in rows if row.get(column) is not None]
     absent = [row for row in rows if row.get(column) is None]
     downwards = column in metrics_of(rows) and not LESS_IS_BETTER.fullmatch(column)
-    return sorted(present, key=lambda row: natural_key(row[column]), reverse=downwards) + absent
+    best_first = sorted(present, key=lambda row: natural_key(row[column]), reverse=downwards)
+    if column in ONE_SIDED:
+        best_first.sort(key=lambda row: sole_answer(row) is not None)
+    return best_first + absent
+
+
+def sole_answer(row: Row) -> str | None:
+    """Returns the answer that the model gives to every test row, positive or negative, or None."""
+    wrong = (row.get("false_positive_percent"), row.get("false_negative_percent"))
+    if wrong == (0, 100):
+        return "negative"
+    return "positive" if wrong == (100, 0) else None
+
+
+def remarks(rows: Sequence[Row]) -> Iterator[str]:
+    """Yields a line for each row that can't be read, or whose good metrics mean nothing."""
+    for row in rows:
+        name = f"{row['model']} ({str(row['commit'])[:7]})"
+        if row.get("fault"):
+            yield f"{name}: {row['fault']}"
+        if answer := sole_answer(row):
+            yield (
+                f"{name} answers every test row with {answer}: it is sorted last by "
+                f"{', '.join(ONE_SIDED[:-1])} and {ONE_SIDED[-1]}"
+            )
 
 
 def metrics_of(rows: Sequence[Row]) -> list[str]:
@@ -141,9 +166,13 @@ def column_names(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def refuse_unknown(column: str, rows: Sequence[Row]) -> None:
-    if column not in column_names(rows):
-        raise MlopsError(f"{column!r} is not a column; use one of {', '.join(column_names(rows))}")
+def column_called(name: str, rows: Sequence[Row]) -> str:
+    """Returns the column with this name or heading. Raises UsageError if there is none."""
+    known = column_names(rows)
+    for column in known:
+        if name.strip().lower() in (column.lower(), COLUMNS.get(column, column).lower()):
+            return column
+    raise UsageError(f"{name!r} is not a column; use one of {', '.join(known)}")
 
 
 def natural_key(cell: Cell) -> list[Any]:
@@ -154,17 +183,19 @@ def natural_key(cell: Cell) -> list[Any]:
 
 
 def headings(sort: str | None = None) -> dict[str, str]:
-    """Returns COLUMNS; another column by which the rows are sorted is inserted before the last."""
-    *first, last = COLUMNS.items()
-    extra = [(sort, sort)] if sort and sort not in COLUMNS else []
-    return dict([*first, *extra, last])
+    """Returns COLUMNS; another column by which the rows are sorted is inserted before `running`."""
+    if not sort or sort in COLUMNS:
+        return COLUMNS
+    names = [*COLUMNS]
+    names.insert(names.index("running"), sort)
+    return {name: COLUMNS.get(name, name) for name in names}
 
 
 def shown_cell(row: Row, column: str) -> str:
     cell = row.get(column)
     if isinstance(cell, float):
         return f"{cell:.2f}" if column.endswith("_percent") else f"{cell:.4f}"
-    return "-" if cell is None else str(cell)
+    return ABSENT if cell is None else str(cell)
 
 
 def shown_cells(rows: Sequence[Row], columns: Iterable[str]) -> list[list[str]]:

@@ -1,0 +1,63 @@
+"""Reads the reports that the stages commit: reports/metrics.json and reports/gate.json."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mlops.errors import MlopsError
+from mlops.release.history.git import Git
+
+METRICS = "reports/metrics.json"
+GATE = "reports/gate.json"
+
+
+def read_report(git: Git, commit: str, path: str) -> Mapping[str, Any]:
+    """Returns the content of a report at a commit; it is empty if the report is not there.
+
+    Raises MlopsError if the report is no JSON object.
+    """
+    try:
+        return parse_report(git.read_file(commit, path) or b"{}", path)
+    except MlopsError as error:
+        raise MlopsError(f"{error} (at {commit[:7]})") from error
+
+
+def parse_report(content: bytes, path: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, str(error)) from error
+    if not isinstance(found, dict):
+        raise unreadable(path, "it holds no JSON object")
+    return found
+
+
+def metrics_in(report: Mapping[str, Any], path: str = METRICS) -> Mapping[str, float | None]:
+    """Returns the metrics of the test rows; one that is not finite is None.
+
+    Raises MlopsError if a metric is neither a number nor null.
+    """
+    measured = report.get("test", {})
+    if not isinstance(measured, dict):
+        raise unreadable(path, f"test is {measured!r} instead of metrics by name")
+    for name, value in measured.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise unreadable(path, f"test.{name} is {value!r} instead of a number")
+    return {name: finite(value) for name, value in measured.items()}
+
+
+def finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def verdict_in(report: Mapping[str, Any], path: str = GATE) -> bool | None:
+    """Returns whether the gates passed, or None if none was run. Raises MlopsError for another verdict."""
+    passed = report.get("passed")
+    if passed is not None and not isinstance(passed, bool):
+        raise unreadable(path, f"passed is {passed!r} instead of true or false")
+    return passed
+
+
+def unreadable(path: str, reason: str) -> MlopsError:
+    return MlopsError(f"{path} can't be read: {reason}. `mlops repro --force` and commit")
