@@ -161,7 +161,7 @@ def test_what_no_branch_ends_in_goes_when_nobody_uses_it(in_prod: Path) -> None:
     ("revision", "words"),
     [
         ("prod", r"^prod has deployed nothing yet: `mlops promote prod`$"),
-        ("v9.0.0", "'v9.0.0' is not a version"),
+        ("v9.0.0", "there is no version 'v9.0.0'; the last are v1.0.0"),
     ],
 )
 def test_what_is_not_there_is_told(in_staging: Path, revision: str, words: str) -> None:

@@ -73,7 +73,7 @@ def test_each_change_stands_under_its_heading_and_what_can_not_be_compared_is_sa
 
 
 def test_an_unknown_name_is_refused(in_staging: Path) -> None:
-    with pytest.raises(MlopsError, match=r"'v9.9.9' is not a version, branch, tag or commit"):
+    with pytest.raises(MlopsError, match=r"there is no version 'v9.9.9'; the last are v1.0.0"):
         compared(in_staging, "v1.0.0", "v9.9.9")
 
 

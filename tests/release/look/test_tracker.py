@@ -374,7 +374,7 @@ def test_rows_are_chosen_by_any_column_and_one_of_many_environments(
             found = [str(row["model"])[-1] for row in conditions.rows_where(three, condition)]
             assert "".join(found) == expected, condition
         else:
-            with pytest.raises(MlopsError, match="there are 0.7000, 0.8000, 0.9000"):
+            with pytest.raises(MlopsError, match=r"there are 0.7000, 0.8000, 0.9000"):
                 conditions.rows_where(three, condition)
 
 

@@ -19,7 +19,8 @@ def predict(
         typer.Argument(help="The row as a JSON object; the bundle's example by default."),
     ] = None,
     environment: Annotated[
-        str, typer.Option(help="The environment, version, branch or commit that answers.")
+        str,
+        typer.Option(help="The environment, version, experiment, branch or commit that answers."),
     ] = "prod",
 ) -> None:
     """Answer one row with the model that an environment deployed."""
@@ -62,7 +63,9 @@ def serve(
     ] = None,
     version: Annotated[
         str | None,
-        typer.Option(help="A version (v1.2.0) or record to serve, without following a branch."),
+        typer.Option(
+            help="A version (v1.2.0), record or commit to serve, without following a branch."
+        ),
     ] = None,
     host: Annotated[
         str, typer.Option(envvar="SERVE_HOST", help="Address to listen on.")

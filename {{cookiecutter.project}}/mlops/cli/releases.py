@@ -14,7 +14,10 @@ commands = typer.Typer()
 Environment = Annotated[str, typer.Argument(help="The environment: staging or prod.")]
 
 Revision = Annotated[
-    str, typer.Argument(help="A version (v1.2.0), record, environment, branch or commit.")
+    str,
+    typer.Argument(
+        help="A version (v1.2.0), record, environment, experiment, branch, commit, or hash of a model."
+    ),
 ]
 
 
@@ -208,12 +211,8 @@ def compare(old: Revision, new: Revision) -> None:
 
 
 @commands.command()
-def show(
-    version: Annotated[
-        str, typer.Argument(help="A version (v1.2.0), or an environment for its latest.")
-    ],
-) -> None:
-    """Show what is known about a version, and the commands that get its model and data."""
+def show(version: Revision) -> None:
+    """Show what is known about a version or commit, and the commands that get its model and data."""
     from mlops.release.look import card
 
     for line in card.card_lines(Git.of_current_directory(), version):

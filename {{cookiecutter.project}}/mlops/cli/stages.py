@@ -56,7 +56,8 @@ def check(
 @commands.command()
 def reproduce(
     version: Annotated[
-        str, typer.Argument(help="A version, record (prod/0003), environment, branch or commit.")
+        str,
+        typer.Argument(help="A version, record (prod/0003), environment, experiment or commit."),
     ],
 ) -> None:
     """Run VERSION again from the beginning, with its own libraries, and compare every file."""

@@ -22,7 +22,15 @@ from typing import Any, Literal, Self
 from mlops import environments
 from mlops.errors import MlopsError
 from mlops.release import child_environment
-from mlops.release.history import arrivals, branches, lockfile, records, revisions, versions
+from mlops.release.history import (
+    arrivals,
+    branches,
+    lockfile,
+    records,
+    reports,
+    revisions,
+    versions,
+)
 from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
@@ -130,9 +138,18 @@ def deployed_commit(git: Git, revision: str, say: Say) -> str:
     if revision in environments.CHAIN:
         branches.fetch_if_in_reach(git, say)
         return branches.tip_of(git, revision)
-    if not git.commit(revision) and not latest_release_of(git, revision):
+    try:
+        return known_commit(git, revision)
+    except MlopsError:
         branches.fetch_if_in_reach(git, say)
-    return latest_release_of(git, revision) or revisions.commit_of(git, revision)
+    return known_commit(git, revision)
+
+
+def known_commit(git: Git, revision: str) -> str:
+    if released := latest_release_of(git, revision):
+        return released
+    found = revisions.find_revision(git, revision)
+    return latest_release_of(git, found.name) or found.commit
 
 
 def latest_release_of(git: Git, version: str) -> str | None:
@@ -205,7 +222,7 @@ def release_facts(git: Git, commit: str, bundle: str, files: Mapping[str, str]) 
         "author": latest.author if latest else None,
         "bundle": bundle,
         "files": dict(files),
-        "metrics": json.loads(git.read_file(commit, "reports/metrics.json") or b"{}"),
+        "metrics": reports.read_report(git, commit, reports.METRICS),
         **{name: record.get(name) for name in MEASURED},
         "serve": settings.get("serve") or {},
     }

@@ -1,18 +1,123 @@
-"""Finds the commit that a name given by a user stands for."""
+"""Finds the commit that a name given by a user stands for. Every name that a command prints is known here."""
 
-from mlops.errors import MlopsError
-from mlops.release.history import versions
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlops import environments
+from mlops.errors import MlopsError, UsageError
+from mlops.release.history import branches, models, versions
+from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
+from mlops.release.history.outputs import BUNDLE
+
+HASH = re.compile(r"[0-9a-f]{4,64}(\.dir)?")
+"""DVC writes .dir behind the hash of a folder, such as a bundle."""
+
+WHOLE_HASH = (40, 64)
+"""The number of digits of a commit's hash, in SHA-1 and in SHA-256."""
+
+NEWEST = 5
 
 
-def commit_of(git: Git, revision: str) -> str:
-    """Returns the commit of a version (v1.2.0), a branch, here or on origin, or any other revision.
+@dataclass(frozen=True)
+class Revision:
+    """A commit, with a name that means this commit alone."""
 
-    Raises MlopsError if nothing has this name.
+    name: str
+    commit: str
+
+
+def commit_of(git: Git, name: str) -> str:
+    """Returns the commit that `find_revision` finds."""
+    return find_revision(git, name).commit
+
+
+def find_revision(git: Git, name: str) -> Revision:
+    """Returns the commit of a name.
+
+    The name is an environment, a version (v1.2.0, 1.2.0, model@v1.2.0), a record (prod/0003), a tag, a branch
+    here or on origin, an experiment by the name that DVC gave it, four or more digits with which the hash
+    of a commit, model or bundle begins, `experiment` and those of its model, or what else Git can resolve.
+    Raises UsageError if it means more than one commit, and MlopsError if it means none.
     """
-    version = versions.version_name(revision)
-    known = [f"refs/tags/{versions.PREFIX}{version}"] if version else []
-    for name in (*known, revision, f"origin/{revision}"):
-        if commit := git.commit(name):
-            return commit
-    raise MlopsError(f"{revision!r} is not a version, branch, tag or commit of this repository")
+    if name in environments.CHAIN:
+        return Revision(name, branches.tip_of(git, name))
+    if len(name) in WHOLE_HASH and HASH.fullmatch(name) and (commit := git.commit(name)):
+        return Revision(name, commit)
+    version = version_called(name)
+    if version and (commit := git.commit(f"refs/tags/{versions.PREFIX}{version}")):
+        return Revision(version, commit)
+    found = list(refs_called(git, name)) or list(hashes_beginning(git, name))
+    if not found and not (found := list(expressions(git, name))):
+        raise MlopsError(reason_not_found(git, name))
+    if len({each.commit for each in found}) > 1:
+        candidates = ", ".join(f"{each.name} ({each.commit[:7]})" for each in found)
+        raise UsageError(f"{name!r} is ambiguous; name one of {candidates}")
+    return found[0]
+
+
+def version_called(name: str) -> str | None:
+    """Returns v1.2.0 for v1.2.0, 1.2.0 and model@v1.2.0, and None for any other text."""
+    return versions.version_name(name) or versions.version_name(f"v{name}")
+
+
+def refs_called(git: Git, name: str) -> Iterator[Revision]:
+    """Yields each tag, branch and saved experiment of this name; origin's branch if there is none here."""
+    here, there = f"refs/heads/{name}", f"refs/remotes/{ORIGIN}/{name}"
+    tag, saved = f"refs/tags/{name}", models.SAVED_EXPERIMENTS
+    listed = git.lines("for-each-ref", "--format=%(refname)", tag, here, there, saved)
+    for ref in listed:
+        experiment = ref.startswith("refs/exps/") and ref.rpartition("/")[2] == name
+        wanted = ref in (tag, here) or (ref == there and here not in listed)
+        if (experiment or wanted) and (commit := git.commit(ref)):
+            yield Revision(ref, commit)
+
+
+def hashes_beginning(git: Git, name: str) -> Iterator[Revision]:
+    """Yields each commit and model whose hash begins so; for `experiment 1a2b3c4`, each model."""
+    digits = name.removeprefix(f"{models.EXPERIMENT} ")
+    if not HASH.fullmatch(digits):
+        return
+    if digits == name:
+        yield from commits_beginning(git, digits)
+    yield from models_beginning(git, digits)
+
+
+def commits_beginning(git: Git, digits: str) -> Iterator[Revision]:
+    objects = git.run("rev-parse", f"--disambiguate={digits}")
+    kinds = git.run("cat-file", "--batch-check=%(objecttype) %(objectname)", given=objects)
+    for line in kinds.split("\n"):
+        if line.startswith("commit "):
+            commit = line.removeprefix("commit ")
+            yield Revision(commit, commit)
+
+
+def models_beginning(git: Git, digits: str) -> Iterator[Revision]:
+    for model in models.all_models(git):
+        hashes = (model.lock.model, model.lock.outputs.get(BUNDLE, ""))
+        if any(each.startswith(digits) for each in hashes):
+            yield Revision(model.name, model.commit)
+
+
+def expressions(git: Git, name: str) -> Iterator[Revision]:
+    """Yields what Git itself resolves, such as HEAD~1."""
+    for text in (name, f"{ORIGIN}/{name}"):
+        if commit := git.commit(text):
+            yield Revision(text, commit)
+            return
+
+
+def reason_not_found(git: Git, name: str) -> str:
+    shallow = git.run("rev-parse", "--is-shallow-repository") == "true"
+    cure = "; this clone is shallow: `git fetch --unshallow --tags`" if shallow else ""
+    if not version_called(name):
+        return (
+            f"{name!r} is not an environment, version, record, branch, tag, experiment, or hash of a commit "
+            f"or model of this repository{cure or ': `mlops tracker` and `mlops status` name them'}"
+        )
+    form = ("--sort=version:refname", "--format=%(refname:lstrip=2)")
+    found = git.lines("for-each-ref", *form, f"refs/tags/{versions.PREFIX}v*")
+    newest = ", ".join(tag.removeprefix(versions.PREFIX) for tag in found[-NEWEST:])
+    last = f"the last are {newest}" if newest else "there is no version yet"
+    return f"there is no version {name!r}; {last}{cure}"

@@ -1,20 +1,27 @@
-"""`mlops show`: prints what is known about a version, and the commands that get its model and data."""
+"""`mlops show`: prints what is known about a version or commit, and the commands that get what it made."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 from mlops import environments
 from mlops.errors import MlopsError
-from mlops.release.history import lockfile, records, tags, versions
+from mlops.release.history import (
+    arrivals,
+    lockfile,
+    models,
+    records,
+    reports,
+    revisions,
+    tags,
+    versions,
+)
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, MODEL, RAW, TESTING, TRAINING, VALIDATION
 from mlops.release.history.records import Record, TaggedRecord
-from mlops.release.history.tags import Tag
+from mlops.release.history.revisions import Revision
 from mlops.release.look.comparison import flattened
 
-NEWEST = 5
 MADE_OF = {
     "model": MODEL,
     "bundle": BUNDLE,
@@ -26,60 +33,90 @@ MADE_OF = {
 
 
 def card_lines(git: Git, name: str) -> Iterator[str]:
-    """Yields the lines of a version's card. Raises MlopsError if there is no such version."""
-    tag = find_version(git, name)
-    version = tag.name.removeprefix(versions.PREFIX)
-    hashes = lockfile.carried_hashes(git, tag.commit)
-    by_environment = [records.records_of(git, environment) for environment in environments.CHAIN]
-    own = [each for tagged in by_environment for each in tagged if each.record.version == version]
-    yield f"{version}: {tag.content()['reason']}"
+    """Yields the lines about the version that a name stands for, or about its commit if it is no release.
+
+    Raises MlopsError if nothing has this name.
+    """
+    found = revisions.find_revision(git, name)
+    commit = arrivals.release_commit(git, found.commit)
+    released = [tagged for each in environments.CHAIN for tagged in records.records_of(git, each)]
+    version = version_at(found, commit, released)
+    tag = next(iter(tags.tags_matching(git, f"{versions.PREFIX}{version}")), None)
+    if version is None or tag is None:
+        yield from unreleased_lines(git, commit)
+        return
+    own = [each for each in released if each.record.version == version]
+    yield f"{version}: {tag.content().get('reason')}"
     yield f"commit {tag.commit}"
     yield f"made by {tag.author}, {tag.when}"
-    made = {what: hashes[path] for what, path in MADE_OF.items() if path in hashes}
-    yield from section_lines("made of (MD5)", fact_lines(made))
-    used = lockfile.read_lock(git, tag.commit).parameters
-    parameters = (fact_lines(flattened(each)) for each in used.values())
-    yield from section_lines("parameters", chain.from_iterable(parameters))
-    yield from section_lines("metrics of the test rows", fact_lines(test_metrics(git, tag.commit)))
+    yield from content_lines(git, tag.commit)
     yield from section_lines("gates", (line for each in own for line in gate_lines(each)))
     yield from section_lines("cost", (cost_line(each.record) for each in own))
+    by_environment = (
+        [each for each in released if each.record.environment == environment]
+        for environment in environments.CHAIN
+    )
     yield from section_lines(
         "running", (line for tagged in by_environment for line in stay_lines(tagged, version))
     )
     yield from section_lines("get it", command_lines(version))
 
 
-def find_version(git: Git, name: str) -> Tag:
-    known = {tag.name: tag for tag in tags.tags_matching(git, f"{versions.PREFIX}v*")}
-    wanted = f"{versions.PREFIX}{meant_version(git, name)}"
-    if wanted in known:
-        return known[wanted]
-    newest = ", ".join(version.name for version in versions.all_versions(git)[-NEWEST:])
-    last = f"the last are {newest}" if newest else "there is no version yet"
-    raise MlopsError(f"there is no version {name!r}; {last}")
+def version_at(found: Revision, commit: str, released: Sequence[TaggedRecord]) -> str | None:
+    """Returns the version that was named, or that was released at the commit, or None."""
+    made = [each.record.version for each in released if each.commit == commit]
+    return versions.version_name(found.name) or (made[-1] if made else None)
 
 
-def meant_version(git: Git, name: str) -> str | None:
-    """Returns the version that v1.2.0, 1.2.0 or an environment stands for, or None."""
-    if name in environments.CHAIN:
-        latest = records.latest_record(git, name)
-        return latest.record.version if latest else None
-    return versions.version_name(name) or versions.version_name(f"v{name}")
+def unreleased_lines(git: Git, commit: str) -> Iterator[str]:
+    """Yields the lines about a commit that is no release."""
+    model = lockfile.read_lock(git, commit).model
+    what = f"{models.EXPERIMENT} {model[:7]}" if model else "no model"
+    yield f"{what}: {git.run('show', '-s', '--format=%s', commit)}"
+    yield f"commit {commit}, which is no release"
+    yield f"made by {git.run('show', '-s', '--format=%an <%ae>, %aI', commit)}"
+    yield from content_lines(git, commit)
+    yield from section_lines("gates", gate_report_lines(git, commit))
+    yield from section_lines("get it", fetching_lines(commit, commit[:7]))
+
+
+def content_lines(git: Git, commit: str) -> Iterator[str]:
+    """Yields what a model was made of, with which parameters, and its metrics."""
+    yield from section_lines("made of (MD5)", hash_lines(git, commit))
+    yield from section_lines("parameters", parameter_lines(git, commit))
+    yield from section_lines("metrics of the test rows", metric_lines(git, commit))
+
+
+def hash_lines(git: Git, commit: str) -> Iterator[str]:
+    hashes = lockfile.carried_hashes(git, commit)
+    yield from fact_lines({what: hashes[path] for what, path in MADE_OF.items() if path in hashes})
+
+
+def parameter_lines(git: Git, commit: str) -> Iterator[str]:
+    for used in lockfile.read_lock(git, commit).parameters.values():
+        yield from fact_lines(flattened(used))
+
+
+def metric_lines(git: Git, commit: str) -> Iterator[str]:
+    report = reports.read_report(git, commit, reports.METRICS)
+    yield from fact_lines(reports.metrics_in(report))
+
+
+def gate_report_lines(git: Git, commit: str) -> Iterator[str]:
+    yield from fact_lines(flattened(reports.read_report(git, commit, reports.GATE)))
 
 
 def section_lines(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yields the lines below a title, or why they can't be read."""
     yield f"\n{title}"
-    yield from (f"  {line}" for line in lines)
+    try:
+        yield from (f"  {line}" for line in lines)
+    except MlopsError as error:
+        yield f"  {error}"
 
 
 def fact_lines(content: Mapping[str, Any]) -> Iterator[str]:
     return (f"{name}: {value}" for name, value in content.items())
-
-
-def test_metrics(git: Git, commit: str) -> Mapping[str, Any]:
-    content = json.loads(git.read_file(commit, "reports/metrics.json") or b"{}")
-    measured: Mapping[str, Any] = content.get("test", {})
-    return measured
 
 
 def gate_lines(tagged: TaggedRecord) -> Iterator[str]:
@@ -116,9 +153,12 @@ def stay_lines(tagged: Sequence[TaggedRecord], version: str) -> Iterator[str]:
 
 
 def command_lines(version: str) -> Iterator[str]:
-    tag = f"{versions.PREFIX}{version}"
     yield f"dvc artifacts get . model --rev {version} --out model-{version}"
-    yield f"dvc get . models/model.onnx --rev {tag} --out {version}.onnx"
-    yield f"dvc get . {RAW} --rev {tag} --out raw-{version}"
-    yield f"dvc get . data/prepared --rev {tag} --out prepared-{version}"
-    yield f"git worktree add ../{version} {tag} && cd ../{version} && dvc pull"
+    yield from fetching_lines(f"{versions.PREFIX}{version}", version)
+
+
+def fetching_lines(revision: str, name: str) -> Iterator[str]:
+    yield f"dvc get . models/model.onnx --rev {revision} --out {name}.onnx"
+    yield f"dvc get . {RAW} --rev {revision} --out raw-{name}"
+    yield f"dvc get . data/prepared --rev {revision} --out prepared-{name}"
+    yield f"git worktree add ../{name} {revision} && cd ../{name} && dvc pull"
