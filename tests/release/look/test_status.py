@@ -1,6 +1,8 @@
 """Tests what `mlops status` prints about a service, in place of which a few lines answer."""
 
 import json
+import os
+import shlex
 import socket
 import threading
 import time
@@ -92,6 +94,97 @@ def test_only_its_own_environment_is_said_to_be_served(in_staging: Path) -> None
         serving = {each.environment: each.serving for each in status.all_statuses(Git(in_staging))}
     assert serving == {"dev": None, "staging": "v1.0.0", "prod": None}
     assert status.status_of(Git(in_staging), "staging").serving is None
+
+
+def test_what_can_not_be_read_of_one_environment_costs_its_own_fields(in_staging: Path) -> None:
+    git = Git(in_staging)
+    (in_staging / "reports/metrics.json").write_text("[")
+    (in_staging / "reports/gate.json").write_text('{"passed": "yes"}')
+    (in_staging / "dvc.lock").write_text("stages: {train: 5}")
+    git.run("commit", "--quiet", "--all", "--message", "Break")
+    dev, staging, prod = status.all_statuses(git)
+    assert (dev.commit, dev.model, dev.accuracy) == (git.run("rev-parse", "dev")[:7], None, None)
+    assert [note.split(":")[1].split(" at ")[0].split()[0] for note in dev.notes] == [
+        "reports/metrics.json",
+        "dvc.lock",
+        "reports/gate.json",
+    ]
+    assert (staging.version, staging.accuracy, staging.notes) == ("v1.0.0", 0.9, ())
+    assert prod.notes == ()
+    broken = git.run("cat-file", "tag", "staging/0001").replace('"version"', '"edition"')
+    git.run("update-ref", "refs/tags/staging/0001", git.run("mktag", given=broken))
+    assert status.status_of(git, "staging").accuracy == 0.9
+    assert status.status_of(git, "prod").notes == ()
+
+
+def test_a_tip_that_no_record_stands_behind_is_named(in_staging: Path) -> None:
+    git = Git(in_staging)
+    released = git.run("rev-parse", "staging")
+    by_hand = git.run("commit-tree", "-p", released, "-m", "Quick \x1b fix", "dev^{tree}")
+    git.run("update-ref", "refs/heads/staging", by_hand)
+    (note,) = status.status_of(git, "staging").notes
+    assert note.startswith(
+        f"staging holds {by_hand[:7]} (Quick \x1b fix, by A. Tester), and no record "
+    )
+    assert note.endswith(
+        "`mlops rollback staging --to staging/0001` restores v1.0.0, its latest record"
+    )
+    git.run("update-ref", "refs/heads/staging", released)
+    assert status.status_of(git, "staging").notes == ()
+    moved = git.run("cat-file", "tag", "staging/0001").replace(released, by_hand)
+    moved = moved.replace("tag staging/0001", "tag staging/0002").replace(
+        '"number": 1', '"number": 2'
+    )
+    git.run("update-ref", "refs/tags/staging/0002", git.run("mktag", given=moved))
+    (note,) = status.status_of(git, "staging").notes
+    assert "which is that of staging/0001: the branch was moved by hand. `mlops rollback" in note
+    git.run("tag", "--delete", "staging/0001", "staging/0002")
+    (note,) = status.status_of(git, "staging").notes
+    assert "`git fetch origin 'refs/tags/staging/*:refs/tags/staging/*'`" in note
+
+
+def test_the_age_of_what_is_known_of_origin_is_said(in_staging: Path) -> None:
+    git = Git(in_staging)
+    assert [*status.remarks(git)] == []
+    origin = in_staging.with_name("origin")
+    git.run("clone", "--quiet", "--bare", ".", str(origin))
+    git.run("remote", "add", "origin", str(origin))
+    assert [*status.remarks(git)] == [
+        "it is not known when origin was asked last: `git fetch` asks it"
+    ]
+    git.run("fetch", "--quiet")
+    asked = in_staging / ".git/FETCH_HEAD"
+    os.utime(asked, (time.time() - 3 * 3600 - 9,) * 2)
+    (remark,) = status.remarks(git)
+    assert remark.startswith("origin as it was 3 hours ago (2")
+    origin.rename(origin.with_name("elsewhere"))
+    assert not git.succeeds("fetch")
+    (remark,) = status.remarks(git)
+    assert "origin did not answer" in remark
+    origin.with_name("elsewhere").rename(origin)
+    git.run("branch", "--force", "staging", "dev")
+    git.run("update-ref", "refs/remotes/origin/staging", git.run("rev-parse", "staging/0001"))
+    assert status.status_of(git, "staging").version == "v1.0.0"
+
+
+@pytest.mark.parametrize("option", ["--single-branch", "--depth=1"])
+def test_a_clone_that_lacks_branches_or_history_says_so(in_staging: Path, option: str) -> None:
+    clone = in_staging.with_name("clone")
+    url = in_staging.as_uri()
+    Git(in_staging).run("clone", "--quiet", "--branch", "staging", option, url, str(clone))
+    git = Git(clone)
+    _, staging, prod = status.all_statuses(git)
+    assert staging.commit == Git(in_staging).run("rev-parse", "staging")[:7]
+    (note,) = prod.notes
+    command = "git remote set-branches --add origin prod && git fetch"
+    assert note == (
+        f"there is no branch prod in this clone, which fetches single branches: `{command}`"
+    )
+    shallow = [line for line in status.remarks(git) if "this clone is shallow" in line]
+    assert len(shallow) == (option == "--depth=1")
+    for step in command.split(" && "):
+        git.run(*shlex.split(step)[1:])
+    assert status.status_of(git, "prod").commit
 
 
 def test_an_address_of_version_6_is_written_in_brackets() -> None:

@@ -116,11 +116,12 @@ def status() -> None:
     """Show what each environment holds, and what serves it on this machine."""
     from mlops.release.look import status
 
-    found = status.all_statuses(Git.of_current_directory())
+    git = Git.of_current_directory()
+    found = status.all_statuses(git)
     rows = [
         (
             each.environment,
-            each.version or "-",
+            each.version or ("-" if each.commit else "no branch"),
             each.commit or "-",
             each.model[:7] if each.model else "-",
             "-" if each.accuracy is None else f"{each.accuracy:.4f}",
@@ -133,8 +134,10 @@ def status() -> None:
     ]
     printing.say(printing.table(STATUS, rows))
     for each in found:
-        if each.rolled_back:
-            printing.say(each.rolled_back)
+        for line in (*([each.rolled_back] if each.rolled_back else []), *each.notes):
+            printing.say(line)
+    for line in status.remarks(git):
+        printing.say(line)
 
 
 @commands.command()

@@ -1,23 +1,36 @@
 """`mlops status`: reads from Git what each environment holds, and asks the services of this machine."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mlops import environments
+from mlops.errors import MlopsError
 from mlops.release.follow import running
-from mlops.release.history import arrivals, lockfile, records, withdrawals
+from mlops.release.history import (
+    arrivals,
+    branches,
+    last_fetch,
+    lockfile,
+    records,
+    reports,
+    withdrawals,
+)
+from mlops.release.history.branches import ORIGIN, Position
 from mlops.release.history.git import Git
+from mlops.release.history.records import TaggedRecord
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Status:
-    """The state of an environment. Every field but `environment` is None if nothing was made yet.
+    """The state of an environment. A field is None if nothing was made yet or if it can't be read.
 
     `version` and `record` are those of the branch's last commit, and None if that is not a release.
     `serving` is what `mlops serve` on this machine answers with, and what it refused. `rolled_back` says
-    what the environment was rolled back from and to, by whom and why, and is None if it was not.
+    what the environment was rolled back from and to, by whom and why, and is None if it was not. `notes` are
+    sentences: that no record stands behind its commit, that there is no branch, and what can't be read.
     """
 
     environment: str
@@ -31,6 +44,23 @@ class Status:
     gate_passed: bool | None = None
     serving: str | None = None
     rolled_back: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Notes:
+    """Collects sentences about an environment; what can't be read costs its own field."""
+
+    def __init__(self, environment: str) -> None:
+        self.lines: list[str] = []
+        self._environment = environment
+
+    def read(self, read: Callable[[], T]) -> T | None:
+        """Returns what `read` returns, or None where it raises MlopsError, whose message is noted."""
+        try:
+            return read()
+        except MlopsError as error:
+            self.lines.append(f"{self._environment}: {error}")
+        return None
 
 
 def all_statuses(git: Git) -> list[Status]:
@@ -38,30 +68,102 @@ def all_statuses(git: Git) -> list[Status]:
 
 
 def status_of(git: Git, environment: str) -> Status:
-    tip = git.commit(f"refs/heads/{environment}") or git.commit(
-        f"refs/remotes/origin/{environment}"
-    )
+    notes = Notes(environment)
+    position = branches.read_position(git, environment)
+    tip = last_commit(git, position, notes)
     if tip is None:
-        return Status(environment)
+        notes.lines.append(reason_absent(git, environment))
+        return Status(environment, notes=(*notes.lines,))
     commit = arrivals.release_commit(git, tip)
-    test = read_report(git, commit, "metrics").get("test", {})
-    tagged = records.records_of(git, environment)
-    record = tagged[-1].record if tagged and tagged[-1].commit == commit else None
+    metrics = notes.read(lambda: read_metrics(git, commit)) or {}
+    tagged = notes.read(lambda: records.records_of(git, environment))
+    lock = notes.read(lambda: lockfile.read_lock(git, commit))
+    latest = tagged[-1] if tagged and tagged[-1].commit == commit else None
+    if tagged is not None and latest is None and not is_shallow(git):
+        notes.lines += unreleased(git, environment, commit, tagged)
     return Status(
         environment,
         commit=commit[:7],
-        version=record.version if record else None,
-        record=record.name if record else None,
+        version=latest.record.version if latest else None,
+        record=latest.record.name if latest else None,
         when=git.run("log", "-1", "--format=%cd", "--date=format:%Y-%m-%d %H:%M", commit),
-        model=lockfile.read_lock(git, commit).model or None,
-        accuracy=test.get("accuracy"),
-        false_positive_percent=test.get("false_positive_percent"),
-        gate_passed=read_report(git, commit, "gate").get("passed"),
+        model=(lock.model or None) if lock else None,
+        accuracy=metrics.get("accuracy"),
+        false_positive_percent=metrics.get("false_positive_percent"),
+        gate_passed=notes.read(
+            lambda: reports.verdict_in(reports.read_report(git, commit, reports.GATE))
+        ),
         serving=serving_text(git, environment),
-        rolled_back=withdrawals.rollback_sentence(tagged[-1])
-        if record and record.restored
+        rolled_back=withdrawals.rollback_sentence(latest)
+        if latest and latest.record.restored
         else None,
+        notes=(*notes.lines,),
     )
+
+
+def last_commit(git: Git, position: Position, notes: Notes) -> str | None:
+    """Returns the branch's last commit, here or on origin, whichever is ahead; here if they diverge."""
+    if position.here is None and position.there is None:
+        return None
+    return notes.read(lambda: branches.later_commit(git, position)) or position.here
+
+
+def read_metrics(git: Git, commit: str) -> Mapping[str, float | None]:
+    return reports.metrics_in(reports.read_report(git, commit, reports.METRICS))
+
+
+def reason_absent(git: Git, environment: str) -> str:
+    """Returns why a branch is not known here, with the command that fetches it."""
+    absent = f"there is no branch {environment} in this clone"
+    if not branches.has_origin(git):
+        return f"{absent}: `git branch {environment} COMMIT`"
+    fetched = git.lines("config", "--get-all", f"remote.{ORIGIN}.fetch")
+    if any("refs/heads/*:" in spec or f"/{environment}:" in spec for spec in fetched):
+        return f"{absent}, nor on {ORIGIN} at the last fetch"
+    return (
+        f"{absent}, which fetches single branches: "
+        f"`git remote set-branches --add {ORIGIN} {environment} && git fetch`"
+    )
+
+
+def unreleased(
+    git: Git, environment: str, commit: str, tagged: Sequence[TaggedRecord]
+) -> Iterator[str]:
+    """Yields a sentence if the environment holds a commit that its latest record did not release."""
+    made_nothing = not tagged and git.read_file(commit, lockfile.LOCK) is None
+    if environment == environments.CHAIN[0] or made_nothing:
+        return
+    held = git.run("show", "-s", "--format=%h (%s, by %an)", commit)
+    older = [each.record.name for each in tagged if each.commit == commit]
+    if older:
+        reason = f"which is that of {older[-1]}: the branch was moved by hand"
+    else:
+        reason = (
+            "and no record stands behind it: it was made by hand, or its record was deleted or not "
+            "fetched"
+        )
+    if tagged:
+        latest = tagged[-1].record
+        command = f"`mlops rollback {environment} --to {latest.name}`"
+        cure = f"{command} restores {latest.version}, its latest record"
+    else:
+        cure = f"`git fetch {ORIGIN} 'refs/tags/{environment}/*:refs/tags/{environment}/*'` fetches records"
+    yield f"{environment} holds {held}, {reason}. {cure}"
+
+
+def is_shallow(git: Git) -> bool:
+    return git.run("rev-parse", "--is-shallow-repository") == "true"
+
+
+def remarks(git: Git) -> Iterator[str]:
+    """Yields sentences about what this clone can know."""
+    if branches.has_origin(git):
+        yield last_fetch.fetch_sentence(git)
+    if is_shallow(git):
+        yield (
+            "this clone is shallow, so that versions and records can be missing: "
+            "`git fetch --unshallow`"
+        )
 
 
 def serving_text(git: Git, environment: str) -> str | None:
@@ -77,8 +179,3 @@ def serving_text(git: Git, environment: str) -> str | None:
 def version_or_commit(model: Mapping[str, Any]) -> str:
     """Returns the version, or the short commit; a branch that has diverged has neither."""
     return model["version"] or (model["commit"] or "")[:7] or "its branch"
-
-
-def read_report(git: Git, commit: str, name: str) -> dict[str, Any]:
-    content = git.read_file(commit, f"reports/{name}.json")
-    return json.loads(content) if content else {}
