@@ -77,7 +77,7 @@ def test_a_card_of_no_release_says_so_and_how_to_get_it(on_dev: Path) -> None:
     dev, better = [*card.card_lines(git, "dev")], [*card.card_lines(git, "better")]
     assert dev[0].startswith("experiment ")
     assert dev[1] == f"commit {git.run('rev-parse', 'dev')}, which is no release"
-    assert {"  accuracy: 0.97", "  quality: 0.97", "  passed: True"} < {*better}
+    assert {"  accuracy: 0.97", "  quality: 0.97", "  accuracy 0.97 (min 0.1) passed"} < {*better}
     assert f"  dvc get . models/model.onnx --rev {saved} --out {saved[:7]}.onnx" in better
     (on_dev / "reports/metrics.json").write_text("{")
     git.run("commit", "--quiet", "--all", "--message", "Break")
@@ -86,7 +86,8 @@ def test_a_card_of_no_release_says_so_and_how_to_get_it(on_dev: Path) -> None:
         "reports/metrics.json can't be read"
         in broken[broken.index("\nmetrics of the test rows") + 1]
     )
-    assert "  passed: True" in broken
+    assert "  accuracy 0.97 (min 0.1) passed" not in broken
+    assert "  accuracy 0.9 (min 0.1) passed" in broken
 
 
 @pytest.fixture

@@ -40,7 +40,13 @@ def test_a_mistyped_local_remote_is_refused(on_dev: Path) -> None:
 
 def test_a_model_outside_the_bounds_is_refused(on_dev: Path) -> None:
     set_quality(on_dev, 0.6)
-    refused(on_dev, "staging", "gate", StageFailed)
+    refused(
+        on_dev,
+        "staging",
+        r"^staging refuses dev \w{7}: accuracy 0.6 is under 0.7. staging still holds no model; nothing has "
+        r"moved\.$",
+        StageFailed,
+    )
 
 
 def test_a_champion_that_cannot_be_compared_asks_for_a_reason(in_staging: Path) -> None:

@@ -72,18 +72,12 @@ def promote(
 
 
 def show_gates(record: Record) -> None:
-    for metric, result in record.gate.items():
-        if metric == "passed":
-            continue
-        bounds = [f"{name} {result[name]}" for name in ("min", "max") if name in result]
-        verdict = "passed" if result["passed"] else "FAILED"
-        printing.say(f"gate: {metric} {result['value']} ({', '.join(bounds)}) {verdict}")
-    for metric, drop in ((record.comparison or {}).get("metrics") or {}).items():
-        printing.say(
-            f"gate: {metric} {drop['champion']} -> {drop['challenger']}, advantage {drop['advantage']} "
-            f"(95 % interval {drop['interval'][0]} to {drop['interval'][1]}, max drop {drop['max_drop']}) "
-            f"{'passed' if drop['passed'] else 'FAILED'}"
-        )
+    from mlops.release.promote import gate_report
+
+    for line in gate_report.gate_lines(record.gate):
+        printing.say(f"gate: {line}")
+    for line in gate_report.comparison_lines(record.comparison):
+        printing.say(f"gate: {line}")
 
 
 @commands.command()
@@ -138,6 +132,31 @@ def status() -> None:
             printing.say(line)
     for line in status.remarks(git):
         printing.say(line)
+
+
+HISTORY = ("When", "Record", "What", "Version", "From", "Who", "Why")
+"""The headings of `mlops history`."""
+
+
+@commands.command()
+def history(environment: Environment) -> None:
+    """Show every promotion and rollback of ENVIRONMENT, and the promotions that were refused here."""
+    from mlops.release.look import timeline
+
+    events = timeline.events_of(Git.of_current_directory(), environment)
+    rows = [
+        (
+            f"{each.when.astimezone():%Y-%m-%d %H:%M}",
+            each.record or "-",
+            each.what,
+            each.version or "-",
+            each.source,
+            each.who,
+            each.why or "-",
+        )
+        for each in events
+    ]
+    printing.say(printing.table(HISTORY, rows))
 
 
 @commands.command()

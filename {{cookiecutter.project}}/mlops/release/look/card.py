@@ -21,6 +21,7 @@ from mlops.release.history.outputs import BUNDLE, MODEL, RAW, TESTING, TRAINING,
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.revisions import Revision
 from mlops.release.look.comparison import flattened
+from mlops.release.promote import gate_report
 
 MADE_OF = {
     "model": MODEL,
@@ -76,7 +77,7 @@ def unreleased_lines(git: Git, commit: str) -> Iterator[str]:
     yield f"commit {commit}, which is no release"
     yield f"made by {git.run('show', '-s', '--format=%an <%ae>, %aI', commit)}"
     yield from content_lines(git, commit)
-    yield from section_lines("gates", gate_report_lines(git, commit))
+    yield from section_lines("gates", judged_lines(git, commit))
     yield from section_lines("get it", fetching_lines(commit, commit[:7]))
 
 
@@ -102,8 +103,8 @@ def metric_lines(git: Git, commit: str) -> Iterator[str]:
     yield from fact_lines(reports.metrics_in(report))
 
 
-def gate_report_lines(git: Git, commit: str) -> Iterator[str]:
-    yield from fact_lines(flattened(reports.read_report(git, commit, reports.GATE)))
+def judged_lines(git: Git, commit: str) -> Iterator[str]:
+    yield from gate_report.gate_lines(reports.read_report(git, commit, reports.GATE))
 
 
 def section_lines(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -120,13 +121,8 @@ def fact_lines(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def gate_lines(tagged: TaggedRecord) -> Iterator[str]:
-    for metric, result in tagged.record.gate.items():
-        if isinstance(result, Mapping):
-            bounds = ", ".join(
-                f"{name} {result[name]}" for name in ("min", "max") if name in result
-            )
-            verdict = "passed" if result["passed"] else "failed"
-            yield f"{tagged.record.name}: {metric} {result['value']} ({bounds}) {verdict}"
+    for line in gate_report.gate_lines(tagged.record.gate):
+        yield f"{tagged.record.name}: {line}"
     if reason := (tagged.record.comparison or {}).get("accepted"):
         yield f"{tagged.record.name}: released without comparison: {reason}"
 

@@ -7,12 +7,12 @@ Nothing changes before that moment, nor at all if anything fails.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlops import environments
 from mlops.errors import MlopsError, Refused
-from mlops.release.errors import StageFailed
 from mlops.release.history import arrivals, branches, lockfile, records, tags, versions, withdrawals
 from mlops.release.history.branches import Position
 from mlops.release.history.git import Git
@@ -20,7 +20,7 @@ from mlops.release.history.outputs import BUNDLE
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.versions import Answers, Version
 from mlops.release.places import worktree
-from mlops.release.promote import publication
+from mlops.release.promote import publication, refusals
 from mlops.release.promote.worker import Worker, start_worker
 
 Say = Callable[[str], None]
@@ -45,6 +45,11 @@ class Plan:
     withdrawals: Sequence[TaggedRecord]
     accepted: str | None = None
     again: bool = False
+
+    @property
+    def release(self) -> str:
+        """Returns what is released, such as dev 3523e07."""
+        return f"{self.source} {self.source_commit[:7]}"
 
     @property
     def record(self) -> str:
@@ -75,18 +80,23 @@ def promote(
     What a rollback has withdrawn is released only with `again`. Raises Refused, or StageFailed if a stage
     or gate fails; then nothing has changed.
     """
-    with worktree.one_release_at_a_time(git):
+    with worktree.one_release_at_a_time(git), ExitStack() as stack:
         plan = plan_promotion(git, environment, accepted, again)
         if branches.holds_all_of(git, plan.target_commit, plan.source_commit):
             return record_merged_proposal(git, plan)
         proposal = publication.find_proposal(git, plan.record) if as_proposal else None
+        if not dry_run:
+            stack.enter_context(
+                refusals.remember_refusal(git, environment, plan.source, plan.source_commit)
+            )
         refuse_withdrawn(plan, withdrawals.withdrawal_of(plan.withdrawals, plan.source_commit))
         say_what_comes_back(git, plan, say)
         with (
             worktree.temporary_worktree(git, plan.source_commit) as tree,
             start_worker(tree.root, git.root) as worker,
         ):
-            challenger = make_challenger(tree, worker, plan, say)
+            with refusals.explain_refusal(tree, plan.release, environment, plan.target_commit, say):
+                challenger = make_challenger(tree, worker, plan, say)
             if dry_run:
                 say(f"dry run: {challenger.record.title} would be released; no branch has moved")
                 return challenger.record
@@ -159,7 +169,7 @@ def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
 
 
 def make_challenger(tree: Git, worker: Worker, plan: Plan, say: Say) -> Challenger:
-    say(f"running what differs in {plan.environment}, from {plan.source} {plan.source_commit[:7]}")
+    say(f"running what differs in {plan.environment}, from {plan.release}")
     made = worker.ask("make", environment=plan.environment, target=plan.target_commit)
     say(f"made anew: {', '.join(made) or 'nothing'}")
     commit = commit_challenger(tree, plan)
@@ -200,21 +210,8 @@ def compare_challenger(tree: Git, worker: Worker, plan: Plan, commit: str) -> di
             )
         return {**comparison, "accepted": plan.accepted}
     if not comparison["passed"] and comparison["stops"]:
-        raise StageFailed(
-            f"the challenger is worse than the model now in {plan.environment}: "
-            f"{drops_sentence(comparison)}"
-        )
+        raise refusals.Worse(plan.environment, comparison)
     return comparison
-
-
-def drops_sentence(comparison: Mapping[str, Any]) -> str:
-    return "; ".join(
-        f"{name} was {each['champion']} and is {each['challenger']}, a drop of "
-        f"{-each['advantage']:.6f} where {each['max_drop']} is allowed "
-        f"(gate.max_drop; 95 % interval of the advantage {each['interval']})"
-        for name, each in comparison["metrics"].items()
-        if not each["passed"]
-    )
 
 
 def challenger_record(

@@ -1,0 +1,99 @@
+"""Tests what a refused promotion says at its end, and that `mlops history` lists it beside the releases."""
+
+from pathlib import Path
+
+import pytest
+
+from instant_project import promote, set_quality
+from mlops.errors import MlopsError, Refused
+from mlops.release.errors import StageFailed
+from mlops.release.history.git import Git
+from mlops.release.look import timeline
+from mlops.release.promote import gate_report, promotion, refusals
+from mlops.release.promote.rollback import roll_back
+
+TESTER = "A. Tester <tester@example.org>"
+
+
+def refusal_of(project: Path, **options: bool) -> tuple[list[str], str]:
+    """Returns the lines about the gates and the message of a promotion to staging that is refused."""
+    lines: list[str] = []
+    with pytest.raises(StageFailed) as refusal:
+        promotion.promote(Git(project), "staging", lines.append, **options)
+    return [line for line in lines if line.startswith("gate: ")], str(refusal.value)
+
+
+def test_the_history_lists_promotions_rollbacks_and_refusals(in_staging: Path) -> None:
+    git = Git(in_staging)
+    first = git.run("rev-parse", "--short=7", "dev")
+    under = set_quality(in_staging, 0.6)[:7]
+    refusal_of(in_staging, dry_run=True)
+    lines, told = refusal_of(in_staging)
+    assert lines == ["gate: accuracy 0.6 (min 0.7) FAILED"]
+    assert told == (
+        f"staging refuses dev {under}: accuracy 0.6 is under 0.7. staging still holds v1.0.0; nothing "
+        "has moved."
+    )
+    worse = set_quality(in_staging, 0.8)[:7]
+    lines, told = refusal_of(in_staging)
+    assert lines == [
+        "gate: accuracy 0.8 (min 0.7) passed",
+        "gate: accuracy 0.9 -> 0.8, advantage -0.09999999999999998 (95 % interval 0 to 1, max drop 0.05) "
+        "FAILED",
+    ]
+    assert told.startswith(
+        f"staging refuses dev {worse}: the challenger is worse than the model now "
+    )
+    assert told.endswith(". staging still holds v1.0.0; nothing has moved.")
+    better = set_quality(in_staging, 0.95)[:7]
+    promote(in_staging, "staging")
+    roll_back(git, "staging", None, print, reason="too slow")
+    with pytest.raises(Refused, match=r"was rolled back from v1\.1\.0"):
+        promote(in_staging, "staging")
+    events = timeline.events_of(git, "staging")
+    assert [(each.what, each.record, each.version, each.source, each.who) for each in events] == [
+        ("promotion", "staging/0001", "v1.0.0", f"dev {first}", TESTER),
+        ("refused", None, None, f"dev {under}", TESTER),
+        ("refused", None, None, f"dev {worse}", TESTER),
+        ("promotion", "staging/0002", "v1.1.0", f"dev {better}", TESTER),
+        ("rollback", "staging/0003", "v1.0.0", "staging/0001", TESTER),
+        ("refused", None, None, f"dev {better}", TESTER),
+    ]
+    why = [each.why or "" for each in events]
+    assert why[0] == "the first"
+    assert "accuracy 0.6 is under 0.7" in why[1]
+    assert why[3:5] == ["another model", "withdrew v1.1.0: too slow"]
+    with refusals.log_file(git).open("a") as log:
+        log.write('{"environment": "staging"}\n[]\n{\n\n')
+    assert timeline.events_of(git, "staging") == events
+    with pytest.raises(MlopsError, match="nothing was released to prod yet: `mlops promote prod`"):
+        timeline.events_of(git, "prod")
+    with pytest.raises(Refused, match="nothing is promoted to dev"):
+        timeline.events_of(git, "dev")
+
+
+def test_a_failure_of_another_stage_is_told_as_such(in_staging: Path) -> None:
+    pipeline = in_staging / "dvc.yaml"
+    only_on_dev = "cmd: grep -q dev branch.yaml && mkdir -p data/prepared"
+    pipeline.write_text(pipeline.read_text().replace("cmd: mkdir -p data/prepared", only_on_dev))
+    made = set_quality(in_staging, 0.95)[:7]
+    lines, told = refusal_of(in_staging)
+    assert lines == []
+    assert told.startswith(f"staging refuses dev {made}: failed to reproduce 'prepare': ")
+    assert told.endswith("exited with 1. staging still holds v1.0.0; nothing has moved.")
+
+
+def test_each_failed_bound_is_a_reason() -> None:
+    gate = {
+        "passed": False,
+        "accuracy": {"value": 0.76, "min": 0.84, "passed": False},
+        "false_positive_percent": {"value": 9.1, "min": 1, "max": 8, "passed": False},
+        "recall": {"value": None, "min": 0.1, "passed": False},
+        "brier": {"value": 0.1, "max": 0.2, "passed": True},
+    }
+    assert [*gate_report.gate_reasons(gate)] == [
+        "accuracy 0.76 is under 0.84",
+        "false_positive_percent 9.1 is over 8",
+        "recall has no value for these test rows",
+    ]
+    assert len([*gate_report.gate_lines(gate)]) == 4

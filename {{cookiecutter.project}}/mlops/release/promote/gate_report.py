@@ -1,0 +1,54 @@
+"""What the gates and the comparison with the champion say about a release, as lines and as reasons."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def gate_lines(gate: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each bounded metric of reports/gate.json."""
+    for metric, result in bounded_metrics(gate):
+        bounds = ", ".join(f"{name} {result[name]}" for name in ("min", "max") if name in result)
+        yield f"{metric} {result.get('value')} ({bounds}) {verdict(result)}"
+
+
+def comparison_lines(comparison: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yields a line for each metric that champion and challenger were compared by."""
+    for metric, drop in ((comparison or {}).get("metrics") or {}).items():
+        yield (
+            f"{metric} {drop['champion']} -> {drop['challenger']}, advantage {drop['advantage']} "
+            f"(95 % interval {drop['interval'][0]} to {drop['interval'][1]}, "
+            f"max drop {drop['max_drop']}) {verdict(drop)}"
+        )
+
+
+def gate_reasons(gate: Mapping[str, Any]) -> Iterator[str]:
+    """Yields for each metric that has failed what is wrong with it, such as accuracy 0.76 is under 0.84."""
+    for metric, result in bounded_metrics(gate):
+        value = result.get("value")
+        if result.get("passed"):
+            continue
+        if value is None:
+            yield f"{metric} has no value for these test rows"
+        elif "min" in result and value < result["min"]:
+            yield f"{metric} {value} is under {result['min']}"
+        else:
+            yield f"{metric} {value} is over {result.get('max')}"
+
+
+def drop_reasons(comparison: Mapping[str, Any]) -> Iterator[str]:
+    """Yields for each metric by which the challenger is too much worse how it differs."""
+    for metric, drop in comparison["metrics"].items():
+        if not drop["passed"]:
+            yield (
+                f"{metric} was {drop['champion']} and is {drop['challenger']}, a drop of "
+                f"{-drop['advantage']:.6f} where {drop['max_drop']} is allowed "
+                f"(gate.max_drop; 95 % interval of the advantage {drop['interval']})"
+            )
+
+
+def bounded_metrics(gate: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((metric, result) for metric, result in gate.items() if isinstance(result, Mapping))
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    return "passed" if result.get("passed") else "FAILED"
