@@ -1,17 +1,24 @@
 """Tests what `mlops compare` prints for a small project whose releases are real."""
 
 import json
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import instant_project
+import terminal
 import tiny_pipeline
+from machinery import PROJECT
 from mlops.compare.rows_between import count_changes
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, Refused
+from mlops.release.history import revisions
 from mlops.release.history.git import Git
-from mlops.release.look import comparison
+from mlops.release.look import comparison, status
+from mlops.release.prove import reproduction
 
 LOCK = """\
 numpy==2.4.6 ; python_full_version < '3.12' \\
@@ -21,8 +28,10 @@ onnxruntime==1.32.0 \\
 """
 
 
-def compared(project: Path, old: str, new: str) -> dict[str, list[str]]:
-    found = comparison.compare_states(Git(project), old, new)
+def compared(
+    project: Path, old: str, new: str, may_run: Callable[[str], bool] = lambda question: False
+) -> dict[str, list[str]]:
+    found = comparison.compare_states(Git(project), old, new, may_run)
     return {section.title: section.lines for section in found}
 
 
@@ -70,6 +79,81 @@ def test_each_change_stands_under_its_heading_and_what_can_not_be_compared_is_sa
     for section in ("data", "predictions"):
         assert "neither in the cache nor in the remote" in lost[section][0]
     assert lost["metrics"] == found["metrics"]
+
+
+def test_the_code_of_a_foreign_commit_is_run_only_if_somebody_allows_it(in_staging: Path) -> None:
+    git = Git(in_staging)
+    git.run("switch", "--quiet", "--create", "feature")
+    ran = in_staging.with_name("ran")
+    answers = in_staging / "mlops/compare/answer_rows.py"
+    answers.write_text(f"import pathlib; pathlib.Path({str(ran)!r}).touch()\n{answers.read_text()}")
+    instant_project.set_quality(in_staging, 0.95)
+    commit = git.run("rev-parse", "--short", "feature")
+    found = compared(in_staging, "v1.0.0", "feature")
+    assert found["predictions"] == [
+        f"can't be compared: no environment's branch holds feature ({commit}, by A. Tester), and this would "
+        "run its code: `mlops compare v1.0.0 feature --run`"
+    ]
+    assert found["metrics"][0] == "test.accuracy: 0.9 -> 0.95 (+0.05)"
+    with pytest.raises(Refused, match="would run its code: `mlops reproduce feature --run`"):
+        reproduction.reproduce_commit(git, "feature", print)
+    assert not ran.exists()
+    asked: list[str] = []
+    compared(in_staging, "v1.0.0", "feature", lambda question: not asked.append(question))
+    assert asked == [
+        f"No environment's branch holds feature ({commit}, by A. Tester). Run its code on this machine?"
+    ]
+    assert ran.exists()
+    git.run("switch", "--quiet", "dev")
+    git.run("update-ref", "refs/remotes/origin/dev", commit)
+    assert revisions.is_held(git, commit)
+    pressed = (
+        "import sys; from mlops.cli import printing; sys.exit(printing.ask('Run \\x1b[2J it?'))"
+    )
+    for answer, code in {"y\n": 1, "n\n": 0}.items():
+        command = [sys.executable, "-c", pressed]
+        variables = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        ended, shown = terminal.converse(command, in_staging.parent, variables, [answer])
+        assert ended == code
+        assert r"Run \x1b[2J it? [y/N]" in shown
+
+
+def test_bytes_that_are_no_text_hold_up_neither_compare_nor_promote(in_staging: Path) -> None:
+    git = Git(in_staging)
+    for name in (b"r\xe9sum\xe9.txt", b"science/\xe9t\xe9.py", b"environments/\xe9.yaml"):
+        Path(os.fsdecode(bytes(in_staging) + b"/" + name)).write_bytes(b"caf\xe9\n")
+    (in_staging / "requirements/serve.txt").write_bytes(b"# caf\xe9\nnumpy==2.4.6 \\\n")
+    git.run("config", "core.quotePath", "false")
+    git.run("add", "--all")
+    (in_staging / "message").write_bytes(b"Caf\xe9\n")
+    git.run("commit", "--quiet", "--file", "message")
+    (in_staging / "message").unlink()
+    instant_project.set_quality(in_staging, 0.95)
+    found = compared(in_staging, "v1.0.0", "dev")
+    assert found["libraries"] == ["numpy: none -> 2.4.6 (serve)"]
+    found.pop("predictions")  # this project has no arrays to compare
+    assert not [lines for lines in found.values() if "can't be compared" in lines[0]]
+    assert instant_project.promote(in_staging, "staging")
+    assert status.status_of(git, "staging").version == "v1.1.0"
+
+
+def test_what_can_not_be_read_costs_its_own_sections(in_staging: Path) -> None:
+    git = Git(in_staging)
+    for file, content, expected in (
+        ("reports/metrics.json", "{", ["metrics"]),
+        ("data/raw.dvc", "outs: [{md5: 5}]", ["data"]),
+        ("data/raw.dvc", "outs: 5", ["data"]),
+        ("dvc.lock", "stages: [5]", ["data", "metrics", "predictions"]),
+        ("params.yaml", "\t: [", ["parameters"]),
+        ("environments/dev.yaml", "- 1", ["environment"]),
+    ):
+        (in_staging / file).write_text(content)
+        git.run("commit", "--quiet", "--all", "--message", "Break")
+        found = compared(in_staging, "dev~1", "dev")
+        broken = [title for title, lines in found.items() if "can't be compared: " in lines[0]]
+        assert broken == expected, (file, found)
+        assert all(file in found[title][0] for title in broken)
+        git.run("reset", "--quiet", "--hard", "HEAD~1")
 
 
 def test_an_unknown_name_is_refused(in_staging: Path) -> None:

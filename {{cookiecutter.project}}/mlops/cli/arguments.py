@@ -1,6 +1,23 @@
 """Arguments that several groups of commands share."""
 
+from collections.abc import Callable
+from typing import Annotated
+
 import typer
+
+from mlops.cli import printing
+
+Run = Annotated[
+    bool,
+    typer.Option(
+        "--run", help="Run the code of commits that no environment's branch holds, without asking."
+    ),
+]
+
+
+def permission(run: bool) -> Callable[[str], bool]:
+    """Returns a function that says whether foreign code may be run: by --run, or by a person who is asked."""
+    return lambda question: run or printing.ask(question)
 
 
 def chosen_revision(environment: str | None, version: str | None) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mlops.cli import printing
+from mlops.cli.arguments import Run, permission
 from mlops.release.history.git import Git
 from mlops.release.history.records import Record
 
@@ -222,11 +223,15 @@ def tracker(
 
 
 @commands.command()
-def compare(old: Revision, new: Revision) -> None:
-    """Show the differences between two versions, environments or commits."""
+def compare(old: Revision, new: Revision, run: Run = False) -> None:
+    """Show the differences between two versions, environments or commits.
+
+    For the changed predictions, the code of both is run.
+    """
     from mlops.release.look import comparison
 
-    for section in comparison.compare_states(Git.of_current_directory(), old, new):
+    git = Git.of_current_directory()
+    for section in comparison.compare_states(git, old, new, permission(run)):
         printing.say(section.title)
         for line in section.lines:
             printing.say(f"  {line}")

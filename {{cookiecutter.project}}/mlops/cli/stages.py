@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mlops.cli import printing
+from mlops.cli.arguments import Run, permission
 from mlops.release.errors import NotReproduced
 from mlops.release.history.git import Git
 
@@ -59,11 +60,13 @@ def reproduce(
         str,
         typer.Argument(help="A version, record (prod/0003), environment, experiment or commit."),
     ],
+    run: Run = False,
 ) -> None:
     """Run VERSION again from the beginning, with its own libraries, and compare every file."""
     from mlops.release.prove import reproduction
 
-    found = reproduction.reproduce_commit(Git.of_current_directory(), version, printing.say)
+    git = Git.of_current_directory()
+    found = reproduction.reproduce_commit(git, version, printing.say, permission(run))
     rows = [
         (
             file.path,

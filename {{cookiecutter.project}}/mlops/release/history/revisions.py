@@ -1,11 +1,11 @@
 """Finds the commit that a name given by a user stands for. Every name that a command prints is known here."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mlops import environments
-from mlops.errors import MlopsError, UsageError
+from mlops.errors import MlopsError, Refused, UsageError
 from mlops.release.history import branches, models, versions
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
@@ -121,3 +121,35 @@ def reason_not_found(git: Git, name: str) -> str:
     newest = ", ".join(tag.removeprefix(versions.PREFIX) for tag in found[-NEWEST:])
     last = f"the last are {newest}" if newest else "there is no version yet"
     return f"there is no version {name!r}; {last}{cure}"
+
+
+def is_held(git: Git, commit: str) -> bool:
+    """Returns whether the branch of an environment, here or on origin, holds the commit.
+
+    What such a branch holds was accepted by the team. Other commits may come from anybody, and so does
+    their code.
+    """
+    refs = [
+        f"refs/{place}/{environment}"
+        for place in ("heads", f"remotes/{ORIGIN}")
+        for environment in environments.CHAIN
+    ]
+    return bool(git.lines("for-each-ref", "--count=1", f"--contains={commit}", *refs))
+
+
+def refuse_to_run(
+    git: Git, name: str, commit: str, may_run: Callable[[str], bool], command: str
+) -> None:
+    """Raises Refused if the code of a commit may not be run, and names the `command` that runs it.
+
+    `may_run` is asked, with a question, only about a commit that no environment's branch holds.
+    """
+    if is_held(git, commit):
+        return
+    author = git.run("show", "-s", "--format=%h, by %an", commit)
+    if not may_run(
+        f"No environment's branch holds {name} ({author}). Run its code on this machine?"
+    ):
+        raise Refused(
+            f"no environment's branch holds {name} ({author}), and this would run its code: `{command} --run`"
+        )

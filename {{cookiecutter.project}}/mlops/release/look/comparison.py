@@ -12,7 +12,7 @@ from typing import Any
 from mlops import environments
 from mlops.errors import MlopsError
 from mlops.release.data import store
-from mlops.release.history import lockfile, revisions
+from mlops.release.history import lockfile, reports, revisions
 from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, RAW, TESTING, TRAINING, VALIDATION
@@ -42,6 +42,7 @@ class States:
     new: str
     old_name: str
     new_name: str
+    may_run: Callable[[str], bool]
 
     def at_both(
         self, read: Callable[[Git, str], Mapping[str, Any]]
@@ -55,9 +56,15 @@ class Section:
     lines: list[str]
 
 
-def compare_states(git: Git, old: str, new: str) -> Iterator[Section]:
-    """Yields a section for each heading; a section that can't be compared says why."""
-    states = States(git, revisions.commit_of(git, old), revisions.commit_of(git, new), old, new)
+def compare_states(
+    git: Git, old: str, new: str, may_run: Callable[[str], bool] = lambda question: False
+) -> Iterator[Section]:
+    """Yields a section for each heading; a section that can't be compared says why.
+
+    `may_run` is asked before the code of a commit is run that no environment's branch holds.
+    """
+    before, after = (revisions.commit_of(git, name) for name in (old, new))
+    states = States(git, before, after, old, new, may_run)
     for title, differences in SECTIONS.items():
         try:
             lines = list(differences(states))
@@ -88,7 +95,9 @@ def read_locks(git: Git, commit: str) -> dict[str, dict[str, str]]:
     """Returns the version of each package, by platform if they differ, in each lock of requirements/."""
     files = git.lines("ls-tree", "--name-only", commit, "requirements/")
     return {
-        Path(file).stem: pinned_versions((git.read_file(commit, file) or b"").decode())
+        Path(file).stem: pinned_versions(
+            (git.read_file(commit, file) or b"").decode(errors="replace")
+        )
         for file in files
     }
 
@@ -157,20 +166,27 @@ def metrics(states: States) -> Iterator[str]:
         if old != new:
             numbers = isinstance(old, float) and isinstance(new, float)
             yield change_line(name, old, new) + (f" ({new - old:+.6g})" if numbers else "")
-    tested = [each.get(TESTING) for each in states.at_both(lockfile.carried_hashes)]
+    tested = [each.get(TESTING) for each in states.at_both(made_outputs)]
     if before != after and tested[0] != tested[1]:
         yield "measured on different test rows"
 
 
+def made_outputs(git: Git, commit: str) -> Mapping[str, str]:
+    return lockfile.read_lock(git, commit).outputs
+
+
 def all_metrics(git: Git, commit: str) -> dict[str, Any]:
-    return flattened(json.loads(git.read_file(commit, "reports/metrics.json") or b"{}"))
+    return flattened(reports.read_report(git, commit, reports.METRICS))
 
 
 def predictions(states: States) -> Iterator[str]:
     """Yields how the answers of both bundles, each with its own code, differ for the new test rows."""
-    before, after = states.at_both(lockfile.carried_hashes)
+    before, after = states.at_both(made_outputs)
     if before.get(BUNDLE) == after.get(BUNDLE):
         return
+    command = f"mlops compare {states.old_name} {states.new_name}"
+    for name, commit in ((states.old_name, states.old), (states.new_name, states.new)):
+        revisions.refuse_to_run(states.git, name, commit, states.may_run, command)
     found = compare_predictions(states)
     share = found["flipped"] / found["rows"]
     yield (

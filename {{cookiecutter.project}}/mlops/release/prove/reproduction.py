@@ -74,12 +74,16 @@ class Workshop:
         return Lock.parse((self.tree.root / lockfile.LOCK).read_bytes()).outputs
 
 
-def reproduce_commit(git: Git, revision: str, say: Say) -> Reproduction:
+def reproduce_commit(
+    git: Git, revision: str, say: Say, may_run: Callable[[str], bool] = lambda question: False
+) -> Reproduction:
     """Runs the commit again and returns the comparison.
 
-    Raises StageFailed if a stage fails, and MlopsError if data or libraries are not available.
+    `may_run` is asked before the code of a commit is run that no environment's branch holds. Raises Refused
+    if it may not, StageFailed if a stage fails, and MlopsError if data or libraries are not available.
     """
     commit = revisions.commit_of(git, revision)
+    revisions.refuse_to_run(git, revision, commit, may_run, f"mlops reproduce {revision}")
     recorded = lockfile.read_lock(git, commit)
     if not recorded.outputs:
         raise MlopsError(
