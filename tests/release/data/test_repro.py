@@ -1,7 +1,10 @@
 """Tests `mlops repro`. Every test runs in the directory `project`: the tiny pipeline, run, committed and
 pushed."""
 
+import importlib.util
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc
 from mlops.release.data.repro import run_repro, unreproduced
 from mlops.release.errors import StageFailed
-from tiny_pipeline import ENVIRONMENT, git, make, reproduced, shell
+from tiny_pipeline import ENVIRONMENT, commit, git, make, reproduced, shell
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,8 @@ def test_an_entry_that_no_run_attests_is_dropped_and_its_stage_run(
 ) -> None:
     lie(project)
     run_repro(project)
-    assert "train: no recorded run made its entry in dvc.lock" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "train: nobody ever ran this entry of dvc.lock, which is in no commit" in said
     assert (project / "models/model.txt").read_text() == "sum: 10\n"
     assert (project / "reports/metrics.yaml").read_text() == "sum: 10\n"
 
@@ -89,28 +93,109 @@ def test_forced_in_a_clone_it_runs_every_stage(
     assert capsys.readouterr().out == "Brought up to date: train, evaluate, deploy.\n"
 
 
-@pytest.mark.parametrize(
-    "settings", ["remote unset", "url = ../../nowhere", "url = ssh://nowhere.invalid/x"]
-)
+def set_remote(project: Path, url: str | None) -> None:
+    remote = f"    remote = storage\n['remote \"storage\"']\n    url = {url}\n" if url else ""
+    (project / ".dvc/config").write_text(f"[core]\n    autostage = true\n{remote}")
+
+
+@pytest.mark.parametrize("forced", [False, True], ids=["", "forced"])
 def test_without_a_remote_it_runs_what_no_record_attests(
-    project: Path, settings: str, capsys: pytest.CaptureFixture[str]
+    project: Path, forced: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = "" if settings == "remote unset" else f"['remote \"storage\"']\n{settings}\n"
-    core = "remote = storage" if config else ""
-    (project / ".dvc/config").write_text(f"[core]\nautostage = true\n{core}\n{config}")
+    set_remote(project, "../../nowhere" if forced else None)
     shutil.rmtree(project / ".dvc/cache/runs")
     (project / "models/model.txt").unlink()
-    run_repro(project)
+    run_repro(project, force=forced)
     assert "Brought up to date: train, evaluate, deploy." in capsys.readouterr().out
     assert (project / "models/model.txt").read_text() == "sum: 5\n"
 
 
-def test_data_that_are_nowhere_are_named(project: Path) -> None:
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("../../nowhere", r"'storage' is the directory .*/nowhere, which does not exist here"),
+        ("ssh://nowhere.invalid/x", r"'storage', ssh://nowhere\.invalid/x"),
+        ("http://127.0.0.1:9/x", r"'storage', http://127\.0\.0\.1:9/x, cannot be reached"),
+    ],
+)
+@pytest.mark.parametrize("lacking", ["data", "records"])
+def test_a_storage_out_of_reach_is_named_before_anything_is_dropped(
+    project: Path, url: str, words: str, lacking: str
+) -> None:
+    set_remote(project, url)
+    if lacking == "data":
+        shutil.rmtree(project / ".dvc/cache/files")
+        (project / "data/raw.txt").unlink()
+    else:
+        shutil.rmtree(project / ".dvc/cache/runs")
+    before = (project / "dvc.lock").read_bytes()
+    with pytest.raises(MlopsError, match=words) as raised:
+        run_repro(project)
+    has_library = not url.startswith("ssh") or importlib.util.find_spec("dvc_ssh")
+    assert raised.value.exit_code == (5 if has_library else 1)
+    assert (project / "dvc.lock").read_bytes() == before
+
+
+def test_a_storage_that_its_user_may_not_read_is_not_told_to_be_away(project: Path) -> None:
+    set_remote(project, "../../storage")
+    shutil.rmtree(project / ".dvc/cache/runs")
+    before = (project / "dvc.lock").read_bytes()
+    with refused_access(), pytest.raises(MlopsError, match="cannot be read by this user") as raised:
+        run_repro(project)
+    assert raised.value.exit_code == 1
+    assert (project / "dvc.lock").read_bytes() == before
+
+
+@contextmanager
+def refused_access() -> Iterator[None]:
+    """The system says that this user may read no storage, which it never says to root."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("os.access", lambda path, mode: not str(path).endswith("storage"))
+        yield
+
+
+def test_data_that_are_nowhere_are_named_by_path_commit_and_author(project: Path) -> None:
     shutil.rmtree(project / ".dvc/cache")
     shutil.rmtree(project.parent / "storage")
+    (project.parent / "storage").mkdir()
     (project / "data/raw.txt").unlink()
-    with pytest.raises(MlopsError, match=r"data/raw\.txt"):
+    first = git(project, "log", "--format=%h", "--reverse").split()[0]
+    before = (project / "dvc.lock").read_bytes()
+    with pytest.raises(MlopsError, match=rf"data/raw\.txt \({first} by A\. Tester\)"):
         run_repro(project)
+    assert (project / "dvc.lock").read_bytes() == before
+
+
+def test_a_record_that_a_colleague_has_is_told_from_a_run_of_nobody(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The colleague pushes with plain Git; a text merge joins the parameters of one run and the model of
+    another."""
+    git(project.parent, "clone", "--quiet", "project", "colleague")
+    colleague = project.parent / "colleague"
+    author = ("--author", "C. Olleague <c@example.org>")
+    replace(colleague / "params.yaml", "weight: 1", "weight: 4")
+    run_repro(colleague)
+    git(colleague, "commit", "--quiet", "--all", "--message", "Weight 4", *author)
+    short = git(colleague, "rev-parse", "--short", "HEAD").strip()
+    git(project, "pull", "--quiet", "../colleague")
+    run_repro(project)
+    lacks = f"the DVC remote lacks the run record of {short} by C. Olleague: `mlops push` sends it"
+    assert f"train: {lacks}" in capsys.readouterr().out
+    git(project, "reset", "--quiet", "--hard")
+
+    git(project, "switch", "--quiet", "--create", "side", "dev~1")
+    (project / "note").touch()
+    commit(project, "Note")
+    git(project, "switch", "--quiet", "dev")
+    git(project, "merge", "--quiet", "--no-commit", "side")
+    replace(project / "params.yaml", "weight: 4", "weight: 2")
+    replace(project / "dvc.lock", "weight: 4", "weight: 2")
+    git(project, "commit", "--quiet", "--all", "--message", "Merge side", *author)
+    short = git(project, "rev-parse", "--short", "HEAD").strip()
+    run_repro(project)
+    merged = f"the merge {short} by C. Olleague put it together"
+    assert f"train: nobody ever ran this entry of dvc.lock: {merged}" in capsys.readouterr().out
 
 
 def test_a_failing_stage_is_named_and_changes_neither_lock_nor_output(project: Path) -> None:

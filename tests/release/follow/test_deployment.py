@@ -175,7 +175,7 @@ def test_data_that_are_nowhere_are_told_with_what_to_do(in_prod: Path) -> None:
     shutil.rmtree(in_prod / ".dvc/cache")
     shutil.rmtree(in_prod.parent / "storage")
     (in_prod.parent / "storage").mkdir()
-    with pytest.raises(MlopsError, match=r"what prod deployed is not available: .*dvc push"):
+    with pytest.raises(MlopsError, match=r"what prod deployed is not available: .*mlops push"):
         deployment.open_deployment(Git(in_prod), "prod")
     assert not scratch.is_held(deployment.deployment_folder(Git(in_prod), tip))
 

@@ -80,10 +80,10 @@ def test_a_promotion_carries_the_bytes_and_runs_only_what_differs(in_staging: Pa
     assert models["staging"] == models["prod"]
     assert promote(in_staging, "prod") is None
     nothing = "prod has all that staging has: there is nothing to promote"
-    assert promotion.why_nothing(git, "prod") == nothing
+    assert promotion.why_nothing(git, "prod", "staging") == nothing
     set_quality(in_staging, 0.91)
     first = f"{nothing}. dev is ahead of staging: `mlops promote staging` first"
-    assert promotion.why_nothing(git, "prod") == first
+    assert promotion.why_nothing(git, "prod", "staging") == first
 
 
 def test_a_record_and_a_version_are_tags_on_the_commit(in_staging: Path) -> None:

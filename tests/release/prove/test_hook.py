@@ -8,6 +8,8 @@ import pytest
 import tiny_pipeline
 from machinery import PROJECT
 from mlops.errors import Refused
+from mlops.release.data.push import push_branches
+from mlops.release.data.repro import run_repro
 from mlops.release.history.git import Git
 from mlops.release.prove import hook
 from tiny_pipeline import ENVIRONMENT, commit, git, reproduced
@@ -83,6 +85,35 @@ def test_an_untrue_branch_is_refused_with_the_words_of_check(
     assert "mlops: untrue is not pushed: problems found: 1" in done.stderr
     assert finding in done.stderr
     assert "untrue" not in git(origin, "for-each-ref")
+
+
+def test_what_the_storage_lacks_is_named_and_mlops_push_sends_it(
+    origin: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    git(project, "switch", "--quiet", "--create", "unsent", "dev")
+    (project / "params.yaml").write_text("weight: 8\n")
+    run_repro(project)
+    commit(project, "Weight 8")
+    made = git(project, "rev-parse", "--short", "HEAD").strip()
+    done = push(project, "unsent")
+    assert f"- models/model.txt ({made} by A. Tester)\n" in done.stderr
+    assert "- train: its run record\n" in done.stderr
+    assert "`mlops push` sends what is here, and then pushes the branch" in done.stderr
+    assert "unsent" not in git(origin, "for-each-ref")
+    push_branches(Git(project), [], print)
+    assert "refs/heads/unsent" in git(origin, "for-each-ref")
+    git(project, "switch", "--quiet", "dev")
+
+
+def test_without_the_storage_nothing_is_pushed(origin: Path, project: Path) -> None:
+    storage = project.parent / "storage"
+    storage.rename(storage.with_name("away"))
+    done = push(project, "dev:refs/heads/alone")
+    storage.with_name("away").rename(storage)
+    assert f"is the directory {storage}, which does not exist here" in done.stderr
+    assert "alone" not in git(origin, "for-each-ref")
 
 
 def test_from_a_linked_working_tree_under_the_name_of_another_environment(

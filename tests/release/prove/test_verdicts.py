@@ -175,7 +175,7 @@ def test_a_stage_that_fails_is_told_in_its_words(project: Path) -> None:
 def test_data_that_are_nowhere_are_named_with_the_cure(project: Path) -> None:
     (project / "data/raw.txt.dvc").write_text("outs:\n- path: raw.txt\n  md5: " + 32 * "f" + "\n")
     commit(project, "Name data that nobody has")
-    with pytest.raises(MlopsError, match=r"data/raw\.txt: .*`dvc push`"):
+    with pytest.raises(MlopsError, match=r"data/raw\.txt \(\w+ by A\. Tester\).*`mlops push`"):
         reproduce(project)
 
 

@@ -32,6 +32,7 @@ STATUS = (
 @commands.command()
 def promote(
     environment: Environment,
+    *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Make and judge the release without publishing it.")
     ] = False,
@@ -47,8 +48,15 @@ def promote(
     again: Annotated[
         bool, typer.Option("--again", help="Release again what a rollback has withdrawn.")
     ] = False,
+    hotfix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BRANCH", help="Release this branch, which was made from ENVIRONMENT, instead."
+        ),
+    ] = None,
 ) -> None:
     """Release the branch upstream of ENVIRONMENT to it, if its gates pass."""
+    from mlops import environments
     from mlops.release.promote import promotion
 
     record = promotion.promote(
@@ -59,9 +67,11 @@ def promote(
         again=again,
         dry_run=dry_run,
         as_proposal=propose,
+        hotfix=hotfix,
     )
     if record is None:
-        printing.say(promotion.why_nothing(Git.of_current_directory(), environment))
+        source = hotfix or environments.upstream(environment)
+        printing.say(promotion.why_nothing(Git.of_current_directory(), environment, source))
         return
     show_gates(record)
     if propose:

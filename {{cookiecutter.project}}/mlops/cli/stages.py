@@ -55,6 +55,22 @@ def check(
 
 
 @commands.command()
+def push(
+    branches: Annotated[
+        list[str] | None,
+        typer.Argument(help="Branches; by default the one that is checked out."),
+    ] = None,
+) -> None:
+    """Send the data and run records of a branch, then push the branch to origin.
+
+    The first push of a branch makes origin's its upstream. Nothing of Git is pushed if the data could not be.
+    """
+    from mlops.release.data import push
+
+    push.push_branches(Git.of_current_directory(), branches or [], printing.say)
+
+
+@commands.command()
 def reproduce(
     version: Annotated[
         str,

@@ -26,13 +26,18 @@ def entries_without_run(lock: bytes, pipeline: bytes, runs: Path) -> list[str]:
 
     `pipeline` is the dvc.yaml beside it: it says which stages DVC keeps no record of.
     """
+    records = record_paths(lock, pipeline, runs)
+    return [name for name, record in records.items() if not record.exists()]
+
+
+def record_paths(lock: bytes, pipeline: bytes, runs: Path) -> dict[str, Path]:
+    """Returns where among `runs` the record of each entry of a dvc.lock is, of stages that have records."""
     stages = parse_stages(pipeline, "dvc.yaml", COMPILED_MULTI_STAGE_SCHEMA)
-    return [
-        name
+    return {
+        name: run_record_path(entry, runs)
         for name, entry in lock_entries(lock).items()
         if is_recorded(entry, stages.get(name.partition("@")[0], {}))
-        and not run_record_path(entry, runs).exists()
-    ]
+    }
 
 
 def lock_entries(lock: bytes) -> Mapping[str, Entry]:

@@ -1,9 +1,8 @@
 """DVC in this process, with its errors turned into MlopsError."""
 
 import logging
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,15 @@ from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.logger import set_loggers_level
 from dvc.repo import Repo, lock_repo
+from dvc.stage.cache import RunCacheNotSupported
 from dvc.ui import ui
 
 from mlops.errors import MlopsError
 from mlops.release import child_environment
-from mlops.release.data import attestation
+from mlops.release.data import attestation, reach
 
 __all__ = [
-    "Repo", "dvc_message", "dvc_settings", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
+    "Repo", "dvc_settings", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
     "unattested_entries",
 ]  # fmt: skip
 
@@ -38,7 +38,7 @@ def open_repo(root: Path, config: Mapping[str, object] | None = None) -> Iterato
             ui.enable()
             yield repo
     except (DvcException, OSError) as error:
-        raise MlopsError(dvc_message(error)) from error
+        raise MlopsError(reach.error_message(error)) from error
 
 
 @contextmanager
@@ -56,14 +56,11 @@ def dvc_settings(home: Path) -> dict[str, Any]:
     return {"core": config["core"], "cache": cache, "remote": config["remote"]}
 
 
-def dvc_message(error: BaseException) -> str:
-    """Returns the message of an error of DVC with the messages of its causes."""
-    message = str(error) or type(error).__name__
-    return f"{message}: {dvc_message(error.__cause__)}" if error.__cause__ else message
-
-
 def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:
-    """Returns the stages of dvc.lock without a recorded run, here or in the default remote."""
+    """Returns the stages of dvc.lock without a recorded run, here or in the default remote.
+
+    Raises Away if the remote is needed and out of reach.
+    """
 
     def doubtful() -> list[str]:
         return attestation.entries_without_run(lock, pipeline, Path(repo.stage_cache.cache_dir))
@@ -74,16 +71,15 @@ def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:
 
 
 def fetch_records(repo: Repo) -> bool:
-    """Fetches the run records of the default remote; returns False if there is none or it can't be read."""
-    remote = repo.config["core"].get("remote")
-    if not remote:
+    """Fetches the run records of the default remote; returns False if there is no remote.
+
+    Raises Away if it is out of reach.
+    """
+    if not reach.has_remote(repo):
         return False
-    try:
-        with quiet_dvc():
-            repo.stage_cache.pull(remote)
-    except Exception as error:  # each kind of remote raises its own
-        print(f"the remote {remote!r} can't be read: {dvc_message(error)}", file=sys.stderr)
-        return False
+    reach.require_remote(repo)
+    with reach.contact_remote(repo), quiet_dvc(), suppress(RunCacheNotSupported):
+        repo.stage_cache.pull(None)
     return True
 
 

@@ -12,8 +12,9 @@ from dvc_data.hashfile.hash import hash_file
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 
-from mlops.release.data import dvc
+from mlops.release.data import dvc, lacking
 from mlops.release.data.repro import unreproduced
+from mlops.release.history.git import Git
 from mlops.release.history.lockfile import LOCK
 
 
@@ -31,8 +32,10 @@ def untrue_outputs(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
     altered = [out for out in outs if content_hash(out) != out.hash_info]
     doubtful = dvc.unattested_entries(repo)
     explained = {*doubtful, *(out.stage.addressing for out in altered)}
-    for name in doubtful:
-        yield f"{name}: no run attests its entry in dvc.lock: `mlops repro`"
+    if doubtful:
+        lock = Path(repo.root_dir, LOCK).read_bytes()
+        for words in lacking.unknown_runs(Git(Path(repo.root_dir)), lock, doubtful, "HEAD"):
+            yield f"{words}. `mlops repro` runs it again"
     for out in altered:
         recorder = out.stage.addressing if out.stage.is_data_source else LOCK
         yield f"{out}: not what {recorder} says: {output_cure(out)}"

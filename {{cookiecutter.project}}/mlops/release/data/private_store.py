@@ -1,13 +1,14 @@
 """Gives a working tree a cache of its own, so that the cache of the project is not changed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from dvc.config import Config
 from dvc.repo import Repo
 
+from mlops.errors import Away
 from mlops.release.data import attestation, dvc, store
 
 
@@ -22,17 +23,18 @@ class PrivateStore:
         self._cache = cache
         self._shared = shared
 
-    def copy(self, md5: str, place: Path) -> None:
-        """Writes a copy of the file or directory with this hash to `place`."""
+    def copy(self, md5: str, place: Path, *, path: str, commit: str) -> None:
+        """Writes a copy of the file or directory with this hash, named at `commit`, to `place`."""
         self._link(md5)
-        store.copy_object(self._repo, md5, place)
+        store.copy_object(self._repo, md5, place, path=path, commit=commit)
 
     def files(self, md5: str) -> dict[str, str] | None:
         """Returns the MD5 of each file of a directory, by path, or None if its list is not available."""
         self._link(md5)
-        if store.mend_cache(self._repo, [md5]):
-            return None
-        return store.files_in_directory(self._repo.cache.local, md5)
+        with suppress(Away):
+            if not store.mend_cache(self._repo, [md5]):
+                return store.files_in_directory(self._repo.cache.local, md5)
+        return None
 
     def unattested(self, lock: bytes, pipeline: bytes) -> list[str]:
         """Returns the stages of `lock` without a recorded run, here or in the remote."""

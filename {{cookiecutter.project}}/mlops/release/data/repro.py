@@ -16,9 +16,10 @@ from dvc.stage.exceptions import StageCmdFailedError
 from mlops.deploy import guard
 from mlops.errors import MlopsError
 from mlops.release import child_environment
-from mlops.release.data import attestation, dvc, stage_code
+from mlops.release.data import attestation, dvc, lacking, reach, stage_code, store
 from mlops.release.errors import StageFailed
 from mlops.release.history.git import Git
+from mlops.release.history.lockfile import LOCK
 
 DECLARED = Path("mlops/declared.py")
 
@@ -72,28 +73,24 @@ def ignore_outputs(repo: Repo) -> None:
 def reproduce_stages(repo: Repo, stages: Sequence[str] = (), *, force: bool = False) -> list[str]:
     """Brings the stages, by default all, up to date and returns the names of those that were not.
 
-    Entries without a recorded run are dropped from dvc.lock first. Data that are not in the working
-    tree are taken from the cache and the default remote.
+    Entries without a recorded run are dropped from dvc.lock first, unless every stage is forced to run. Data
+    that are not in the working tree are taken from the cache and the default remote. Raises Away, with
+    nothing dropped, if the remote is needed and out of reach.
     """
     child_environment.require_python()
-    complete = bring_from_cache(repo)
-    pull = not complete and dvc.fetch_records(repo)
-    if doubtful := dvc.unattested_entries(repo, ask_remote=complete):
-        for name in doubtful:
-            print(
-                f"{name}: no recorded run made its entry in dvc.lock; it is dropped and run",
-                flush=True,
-            )
-        attestation.drop_entries(Path(repo.root_dir, "dvc.lock"), doubtful)
-    if pull and force:
-        sources = [stage.addressing for stage in repo.index.stages if stage.is_data_source]
-        repo.pull(sources, allow_missing=True)  # DVC itself pulls nothing when forced
+    absent = bring_from_cache(repo)
+    if force:  # then stages make their outputs anew, and DVC itself pulls nothing
+        absent = [out for out in absent if out.stage.is_data_source]
+    pull = bool(absent) and dvc.fetch_records(repo)
+    bring_sources(repo, absent)
+    if not force:
+        drop_unattested(repo, ask_remote=not absent)
     try:
         done = repo.reproduce(list(stages) or None, force=force, pull=pull)
     except ReproductionError as error:
         bring_from_cache(repo)  # DVC removes what a stage made before it runs the stage
         by_its_command = isinstance(error.__cause__, StageCmdFailedError)
-        raise (StageFailed if by_its_command else MlopsError)(dvc.dvc_message(error)) from error
+        raise (StageFailed if by_its_command else MlopsError)(reach.error_message(error)) from error
     return [stage.addressing for stage in done if stage.cmd]
 
 
@@ -109,23 +106,43 @@ def unreproduced(repo: Repo) -> list[str]:
         ]
 
 
-def bring_from_cache(repo: Repo) -> bool:
-    """Checks out what is missing in the working tree; returns False if the cache lacks some of it."""
+def bring_sources(repo: Repo, absent: Sequence[Output]) -> None:
+    """Fetches the data that no stage makes. Raises MlopsError if some are lost."""
+    sources = {str(out): out.hash_info.value for out in absent if out.stage.is_data_source}
+    if lost := {*store.mend_cache(repo, sources.values())}:
+        named = {path: md5 for path, md5 in sources.items() if md5 in lost}
+        raise MlopsError(lacking.lost_data(Git(Path(repo.root_dir)), "HEAD", named))
+    if sources:
+        bring_from_cache(repo)
+
+
+def drop_unattested(repo: Repo, *, ask_remote: bool) -> None:
+    """Drops each entry of dvc.lock for which no record of a run is known, and says so."""
+    lock = Path(repo.root_dir, LOCK)
+    if doubtful := dvc.unattested_entries(repo, ask_remote=ask_remote):
+        git = Git(Path(repo.root_dir))
+        for words in lacking.unknown_runs(git, lock.read_bytes(), doubtful, "HEAD"):
+            print(f"{words}. The entry is dropped, and the stage is run", flush=True)
+        attestation.drop_entries(lock, doubtful)
+
+
+def bring_from_cache(repo: Repo) -> list[Output]:
+    """Checks out what is missing in the working tree; returns what the cache lacks of it."""
     with lock_repo(repo), dvc.quiet_dvc():
         for out in absent_outputs(repo):
             if not out.changed_cache():
                 out.checkout()  # repo.checkout would load the libraries of the remote too
-        return not absent_outputs(repo)
+        return absent_outputs(repo)
 
 
 def absent_outputs(repo: Repo) -> list[Output]:
     return [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
 
 
-def made_by_stages(repo: Repo) -> set[str]:
-    """Returns the hashes of the outputs of stages that DVC, and not Git, stores."""
+def made_by_stages(repo: Repo) -> dict[str, str]:
+    """Returns the MD5, by path, of the outputs of stages that DVC, and not Git, stores."""
     return {
-        out.hash_info.value
+        str(out): out.hash_info.value
         for out in repo.index.outs
         if out.use_cache and not out.stage.is_data_source
     }

@@ -127,7 +127,7 @@ def open_deployment(
 
     Raises MlopsError if nothing is deployed there or its data are lost.
     """
-    commit = arrivals.release_commit(git, deployed_commit(git, revision, say))
+    commit = released_commit(git, deployed_commit(git, revision, say))
     with hold_folder(git, commit, revision) as stack:
         refresh_release_file(git, commit)
         return Deployment(git, commit, room, say, stack.pop_all())
@@ -150,6 +150,22 @@ def known_commit(git: Git, revision: str) -> str:
         return released
     found = revisions.find_revision(git, revision)
     return latest_release_of(git, found.name) or found.commit
+
+
+def released_commit(git: Git, tip: str) -> str:
+    """Returns the last commit up to `tip` that changed anything but data/incoming.
+
+    The history of a shallow clone may end after it: there it is the record with the same content.
+    """
+    commit = arrivals.release_commit(git, tip)
+    if git.run("rev-parse", "--is-shallow-repository") == "true":
+        named = environments.parse_environment(
+            (git.read_file(commit, environments.FILE) or b"").decode()
+        )
+        for each in reversed(records.records_of(git, named)):
+            if git.succeeds("diff", "--quiet", each.commit, commit, "--", *arrivals.ALL_ELSE):
+                return each.commit
+    return commit
 
 
 def latest_release_of(git: Git, version: str) -> str | None:
@@ -188,11 +204,11 @@ def prepare_folder(git: Git, commit: str, revision: str) -> None:
         with dvc.open_repo(git.root) as repo:
             parts = git.lines("ls-tree", "--name-only", commit, "--", *PARTS)
             git.export(commit, parts, folder)
-            store.copy_object(repo, md5, folder / BUNDLE)
+            store.copy_object(repo, md5, folder / BUNDLE, path=BUNDLE, commit=commit)
             files = store.files_in_directory(repo.cache.local, md5)
             replace_file(folder / RELEASE, release_facts(git, commit, md5, files))
     except MlopsError as error:
-        raise MlopsError(f"what {revision} deployed is not available: {error}") from error
+        raise type(error)(f"what {revision} deployed is not available: {error}") from error
 
 
 def bundle_of(git: Git, commit: str, revision: str) -> str:
@@ -269,7 +285,7 @@ def is_installed(locked: bytes, lock: Path) -> bool:
 def superseded_folders(git: Git) -> list[Path]:
     """Returns the folders of commits that are not the last one of any branch, here or on origin."""
     tips = git.lines("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
-    current = {*tips, *(arrivals.release_commit(git, tip) for tip in tips)}
+    current = {*tips, *(released_commit(git, tip) for tip in tips)}
     folders = sorted((git.root / FOLDER).glob("*/"))
     return [folder for folder in folders if folder.name not in current]
 

@@ -37,8 +37,10 @@ def fetch_origin(git: Git) -> None:
 
 
 def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:
+    """Fetches as `fetch_origin` does, also in a shallow clone, and only says so if origin is out of reach."""
     try:
-        fetch_origin(git)
+        if has_origin(git):
+            git.run(*FETCH)
     except GitError as error:
         say(f"{error}; the branches of {ORIGIN} are used as they were last fetched")
 
@@ -68,6 +70,29 @@ def read_position(git: Git, environment: str) -> Position:
 def tip_of(git: Git, environment: str) -> str:
     """Returns the last commit of the environment's branch, here or on origin, whichever is ahead."""
     return later_commit(git, read_position(git, environment))
+
+
+def hotfix_tip(git: Git, hotfix: str, start: Position) -> str:
+    """Returns the last commit of the branch `hotfix`, which is to be released to an environment.
+
+    Raises Refused unless it has all commits of the environment's branch, and the environment's name.
+    """
+    environment = start.environment
+    tip = git.commit(f"refs/heads/{hotfix}")
+    if tip is None:
+        raise Refused(f"there is no branch {hotfix!r} here: `git switch -c {hotfix} {environment}`")
+    if not is_ancestor(git, later_commit(git, start), tip):
+        raise Refused(
+            f"{hotfix} lacks commits of {environment}, and would undo them: `git switch {hotfix} && git "
+            f"merge {environment}`, then `mlops repro`, commit, and again"
+        )
+    named = environments.parse_environment((git.read_file(tip, environments.FILE) or b"").decode())
+    if named != environment:
+        raise Refused(
+            f"{hotfix} is a branch of {named}, as its branch.yaml says, and not of {environment}: a hotfix "
+            f"starts from the environment that it corrects, `git switch -c NAME {environment}`"
+        )
+    return tip
 
 
 def later_commit(git: Git, position: Position) -> str:

@@ -110,8 +110,11 @@ def read_lock(git: Git, revision: str) -> Lock:
     return Lock.parse(git.read_file(revision, LOCK) or b"")
 
 
-def carried_hashes(git: Git, revision: str) -> dict[str, str]:
-    """Returns the MD5 of all data that DVC, and not Git, stores at a revision, by path, without arrivals."""
+def carried_hashes(git: Git, revision: str, *, arrived: bool = False) -> dict[str, str]:
+    """Returns the MD5 of all data that DVC, and not Git, stores at a revision, by path.
+
+    The data of data/incoming are among them only with `arrived`.
+    """
     paths = set(git.run("ls-tree", "-r", "-z", "--name-only", revision).split("\0"))
     made = {
         path: md5 for path, md5 in read_lock(git, revision).outputs.items() if path not in paths
@@ -119,7 +122,7 @@ def carried_hashes(git: Git, revision: str) -> dict[str, str]:
     added = [
         added_hashes(path, parse_yaml(git.read_file(revision, path), path))
         for path in paths
-        if path.endswith(".dvc") and not arrivals.is_arrival(path)
+        if path.endswith(".dvc") and (arrived or not arrivals.is_arrival(path))
     ]
     return {**made, **dict(each for pairs in added for each in pairs)}
 

@@ -114,22 +114,22 @@ def data(states: States) -> Iterator[str]:
         if path not in before or path not in after:
             yield f"{TABLES[path]}: only in {states.old_name if path in before else states.new_name}"
     both = [path for path in changed if path in before and path in after]
-    for path, found in (rows_between(states.git, both, before, after) if both else {}).items():
+    for path, found in (rows_between(states, both, before, after) if both else {}).items():
         yield f"{TABLES[path]}: {rows_sentence(found)}"
 
 
 def rows_between(
-    git: Git, paths: list[str], before: Mapping[str, str], after: Mapping[str, str]
+    states: States, paths: list[str], before: Mapping[str, str], after: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     from mlops.release.data import dvc
 
-    with tempfile.TemporaryDirectory() as folder, dvc.open_repo(git.root) as repo:
-        places = {Path(folder, "old"): before, Path(folder, "new"): after}
-        for place, hashes in places.items():
+    with tempfile.TemporaryDirectory() as folder, dvc.open_repo(states.git.root) as repo:
+        old, new = Path(folder, "old"), Path(folder, "new")
+        for place, commit, hashes in ((old, states.old, before), (new, states.new, after)):
             for path in paths:
-                store.copy_object(repo, hashes[path], place / path)
+                store.copy_object(repo, hashes[path], place / path, path=path, commit=commit)
         found: dict[str, Any] = json.loads(
-            run_module("mlops.compare.rows_between", *places, cwd=HERE)
+            run_module("mlops.compare.rows_between", old, new, cwd=HERE)
         )
     return found
 
@@ -201,7 +201,8 @@ def compare_predictions(states: States) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, dvc.open_repo(states.git.root) as repo:
         test = Path(folder, TESTING)
         lock = lockfile.read_lock(states.git, states.new)
-        store.copy_object(repo, lock.required_hash(TESTING), test)
+        md5 = lock.required_hash(TESTING)
+        store.copy_object(repo, md5, test, path=TESTING, commit=states.new)
         places = {Path(folder, "old"): states.old, Path(folder, "new"): states.new}
         for place, commit in places.items():
             answers_at_commit.export_commit(repo, commit, place)

@@ -23,7 +23,7 @@ def export_commit(repo: Repo, commit: str, place: Path) -> None:
     lock = lockfile.read_lock(git, commit)
     git.export(commit, CODE, place)
     for path in (BUNDLE, TRAINING):
-        store.copy_object(repo, lock.required_hash(path), place / path)
+        store.copy_object(repo, lock.required_hash(path), place / path, path=path, commit=commit)
 
 
 def answer_test_rows(place: Path, test: Path) -> Path:

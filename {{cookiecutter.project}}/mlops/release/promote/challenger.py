@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops import environments
-from mlops.errors import MlopsError, Refused
-from mlops.release.data import dvc, repro, stage_code, store
+from mlops.errors import Away, MlopsError, Refused
+from mlops.release.data import dvc, lacking, reach, repro, stage_code, store
 from mlops.release.data.dvc import Repo
 from mlops.release.history import lock_merge, lockfile
 from mlops.release.history.git import Git
@@ -50,25 +50,28 @@ def answer_task(repo: Repo, task: str, arguments: Mapping[str, Any]) -> Any:
         return error
 
 
-def make_in_tree(repo: Repo, environment: str, target: str) -> list[str]:
-    """Runs the stages that differ in `environment` and returns their names.
+def make_in_tree(repo: Repo, source: str, environment: str, target: str) -> list[str]:
+    """Runs the stages that differ in `environment` from the branch `source`, and returns their names.
 
     Raises Refused if the source is not reproduced, and StageFailed if a stage fails.
     """
     tree = Path(repo.root_dir)
-    if store.has_remote(repo):
-        store.refuse_mistyped(repo)
-    source = Git(tree).run("rev-parse", "HEAD")
+    if reach.has_remote(repo):
+        reach.require_remote(repo, to_write=True)
+    commit = Git(tree).run("rev-parse", "HEAD")
     try:
-        restore_outputs(repo, source)
+        restore_outputs(repo, commit)
+    except Away:
+        raise
     except MlopsError as error:
         raise Refused(str(error)) from error
-    refuse_unreproduced(repo, environments.environment_of(tree))
+    refuse_unreproduced(repo, source)
     (tree / environments.FILE).write_text(f"environment: {environment}\n")
-    begin_from_target(Git(tree), source, target)
+    begin_from_target(Git(tree), commit, target)
     done = repro.reproduce_stages(repo)
-    whole = lockfile.carried_hashes(Git(tree), source).values()
-    store.refuse_damaged(repo, repro.made_by_stages(repo) - {*whole})
+    whole = {*lockfile.carried_hashes(Git(tree), commit).values()}
+    made = repro.made_by_stages(repo).items()
+    store.refuse_damaged(repo, {path: md5 for path, md5 in made if md5 not in whole})
     return done
 
 
@@ -103,7 +106,10 @@ def refuse_unreproduced(repo: Repo, source: str) -> None:
     if unsound := list(stage_code.code_findings(repo)):
         raise Refused("\n- ".join([f"{source}: problems to solve there: {len(unsound)}", *unsound]))
     if doubtful := dvc.unattested_entries(repo):
-        raise Refused(f"{source}: no run attests dvc.lock's {', '.join(doubtful)}: {cure}")
+        lock = Path(repo.root_dir, lockfile.LOCK).read_bytes()
+        found = lacking.unknown_runs(Git(Path(repo.root_dir)), lock, doubtful, "HEAD")
+        head = f"{source}: no run attests dvc.lock's {', '.join(doubtful)}: {cure}"
+        raise Refused("\n- ".join([head, *found]))
     if stale := repro.unreproduced(repo):
         raise Refused(f"{source} is not reproduced; not up to date: {', '.join(stale)}: {cure}")
 
@@ -121,6 +127,8 @@ def compare_with_champion(repo: Repo, champion: str) -> dict[str, Any]:
             )
         except subprocess.CalledProcessError as error:
             return {"incomparable": answers_at_commit.failure_reason(error)}
+        except Away:
+            raise
         except MlopsError as lost:
             return {"incomparable": str(lost)}
         return result
@@ -136,7 +144,7 @@ def measure_bundle(repo: Repo) -> dict[str, float]:
 
 def push_data(repo: Repo, commits: list[str]) -> bool:
     """Sends the data that the dvc.lock of each commit names; returns False if there is no remote."""
-    if not store.has_remote(repo):
+    if not reach.has_remote(repo):
         return False
     git = Git(Path(repo.root_dir))
     for commit in commits:
@@ -154,13 +162,11 @@ def restore_outputs(repo: Repo, commit: str) -> int:
     Raises MlopsError if one is lost.
     """
     git = Git(Path(repo.root_dir))
-    names = lockfile.carried_hashes(git, commit).values()
-    if lost := store.mend_cache(repo, names):
-        raise MlopsError(
-            f"{commit[:7]} cannot be restored: {', '.join(lost)} are neither whole in the cache nor "
-            "in the remote. `dvc push` them from a machine that has them, then again"
-        )
-    return len(names)
+    named = lockfile.carried_hashes(git, commit)
+    if lost := {*store.mend_cache(repo, named.values())}:
+        words = lacking.lost_data(git, commit, {p: md5 for p, md5 in named.items() if md5 in lost})
+        raise MlopsError(f"{commit[:7]} cannot be restored: {words}")
+    return len(named)
 
 
 TASKS: dict[str, Callable[..., Any]] = {

@@ -74,14 +74,16 @@ def promote(
     again: bool = False,
     dry_run: bool = False,
     as_proposal: bool = False,
+    hotfix: str | None = None,
 ) -> Record | None:
     """Promotes to an environment and returns the record, or None if the target has all of its source.
 
-    What a rollback has withdrawn is released only with `again`. Raises Refused, or StageFailed if a stage
-    or gate fails; then nothing has changed.
+    The source is the environment upstream, or the branch `hotfix`, which starts from the target. What a
+    rollback has withdrawn is released only with `again`. Raises Refused, or StageFailed if a stage or gate
+    fails; then nothing has changed.
     """
     with worktree.one_release_at_a_time(git), ExitStack() as stack:
-        plan = plan_promotion(git, environment, accepted, again)
+        plan = plan_promotion(git, environment, accepted, again, hotfix)
         if branches.holds_all_of(git, plan.target_commit, plan.source_commit):
             return record_merged_proposal(git, plan)
         proposal = publication.find_proposal(git, plan.record) if as_proposal else None
@@ -110,11 +112,10 @@ def promote(
         return challenger.record
 
 
-def why_nothing(git: Git, environment: str) -> str:
+def why_nothing(git: Git, environment: str, source: str) -> str:
     """Returns why there is nothing to promote, and what to promote first instead."""
-    source = environments.upstream(environment)
     nothing = f"{environment} has all that {source} has: there is nothing to promote"
-    if source == environments.CHAIN[0]:
+    if source not in environments.CHAIN[1:]:
         return nothing
     further = environments.upstream(source)
     wanted = arrivals.release_commit(git, branches.tip_of(git, further))
@@ -123,14 +124,17 @@ def why_nothing(git: Git, environment: str) -> str:
     return f"{nothing}. {further} is ahead of {source}: `mlops promote {source}` first"
 
 
-def plan_promotion(git: Git, environment: str, accepted: str | None, again: bool) -> Plan:
-    source = environments.upstream(environment)
+def plan_promotion(
+    git: Git, environment: str, accepted: str | None, again: bool, hotfix: str | None
+) -> Plan:
+    source = hotfix or environments.upstream(environment)
     branches.fetch_origin(git)
     branches.refuse_checked_out(git, environment)
     branches.refuse_uncommitted(git, source)
     start = branches.read_position(git, environment)
     target = branches.later_commit(git, start)
-    wanted = arrivals.release_commit(git, branches.tip_of(git, source))
+    tip = branches.hotfix_tip(git, hotfix, start) if hotfix else branches.tip_of(git, source)
+    wanted = arrivals.release_commit(git, tip)
     branches.refuse_empty(git, source, wanted)
     branches.refuse_lacking(git, environment, target, wanted)
     tagged = records.records_of(git, environment)
@@ -170,7 +174,9 @@ def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
 
 def make_challenger(tree: Git, worker: Worker, plan: Plan, say: Say) -> Challenger:
     say(f"running what differs in {plan.environment}, from {plan.release}")
-    made = worker.ask("make", environment=plan.environment, target=plan.target_commit)
+    made = worker.ask(
+        "make", source=plan.source, environment=plan.environment, target=plan.target_commit
+    )
     say(f"made anew: {', '.join(made) or 'nothing'}")
     commit = commit_challenger(tree, plan)
     say("comparing the challenger with the champion")

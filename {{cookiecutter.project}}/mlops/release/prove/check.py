@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlops import environments
 from mlops.deploy import guard
-from mlops.errors import Refused
+from mlops.errors import Away, Refused
 from mlops.release.data import dvc, integrity, private_store, stage_code
 from mlops.release.history import back_merge
 from mlops.release.history.git import Git
@@ -16,7 +16,8 @@ from mlops.release.places import worktree
 def check_tree(
     root: Path, branch: str | None = None, config: Mapping[str, object] | None = None
 ) -> str:
-    """Raises Refused with every finding; otherwise returns a line that says what is true.
+    """Raises Refused with every finding, or Away if nothing is found but a storage that is out of reach;
+    otherwise returns a line that says what is true.
 
     `branch` is the branch that HEAD will become, if none is checked out.
     """
@@ -28,7 +29,13 @@ def check_tree(
     with dvc.open_repo(root, config) as repo:
         outs = integrity.outputs_at_hand(repo)
         print(f"hashing {len(outs)} outputs, {integrity.outputs_megabytes(outs)} MB", flush=True)
-        found += [*stage_code.code_findings(repo), *integrity.untrue_outputs(repo, outs)]
+        found += stage_code.code_findings(repo)
+        try:
+            found += integrity.untrue_outputs(repo, outs)
+        except Away as away:
+            if not found:
+                raise
+            found.append(str(away))
     if found:
         raise Refused("\n- ".join([f"problems found: {len(found)}", *found]))
     if not (root / LOCK).exists():

@@ -1,4 +1,5 @@
-"""Git's pre-push hook: runs `mlops check` for each commit that is pushed to a branch.
+"""Git's pre-push hook: runs `mlops check` for each commit that is pushed to a branch, and says what the DVC
+remote lacks of it.
 
 There is no pre-commit hook, since work in progress may be committed, while others build on what is pushed.
 The hook runs `python -m mlops.release.prove.hook`; Git writes what is pushed to its standard input.
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 from mlops.errors import MlopsError, Refused, printable_text
+from mlops.release.data import dvc, push, reach
 from mlops.release.history.git import Git
 from mlops.release.prove import check
 
@@ -25,6 +27,7 @@ echo "pre-push: there is no .venv to check with: python3 install.py makes it" >&
 exit 1
 """
 BRANCH = "refs/heads/"
+CURE = "`mlops push` sends what is here, and then pushes the branch"
 
 
 def hook_path(git: Git) -> Path:
@@ -69,8 +72,13 @@ def main() -> int:
 
 
 def check_push(commit: str, branch: str) -> int:
+    git = Git.of_current_directory()
     try:
-        print(check.check_commit(Git.of_current_directory(), commit, branch))
+        print(check.check_commit(git, commit, branch))
+        with dvc.open_repo(git.root) as repo:
+            if reach.has_remote(repo):
+                reach.require_remote(repo)
+                push.refuse_lacked(repo, branch, commit, CURE)
     except MlopsError as error:
         print(printable_text(f"mlops: {branch} is not pushed: {error}"), file=sys.stderr)
         return error.exit_code

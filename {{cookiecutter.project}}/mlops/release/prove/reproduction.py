@@ -126,10 +126,7 @@ def bring_data(store: PrivateStore, tree: Git, recorded: Mapping[str, str]) -> N
     """Writes the data that no stage makes into the tree."""
     for path, md5 in lockfile.carried_hashes(tree, "HEAD").items():
         if path not in recorded:
-            try:
-                store.copy(md5, tree.root / path)
-            except MlopsError as error:
-                raise MlopsError(f"{path}: {error}") from error
+            store.copy(md5, tree.root / path, path=path, commit="HEAD")
 
 
 def run_stages(workshop: Workshop, say: Say) -> None:
@@ -202,7 +199,7 @@ def compare_answers(store: PrivateStore, workshop: Workshop, recorded: Lock) -> 
     """Returns what mlops.compare.agreement finds for the recorded bundle and the one made again."""
     place = workshop.tree.root / ".dvc/tmp/recorded"
     for path in (BUNDLE, TRAINING, TESTING):
-        store.copy(recorded.required_hash(path), place / path)
+        store.copy(recorded.required_hash(path), place / path, path=path, commit="HEAD")
     scores = {place / BUNDLE: place / "recorded.npz", Path(BUNDLE): place / "made.npz"}
     try:
         for folder, file in scores.items():

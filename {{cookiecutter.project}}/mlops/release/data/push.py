@@ -1,0 +1,171 @@
+"""`mlops push`: sends the data and run records of branches to the DVC remote, then the branches to origin.
+
+Nothing of Git is pushed if the data could not be.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from mlops.errors import Away, MlopsError, Refused
+from mlops.release.data import attestation, dvc, lacking, reach, store
+from mlops.release.data.dvc import Repo
+from mlops.release.errors import GitError
+from mlops.release.history import branches, lockfile, objects
+from mlops.release.history.branches import ORIGIN
+from mlops.release.history.git import Git
+
+HASH = re.compile(r"\b[0-9a-f]{32}(?:\.dir)?\b")
+LOST = "`mlops push` sends them from the machine that has them, or `mlops repro` makes them again"
+
+Say = Callable[[str], None]
+
+
+def push_branches(git: Git, names: Sequence[str], say: Say) -> None:
+    """Pushes these branches, by default the one that is checked out, after their data.
+
+    Raises Refused, with nothing of Git pushed, if origin has commits that a branch lacks, or if data or run
+    records of a branch's last commit are neither here nor in the DVC remote; Away if origin or the DVC remote
+    is out of reach.
+    """
+    wanted = [*dict.fromkeys(names)] or [checked_out_branch(git)]
+    new = new_branches(git, wanted)
+    with dvc.open_repo(git.root) as repo:
+        if reach.has_remote(repo):
+            say(send_history(repo, [f"refs/heads/{name}" for name in wanted]))
+            for name in wanted:
+                refuse_lacked(repo, name, f"refs/heads/{name}", LOST)
+        else:
+            say("there is no DVC remote: the data stay in this cache alone")
+    push_to_origin(git, wanted, upstream=bool(new))
+    say(f"pushed {', '.join(wanted)} to {ORIGIN}")
+
+
+def checked_out_branch(git: Git) -> str:
+    if branch := git.branch():
+        return branch
+    raise Refused("no branch is checked out: `git switch BRANCH`, or name the branch to push")
+
+
+def new_branches(git: Git, names: Sequence[str]) -> list[str]:
+    """Returns the branches that origin lacks or that have no upstream.
+
+    Raises Refused unless every branch is here and has all that origin's branch of its name has.
+    """
+    if not branches.has_origin(git):
+        raise Refused(
+            f"there is no Git remote {ORIGIN!r} to push to: `git remote add {ORIGIN} URL`"
+        )
+    for name in names:
+        if not git.commit(f"refs/heads/{name}"):
+            raise MlopsError(
+                f"there is no branch {name!r} here: `git branch` lists those that there are"
+            )
+    there = branches_on_origin(git, names)
+    for name, commit in there.items():
+        if not git.commit(commit) or not branches.is_ancestor(git, commit, f"refs/heads/{name}"):
+            raise Refused(
+                f"{ORIGIN} has commits of {name} that are not here, and nothing was pushed: `git switch "
+                f"{name} && git pull`, then `mlops repro`, commit what it changes, and push again"
+            )
+    return [
+        name
+        for name in names
+        if name not in there or not git.run("config", "--default", "", f"branch.{name}.merge")
+    ]
+
+
+def branches_on_origin(git: Git, names: Sequence[str]) -> dict[str, str]:
+    """Returns the commit of each of these branches that origin has. Raises Away if it is out of reach."""
+    try:
+        listed = git.lines("ls-remote", ORIGIN, *(f"refs/heads/{name}" for name in names))
+    except GitError as error:
+        raise Away(f"{ORIGIN} cannot be reached, and nothing was pushed: {error}") from error
+    found = (line.split("\t") for line in listed)
+    return {ref.removeprefix("refs/heads/"): commit for commit, ref in found}
+
+
+def send_history(repo: Repo, revisions: Sequence[str]) -> str:
+    """Sends what the cache has of the data and run records of all commits of these revisions.
+
+    Returns a sentence that says how much the remote lacked. Raises Away if it did not take all of it.
+    """
+    reach.require_remote(repo, to_write=True)
+    known = hashes_in_history(Git(Path(repo.root_dir)), revisions)
+    count = store.send_objects(repo, sendable_objects(repo, known))
+    records = store.send_records(repo, records_among(repo, known))
+    if not count and not records:
+        return f"the DVC remote {reach.describe_remote(repo)}, has all data and run records"
+    return f"sent {count} objects and {records} run records to {reach.describe_remote(repo)}"
+
+
+def hashes_in_history(git: Git, revisions: Sequence[str]) -> set[str]:
+    """Returns every hash in a dvc.lock or .dvc file of the commits of these revisions."""
+    listed = git.lines("rev-list", "--objects", *revisions)
+    named = [line.partition(" ") for line in listed]
+    blobs = objects.read_objects(git, [name for name, _, path in named if names_data(path)])
+    texts = (blob.content.decode(errors="replace") for blob in blobs if blob)
+    return {found for text in texts for found in HASH.findall(text)}
+
+
+def names_data(path: str) -> bool:
+    return Path(path).name == lockfile.LOCK or path.endswith(".dvc")
+
+
+def sendable_objects(repo: Repo, names: Iterable[str]) -> list[str]:
+    """Returns those of the objects that the remote lacks and the cache has whole."""
+    cache = repo.cache.local
+    lacked = store.lacked_objects(repo, names)
+    return [name for name in lacked if not any(store.broken_objects(cache, name))]
+
+
+def records_among(repo: Repo, hashes: set[str]) -> list[Path]:
+    """Returns the run records of the cache that name only these hashes."""
+    files = (file for file in Path(repo.stage_cache.cache_dir).glob("*/*/*") if file.is_file())
+    return [file for file in files if {*HASH.findall(file.read_text(errors="replace"))} <= hashes]
+
+
+def refuse_lacked(repo: Repo, name: str, commit: str, cure: str) -> None:
+    """Raises Refused if the DVC remote lacks data or run records of a commit to be pushed as `name`."""
+    if found := [*lacked_data(repo, commit), *lacked_runs(repo, commit)]:
+        lacks = f"the DVC remote {reach.describe_remote(repo)}, lacks {len(found)} parts of {name}"
+        raise Refused("\n- ".join([f"{lacks}. {cure}", *found]))
+
+
+def lacked_data(repo: Repo, commit: str) -> Iterator[str]:
+    """Yields path, commit and author of the data of a commit that the remote lacks."""
+    git = Git(Path(repo.root_dir))
+    named = lockfile.carried_hashes(git, commit, arrived=True)
+    lacked = {*store.lacked_objects(repo, named.values())}
+    for path, md5 in named.items():
+        if md5 in lacked:
+            yield f"{path} ({lacking.who_added(git, commit, md5)})"
+
+
+def lacked_runs(repo: Repo, commit: str) -> Iterator[str]:
+    """Yields a line for each stage of a commit whose run record the remote lacks."""
+    git, runs = Git(Path(repo.root_dir)), Path(repo.stage_cache.cache_dir)
+    lock, pipeline = (git.read_file(commit, name) or b"" for name in (lockfile.LOCK, "dvc.yaml"))
+    records = attestation.record_paths(lock, pipeline, runs)
+    lacked = {*store.lacked_records(repo, records.values())}
+    here = [name for name, path in records.items() if path in lacked and path.exists()]
+    yield from (f"{name}: its run record" for name in here)
+    unknown = [name for name, path in records.items() if path in lacked and name not in here]
+    yield from lacking.unknown_runs(git, lock, unknown, commit)
+
+
+def push_to_origin(git: Git, names: Sequence[str], *, upstream: bool) -> None:
+    """Pushes all of the branches or none; Git's pre-push hook runs.
+
+    With `upstream`, the branches of origin become the upstream of those here. Raises Refused with the words
+    of Git or of the hook.
+    """
+    options = ["--set-upstream"] if upstream else []
+    refs = [f"refs/heads/{name}" for name in names]
+    try:
+        git.run("push", "--quiet", "--atomic", *options, ORIGIN, *refs)
+    except GitError as error:
+        new_branches(git, names)  # somebody may have pushed meanwhile
+        raise Refused(
+            f"the data are sent, and {ORIGIN} did not take the branch: {error}"
+        ) from error
