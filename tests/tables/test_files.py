@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,10 @@ def test_object_storage(memory: Any) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "library"), [("s3", "s3fs"), ("gs", "gcsfs")])
-def test_a_library_that_is_not_installed_is_named(scheme: str, library: str) -> None:
+def test_a_library_that_is_not_installed_is_named(
+    scheme: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(UsageError, match=rf"{scheme}://.*{library}.*make lock && make"):
         paths(f"{scheme}://bucket/rows.csv")
 

@@ -104,6 +104,32 @@ def test_a_clone_gets_branch_record_and_data_from_where_they_are(in_prod: Path) 
     assert Git(clone).lines("branch", "--format=%(refname:short)") == ["dev"]
 
 
+@pytest.mark.parametrize("branch", ["dev", "prod"])
+@pytest.mark.parametrize("depth", [["--single-branch"], ["--depth=1"]], ids=" ".join)
+def test_a_clone_without_history_needs_none(in_prod: Path, branch: str, depth: list[str]) -> None:
+    """The last commit of prod only brings data to be scored, and a release follows it."""
+    git(in_prod, "switch", "--quiet", "prod")
+    (in_prod / "data/incoming").mkdir()
+    commit_to_prod(in_prod, "data/incoming/rows.csv.dvc", "outs: []\n")
+    place = in_prod.parent / "clone"
+    git(
+        in_prod.parent, "clone", "--quiet", *depth, "--branch", branch, f"file://{in_prod}", "clone"
+    )
+    with deployment.open_deployment(Git(place), "prod") as deployed:
+        assert deployed.release["version"] == "v1.0.0"
+        assert deployed.folder.name in folders(place)
+    with deployment.open_deployment(Git(place), "v1.0.0") as deployed:
+        assert deployed.release["record"] == "prod/0001"
+    git(in_prod, "switch", "--quiet", "dev")
+    set_quality(in_prod, 0.95)
+    promote(in_prod, "staging", "prod")
+    with deployment.open_deployment(Git(place), "prod") as deployed:
+        assert deployed.release["version"] == "v1.1.0"
+    git(place, "remote", "set-url", "origin", str(in_prod.parent / "gone"))
+    with deployment.open_deployment(Git(place), "prod") as deployed:
+        assert deployed.release["version"] == "v1.1.0"
+
+
 def test_an_origin_out_of_reach_is_said_and_what_is_known_counts(in_prod: Path) -> None:
     clone = cloned(in_prod)
     git(clone, "remote", "set-url", "origin", str(in_prod.parent / "gone"))
