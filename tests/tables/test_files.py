@@ -71,6 +71,24 @@ def test_rows_are_known_by_a_name_that_no_other_file_has(folder: Path) -> None:
     assert [file.name for file in batch] == ["in/b.csv", "in/done/b.csv", "c.csv"]
 
 
+def test_suffixes_in_upper_case_are_known_and_what_is_not_read_is_named(
+    folder: Path, memory: Any
+) -> None:
+    for name in ("in/G.CSV", "in/H.Txt.GZ", "in/notes.xlsx", "in/README.md"):
+        Path(name).write_text(name)
+    assert paths("in") == ["in/G.CSV", "in/H.Txt.GZ", "in/a.parquet", "in/b.csv"]
+    assert paths("in/G.CSV", "in/[GH]*") == ["in/G.CSV", "in/H.Txt.GZ"]
+    unread = ["in/README.md", "in/_e.csv", "in/done/", "in/notes.xlsx"]
+    assert files.unread_entries(["in", "in/b.csv"]) == unread
+    assert files.unread_entries(["in/*.xlsx", "in/**"]) == [
+        each for each in unread if each[-1] != "/"
+    ]
+    for path in ("/in/a.CSV", "/in/b.xlsx", "/in/deeper/c.csv"):
+        memory.pipe(path, b"x")
+    assert paths("memory://in") == ["memory:///in/a.CSV"]
+    assert files.unread_entries(["memory://in"]) == ["memory:///in/b.xlsx", "memory:///in/deeper/"]
+
+
 def test_object_storage(memory: Any) -> None:
     for path in ("/in/a.csv", "/in/b.csv.gz", "/in/deeper/c.csv"):
         memory.pipe(path, path.encode())

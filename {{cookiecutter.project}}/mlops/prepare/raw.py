@@ -1,5 +1,6 @@
 """The raw table: every file of data/raw, checked against the columns of params.yaml."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -71,7 +72,10 @@ def open_files(params: PrepareParams, folder: Path) -> list[Source]:
     """Returns the files of the folder. Raises DataError if there is none, or if one has other columns than
     those of params.yaml."""
     declared = declared_columns(params)
-    paths = files.local_paths(str(folder)) if folder.is_dir() else []
+    entries = files.local_entries(str(folder)) if folder.is_dir() else []
+    paths = [path for path in entries if files.can_be_scored(path)]
+    for path in files.unread_entries([str(folder)] if entries else []):
+        print(f"warning: {path} is not read: its name is not that of a table", file=sys.stderr)
     if not paths:
         raise DataError(
             f"{folder} holds no table: put your CSV or Parquet file there, or run `dvc pull`"

@@ -69,7 +69,7 @@ def distinct_name(path: str, names: Counter[str]) -> str:
 
 def paths_of_input(text: str) -> Iterator[str]:
     """Yields the paths of the files that an input names. Raises SourceError if there is none."""
-    paths = remote_paths(text) if "://" in text else local_paths(text)
+    paths = [path for path in entries_of_input(text) if can_be_scored(path)]
     if not paths:
         raise SourceError(
             f"{urls.redact_passwords(text)} holds no file that can be scored: names of such files end in "
@@ -78,30 +78,60 @@ def paths_of_input(text: str) -> Iterator[str]:
     yield from paths
 
 
-def local_paths(text: str) -> list[str]:
+def unread_entries(inputs: Iterable[str]) -> list[str]:
+    """Returns what the inputs name but `find_files` does not read: files with other names, and folders, whose
+    paths end in a slash. Hidden files and those of DVC are left out."""
+    entries = sorted({entry for text in inputs for entry in entries_of_input(text)})
+    return [
+        entry
+        for entry in entries
+        if not can_be_scored(entry)
+        and not entry.endswith(".dvc")
+        and not PurePosixPath(entry).name.startswith(".")
+    ]
+
+
+def entries_of_input(text: str) -> list[str]:
+    """Returns the paths of all files that an input names, and of the folders in it, which end in a slash."""
+    return remote_entries(text) if "://" in text else local_entries(text)
+
+
+def local_entries(text: str) -> list[str]:
     path = Path(text)
     if path.is_dir():
-        return [str(file) for file in path.iterdir() if file.is_file() and can_be_scored(str(file))]
+        return [f"{entry}/" if entry.is_dir() else str(entry) for entry in path.iterdir()]
     if path.exists():
-        return [text] if can_be_scored(text) else []
+        return [text]
     if not glob.has_magic(text):
         raise SourceError(f"{text} does not exist")
-    return [file for file in glob.glob(text, recursive=True) if can_be_scored(file)]  # noqa: PTH207
+    matches = glob.glob(text, recursive=True)  # noqa: PTH207
+    return [entry for entry in matches if Path(entry).is_file()]
 
 
-def remote_paths(text: str) -> list[str]:
+def remote_entries(text: str) -> list[str]:
     urls.parse_url(text)
     filesystem, path = filesystem_of(text)
     with filesystem_errors(text):
-        is_pattern = glob.has_magic(path)
-        paths = filesystem.glob(path) if is_pattern else filesystem.find(path, maxdepth=1)
-    return [filesystem.unstrip_protocol(file) for file in paths if can_be_scored(file)]
+        if glob.has_magic(path):
+            found = filesystem.glob(path, detail=True)
+        else:
+            found = filesystem.find(path, maxdepth=1, withdirs=True, detail=True)
+    return [
+        filesystem.unstrip_protocol(entry) + ("/" if facts["type"] == "directory" else "")
+        for entry, facts in found.items()
+        if entry.strip("/") != path.strip("/") or facts["type"] == "file"
+    ]
 
 
 def can_be_scored(path: str) -> bool:
-    """Returns whether the name is that of a file to score. A leading dot or underscore marks an unfinished
-    file."""
-    return path.endswith(KNOWN) and not PurePosixPath(path).name.startswith((".", "_"))
+    """Returns whether the name is that of a file to score. Case does not matter. A leading dot or underscore
+    marks an unfinished file."""
+    return path.lower().endswith(KNOWN) and not PurePosixPath(path).name.startswith((".", "_"))
+
+
+def format_suffix(path: str) -> str:
+    """Returns the last suffix of a path in lower case, such as `.gz`, which names the format of the file."""
+    return PurePosixPath(path).suffix.lower()
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:

@@ -44,7 +44,7 @@ def open_source(file: File, wanted: Wanted) -> Source:
 def open_file(file: File, known: Collection[str], dialect: Dialect) -> Source:
     """Returns the source of a file, whatever its columns are; `known` are names that help to find how a text
     is delimited."""
-    if file.path.endswith(files.PARQUET):
+    if files.format_suffix(file.path) == files.PARQUET:
         return parquet_source.open_parquet(file)
     return csv_source.open_csv(file, known, dialect)
 

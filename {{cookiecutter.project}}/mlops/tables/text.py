@@ -4,13 +4,12 @@ import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
 from mlops.tables.errors import SourceError
-from mlops.tables.files import COMPRESSED, File
+from mlops.tables.files import COMPRESSED, File, format_suffix
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Recoded:
 def open_utf8(file: File, text: StoredText) -> Iterator[tuple[BinaryIO, Readable]]:
     """Yields the stored file, and its text as UTF-8. Raises SourceError if it is broken or in another
     encoding; UTF-8 itself is not checked."""
-    codec = COMPRESSED.get(PurePosixPath(file.path).suffix.lower())
+    codec = COMPRESSED.get(format_suffix(file.path))
     with file.open() as raw:
         try:
             stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec) if codec else raw
