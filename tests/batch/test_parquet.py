@@ -56,7 +56,7 @@ def store(
 
 def finished(to: str, batch_id: str) -> Finished | None:
     with closing(destinations.open_destination(urls.parse_url(to))) as opened:
-        return opened.finished(batch_id)
+        return opened.finished(batch(batch_id))
 
 
 def contents(to: str) -> dict[str, bytes]:

@@ -181,7 +181,12 @@ def test_only_the_latest_predictions_and_the_batch_last_for_their_time_to_live(
     redis: str, database: Redis
 ) -> None:
     store_keys(redis, batch("b"), ["x"])
-    assert {*database.scan_iter()} == {"predictions:prod:x", "batch:b", "newest:prod"}
+    assert {*database.scan_iter()} == {
+        "predictions:prod:x",
+        "batch:b",
+        "newest:prod",
+        "source:prod:s",
+    }
     assert MONTH - 60 < ttl(database, "predictions:prod:x") <= MONTH
     assert MONTH - 60 < ttl(database, "batch:b") <= MONTH
     record: Any = database.hgetall("batch:b")
@@ -241,6 +246,7 @@ def test_a_batch_of_many_slices_is_published_whole(
     assert lasting_keys(database) == {f"predictions:prod:{key}" for key in keys} | {
         "batch:b",
         "newest:prod",
+        "source:prod:s",
     }
 
 

@@ -76,10 +76,10 @@ def test_a_batch_its_rows_and_its_profile_are_stored(folder: Path) -> None:
     assert stored('SELECT "column", bin, rows FROM profiles') == [("age", 0, 2), ("age", 1, 1)]
     assert stored("SELECT hash, rows FROM row_hashes") == [(-(2**63), 2), (7, 1)]
     with closing(open_database()) as database:
-        finished = database.finished("b")
+        finished = database.finished(batch("b"))
         assert finished
         assert (finished.rows, finished.rejected, finished.finished_at) == (3, 1, START)
-        assert database.finished("other") is None
+        assert database.finished(batch("other")) is None
 
 
 def test_the_latest_prediction_is_the_newest_of_its_environment(folder: Path) -> None:

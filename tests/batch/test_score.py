@@ -2,6 +2,8 @@
 
 import contextlib
 import csv
+import hashlib
+import json
 import os
 import signal
 import stat
@@ -12,7 +14,7 @@ import pytest
 
 import small_batch
 from mlops.batch import score
-from mlops.batch.errors import DuplicateKey, TooManyRejects
+from mlops.batch.errors import DuplicateKey, FilesFailed, TooManyRejects
 from mlops.batch.order import ScoreOrder
 from mlops.errors import Refused
 from mlops.predict import schema
@@ -26,6 +28,11 @@ EVERYTHING = "SELECT * FROM predictions ORDER BY batch_id, row_key"
 
 def number_column(release: Path) -> str:
     return schema.read_schema(release / "deploy/schema.json").names("integer", "number")[0]
+
+
+def default_key(row: int, file: str = "rows.csv") -> str:
+    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return f"{Path(file).name}:{digest[:8]}:{row}"
 
 
 def spoil(rows: int, column: str, *, of: int = ROWS) -> None:
@@ -51,11 +58,11 @@ def test_every_row_is_predicted_as_the_predictor_does(
     expected = predictor.predict(test.columns)
     answers = stored(
         "SELECT prediction, probability_negative, probability_positive, row_key "
-        "FROM predictions ORDER BY CAST(substr(row_key, 10) AS INTEGER)"
+        "FROM predictions ORDER BY CAST(substr(row_key, 19) AS INTEGER)"
     )
     assert [row[0] for row in answers] == expected.labels.tolist()
     assert [row[1:3] for row in answers] == [*map(tuple, expected.probabilities.tolist())]
-    assert [row[3] for row in answers] == [f"rows.csv:{n}" for n in range(1, len(answers) + 1)]
+    assert [row[3] for row in answers] == [default_key(n) for n in range(1, len(answers) + 1)]
 
 
 def test_csv_and_parquet_compressed_or_not_give_the_same(released: Path, arrived: Path) -> None:
@@ -111,16 +118,60 @@ def test_another_key_is_another_batch(released: Path, arrived: Path) -> None:
     assert len(stored(EVERYTHING)) == 2 * ROWS
 
 
-def test_files_of_a_folder_are_one_batch_of_each_content_once(
+def test_each_file_of_a_folder_is_a_batch_of_its_own_that_is_scored_once(
     released: Path, arrived: Path
 ) -> None:
-    Path("in").mkdir()
-    Path("rows.csv").rename("in/b.csv")
-    table(10).to_csv("in/a.csv", index=False)
-    table(10).to_csv("in/c.csv", index=False)
-    assert f"scored {ROWS + 10} rows of in in" in run(released, "in")
-    keys = stored("SELECT row_key FROM predictions WHERE row_key LIKE 'a.%'")
-    assert {*keys} == {f"a.csv:{number}" for number in range(1, 11)}
+    """Six files that arrive hour by hour give as many rows as they have, and not all rows each time."""
+    Path("in/other").mkdir(parents=True)
+    Path("in/notes.xlsx").touch()
+    for hour in range(1, 4):
+        table(10 * hour).to_csv(f"in/{hour}.CSV", index=False)
+        report = run(released, "in")
+        assert "not read, since only files with known names are: in/notes.xlsx, in/other/" in report
+    assert report.endswith("3 files: scored 1, and 2 before")
+    assert stored("SELECT source, rows FROM batches ORDER BY batch") == [
+        (f"in/{hour}.CSV", 10 * hour) for hour in range(1, 4)
+    ]
+    assert stored("SELECT count(*) FROM predictions") == [60]
+
+
+def test_files_of_the_same_name_have_different_keys(released: Path, arrived: Path) -> None:
+    for day, rows in (("monday", 10), ("tuesday", 20)):
+        Path(day).mkdir()
+        table(rows).to_csv(f"{day}/export.csv", index=False)
+        run(released, f"{day}/export.csv")
+    assert stored("SELECT count(*) FROM latest_predictions") == [30]
+    assert default_key(10, "monday/export.csv") in stored("SELECT row_key FROM predictions")
+    (monday,) = stored("SELECT batch_id FROM batches WHERE rows = 10")
+    assert default_key(1, "monday/export.csv") == f"export.csv:{monday[:8]}:1"
+
+
+def test_small_files_come_first_and_the_last_input_is_the_latest(
+    released: Path, arrived: Path
+) -> None:
+    """The order of the inputs says which of several predictions of a key is the latest."""
+    for name, rows in (("old.csv", 40), ("new.csv", 20), ("newest.csv", 30)):
+        table(rows).to_csv(name, index=False)
+    report = run(released, "old.csv", "new.csv", "newest.csv", key="id")
+    scored = [line.split()[4] for line in report.splitlines() if line.startswith("scored ")]
+    assert scored == ["new.csv", "newest.csv", "old.csv"]
+    sources = "SELECT source, count(*) FROM latest_predictions JOIN batches USING (batch_id)"
+    assert stored(f"{sources} GROUP BY 1 ORDER BY 1") == [("newest.csv", 30), ("old.csv", 10)]
+
+
+def test_after_a_rollback_what_the_environment_holds_becomes_the_latest_again(
+    released: Path, arrived: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    newer = release(released / "deploy", tmp_path_factory.mktemp("newer"), "v1.1.0")
+    run(released)
+    run(newer)
+    assert "v1.1.0 has scored it since v1.0.0 did, which prod holds now" in run(released)
+    latest = "SELECT DISTINCT model_version FROM latest_predictions"
+    assert stored(latest) == ["v1.0.0"]
+    assert "already scored" in run(released)
+    assert stored("SELECT count(*) FROM predictions") == [2 * ROWS]
+    run(newer)
+    assert stored(latest) == ["v1.1.0"]
 
 
 def test_few_rejects_are_written_with_line_and_reason(released: Path, arrived: Path) -> None:
@@ -141,8 +192,8 @@ def test_few_rejects_are_written_with_line_and_reason(released: Path, arrived: P
     assert last["line"] == str(ROWS + 2)
     assert last["reasons"].startswith("1 cells, and the header has ")
     keys = stored("SELECT row_key FROM predictions")
-    assert f"rows.csv:{ROWS}" in keys
-    assert not {"rows.csv:1", "rows.csv:2", f"rows.csv:{ROWS + 1}"} & {*keys}
+    assert default_key(ROWS) in keys
+    assert not {default_key(1), default_key(2), default_key(ROWS + 1)} & {*keys}
 
 
 def test_three_bad_rows_of_ten_thousand_are_no_reason_to_stop(
@@ -210,12 +261,42 @@ def test_missing_columns_are_all_named_and_nothing_is_stored(released: Path, arr
     assert stored("SELECT count(*) FROM batches") == [0]
 
 
-def test_a_broken_second_file_leaves_nothing_of_the_first(released: Path, arrived: Path) -> None:
+def test_the_faults_of_one_file_keep_no_other_from_being_scored(
+    released: Path, arrived: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     content = Path("rows.csv").read_text()
-    Path("second.csv").write_text(content + content.splitlines()[-1].replace(",", ',"', 1))
-    with pytest.raises(SourceError, match=rf"second\.csv, line {ROWS + 2}: a quote is opened"):
-        run(released, "rows.csv", "second.csv")
-    assert stored("SELECT count(*) FROM batches") == [0]
+    Path("cut.csv").write_text(content + content.splitlines()[-1].replace(",", ',"', 1))
+    Path("twice.csv").write_text(content + content.splitlines()[-1] + "\n")
+    Path("empty.csv").touch()
+    with pytest.raises(
+        FilesFailed, match=r"3 of 4 files .* empty\.csv, cut\.csv, twice\.csv"
+    ) as failed:
+        run(released, "cut.csv", "empty.csv", "twice.csv", "rows.csv", key="id")
+    assert failed.value.exit_code == 1
+    empty, cut, twice = capsys.readouterr().err.splitlines()
+    assert "mlops: empty.csv is empty" in empty
+    assert "mlops: twice.csv: two rows of the batch have the key" in twice
+    assert f"mlops: cut.csv, line {ROWS + 2}: a quote is opened" in cut
+    assert stored("SELECT source FROM batches") == ["rows.csv"]
+
+
+def test_a_program_reads_what_becomes_of_each_file(released: Path, arrived: Path) -> None:
+    spoil(100, number_column(released))
+    name = os.fsdecode(b"caf\xe9.csv")
+    Path(name).write_text(table(10).to_csv(index=False))
+    Path("empty.csv").touch()
+    inputs = [name, "rows.csv", "empty.csv"]
+    done = process(released, inputs=inputs, json=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["file"] for line in lines] == [
+        file for file in ("empty.csv", name, "rows.csv") for _ in range(2)
+    ]
+    assert [line.get("exit_code") for line in lines] == [None, 1, None, 1, None, 4]
+    assert "is not UTF-8" in lines[3]["message"]
+    assert done.returncode == 1
+    assert r"caf\udce9.csv" in done.stderr.splitlines()[-1]
+    done = process(released, inputs=["rows.csv"], json=True, max_rejects="100%", engine="steam")
+    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == ["rows.csv", None]
 
 
 def test_a_profile_is_stored_that_counts_every_scored_row(released: Path, arrived: Path) -> None:

@@ -65,10 +65,11 @@ def test_one_content_counts_once_whatever_its_names(folder: Path) -> None:
     assert paths("in/b.csv", "in", "in/b.csv") == ["in/a.csv", "in/a.parquet"]
 
 
-def test_rows_are_known_by_a_name_that_no_other_file_has(folder: Path) -> None:
-    Path("in/done/b.csv").write_text("another")
-    batch = files.find_files(["in/*.csv", "in/done/*.csv"])
-    assert [file.name for file in batch] == ["in/b.csv", "in/done/b.csv", "c.csv"]
+def test_paths_keep_the_order_of_the_inputs_and_occur_once(folder: Path) -> None:
+    inputs = ["in/done/c.csv", "in", "in/b.csv"]
+    assert files.find_paths(inputs) == ["in/done/c.csv", "in/a.parquet", "in/b.csv"]
+    assert files.size_of_file("in/b.csv") == 8
+    assert files.size_of_file("in/none.csv") == 0
 
 
 def test_suffixes_in_upper_case_are_known_and_what_is_not_read_is_named(

@@ -1,7 +1,6 @@
-"""Defines a batch, which is the rows that one run scores with one model, and its outcome."""
+"""Defines a batch, which is the rows of one file that one model scores, and its outcome."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -19,12 +18,15 @@ ROWS = pa.schema(
 )
 """The columns that are stored for each row. The probabilities are those of the model, bit for bit."""
 
+SOURCE_DIGITS = 8
+"""The number of digits of a file's hash that batches and default keys begin with."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch. `source` names its files, `source_hash` is the hash of their contents, and `model_hash` the
-    MD5 of the model. `negative` and `positive` are the classes. `started_at` is in UTC, and is the
-    `scored_at` of every row."""
+    """A batch. `source` is the path of its file, `source_hash` the SHA-256 of the content, and `model_hash`
+    the MD5 of the model. `negative` and `positive` are the classes. `started_at` is when the run began, in
+    UTC, and is the `scored_at` of every row; the files of a run differ by microseconds, in their order."""
 
     batch_id: str
     source: str
@@ -62,11 +64,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a destination holds of a batch that was stored before: how many rows were scored and rejected."""
+    """What a destination holds of a batch that was stored before: how many rows were scored and rejected.
+    `superseded_by` is the version that has scored the same file for the same environment since then, or
+    None."""
 
     rows: int
     rejected: int
     finished_at: datetime
+    superseded_by: str | None = None
 
 
 def batch_facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
@@ -82,10 +87,8 @@ def batch_facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
     }
 
 
-def batch_identity(*parts: str | None) -> str:
-    """Returns sixteen hexadecimal digits, which are the same for the same parts."""
-    return digest_of_texts(repr(part) for part in parts)[:16]
-
-
-def digest_of_texts(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def batch_identity(source_hash: str, *parts: str | None) -> str:
+    """Returns sixteen hexadecimal digits, which are the same for the same arguments. The first SOURCE_DIGITS
+    are those of the source, so that a listing finds all batches of a file."""
+    identity = hashlib.sha256("\n".join(map(repr, (source_hash, *parts))).encode()).hexdigest()
+    return source_hash[:SOURCE_DIGITS] + identity[: 16 - SOURCE_DIGITS]

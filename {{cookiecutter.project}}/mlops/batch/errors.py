@@ -1,26 +1,57 @@
 """The errors of batches, and the exit code of `mlops` for each.
 
 MlopsError              exit code 1: an input or the bundle is broken
-├── DuplicateKey        two rows of the batch have the same key
-└── TooManyRejects      exit code 4: more rows break the input contract than are allowed
+├── FileFault           a file cannot be stored, whatever the state of the destination
+│   ├── DuplicateKey        two rows of the file have the same key
+│   ├── UnfitRow            the destination cannot hold a row of the file
+│   └── TooManyRejects      exit code 4: more rows break the input contract than are allowed
+└── FilesFailed         some files of an order were not scored; the exit code is that of their errors
 """
 
+import errno
 import sys
 from collections.abc import Callable
 
-from mlops.errors import MlopsError
+from mlops.errors import Away, MlopsError, Refused
+from mlops.tables.errors import SourceError
 
 
-class DuplicateKey(MlopsError):
+class FileFault(MlopsError):
     pass
 
 
-class TooManyRejects(MlopsError):
+class DuplicateKey(FileFault):
+    pass
+
+
+class UnfitRow(FileFault):
+    pass
+
+
+class TooManyRejects(FileFault):
     exit_code = 4
+
+
+class FilesFailed(MlopsError):
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+FAULTS_OF_FILES = (SourceError, FileFault)
+"""The errors for which only the file is to blame, so that other files can be scored."""
 
 
 class AlreadyScored(Exception):
     """Signals that another run has scored the batch, which is not a failure."""
+
+
+def storage_error(what: object, error: OSError) -> MlopsError:
+    """Returns the error for something that cannot be written: Refused if this user may not, else Away."""
+    reason = error.strerror or error
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Refused(f"{what}: {reason}; nothing was stored: let this user write there")
+    return Away(f"{what} can't be written now: {reason}; nothing was stored, try again later")
 
 
 def report_errors(run: Callable[[], None]) -> None:
@@ -29,8 +60,14 @@ def report_errors(run: Callable[[], None]) -> None:
     try:
         run()
     except MlopsError as error:
-        print(f"mlops: {error}", file=sys.stderr)
+        complain(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("mlops: interrupted; nothing was stored", file=sys.stderr)
+        complain("interrupted; nothing was stored")
         sys.exit(130)
+
+
+def complain(what: object) -> None:
+    """Prints a message on standard error. Names of files that are not UTF-8 are written with escapes."""
+    text = str(what).encode("utf-8", "backslashreplace").decode()
+    print(f"mlops: {text}", file=sys.stderr, flush=True)

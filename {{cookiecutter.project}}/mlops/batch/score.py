@@ -1,39 +1,44 @@
 """Scores files of rows once, and stores the predictions: `python -m mlops.batch.score ORDER`.
 
-A batch is identified by its rows, key, model and environment, so that the same order does not score it again.
+Each file is a batch, which is identified by its content, key, model and environment, so that the same order
+does not score it again. A file whose own fault it is does not keep the others from being scored.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
 from mlops.batch import errors, progress
-from mlops.batch.batches import ROWS, Batch, Finished, batch_identity, digest_of_texts
+from mlops.batch.batches import ROWS, Batch, Finished, batch_identity
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.destinations import Destination
 from mlops.batch.errors import AlreadyScored
 from mlops.batch.order import ScoreOrder, read_order
 from mlops.batch.rejects import Limit, RejectsFile
+from mlops.batch.report import Report, Say
+from mlops.errors import Away, MlopsError
 from mlops.predict import release, schema
 from mlops.predict.predictor import MODEL, SCHEMA
 from mlops.predict.release import BUNDLE, Release
 from mlops.predict.schema import Schema
 from mlops.tables import files, urls
 from mlops.tables.files import File
+from mlops.tables.urls import Url
 
 if TYPE_CHECKING:
+    from mlops.batch.engines.engines import Engine
+    from mlops.batch.scorer import Scorer
     from mlops.batch.tally import Tally
     from mlops.tables.pieces import Wanted
     from mlops.tables.sources import Source
 
-Say = Callable[[str], None]
-
-MOST_COLUMNS = 10
+MOST_NAMES = 10
 MOST_WARNINGS = 5
 
 
@@ -46,42 +51,143 @@ def main() -> None:
 
 
 def score_files(order: ScoreOrder, say: Say) -> None:
-    """Scores the files of an order and stores the predictions, unless the same batch was scored before. Calls
-    `say` with each line of the report."""
+    """Scores each file of an order as a batch of its own, small files first, and stores the predictions,
+    unless the same batch was scored before and no other version has scored its file since. Calls `say` with
+    each line of the report. Raises the error of a single file, and FilesFailed if some of several files
+    failed; other errors end the run."""
     Limit.parse(order.max_rejects)
     url = urls.parse_url(order.to)
-    folder = Path(order.release)
-    released = release.read_release(folder)
-    batch_files = files.find_files(order.inputs)
-    batch = new_batch(order, batch_files, released, schema.read_schema(folder / BUNDLE / SCHEMA))
-    with closing(destinations.open_destination(url)) as destination:
-        if not order.force and (finished := destination.finished(batch.batch_id)):
-            say(already_scored(batch, finished))
+    paths = files.find_paths(order.inputs)
+    report = Report(say, len(paths), as_json=order.json)
+    if not order.json and (unread := files.unread_entries(order.inputs)):
+        say(f"not read, since only files with known names are: {listed_names(unread)}")
+    try:
+        with Run(order, url, report) as run:
+            run.score_each(paths)
+    except MlopsError as error:
+        report.stop(error)
+        raise
+    report.finish()
+
+
+class Run:
+    """The run of an order. The model, the engine and the connection to the destination are made once, when
+    the first file needs them."""
+
+    def __init__(self, order: ScoreOrder, url: Url, report: Report) -> None:
+        self._order = order
+        self._url = url
+        self._report = report
+        self._bundle = Path(order.release) / BUNDLE
+        self._released = release.read_release(Path(order.release))
+        self._schema = schema.read_schema(self._bundle / SCHEMA)
+        self._contexts = ExitStack()
+        self._destination: Destination | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *how: object) -> None:
+        self._disconnect()
+        self._contexts.close()
+
+    def score_each(self, paths: Sequence[str]) -> None:
+        """Scores the files. If the destination is away for two files in turn, it is away for all of them."""
+        started = datetime.now(UTC)
+        moments = {path: started + timedelta(microseconds=n) for n, path in enumerate(paths)}
+        was_away = False
+        for path in sorted(paths, key=files.size_of_file):
+            self._report.begin(path)
+            try:
+                self.score_file(path, moments[path])
+            except (*errors.FAULTS_OF_FILES, Away) as error:
+                self._report.end(path, error)
+                is_away = isinstance(error, Away)
+                if was_away and is_away:
+                    raise
+                if is_away:
+                    self._disconnect()
+                was_away = is_away
+            else:
+                self._report.end(path)
+                was_away = False
+
+    def score_file(self, path: str, moment: datetime) -> None:
+        file = files.hashed_file(path)
+        batch = new_batch(file, self._order.key, self._released, self._schema, moment)
+        destination = self._connect()
+        finished = None if self._order.force else destination.finished(batch)
+        if finished and not finished.superseded_by:
+            self._report.tell_scored_before(already_scored(batch, finished))
             return
-        release.verify_bundle(released, folder / BUNDLE)
+        if finished:
+            self._report.tell(
+                f"{path} is scored again: {finished.superseded_by} has scored it since "
+                f"{batch.model_version} did, which {batch.environment} holds now"
+            )
+        force = self._order.force or finished is not None
         try:
-            score_sources(order, batch, batch_files, destination, say)
+            self._store(batch, file, destination, force=force)
         except AlreadyScored:
-            say(f"batch {batch.batch_id} was scored by another run at the same time")
+            self._report.tell(f"batch {batch.batch_id} was scored by another run at the same time")
+
+    def _store(self, batch: Batch, file: File, destination: Destination, *, force: bool) -> None:
+        from mlops.batch.tally import Tally
+        from mlops.tables import sources
+
+        started = time.monotonic()
+        source = sources.open_source(file, self._scorer.wanted)
+        announce_source(source, self._scorer.wanted, self._report.tell)
+        rejects = RejectsFile(Path(self._order.rejects, f"{batch.batch_id}.csv"))
+        with progress.progress_bar(file.size) as advance, closing(rejects):
+            tally = Tally(Limit.parse(self._order.max_rejects), rejects, advance)
+            parts = self._engine(sources.pieces_of([source], self._scorer.wanted))
+            rows = pa.RecordBatchReader.from_batches(ROWS, tally.count_parts(parts))
+            destination.store(batch, rows, tally.outcome, force=force)
+        for line in summary_lines(
+            batch, tally, rejects, str(self._url), time.monotonic() - started
+        ):
+            self._report.tell(line)
+
+    def _connect(self) -> Destination:
+        if self._destination is None:
+            self._destination = destinations.open_destination(self._url)
+        return self._destination
+
+    def _disconnect(self) -> None:
+        if self._destination:
+            self._destination.close()
+            self._destination = None
+
+    @cached_property
+    def _scorer(self) -> "Scorer":
+        from mlops.batch.scorer import Scorer
+
+        release.verify_bundle(self._released, self._bundle)
+        return Scorer(self._bundle, self._order.key)
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        from mlops.batch.engines import engines
+
+        return self._contexts.enter_context(engines.start_engine(self._order, self._scorer))
 
 
 def new_batch(
-    order: ScoreOrder, batch_files: Sequence[File], released: Release, input_schema: Schema
+    file: File, key: str | None, released: Release, input_schema: Schema, moment: datetime
 ) -> Batch:
-    source_hash = digest_of_texts(sorted(file.digest for file in batch_files))
     model = (released.bundle, released.version, released.environment)
-    first, *others = map(urls.redact_passwords, order.inputs)
     negative, positive = input_schema.classes
     return Batch(
-        batch_id=batch_identity(source_hash, order.key, *model),
-        source=f"{first} and {len(others)} more" if others else first,
-        source_hash=source_hash,
+        batch_id=batch_identity(file.digest, key, *model),
+        source=urls.redact_passwords(file.path),
+        source_hash=file.digest,
         model_version=released.name,
         model_hash=released.files[MODEL],
         environment=released.environment,
         negative=negative,
         positive=positive,
-        started_at=datetime.now(UTC),
+        started_at=moment,
     )
 
 
@@ -93,49 +199,18 @@ def already_scored(batch: Batch, finished: Finished) -> str:
     )
 
 
-def score_sources(
-    order: ScoreOrder,
-    batch: Batch,
-    batch_files: Sequence[File],
-    destination: Destination,
-    say: Say,
-) -> None:
-    from mlops.batch.engines import engines
-    from mlops.batch.scorer import Scorer
-    from mlops.batch.tally import Tally
+def announce_source(source: "Source", wanted: "Wanted", say: Say) -> None:
     from mlops.tables import sources
 
-    started = time.monotonic()
-    scorer = Scorer(Path(order.release) / BUNDLE, order.key)
-    batch_sources = [sources.open_source(file, scorer.wanted) for file in batch_files]
-    announce_sources(batch_sources, scorer.wanted, say)
-    rejects = RejectsFile(Path(order.rejects, f"{batch.batch_id}.csv"))
-    with (
-        progress.progress_bar(sum(file.size for file in batch_files)) as advance,
-        closing(rejects),
-        engines.start_engine(order, scorer) as engine,
-    ):
-        tally = Tally(Limit.parse(order.max_rejects), rejects, advance)
-        parts = engine(sources.pieces_of(batch_sources, scorer.wanted))
-        rows = pa.RecordBatchReader.from_batches(ROWS, tally.count_parts(parts))
-        destination.store(batch, rows, tally.outcome, force=order.force)
-    for line in summary_lines(
-        batch, tally, rejects, urls.redact_passwords(order.to), time.monotonic() - started
-    ):
-        say(line)
+    if source.notice:
+        say(source.notice)
+    if names := sources.ignored_columns([source], wanted):
+        say(f"ignored columns, which the model does not use: {listed_names(names)}")
 
 
-def announce_sources(batch_sources: "Sequence[Source]", wanted: "Wanted", say: Say) -> None:
-    from mlops.tables import sources
-
-    for source in batch_sources:
-        if source.notice:
-            say(source.notice)
-    if names := sources.ignored_columns(batch_sources, wanted):
-        more = f" and {len(names) - MOST_COLUMNS} more" if len(names) > MOST_COLUMNS else ""
-        say(
-            f"ignored columns, which the model does not use: {', '.join(names[:MOST_COLUMNS])}{more}"
-        )
+def listed_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def summary_lines(

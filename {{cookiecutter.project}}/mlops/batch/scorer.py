@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlops.batch import columns
-from mlops.batch.batches import ROWS
+from mlops.batch.batches import ROWS, SOURCE_DIGITS
 from mlops.batch.columns import Judge
 from mlops.batch.rejects import Reject
 from mlops.contract import profile
@@ -52,7 +52,8 @@ class Scored:
         keys = self.keys
         if keys is None:
             numbers = pa.array(self.positions + before + 1).cast(pa.string())
-            keys = pc.binary_join_element_wise(pa.scalar(self.file.name), numbers, ":")
+            source = f"{self.file.name}:{self.file.digest[:SOURCE_DIGITS]}"
+            keys = pc.binary_join_element_wise(pa.scalar(source), numbers, ":")
         probabilities = [pa.array(self.probabilities[:, column].copy()) for column in (0, 1)]
         return pa.RecordBatch.from_arrays([keys, self.predictions, *probabilities], schema=ROWS)
 

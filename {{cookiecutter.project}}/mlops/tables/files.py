@@ -3,9 +3,8 @@
 import glob
 import hashlib
 import io
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -24,16 +23,19 @@ KNOWN = (PARQUET, *TEXT, *(text + suffix for text in TEXT for suffix in COMPRESS
 class File:
     """A file of a batch.
 
-    `name` is the beginning of the keys of its rows: the name of the file, or its path if another file of the
-    batch has the same name. `size` is in bytes, and `digest` is the SHA-256 of the content. `state`, `size`
-    and `digest` are from before the file was read.
+    `size` is in bytes, and `digest` is the SHA-256 of the content. `state`, `size` and `digest` are from
+    before the file was read.
     """
 
     path: str
-    name: str = ""
     size: int = 0
     state: str = ""
     digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """Returns the path without its folder."""
+        return PurePosixPath(self.path).name
 
     @property
     def is_remote(self) -> bool:
@@ -49,22 +51,26 @@ class File:
 def find_files(inputs: Iterable[str]) -> list[File]:
     """Returns the files that the inputs name, in the order of their paths. Of files with equal contents only
     the first one is returned. Raises SourceError if an input names no file."""
-    files = [
-        hashed_file(path)
-        for path in sorted({path for text in inputs for path in paths_of_input(text)})
-    ]
-    names = Counter(PurePosixPath(file.path).name for file in files)
+    files = [hashed_file(path) for path in sorted(find_paths(inputs))]
     first = {file.digest: file for file in reversed(files)}
-    return [
-        replace(file, name=distinct_name(file.path, names))
-        for file in files
-        if first[file.digest] is file
-    ]
+    return [file for file in files if first[file.digest] is file]
 
 
-def distinct_name(path: str, names: Counter[str]) -> str:
-    name = PurePosixPath(path).name
-    return name if names[name] == 1 else path
+def find_paths(inputs: Iterable[str]) -> list[str]:
+    """Returns the paths of the files that the inputs name, each once, in the order of the inputs; those of a
+    folder or a pattern are sorted. Raises SourceError if an input names no file."""
+    return list(dict.fromkeys(path for text in inputs for path in sorted(paths_of_input(text))))
+
+
+def size_of_file(path: str) -> int:
+    """Returns the size of a file in bytes, or 0 if it cannot be read."""
+    if "://" in path:
+        filesystem, within = filesystem_of(path)
+        with filesystem_errors(path):
+            return int(filesystem.size(within) or 0)
+    with suppress(OSError):
+        return Path(path).stat().st_size
+    return 0
 
 
 def paths_of_input(text: str) -> Iterator[str]:
@@ -166,6 +172,10 @@ def filesystem_errors(url: str) -> Iterator[None]:
 
 def file_at(path: str) -> File:
     """Returns a file whose content was not read. Raises SourceError or Away if the file cannot be read."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise SourceError(f"{path}: the name of this file is not UTF-8: rename it") from None
     file = File(path)
     return replace(file, state=state_of(file))
 

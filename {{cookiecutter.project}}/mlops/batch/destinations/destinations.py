@@ -27,8 +27,9 @@ RELATIONAL = ("sqlite", "postgresql")
 
 
 class Destination(Protocol):
-    def finished(self, batch_id: str) -> Finished | None:
-        """Returns what the destination holds of a batch, or None if it does not hold the batch."""
+    def finished(self, batch: Batch) -> Finished | None:
+        """Returns what the destination holds of a batch, or None if it does not hold the batch. The batch is
+        superseded if another version has scored the same file for the same environment later."""
 
     def store(
         self,

@@ -1,6 +1,7 @@
 """Stores predictions as Parquet files in a folder or in object storage.
 
-Each batch is a file TO/<batch id>.parquet, so that the folder is a table of all batches. Its columns are
+Each batch is a file TO/<batch id>.parquet, so that the folder is a table of all batches. The names of all
+batches of one file of rows begin with the same digits. Its columns are
 those of the view `predictions` of a database. The file's metadata holds what belongs to the whole batch as
 JSON, under "batch" and "profile".
 """
@@ -12,13 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import astuple
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from mlops.batch.batches import ROWS, Batch, Finished, Outcome, batch_facts
+from mlops.batch.batches import ROWS, SOURCE_DIGITS, Batch, Finished, Outcome, batch_facts
 from mlops.batch.destinations import destinations
 from mlops.batch.errors import AlreadyScored
 from mlops.errors import Away, UsageError
@@ -44,6 +45,9 @@ class Folder(Protocol):
     def open_existing(self, name: str) -> IO[bytes] | None:
         """Returns the file of this name, or None if there is none."""
 
+    def names(self, beginning: str) -> list[str]:
+        """Returns the names of the Parquet files that begin with these digits."""
+
     def new_file(self, name: str) -> AbstractContextManager[IO[bytes]]:
         """Yields a file that appears under its name when it is complete, and never if an error is raised."""
 
@@ -53,16 +57,34 @@ class ParquetFolder:
         self.url = url
         self._folder = folder
 
-    def finished(self, batch_id: str) -> Finished | None:
-        file = self._folder.open_existing(f"{batch_id}.parquet")
-        if file is None:
-            return None
-        with file:
-            stored = read_batch_facts(file)
+    def finished(self, batch: Batch) -> Finished | None:
+        stored = self._read_facts(f"{batch.batch_id}.parquet")
         if stored is None:
             return None
         finished_at = datetime.fromisoformat(stored["finished_at"])
-        return Finished(stored["rows"], stored["rejected"], finished_at)
+        return Finished(
+            stored["rows"], stored["rejected"], finished_at, self._successor(batch, stored)
+        )
+
+    def _successor(self, batch: Batch, stored: dict[str, Any]) -> str | None:
+        """Returns the version that last scored the same file, if it did so after a stored batch."""
+        names = self._folder.names(batch.source_hash[:SOURCE_DIGITS])
+        others = [facts for name in names if (facts := self._read_facts(name))]
+        later = [
+            (other["started_at"], other["model_version"])
+            for other in others
+            if other["model_version"] != batch.model_version
+            and other["started_at"] > stored["started_at"]
+            and all(other[name] == stored[name] for name in ("source_hash", "environment"))
+        ]
+        return max(later)[1] if later else None
+
+    def _read_facts(self, name: str) -> dict[str, Any] | None:
+        file = self._folder.open_existing(name)
+        if file is None:
+            return None
+        with file:
+            return read_batch_facts(file)
 
     def store(
         self,
@@ -73,7 +95,7 @@ class ParquetFolder:
         force: bool,
     ) -> None:
         with self._folder.new_file(f"{batch.batch_id}.parquet") as file:
-            if not force and self.finished(batch.batch_id):
+            if not force and self.finished(batch):
                 raise AlreadyScored
             self._write(file, batch, rows, outcome)
 
@@ -109,6 +131,10 @@ class LocalFolder:
         with storage_errors(self._url), suppress(FileNotFoundError):
             return (self._path / name).open("rb")
         return None
+
+    def names(self, beginning: str) -> list[str]:
+        with storage_errors(self._url):
+            return [path.name for path in self._path.glob(f"{beginning}*.parquet")]
 
     @contextmanager
     def new_file(self, name: str) -> Iterator[IO[bytes]]:
@@ -146,6 +172,11 @@ class RemoteFolder:
                 return None
             file: IO[bytes] = self._filesystem.open(path, "rb")
             return file
+
+    def names(self, beginning: str) -> list[str]:
+        with files.filesystem_errors(self._url.text):
+            found = self._filesystem.glob(f"{self._path}/{beginning}*.parquet")
+        return [PurePosixPath(path).name for path in found]
 
     @contextmanager
     def new_file(self, name: str) -> Iterator[IO[bytes]]:

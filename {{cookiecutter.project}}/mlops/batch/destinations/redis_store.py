@@ -3,6 +3,7 @@
     predictions:<environment>:<row key>   a JSON object, with a time to live (?ttl=30d)
     batch:<batch id>                      a hash of the facts about the batch, with the same time to live
     newest:<environment>                  when the newest batch that was published was started
+    source:<environment>:<SHA-256>        when the newest batch of a file was started, and its version
 
 A batch is loaded into a hash that nobody reads, and one transaction then publishes all of it. Readers see
 either nothing of it or all of it, and wait during the transaction, some 5 s for a million rows. Replicas get
@@ -73,15 +74,19 @@ redis.call('UNLINK', loaded)
 # BEGIN and PUT run in one transaction. Redis does not roll back a transaction that fails halfway, so nothing
 # in it can fail except for the first write of each script, and these all fail if the server is out of memory.
 BEGIN = """\
-local claim, loaded, place, record = unpack(KEYS)
-local token, rows, lease, ttl = unpack(ARGV)
+local claim, loaded, place, record, source = unpack(KEYS)
+local token, rows, lease, ttl, latest = unpack(ARGV)
 if redis.call('GET', claim) ~= token or redis.call('HLEN', loaded) ~= tonumber(rows) then
     return 0
 end
+local newest = redis.call('GET', source)
 redis.call('SET', place, '0', 'EX', lease)
 redis.call('DEL', record)
-redis.call('HSET', record, unpack(ARGV, 5))
+redis.call('HSET', record, unpack(ARGV, 6))
 redis.call('EXPIRE', record, ttl)
+if not newest or newest < latest then
+    redis.call('SET', source, latest, 'EX', ttl)
+end
 return 1
 """
 
@@ -133,13 +138,20 @@ class RedisStore:
         with self._redis_errors():
             self._refuse_cluster()
 
-    def finished(self, batch_id: str) -> Finished | None:
+    def finished(self, batch: Batch) -> Finished | None:
         with self._redis_errors():
-            record = cast(dict[str, str], self._client.hgetall(f"batch:{batch_id}"))
+            record = cast(dict[str, str], self._client.hgetall(f"batch:{batch.batch_id}"))
+            latest = cast(str | None, self._client.get(source_key(batch)))
         if not record:
             return None
-        finished_at = datetime.fromisoformat(record["finished_at"])
-        return Finished(int(record["rows"]), int(record["rejected"]), finished_at)
+        moment, _, version = (latest or "").partition(" ")
+        is_later = moment > record["started_at"] and version != batch.model_version
+        return Finished(
+            int(record["rows"]),
+            int(record["rejected"]),
+            datetime.fromisoformat(record["finished_at"]),
+            version if is_later else None,
+        )
 
     def store(
         self,
@@ -154,13 +166,13 @@ class RedisStore:
             redis_client(self.url, LONG_PATIENCE) as server,
             claimed_batch(server, batch) as claim,
         ):
-            if not force and self.finished(batch.batch_id):
+            if not force and self.finished(batch):
                 raise AlreadyScored
             for piece in rows:
                 claim.load(piece)
             if claim.publish(outcome(), self._ttl):
                 return
-            if not force and self.finished(batch.batch_id):
+            if not force and self.finished(batch):
                 raise AlreadyScored
             raise Away(
                 f"{self.url} no longer holds the rows that were loaded: this machine was suspended for "
@@ -239,11 +251,12 @@ class Claim:
         rows = (f"predictions:{batch.environment}:", f", {json.dumps(common)[1:]}", started_at, ttl)
         keys = [self._loaded, f"{self._loaded}:place"]
         record = [part for fact in batch_facts(batch, outcome).items() for part in map(str, fact)]
+        latest = f"{started_at} {batch.model_version}"
         begin, put = map(self._client.register_script, (BEGIN, PUT))
         with self._client.pipeline() as together:
             begin(
-                [self._name, *keys, f"batch:{batch.batch_id}"],
-                [self._token, outcome.rows, LEASE, ttl, *record],
+                [self._name, *keys, f"batch:{batch.batch_id}", source_key(batch)],
+                [self._token, outcome.rows, LEASE, ttl, latest, *record],
                 together,
             )
             for most in [*[str(SLICE)] * (outcome.rows // SLICE), "inf"]:
@@ -278,6 +291,10 @@ def renew_claim(claim: Claim, done: threading.Event) -> None:
     while not done.wait(LEASE / 6):
         with suppress(RedisError):
             claim.renew()
+
+
+def source_key(batch: Batch) -> str:
+    return f"source:{batch.environment}:{batch.source_hash}"
 
 
 def json_beginnings(rows: pa.RecordBatch) -> pa.Array:

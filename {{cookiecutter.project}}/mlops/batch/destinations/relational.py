@@ -44,6 +44,7 @@ TABLES = (
         status TEXT NOT NULL DEFAULT 'running'
     )""",
     "CREATE INDEX batches_started_at ON batches (started_at)",
+    "CREATE INDEX batches_source_hash ON batches (source_hash)",
     """CREATE TABLE scores (
         batch INTEGER NOT NULL,
         row_key TEXT NOT NULL,
@@ -76,6 +77,15 @@ TABLES = (
     )""",
     "CREATE TABLE labels (row_key TEXT PRIMARY KEY, label TEXT NOT NULL, loaded_at {moment} NOT NULL)",
 )
+
+FINISHED = """
+SELECT rows, rejected, finished_at, (
+    SELECT model_version FROM batches AS later
+    WHERE later.source_hash = batches.source_hash AND later.environment = batches.environment
+        AND later.model_version <> ? AND later.started_at > batches.started_at
+    ORDER BY started_at DESC LIMIT 1
+) AS superseded_by
+FROM batches WHERE batch_id = ?"""
 
 
 @dataclass(frozen=True)
@@ -147,10 +157,10 @@ class Relational(ABC):
         """Returns a value in the form in which the database stores it."""
         return value
 
-    def finished(self, batch_id: str) -> Finished | None:
-        sql = "SELECT rows, rejected, finished_at FROM batches WHERE batch_id = ?"
-        for row in self.query(sql, batch_id).to_pylist():
-            return Finished(row["rows"], row["rejected"], datetime_of(row["finished_at"]))
+    def finished(self, batch: Batch) -> Finished | None:
+        for row in self.query(FINISHED, batch.model_version, batch.batch_id).to_pylist():
+            finished_at = datetime_of(row["finished_at"])
+            return Finished(row["rows"], row["rejected"], finished_at, row["superseded_by"])
         return None
 
     def store(
