@@ -131,6 +131,18 @@ def test_a_batch_that_is_there_is_not_stored_again_but_by_force(folder: Path, to
     assert read_content(after)["row_key"].to_pylist() == ["w"]
 
 
+@pytest.mark.parametrize("to", PLACES)
+def test_a_batch_is_superseded_by_another_version_of_the_same_file_and_environment(
+    folder: Path, to: str
+) -> None:
+    store(to, batch("s1"), rows("x"))
+    store(to, batch("s2", 2), rows("x"))
+    store(to, batch("s3", 3, "dev"), rows("x"))
+    first, second, other = (finished(to, name) for name in ("s1", "s2", "s3"))
+    assert first and second and other
+    assert (first.superseded_by, second.superseded_by, other.superseded_by) == ("v2", None, None)
+
+
 def test_the_same_answers_as_in_sqlite(released: Path, arrived: Path) -> None:
     for to in (f"sqlite:///{small_batch.DATABASE}", FOLDER):
         assert process(released, to=to, key="id").returncode == 0

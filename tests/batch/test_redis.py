@@ -206,6 +206,20 @@ def test_a_batch_is_scored_once_and_replaced_by_force(
     assert all(after[key]["scored_at"] > before[key]["scored_at"] for key in before)
 
 
+def test_after_a_rollback_the_earlier_version_answers_again(
+    released: Path,
+    arrived: Path,
+    redis: str,
+    database: Redis,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    newer = small_batch.release(released / "deploy", tmp_path_factory.mktemp("newer"), "v1.1.0")
+    for version in ("v1.0.0", "v1.1.0", "v1.0.0", "v1.0.0", "v1.1.0"):
+        small_batch.run(released if version == "v1.0.0" else newer, to=redis)
+        answers = predictions(database).values()
+        assert {answer["model_version"] for answer in answers} == {version}
+
+
 def test_other_batches_and_environments_keep_their_rows(redis: str, database: Redis) -> None:
     store_keys(redis, batch("a"), ["x", "y"])
     store_keys(redis, batch("b", 1), ["y", "z"])
