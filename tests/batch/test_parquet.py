@@ -19,7 +19,7 @@ from mlops.batch.batches import ROWS, Batch, Count, Finished, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations import parquet as destination
 from mlops.batch.errors import AlreadyScored
-from mlops.errors import UsageError
+from mlops.errors import Refused, UsageError
 from mlops.tables import urls
 from scored_rows import START, batch, rows
 from small_batch import process, stored, table
@@ -76,6 +76,25 @@ def test_a_path_that_is_not_a_folder_is_refused_and_left_alone(folder: Path) -> 
     with pytest.raises(UsageError, match="there is no folder no: create it"):
         destinations.open_destination(urls.parse_url("no/folder"))
     assert Path("answers.parquet").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("x.db", r"x\.db would be a folder of Parquet files: .*sqlite:///x\.db"),
+        ("X.Parquet", "would be a folder"),
+        ("sqlite:x.db", "write sqlite:///x.db"),
+    ],
+)
+def test_a_name_that_means_a_file_becomes_no_folder(folder: Path, to: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        destinations.open_destination(urls.parse_url(to))
+    assert not [*folder.parent.iterdir()]
+
+
+def test_a_place_that_nobody_may_write_to_is_no_reason_to_wait(folder: Path) -> None:
+    with pytest.raises(Refused, match="nothing was stored: let this user write there"):
+        store("/sys/predictions", batch("b"), rows("x"))
 
 
 def test_a_storage_whose_library_is_not_installed_is_refused(
@@ -139,8 +158,7 @@ def test_a_batch_is_superseded_by_another_version_of_the_same_file_and_environme
     store(to, batch("s2", 2), rows("x"))
     store(to, batch("s3", 3, "dev"), rows("x"))
     first, second, other = (finished(to, name) for name in ("s1", "s2", "s3"))
-    assert first and second and other
-    assert (first.superseded_by, second.superseded_by, other.superseded_by) == ("v2", None, None)
+    assert [each and each.superseded_by for each in (first, second, other)] == ["v2", None, None]
 
 
 def test_the_same_answers_as_in_sqlite(released: Path, arrived: Path) -> None:

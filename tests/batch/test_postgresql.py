@@ -1,8 +1,10 @@
 """Tests batches into a real PostgreSQL: the same rows as into SQLite, and the faults that only a server
 has."""
 
+import random
 import re
 import signal
+import string
 import subprocess
 import sys
 import time
@@ -10,18 +12,21 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 import small_batch
+from mlops.batch import waiting
 from mlops.batch.batches import ROWS, Batch, Count, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.relational import Relational
-from mlops.batch.errors import AlreadyScored, DuplicateKey
+from mlops.batch.errors import AlreadyScored, DuplicateKey, UnfitRow
 from mlops.batch.monitoring import monitor
 from mlops.batch.monitoring.monitor import MonitorOrder
+from mlops.errors import Refused, UsageError
 from mlops.tables import urls
 from servers import execute
 from small_batch import process, stored, table
@@ -29,6 +34,13 @@ from small_batch import process, stored, table
 START = datetime(2026, 11, 23, 14, tzinfo=UTC)
 ANSWERS = """SELECT row_key, prediction, probability_negative, probability_positive
     FROM predictions ORDER BY row_key"""
+
+
+def random_text(length: int) -> str:
+    """Returns text that PostgreSQL cannot compress."""
+    letters = random.Random(1)  # noqa: S311
+    return "".join(letters.choice(string.ascii_letters) for _ in range(length))
+
 
 Query = Callable[[str], list[Any]]
 
@@ -154,7 +166,7 @@ destinations.open_destination(urls.parse_url({database!r})).close()"""
     variables = small_batch.variables(released)
     started = [subprocess.Popen(command, env=variables) for _ in range(3)]
     assert [each.wait() for each in started] == [0, 0, 0]
-    assert query("SELECT version FROM schema_versions") == [1]
+    assert query("SELECT version FROM prediction_schema_versions") == [1]
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
@@ -192,13 +204,107 @@ def test_a_server_that_ends_the_connection_may_be_tried_again(
     assert query("SELECT count(*) FROM predictions") == [100_000]
 
 
-@pytest.mark.parametrize(("old", "new"), [("postgres:@", "nobody:@"), ("/test_", "/no_")])
-def test_the_reason_of_a_server_that_refuses_us_is_named(
-    released: Path, arrived: Path, database: str, old: str, new: str
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("postgres:@", "nobody:@", 'role "nobody" does not exist; .*or PGUSER'),
+        ("/test_", "/no_", "does not exist; nothing was stored: .*or PGDATABASE"),
+        ("?host", "?sslmode=none&host", "invalid sslmode value.*or PGSSLMODE"),
+        ("?host", "?colour=red&host", "correct the URL"),
+    ],
+)
+def test_a_wrong_configuration_is_named_and_nobody_is_told_to_wait(
+    database: str, old: str, new: str, words: str
 ) -> None:
-    done = process(released, to=database.replace(old, new))
-    assert done.returncode == 5
-    assert "does not exist; nothing was stored" in done.stderr.splitlines()[-1]
+    with pytest.raises(UsageError, match=words) as error:
+        open_database(database.replace(old, new))
+    assert "try again later" not in str(error.value)
+
+
+def test_a_password_that_is_missing_or_wrong_names_its_variable(
+    postgresql: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(postgresql, "CREATE ROLE guarded LOGIN PASSWORD 'right'")
+    with closing(open_database(postgresql)) as server:
+        (file,) = server.query("SELECT current_setting('hba_file') AS file")["file"].to_pylist()
+        before = Path(file).read_text()
+        Path(file).write_text(f"local all guarded scram-sha-256\n{before}")
+        server.query("SELECT pg_reload_conf()")
+        try:
+            wait_for_guard(guarded := database.replace("postgres:@", "guarded:@"))
+            monkeypatch.setenv("PGPASSWORD", "wrong")
+            with pytest.raises(UsageError, match=r"password authentication failed.*PGPASSWORD"):
+                open_database(guarded)
+            monkeypatch.setenv("PGPASSWORD", "right")
+            with pytest.raises(Refused, match="permission denied for schema public"):
+                open_database(guarded)
+        finally:
+            Path(file).write_text(before)
+            server.query("SELECT pg_reload_conf()")
+
+
+def wait_for_guard(url: str) -> None:
+    """Waits until the server asks for a password, whose absence is then named."""
+    words = ""
+    while "password" not in words:
+        try:
+            open_database(url)
+        except (Refused, UsageError) as error:
+            words = str(error)
+    assert re.search("no password supplied.*set PGPASSWORD", words)
+
+
+@pytest.mark.parametrize("key", ["a\0b", random_text(9_000)])
+def test_a_key_that_postgresql_cannot_hold_is_the_fault_of_the_file(
+    database: str, query: Query, key: str
+) -> None:
+    store(database, batch("a"), "x")
+    with pytest.raises(UnfitRow, match=r"can't hold a row of this file.*--key") as error:
+        store(database, batch("b"), "y", key)
+    assert error.value.exit_code == 1
+    assert query("SELECT row_key FROM predictions") == ["x"]
+
+
+def test_missing_rights_and_foreign_tables_have_a_cure_that_works(
+    postgresql: str, database: str
+) -> None:
+    execute(postgresql, "CREATE ROLE poor LOGIN")
+    execute(database, "CREATE TABLE schema_versions (version TEXT)")
+    execute(database, "CREATE TABLE batches (x INTEGER)")
+    poor = database.replace("postgres:@", "poor:@")
+    with pytest.raises(Refused, match=r"permission denied for schema public.*GRANT USAGE"):
+        open_database(poor)
+    execute(database, "GRANT USAGE, CREATE ON SCHEMA public TO poor")
+    with pytest.raises(Refused, match=r'"batches" already exists.*CREATE SCHEMA predictions'):
+        open_database(poor)
+    execute(database, "CREATE SCHEMA predictions AUTHORIZATION poor")
+    own = f"{poor}&options=-csearch_path%3Dpredictions"
+    store(own, batch("b"), "x")
+    with closing(open_database(own)) as opened:
+        opened.execute("SET default_transaction_read_only = on")
+        with pytest.raises(Refused, match=r"read-only transaction.*primary server"):
+            opened.execute("DELETE FROM batches")
+        opened.execute("SET default_transaction_read_only = off")
+    execute(database, "REVOKE INSERT ON predictions.scores FROM poor")
+    with pytest.raises(Refused, match=r"permission denied for table scores.*GRANT SELECT, INSERT"):
+        store(own, batch("c"), "x")
+
+
+def test_one_that_waits_says_for_what(
+    database: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Another program holds a table with a lock that a batch has to wait for."""
+    monkeypatch.setattr(waiting, "FIRST", 0.1)
+    store(database, batch("a"), "x")
+    with closing(open_database(database)) as other:
+        with other.transaction():
+            other.execute("LOCK TABLE scores IN ACCESS EXCLUSIVE MODE")
+            waiter = Thread(target=store, args=(database, batch("b"), "y"))
+            waiter.start()
+            time.sleep(1)
+            assert waiter.is_alive()
+        waiter.join()
+    assert re.search("waiting for .*another process.* since", capfd.readouterr().err)
 
 
 def start(released: Path, url: str) -> "subprocess.Popen[str]":

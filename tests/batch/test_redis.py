@@ -121,16 +121,28 @@ def test_the_password_comes_from_the_environment(
     with redis_server(tmp_path, *user, "--requirepass", "secret") as guarded:
         scorer = guarded.url.replace("//", "//scorer@")
         for url, password, code in (
-            (guarded.url, "", 5),
-            (guarded.url, "wrong", 5),
-            (scorer, "secret", 5),
+            (guarded.url, "", 2),
+            (guarded.url, "wrong", 2),
+            (scorer, "secret", 2),
             (guarded.url, "secret", 0),
             (scorer, "other", 0),
         ):
             monkeypatch.setenv("REDIS_PASSWORD", password)
             done = process(released, to=url)
             assert done.returncode == code, done.stderr
+            assert ("set REDIS_PASSWORD" in done.stderr) == (code == 2)
             assert not password or password not in done.stdout + done.stderr
+
+
+def test_what_no_waiting_mends_is_named(redis: str, database: Redis) -> None:
+    with pytest.raises(UsageError, match="DB index is out of range: correct the number"):
+        destinations.open_destination(urls.parse_url(redis.replace("/0", "/999")))
+    database.acl_setuser(
+        "reader", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-exec"]
+    )
+    with pytest.raises(Refused, match=r"no permissions to run the 'exec'.*ACL SETUSER reader"):
+        store_keys(redis.replace("//", "//reader@"), batch("b"), ["x"])
+    database.acl_deluser("reader")
 
 
 def test_a_server_without_tls_is_not_spoken_to_in_plain_text(

@@ -1,10 +1,12 @@
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pytest
 
 import small_batch
 from machinery import PROJECT
+from mlops.batch import waiting
 from mlops.batch.batches import ROWS, Batch, Count, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.relational import Relational
@@ -175,7 +178,7 @@ def test_tables_of_a_later_version_are_refused_unless_they_only_add(folder: Path
 def insert(version: int, *, additive: bool) -> None:
     with closing(sqlite3.connect(small_batch.DATABASE)) as connection, connection:
         row = (version, additive, START.isoformat())
-        connection.execute("INSERT INTO schema_versions VALUES (?, ?, ?)", row)
+        connection.execute("INSERT INTO prediction_schema_versions VALUES (?, ?, ?)", row)
 
 
 OPENS_TOGETHER = f"""\
@@ -207,15 +210,55 @@ def test_processes_that_create_the_tables_at_once_create_them_once(folder: Path)
     for process in started:
         _, errors = process.communicate()
         assert process.returncode == 0, errors
-    assert stored("SELECT version FROM schema_versions") == [1]
+    assert stored("SELECT version FROM prediction_schema_versions") == [1]
 
 
-@pytest.mark.parametrize("url", ["sqlite://rows.db", "sqlite:///", "sqlite:///no/folder/rows.db"])
-def test_a_url_that_names_no_file_is_refused(folder: Path, url: str) -> None:
-    with pytest.raises(
-        UsageError, match=r"names no file: use sqlite:///file\.db|no folder no/folder"
-    ):
-        destinations.open_destination(urls.parse_url(url))
+@pytest.mark.parametrize(
+    "end",
+    ["rows.db", "/", "/no/folder/rows.db", "/:memory:", "/file:rows.db", "/.", "/file::memory:"],
+)
+def test_a_url_that_names_no_file_is_refused(folder: Path, end: str) -> None:
+    words = r"names no file: use sqlite:///file\.db|no folder no/folder|a meaning of its own"
+    with pytest.raises(UsageError, match=words):
+        destinations.open_destination(urls.parse_url(f"sqlite://{end}"))
+    assert not [*folder.iterdir()]
+
+
+def test_a_file_that_this_user_may_not_write_is_no_reason_to_wait(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Refused, match=r"can't be opened; nothing was stored: let this user write"):
+        destinations.open_destination(urls.parse_url("sqlite:////proc/rows.db"))
+    store(batch("b"), "x")
+    with closing(open_database()) as database:
+        database.execute("PRAGMA query_only = 1")
+        with pytest.raises(
+            Refused, match=r"can't be written; nothing was stored: .*predictions\.db"
+        ):
+            database.store(batch("c"), rows("x"), outcome, force=False)
+
+
+def test_tables_of_another_program_are_left_as_they_were(folder: Path) -> None:
+    with closing(sqlite3.connect(small_batch.DATABASE)) as connection:
+        connection.execute("CREATE TABLE labels (x INTEGER)")
+    with pytest.raises(Refused, match=r"labels already exists.*name a file of its own in the URL"):
+        open_database()
+    assert stored("SELECT name FROM sqlite_master") == ["labels"]
+
+
+def test_one_that_waits_says_for_what(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(waiting, "FIRST", 0.1)
+    store(batch("b"), "x")
+    with closing(open_database()) as other, other.transaction():
+        waiter = Thread(target=store, args=(batch("c"), "x"))
+        waiter.start()
+        time.sleep(0.5)
+        assert waiter.is_alive()
+    waiter.join()
+    assert "waiting for sqlite:///predictions.db, which another" in capfd.readouterr().err
+    assert stored("SELECT count(*) FROM batches") == [2]
 
 
 def test_a_file_that_is_not_a_database_is_left_alone(folder: Path) -> None:

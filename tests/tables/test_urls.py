@@ -40,6 +40,14 @@ def test_a_url_without_a_password_is_accepted_and_shown_as_it_is(url: str) -> No
     assert parsed.text == str(parsed) == url
 
 
+@pytest.mark.parametrize(
+    "url", ["sqlite:///a#1.db", "sqlite:///a?b.db", "sqlite:///a.db?mode=ro", "redis://host/0#1"]
+)
+def test_a_part_that_nobody_would_read_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="the part after '#' or"):
+        urls.parse_url(url)
+
+
 def test_the_parts_of_a_url() -> None:
     url = urls.parse_url("postgres://ann@host:5433/db?host=/run&sslmode=require")
     assert (url.scheme, url.user, url.host, url.port, url.path) == (

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
 
-from mlops.errors import Away, UsageError
+from mlops.batch.errors import storage_error
+from mlops.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class RejectsFile:
         self.path.unlink(missing_ok=True)
 
     def write_rejects(self, rejects: Sequence[Reject]) -> None:
-        """Appends rejects to the file. Raises Away if it cannot be written."""
+        """Appends rejects to the file. Raises Away or Refused if it cannot be written."""
         if not rejects:
             return
         with self._storage_errors():
@@ -78,10 +79,7 @@ class RejectsFile:
         try:
             yield
         except OSError as error:
-            raise Away(
-                f"{self.path} can't be written now: {error.strerror}; nothing was stored, try again "
-                "later"
-            ) from error
+            raise storage_error(self.path, error) from error
 
 
 def private_file(path: Path) -> TextIO:

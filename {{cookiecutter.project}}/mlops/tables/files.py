@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from mlops.errors import Away, UsageError
+from mlops.errors import Away, Refused, UsageError
 from mlops.tables import urls
 from mlops.tables.errors import SourceError
 
@@ -151,7 +151,7 @@ def filesystem_of(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def filesystem_errors(url: str) -> Iterator[None]:
-    """Turns errors of the file system of a URL into UsageError, SourceError and Away."""
+    """Turns errors of the file system of a URL into UsageError, Refused, SourceError and Away."""
     scheme = url.partition("://")[0]
     try:
         yield
@@ -164,7 +164,16 @@ def filesystem_errors(url: str) -> Iterator[None]:
         raise UsageError(f"{urls.redact_passwords(url)} can't be read: {error}") from None
     except FileNotFoundError:
         raise SourceError(f"{urls.redact_passwords(url)} does not exist") from None
+    except PermissionError as error:
+        raise Refused(
+            f"{urls.redact_passwords(url)}: {error}: let this user use it, or correct the credentials"
+        ) from error
     except Exception as error:  # each library has errors of its own
+        if "credentials" in type(error).__name__.lower():
+            raise UsageError(
+                f"{urls.redact_passwords(url)} needs credentials ({error}): set the environment variables or "
+                "the file of its own library, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            ) from error
         raise Away(
             f"{urls.redact_passwords(url)} is unavailable now: {error}; try again later"
         ) from error

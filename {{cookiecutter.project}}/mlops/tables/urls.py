@@ -8,6 +8,7 @@ from mlops.errors import Refused, UsageError
 
 SECRET = re.compile("password|passwd|secret|token", re.IGNORECASE)
 POSTGRESQL = ("postgresql", "postgres")
+FEW_PARTS = ("sqlite", "redis", "rediss")
 CURES = {
     **dict.fromkeys(POSTGRESQL, "PGPASSWORD or ~/.pgpass"),
     **dict.fromkeys(("redis", "rediss"), "REDIS_PASSWORD"),
@@ -36,6 +37,7 @@ def parse_url(text: str) -> Url:
         return Url(text, "", None, None, None, text, {})
     parts = split_url(text)
     refuse_secrets(parts)
+    refuse_lost_ends(parts)
     scheme = POSTGRESQL[0] if parts.scheme in POSTGRESQL else parts.scheme
     options = dict(parse_qsl(parts.query))
     return Url(text, scheme, parts.username, parts.hostname, parts.port, parts.path, options)
@@ -49,6 +51,17 @@ def split_url(text: str) -> SplitResult:
         scheme = text.partition("://")[0]
         raise UsageError(f"the {scheme} URL can't be read ({error}): correct it") from None
     return parts
+
+
+def refuse_lost_ends(parts: SplitResult) -> None:
+    """Raises UsageError for a part of a URL that nobody would read, so that another file or database than the
+    one that was meant would be written."""
+    is_lost = parts.fragment or (parts.query and parts.scheme == "sqlite")
+    if is_lost and parts.scheme in FEW_PARTS:
+        raise UsageError(
+            f"{redact_passwords(parts.geturl())}: the part after '#' or '?' has no meaning in a "
+            f"{parts.scheme} URL: choose a name without these characters"
+        )
 
 
 def refuse_secrets(parts: SplitResult) -> None:

@@ -8,6 +8,7 @@ JSON, under "batch" and "profile".
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -19,10 +20,12 @@ from typing import IO, Any, Protocol
 import pyarrow as pa
 from pyarrow import parquet
 
+from mlops.batch import errors
 from mlops.batch.batches import ROWS, SOURCE_DIGITS, Batch, Finished, Outcome, batch_facts
 from mlops.batch.destinations import destinations
 from mlops.batch.errors import AlreadyScored
-from mlops.errors import Away, UsageError
+from mlops.batch.waiting import announce_wait
+from mlops.errors import UsageError
 from mlops.file_lock import lock_file
 from mlops.tables import files
 from mlops.tables.urls import Url
@@ -36,6 +39,12 @@ SCHEMA = pa.schema(
         pa.field("scored_at", pa.timestamp("us", "UTC"), nullable=False),
     ]
 )
+
+FILE_SUFFIXES = (
+    *(".db", ".db3", ".sqlite", ".sqlite3", ".duckdb", ".parquet", ".csv", ".tsv", ".txt"),
+    *(".json", ".xlsx"),
+)
+"""The ends of names of files. Someone who names one does not mean a folder."""
 
 GROUP = 100_000
 """The number of rows that are compressed together."""
@@ -143,7 +152,8 @@ class LocalFolder:
         partial = self._path / f".{name}.partial"
         with storage_errors(self._url):
             self._path.mkdir(exist_ok=True)
-            file = lock_file(partial)
+            with announce_wait(f"another run, which writes {self._path / name},"):
+                file = lock_file(partial)
             file.truncate()
         try:
             yield file
@@ -235,14 +245,11 @@ def read_batch_facts(file: IO[bytes]) -> dict[str, Any] | None:
 
 @contextmanager
 def storage_errors(url: Url) -> Iterator[None]:
-    """Turns an OSError into Away."""
+    """Turns an OSError into Refused if this user may not write, and else into Away."""
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
-        raise Away(
-            f"{url} is unavailable now: {reason}; nothing was stored, try again later"
-        ) from error
+        raise errors.storage_error(url, error) from error
 
 
 def open_destination(url: Url) -> ParquetFolder:
@@ -257,6 +264,15 @@ def open_destination(url: Url) -> ParquetFolder:
 
 def local_folder(url: Url) -> LocalFolder:
     path = Path(url.path)
+    if re.match(r"[a-z]{2,}:", url.text):
+        raise UsageError(
+            f"{url} is a URL without //: write {url.text.replace(':', ':///', 1)}, or ./{url} for a folder"
+        )
+    if path.suffix.lower() in FILE_SUFFIXES and not path.exists():
+        raise UsageError(
+            f"{url} would be a folder of Parquet files: name a folder, or use sqlite:///{url} for a SQLite "
+            "file"
+        )
     if path.exists() and not path.is_dir():
         raise UsageError(
             f"{url} is a file: name a folder, in which each batch becomes a file of its own"

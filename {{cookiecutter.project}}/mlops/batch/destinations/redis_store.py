@@ -28,16 +28,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, RedisError
 from redis.retry import Retry
 
 from mlops.batch.batches import Batch, Finished, Outcome, batch_facts
 from mlops.batch.errors import AlreadyScored, DuplicateKey
-from mlops.errors import Away, Refused, UsageError
+from mlops.batch.waiting import announce_wait
+from mlops.errors import Away, MlopsError, Refused, UsageError
 from mlops.tables.urls import Url
 
 TTL = re.compile(r"(\d{1,9})([smhd]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+MISSING_RIGHT = re.compile("NOPERM|ACL failure")
+"""What a transaction and a script say if a right is missing."""
+
 DEFAULT_TTL = "30d"
 
 LEASE = 60
@@ -195,14 +199,35 @@ class RedisStore:
 
     @contextmanager
     def _redis_errors(self) -> Iterator[None]:
-        """Turns a RedisError into Away."""
+        """Turns a RedisError into Away if waiting may help, and else into UsageError or Refused."""
         try:
             yield
         except RedisError as error:
-            raise Away(
-                f"{self.url} is unavailable now: {error}; either all of the batch is stored or nothing, "
-                "try again later"
-            ) from error
+            raise self._mlops_error(error) from error
+
+    def _mlops_error(self, error: RedisError) -> MlopsError:
+        if isinstance(error, AuthenticationError) or "invalid username-password" in str(error):
+            return UsageError(
+                f"{self.url} can't be used: {error}; nothing was stored: set REDIS_PASSWORD to the "
+                "password of the user in the URL, or of the server if the URL names no user"
+            )
+        if isinstance(error, NoPermissionError) or MISSING_RIGHT.search(str(error)):
+            return Refused(
+                f"{self.url}: {error}; nothing was stored: give the user the rights, such as `ACL SETUSER "
+                f"{self.url.user or 'default'} ~* +@all -@dangerous`"
+            )
+        if isinstance(error, ReadOnlyError):
+            return Refused(
+                f"{self.url}: {error}; nothing was stored: name the primary server in the URL"
+            )
+        if "DB index is out of range" in str(error):
+            return UsageError(f"{self.url}: {error}: correct the number of the database in the URL")
+        if "certificate verify failed" in str(error):
+            return UsageError(f"{self.url} can't be used: {error}: set SSL_CERT_FILE")
+        return Away(
+            f"{self.url} is unavailable now: {error}; either all of the batch is stored or nothing, "
+            "try again later"
+        )
 
 
 class Claim:
@@ -273,8 +298,9 @@ def claimed_batch(server: "redis.Redis", batch: Batch) -> Iterator[Claim]:
     """Yields the claim on a batch. Waits until another run that has it ends, or until the claim of a run that
     crashed expires."""
     claim = Claim(server, batch)
-    while not claim.take():
-        time.sleep(0.2)
+    with announce_wait(f"another run of batch {batch.batch_id}, which is being stored,"):
+        while not claim.take():
+            time.sleep(0.2)
     done = threading.Event()
     renewal = threading.Thread(target=renew_claim, args=(claim, done), daemon=True)
     renewal.start()

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from mlops.batch.batches import Batch, Finished, Outcome
 from mlops.batch.errors import AlreadyScored, DuplicateKey
+from mlops.batch.waiting import announce_wait
 from mlops.errors import Away, MlopsError, Refused
 from mlops.tables.urls import Url
 
@@ -99,22 +100,33 @@ class Migration:
 
 MIGRATIONS = (Migration(1, False, TABLES),)
 
+VERSIONS_TABLE = "prediction_schema_versions"
+"""The table of the applied migrations. Other programs often have a `schema_versions`."""
+
 VERSIONS = (
-    "CREATE TABLE IF NOT EXISTS schema_versions "
+    f"CREATE TABLE IF NOT EXISTS {VERSIONS_TABLE} "
     "(version INTEGER PRIMARY KEY, additive BOOLEAN NOT NULL, applied_at {moment} NOT NULL)"
 )
+
+APPLIED = f"SELECT version, additive FROM {VERSIONS_TABLE}"  # noqa: S608
 
 
 class Relational(ABC):
     """A connection to a database that has all tables. In SQL, each question mark stands for a parameter."""
 
     types: ClassVar[Mapping[str, str]]
+    own_place: ClassVar[str]
+    """What to do if the database has tables of the same names that belong to another program."""
 
     def __init__(self, url: Url) -> None:
         self.url = url
-        with self._driver_errors():
+        with self._driver_errors(), announce_wait(url):
             self._connection = self.connect()
-            self._migrate()
+            try:
+                self._migrate()
+            except BaseException:
+                self._connection.close()
+                raise
 
     @abstractmethod
     def connect(self) -> adbc.AdbcConnection: ...
@@ -127,7 +139,8 @@ class Relational(ABC):
         """Commits at the end, or rolls back if an error is raised. Waits for another transaction that writes
         the same rows."""
         with self._driver_errors():
-            self.begin()
+            with announce_wait(f"{self.url}, which another process is writing to,"):
+                self.begin()
             try:
                 yield
                 self.commit()
@@ -148,6 +161,16 @@ class Relational(ABC):
     @abstractmethod
     def lock_schema(self) -> None:
         """Prevents other connections from creating tables until the transaction ends."""
+
+    @abstractmethod
+    def lock_for_writing(self) -> None:
+        """Waits for those that have locked whole tables, at the beginning of a transaction."""
+
+    @abstractmethod
+    def known_fault(self, error: adbc.Error, reason: str) -> MlopsError | None:
+        """Returns what an error of this database means: a FileFault if no row of this kind can be stored,
+        UsageError or Refused if the configuration or a missing right is the reason, Away if waiting may
+        help, and None if nothing is known. `reason` is the line of the message that gives the reason."""
 
     def with_placeholders(self, sql: str) -> str:
         """Returns the statement with the placeholders that the database knows instead of question marks."""
@@ -172,9 +195,11 @@ class Relational(ABC):
         force: bool,
     ) -> None:
         with self.transaction():
-            if force:
-                self._remove(batch.batch_id)
-            number = self._claim(batch)
+            with announce_wait(f"{self.url}, which another process is writing to,"):
+                self.lock_for_writing()
+                if force:
+                    self._remove(batch.batch_id)
+                number = self._claim(batch)
             self._write(number, rows)
             result = outcome()
             self.execute(
@@ -285,9 +310,11 @@ class Relational(ABC):
         reason = driver_reason(error)
         if error.sqlstate == "23505" or "UNIQUE constraint failed" in reason:
             return DuplicateKey(reason)
+        if known := self.known_fault(error, reason):
+            return known
         if isinstance(error, adbc.ProgrammingError):
             return Refused(
-                f"{self.url} has other tables than expected: {reason}; nothing was stored"
+                f"{self.url} has other tables than expected: {reason}; nothing was stored: {self.own_place}"
             )
         return Away(f"{self.url} is unavailable now: {reason}; nothing was stored, try again later")
 
@@ -302,17 +329,17 @@ class Relational(ABC):
                 for statement in migration.statements:
                     self.execute(statement.format(**self.types))
                 self.execute(
-                    "INSERT INTO schema_versions VALUES (?, ?, ?)",
+                    f"INSERT INTO {VERSIONS_TABLE} VALUES (?, ?, ?)",  # noqa: S608
                     *(migration.version, migration.additive, datetime.now(UTC)),
                 )
 
     def _version(self) -> int:
         """Returns the version of the tables, at most the one that this code knows. Raises Refused for a later
         version that this code cannot write to."""
-        if not self.has_table("schema_versions"):
+        if not self.has_table(VERSIONS_TABLE):
             return 0
         known = MIGRATIONS[-1].version
-        applied = self.query("SELECT version, additive FROM schema_versions").to_pylist()
+        applied = self.query(APPLIED).to_pylist()
         if newer := [row for row in applied if row["version"] > known and not row["additive"]]:
             raise Refused(
                 f"{self.url} has tables of version {newer[-1]['version']}, but this code knows only "

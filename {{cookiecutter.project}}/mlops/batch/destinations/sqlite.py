@@ -9,7 +9,8 @@ import adbc_driver_manager as adbc
 import adbc_driver_sqlite
 
 from mlops.batch.destinations.relational import Relational
-from mlops.errors import Away, UsageError
+from mlops.batch.errors import UnfitRow
+from mlops.errors import Away, MlopsError, Refused, UsageError
 from mlops.tables.urls import Url
 
 PATIENCE = 3_600_000
@@ -28,6 +29,7 @@ PRAGMAS = (
 
 class Sqlite(Relational):
     types: ClassVar = {"identity": "INTEGER PRIMARY KEY", "moment": "TEXT"}
+    own_place = "name a file of its own in the URL"
 
     def connect(self) -> adbc.AdbcConnection:
         database = adbc_driver_sqlite.connect(str(database_file(self.url)))
@@ -67,6 +69,26 @@ class Sqlite(Relational):
     def lock_schema(self) -> None:
         """Does nothing, because only one transaction writes at a time."""
 
+    def lock_for_writing(self) -> None:
+        """Does nothing, because `begin` has waited."""
+
+    def known_fault(self, error: adbc.Error, reason: str) -> MlopsError | None:
+        # The driver says "failed to allocate memory" whatever keeps it from opening a file.
+        if "failed to open" in reason or "unable to open" in reason:
+            reason = "the file can't be opened"
+        elif "readonly database" in reason:
+            reason = "the file can't be written"
+        elif "file is not a database" in reason:
+            return Refused(f"{self.url}: {reason}, and it is left as it was: {self.own_place}")
+        elif "too big" in reason:
+            return UnfitRow(f"SQLite can't hold a row of this file: {reason}; nothing was stored")
+        else:
+            return None
+        return Refused(
+            f"{self.url}: {reason}; nothing was stored: let this user write to "
+            f"{database_file(self.url).resolve()} and to its folder"
+        )
+
     def to_parameter(self, value: object) -> object:
         return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
 
@@ -74,9 +96,15 @@ class Sqlite(Relational):
 def database_file(url: Url) -> Path:
     """Returns the file that the URL names. Raises UsageError if it names none, or if its folder is
     missing."""
-    file = Path(url.path.removeprefix("/"))
-    if url.host or not file.name:
+    name = url.path.removeprefix("/")
+    file = Path(name)
+    if url.host or not file.name or file.is_dir():
         raise UsageError(f"{url} names no file: use sqlite:///file.db or sqlite:////folder/file.db")
+    if name == ":memory:" or name.startswith("file:"):
+        raise UsageError(
+            f"{url}: SQLite has a meaning of its own for this name, and could keep nothing: use the "
+            "plain name of a file, such as sqlite:///file.db"
+        )
     if not file.parent.is_dir():
         raise UsageError(f"{url}: there is no folder {file.parent}: create it")
     return file
