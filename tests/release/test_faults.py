@@ -182,7 +182,9 @@ def kill(command: int, victim: str) -> bool:
 
 def worker(command: psutil.Process) -> psutil.Process:
     return next(
-        each for each in command.children() if "mlops.release.promote.challenger" in each.cmdline()
+        each
+        for each in command.children()
+        if "mlops.release.promote.worker_process" in each.cmdline()
     )
 
 

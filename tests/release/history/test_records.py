@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from instant_project import promote, refused
 from mlops.errors import MlopsError
 from mlops.release.history import records, tags
 from mlops.release.history.git import Git
@@ -37,10 +38,12 @@ def test_a_record_from_before_memory_was_measured_is_read(in_staging: Path) -> N
     assert kept.record.version == "v1.0.0"
 
 
-def test_a_record_of_a_later_version_of_this_code_is_refused_with_the_cure(
-    in_staging: Path,
+def test_a_record_of_a_later_version_of_this_code_stops_its_environments_releases_alone(
+    in_staging: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     git = Git(in_staging)
     rewritten(git, warmth=3)
-    with pytest.raises(MlopsError, match="written by another version of mlops"):
-        records.records_of(git, "staging")
+    assert records.records_of(git, "staging") == []
+    assert "written by another version of mlops" in capsys.readouterr().err
+    refused(in_staging, "staging", "git switch --detach staging/0001", MlopsError)
+    assert promote(in_staging, "prod")

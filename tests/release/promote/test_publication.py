@@ -104,15 +104,6 @@ def test_an_origin_that_cannot_be_reached_stops_the_release(shared: Path) -> Non
     assert promote(shared, "staging")
 
 
-def test_a_tag_that_is_already_there_is_left_alone(shared: Path) -> None:
-    git = Git(shared)
-    git.run("tag", "--annotate", "--message", "not ours", "model@v1.0.0", "dev")
-    before = refs(shared), refs(shared.parent / "origin.git")
-    with pytest.raises(MlopsError, match="model@v1"):
-        promote(shared, "staging")
-    assert (refs(shared), refs(shared.parent / "origin.git")) == before
-
-
 def test_a_proposal_is_reviewed_merged_and_recorded(shared: Path) -> None:
     git, before = Git(shared), refs(shared)
     record = promotion.promote(git, "staging", lambda line: None, as_proposal=True)

@@ -5,6 +5,7 @@ not allow it; 4 a stage or gate failed, a reproduction differs, or too many rows
 remote or cluster is unavailable. After any code but 0, nothing is left half done.
 """
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,8 @@ GROUPS = {
     "This project": project.commands,
 }
 """The commands of each group, under the title that `mlops --help` gives it."""
+
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -51,9 +54,20 @@ def options(
 
 
 def main() -> None:
-    """Runs the command; an MlopsError ends it with one line on standard error and its exit code."""
+    """Runs the command; an MlopsError ends it with one line on standard error and its exit code.
+
+    So does a file that this user may not read or write, as for a service account.
+    """
     try:
         app()
     except MlopsError as error:
         printing.complain(f"mlops: {error}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in FORBIDDEN:
+            raise
+        printing.complain(
+            f"mlops: this user may not read or write {error.filename} ({error.strerror}): ask its owner for "
+            "the right, or work in a clone of your own"
+        )
+        sys.exit(MlopsError.exit_code)

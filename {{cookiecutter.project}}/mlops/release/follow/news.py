@@ -5,7 +5,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 
 from mlops.release import child_environment
 from mlops.release.errors import GitError
-from mlops.release.history import branches
+from mlops.release.history import shared_refs
 from mlops.release.history.git import Git
 
 PATIENCE = 60.0
@@ -14,7 +14,7 @@ PATIENCE = 60.0
 
 def branch_state(git: Git, environment: str) -> str:
     """Returns a text that differs whenever the branch or one of its records has changed."""
-    origin = f"refs/remotes/{branches.ORIGIN}/{environment}"
+    origin = f"{shared_refs.TRACKING}{environment}"
     patterns = (f"refs/heads/{environment}", origin, f"refs/tags/{environment}/*")
     try:
         return git.run("for-each-ref", "--format=%(objectname) %(refname)", *patterns)
@@ -23,27 +23,41 @@ def branch_state(git: Git, environment: str) -> str:
 
 
 async def fetch_quietly(git: Git) -> str:
-    """Fetches from origin without asking for a password; returns why that failed, or ""."""
+    """Fetches the shared refs of origin without asking for a password; returns why that failed, or ""."""
+    listing, reason = await ask_origin(git, *shared_refs.LIST)
+    if reason:
+        return reason
+    try:
+        specs = shared_refs.compare_with_origin(git, listing).specs_to_fetch
+    except GitError as error:
+        return str(error)
+    if specs:
+        _, reason = await ask_origin(git, *shared_refs.FETCH, *specs)
+    return reason
+
+
+async def ask_origin(git: Git, *arguments: str) -> tuple[str, str]:
+    """Returns what the command of Git printed, and why it failed, or ""."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *("git", *branches.FETCH),
+            *("git", *arguments),
             cwd=git.root,
             env={**child_environment.for_command(), "GIT_TERMINAL_PROMPT": "0"},
             stdin=DEVNULL,
-            stdout=DEVNULL,
+            stdout=PIPE,
             stderr=PIPE,
             start_new_session=True,
         )
     except OSError as error:
-        return str(error)
+        return "", str(error)
     try:
         async with asyncio.timeout(PATIENCE):
-            _, errors = await process.communicate()
+            printed, errors = await process.communicate()
     except TimeoutError:
-        return f"no answer within {PATIENCE:.0f} s"
+        return "", f"no answer within {PATIENCE:.0f} s"
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     message = errors.decode(errors="replace").strip() or f"exit {process.returncode}"
-    return message if process.returncode else ""
+    return printed.decode(errors="replace"), message if process.returncode else ""

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from mlops import environments
 from mlops.errors import Refused
 from mlops.release.errors import GitError
-from mlops.release.history import arrivals, lockfile
+from mlops.release.history import arrivals, lockfile, shared_refs
 from mlops.release.history.git import Git
+from mlops.release.history.notices import notice
+from mlops.release.history.shared_refs import SharedRefs
 
-ORIGIN = "origin"
-
-FETCH = ("fetch", "--quiet", "--tags", ORIGIN, f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
+ORIGIN = shared_refs.ORIGIN
 
 REMADE = ("branch.yaml", "dvc.lock", "reports")
 """The paths that a promotion makes anew; every other path is taken from the source."""
@@ -23,24 +23,35 @@ def has_origin(git: Git) -> bool:
     return ORIGIN in git.lines("remote")
 
 
-def fetch_origin(git: Git) -> None:
-    """Fetches every branch and tag of origin, also in a clone of a single branch.
+def fetch_origin(git: Git) -> SharedRefs | None:
+    """Fetches the shared refs of origin, also in a clone of a single branch; returns None without origin.
 
-    Raises Refused in a shallow clone.
+    The tags that differ from origin's stay as they are, and are named in a notice. Raises Refused in a
+    shallow clone.
     """
     if git.run("rev-parse", "--is-shallow-repository") == "true":
         raise Refused(
             "this clone is shallow, and a release needs its history: `git fetch --unshallow`"
         )
-    if has_origin(git):
-        git.run(*FETCH)
+    return fetch_shared_refs(git) if has_origin(git) else None
+
+
+def fetch_shared_refs(git: Git) -> SharedRefs:
+    shared = shared_refs.compare_with_origin(git, git.run(*shared_refs.LIST))
+    if specs := shared.specs_to_fetch:
+        git.run(*shared_refs.FETCH, *specs)
+    for ref in shared.branches_gone:
+        git.run("update-ref", "-d", ref)
+    for line in shared_refs.differing_lines(shared.tags_differing):
+        notice(git, line)
+    return shared
 
 
 def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:
     """Fetches as `fetch_origin` does, also in a shallow clone, and only says so if origin is out of reach."""
     try:
         if has_origin(git):
-            git.run(*FETCH)
+            fetch_shared_refs(git)
     except GitError as error:
         say(f"{error}; the branches of {ORIGIN} are used as they were last fetched")
 

@@ -22,9 +22,14 @@ class Git:
     def of_current_directory(cls) -> "Git":
         """Returns Git in the working tree of the current directory. Raises GitError if there is none."""
         here = cls(Path.cwd())
-        if not here.succeeds("rev-parse", "--show-toplevel"):
-            raise GitError(f"{here.root} is not in a Git repository: `cd` into your project")
-        return cls(Path(here.run("rev-parse", "--show-toplevel")))
+        try:
+            return cls(Path(here.run("rev-parse", "--show-toplevel")))
+        except GitError as error:
+            if "safe.directory" in str(error):  # it belongs to another user, and Git names the cure
+                raise
+            raise GitError(
+                f"{here.root} is not in a Git repository: `cd` into your project"
+            ) from error
 
     def run(self, *arguments: str, given: str | None = None) -> str:
         """Returns what the command printed, without its last newline; `given` is its standard input.

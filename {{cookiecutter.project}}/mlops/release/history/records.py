@@ -4,17 +4,28 @@ The tag points at the release's commit, from which everything that made it is re
 is a title and, below it, the record as JSON.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from mlops import environments
 from mlops.errors import MlopsError
 from mlops.release.history import tags, versions
 from mlops.release.history.git import Git
+from mlops.release.history.notices import notice
 from mlops.release.history.tags import Tag
 
 NUMBER = "{environment}/{number:04d}"
+
+
+RECORD_TRAILER, VERSION_TRAILER = "Record", "Version"
+"""The trailers with which the commit of a release names its record and the tag of its version."""
+
+
+class UnknownRecord(MlopsError):
+    """A record that another version of mlops wrote."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,11 @@ class Record:
             return f"{self.name}: {self.version}, rolled back to {self.restored}"
         return f"{self.name}: {self.version}, from {self.source} {self.source_commit[:7]}"
 
+    @property
+    def trailers(self) -> str:
+        """Returns the lines with which the release's commit names the record, in case its tag is deleted."""
+        return f"{RECORD_TRAILER}: {self.name}\n{VERSION_TRAILER}: {versions.PREFIX}{self.version}"
+
     def message(self) -> str:
         return tags.tag_message(self.title, asdict(self))
 
@@ -84,25 +100,70 @@ class TaggedRecord:
 
 
 def records_of(git: Git, environment: str) -> list[TaggedRecord]:
-    """Returns the records of an environment, oldest first."""
-    found = tags.tags_matching(git, f"{environments.known_environment(environment)}/[0-9]*")
-    tagged = [TaggedRecord(read_record(tag), tag.commit, tag.author, tag.when) for tag in found]
+    """Returns the records of an environment, oldest first; a tag that is no record is named in a notice."""
+    found = tags.tags_matching(git, environments.known_environment(environment))
+    return readable_records(git, environment, found)
+
+
+def readable_records(
+    git: Git, environment: str, found: Iterable[Tag], *, strict: bool = False
+) -> list[TaggedRecord]:
+    """Returns those of the tags that are records of the environment, oldest first.
+
+    A tag that only has the name of a record is named in a notice. Any other tag is a person's own.
+    Raises UnknownRecord, if `strict`, for a record that another version of mlops wrote.
+    """
+    tagged = []
+    for tag in found:
+        if number_in_name(environment, tag.name) == tag.name.rpartition("/")[2]:
+            try:
+                tagged.append(read_record(tag))
+            except MlopsError as error:
+                if strict and isinstance(error, UnknownRecord):
+                    raise
+                notice(git, f"{error}. It is left out")
     return sorted(tagged, key=lambda each: each.record.number)
 
 
-def read_record(tag: Tag) -> Record:
+def number_in_name(environment: str, name: str) -> str | None:
+    """Returns the digits of the record that a tag of this name is, or stands in the way of."""
+    found = re.fullmatch(rf"{environment}/(\d{{4,}})(?:/.*)?", name)
+    return found[1] if found else None
+
+
+def read_record(tag: Tag) -> TaggedRecord:
+    """Returns the record of a tag.
+
+    Raises ForeignTag if it is none, and UnknownRecord if another version of mlops wrote it.
+    """
+    content = tag.content()
     try:
-        return Record(**tag.content())
+        record = Record(**content)
     except TypeError as error:
-        raise MlopsError(
-            f"the record {tag.name} was written by another version of mlops ({error}): use the code "
-            f"of its commit, `git switch --detach {tag.name}`"
-        ) from error
+        if {"environment", "number", "source_commit"} <= content.keys():
+            raise UnknownRecord(
+                f"the record {tag.name} was written by another version of mlops ({error}): use the "
+                f"code of its commit, `git switch --detach {tag.name}`"
+            ) from error
+        raise tags.foreign_tag(tag.name, "its JSON object is no record") from error
+    if tag.name != f"{record.environment}/{record.number:>04}":
+        raise tags.foreign_tag(tag.name, f"it holds {record.environment}/{record.number}")
+    return TaggedRecord(record, tag.commit, tag.author, tag.when)
 
 
-def next_number(git: Git, environment: str) -> int:
-    latest = latest_record(git, environment)
-    return latest.record.number + 1 if latest else 1
+def record_of_object(git: Git, name: str, tag_object: str) -> TaggedRecord:
+    """Returns the record `name` of a tag object that this clone has and no ref of it names.
+
+    Raises GitError if the object is no annotated tag, and as `read_record` does.
+    """
+    content = git.raw("cat-file", "tag", tag_object).decode(errors="replace")
+    header, _, message = content.partition("\n\n")
+    fields = dict(line.partition(" ")[::2] for line in header.splitlines())
+    if "tagger" not in fields:
+        raise tags.foreign_tag(name, "it has no author")
+    author, seconds, _ = fields["tagger"].rsplit(" ", 2)
+    when = datetime.fromtimestamp(int(seconds), UTC).isoformat()
+    return read_record(Tag(name, fields["object"], author, when, message))
 
 
 def latest_record(git: Git, environment: str) -> TaggedRecord | None:

@@ -6,13 +6,16 @@ schema breaks clients. Minor: another model. Patch: the same model with anything
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mlops.errors import MlopsError
 from mlops.release.history import lockfile, tags
 from mlops.release.history.git import Git
+from mlops.release.history.notices import notice
 from mlops.release.history.outputs import MODEL, SCHEMA
+from mlops.release.history.tags import Tag
 
 CODE = ("mlops/predict", "mlops/contract", "mlops/service", "science/features.py")
 """The code that answers. A change of any other code makes no new version."""
@@ -20,6 +23,7 @@ CODE = ("mlops/predict", "mlops/contract", "mlops/service", "science/features.py
 PREFIX = "model@"
 PATTERN = re.compile(r"(?:model@)?(v\d+\.\d+\.\d+)")
 FIRST = (1, 0, 0)
+MAJOR, MINOR, PATCH = range(3)
 
 ONCE = {"extra_column": "error"}
 """The policy of a schema that names none: only extra columns are refused."""
@@ -85,9 +89,35 @@ def version_name(text: str) -> str | None:
 
 
 def all_versions(git: Git) -> list[Version]:
-    """Returns all versions, lowest number first."""
-    found = [Version.from_content(tag.content()) for tag in tags.tags_matching(git, f"{PREFIX}v*")]
-    return sorted(found, key=lambda version: version.number)
+    """Returns all versions, lowest number first; a tag that is no version is named in a notice."""
+    return readable_versions(git, tags.tags_matching(git, f"{PREFIX}v*"))
+
+
+def readable_versions(git: Git, found: Iterable[Tag]) -> list[Version]:
+    """Returns those of the tags that are versions, lowest number first.
+
+    A tag that only has the name of a version is named in a notice.
+    """
+    known = []
+    for tag in found:
+        if version_name(tag.name):
+            try:
+                known.append(read_version(tag))
+            except MlopsError as error:
+                notice(git, f"{error}. It is left out")
+    return sorted(known, key=lambda version: version.number)
+
+
+def read_version(tag: Tag) -> Version:
+    """Returns the version of a tag. Raises MlopsError if it is not one."""
+    content = tag.content()
+    try:
+        version = Version.from_content(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise tags.foreign_tag(tag.name, "its JSON object is no version") from error
+    if version.tag != tag.name:
+        raise tags.foreign_tag(tag.name, f"it holds {version.name}")
+    return version
 
 
 def hash_of_code(git: Git, commit: str) -> str:
@@ -96,25 +126,42 @@ def hash_of_code(git: Git, commit: str) -> str:
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
-def version_of(answers: Answers, known: list[Version]) -> Version:
-    """Returns the known version with these answers, or the next one if there is none."""
+def version_of(
+    answers: Answers, known: Sequence[Version], taken: Container[str] = frozenset()
+) -> Version:
+    """Returns the known version with these answers, or the next one if there is none.
+
+    The next one is none of the tags in `taken`, which hold other things or were deleted.
+    """
     for version in known:
         if version.answers == answers:
             return version
-    if not known:
-        return Version(FIRST, answers, "the first")
-    latest = known[-1]
-    major, minor, patch = latest.number
+    part, reason = step_to(answers, known[-1]) if known else (MINOR, "the first")
+    number = following(known[-1].number, part) if known else FIRST
+    while (version := Version(number, answers, reason)).tag in taken:
+        number = following(number, part)
+    return version
+
+
+def step_to(answers: Answers, latest: Version) -> tuple[int, str]:
+    """Returns which part of the latest version's number these answers raise, and why."""
     if broken := list(breaking_changes(latest.answers.contract, answers.contract)):
-        return Version((major + 1, 0, 0), answers, f"breaks clients: {'; '.join(broken)}")
+        return MAJOR, f"breaks clients: {'; '.join(broken)}"
     if answers.model != latest.answers.model:
-        return Version((major, minor + 1, 0), answers, "another model")
+        return MINOR, "another model"
     changed = [
         name for name in ("schema", "serving", "libraries")
         if getattr(answers, name) != getattr(latest.answers, name)
     ]  # fmt: skip
-    reason = f"the same model, other {' and '.join(changed)}"
-    return Version((major, minor, patch + 1), answers, reason)
+    return PATCH, f"the same model, other {' and '.join(changed)}"
+
+
+def following(number: tuple[int, int, int], part: int) -> tuple[int, int, int]:
+    """Returns the number with this part raised by one and those after it 0."""
+    major, minor, patch = (
+        each + (at == part) if at <= part else 0 for at, each in enumerate(number)
+    )
+    return major, minor, patch
 
 
 def breaking_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

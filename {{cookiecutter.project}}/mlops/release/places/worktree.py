@@ -20,7 +20,10 @@ FULL_BELOW = 1_000_000
 
 @contextmanager
 def one_release_at_a_time(git: Git) -> Iterator[None]:
-    """Raises Refused if another release runs in the repository. The lock ends with its process."""
+    """Holds the repository's lock while the block runs; it ends with the process.
+
+    Raises Refused if another release runs there, or if this user can write nothing there.
+    """
     folder = Path(git.run("rev-parse", "--path-format=absolute", "--git-common-dir"))
     try:
         lock = lock_file(folder / "mlops-release.lock", wait=False)
@@ -28,6 +31,11 @@ def one_release_at_a_time(git: Git) -> Iterator[None]:
         raise Refused(
             "another promotion or rollback is running in this repository: wait until it ends"
         ) from None
+    except OSError as error:
+        raise Refused(
+            f"this user cannot write in {folder} ({error.strerror}), and a release moves branches there: "
+            "release from a clone of your own, or ask the owner of this one for the right"
+        ) from error
     with lock, explain_full_disk(git.root):
         yield
 

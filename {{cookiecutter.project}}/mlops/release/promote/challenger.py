@@ -1,13 +1,10 @@
 """Makes the challenger for a release, in a working tree of its own and by a process of its own.
 
-`python -m mlops.release.promote.challenger TREE HOME CONNECTION` opens DVC once, in the working tree TREE
-with the cache and remotes of HOME. CONNECTION is the file descriptor at which promote/worker.py gives tasks,
-until it closes it, and gets an answer or an MlopsError for each.
+promote/worker.py gives tasks, and promote/worker_process.py is the process that answers them.
 """
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -27,14 +24,14 @@ from mlops.release.promote import answers_at_commit
 from mlops.release.promote.answers_at_commit import run_module
 
 
-def main(tree: Path, home: Path, descriptor: int) -> None:
-    with Connection(descriptor) as connection:
-        try:
-            with dvc.open_repo(tree, dvc.dvc_settings(home)) as repo:
-                for task, arguments in received_tasks(connection):
-                    connection.send(answer_task(repo, task, arguments))
-        except MlopsError as error:
-            connection.send(error)
+def answer_tasks(tree: Path, home: Path, connection: Connection) -> None:
+    """Answers each task, until the connection is closed, with its result or an MlopsError.
+
+    DVC is opened once, in the working tree `tree` with the cache and remotes of `home`.
+    """
+    with dvc.open_repo(tree, dvc.dvc_settings(home)) as repo:
+        for task, arguments in received_tasks(connection):
+            connection.send(answer_task(repo, task, arguments))
 
 
 def received_tasks(connection: Connection) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -176,6 +173,3 @@ TASKS: dict[str, Callable[..., Any]] = {
     "push": push_data,
     "restore": restore_outputs,
 }
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -8,16 +8,26 @@ Nothing changes before that moment, nor at all if anything fails.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mlops import environments
 from mlops.errors import MlopsError, Refused
-from mlops.release.history import arrivals, branches, lockfile, records, tags, versions, withdrawals
+from mlops.release.history import (
+    arrivals,
+    branches,
+    lockfile,
+    records,
+    signatures,
+    tags,
+    withdrawals,
+)
 from mlops.release.history.branches import Position
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
 from mlops.release.history.records import Record, TaggedRecord
+from mlops.release.history.released import Released
+from mlops.release.history.settings import Settings, read_settings, unreadable_by_dvc
 from mlops.release.history.versions import Answers, Version
 from mlops.release.places import worktree
 from mlops.release.promote import publication, refusals
@@ -31,7 +41,7 @@ class Plan:
     """A promotion that is about to be made.
 
     `start` is where the target's branch was before the work began, `target_commit` its last commit, and
-    `number` the number of the record to be made. `withdrawals` are the rollbacks that still hold.
+    `released` what was released until then. `withdrawals` are the rollbacks that still hold.
     `accepted` is the reason to release a challenger that can't be compared, and `again` whether a rollback
     may be overruled.
     """
@@ -41,7 +51,8 @@ class Plan:
     source_commit: str
     start: Position
     target_commit: str
-    number: int
+    released: Released
+    settings: Settings
     withdrawals: Sequence[TaggedRecord]
     accepted: str | None = None
     again: bool = False
@@ -52,6 +63,11 @@ class Plan:
         return f"{self.source} {self.source_commit[:7]}"
 
     @property
+    def number(self) -> int:
+        """Returns the number of the record to be made."""
+        return self.released.next_number(self.environment)
+
+    @property
     def record(self) -> str:
         """Returns the name of the record to be made."""
         return records.NUMBER.format(environment=self.environment, number=self.number)
@@ -59,9 +75,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Challenger:
-    """A release that was made and has passed the gates, and that no branch contains yet."""
+    """A release that was made and has passed the gates, and that no commit contains yet."""
 
-    commit: str
+    tree: str
     record: Record
 
 
@@ -83,7 +99,7 @@ def promote(
     fails; then nothing has changed.
     """
     with worktree.one_release_at_a_time(git), ExitStack() as stack:
-        plan = plan_promotion(git, environment, accepted, again, hotfix)
+        plan = plan_promotion(git, environment, accepted, again, hotfix, dry_run=dry_run)
         if branches.holds_all_of(git, plan.target_commit, plan.source_commit):
             return record_merged_proposal(git, plan)
         proposal = publication.find_proposal(git, plan.record) if as_proposal else None
@@ -92,6 +108,7 @@ def promote(
                 refusals.remember_refusal(git, environment, plan.source, plan.source_commit)
             )
         refuse_withdrawn(plan, withdrawals.withdrawal_of(plan.withdrawals, plan.source_commit))
+        refuse_unready(git, plan.settings)
         say_what_comes_back(git, plan, say)
         with (
             worktree.temporary_worktree(git, plan.source_commit) as tree,
@@ -103,12 +120,15 @@ def promote(
                 say(f"dry run: {challenger.record.title} would be released; no branch has moved")
                 return challenger.record
             say("sending data to the remote")
-            if not worker.ask("push", commits=[plan.source_commit, challenger.commit]):
+            if not worker.ask("push", commits=[plan.source_commit, challenger.tree]):
                 say("there is no DVC remote: the data stay in this cache alone")
         if proposal:
-            publication.propose(git, plan.start, proposal, commit_for_review(git, plan, challenger))
+            commit = commit_challenger(git, plan, challenger, challenger.record.message())
+            publication.propose(git, plan.start, proposal, commit, challenger.record)
         else:
-            publish_record(git, plan.start, challenger.commit, challenger.record)
+            title = f"Promote {plan.source} {plan.source_commit[:7]} to {environment}"
+            commit = commit_challenger(git, plan, challenger, f"{title}\n")
+            publish_record(git, plan.start, commit, challenger.record, plan.settings)
         return challenger.record
 
 
@@ -125,10 +145,16 @@ def why_nothing(git: Git, environment: str, source: str) -> str:
 
 
 def plan_promotion(
-    git: Git, environment: str, accepted: str | None, again: bool, hotfix: str | None
+    git: Git,
+    environment: str,
+    accepted: str | None,
+    again: bool,
+    hotfix: str | None,
+    *,
+    dry_run: bool,
 ) -> Plan:
     source = hotfix or environments.upstream(environment)
-    branches.fetch_origin(git)
+    shared = branches.fetch_origin(git)
     branches.refuse_checked_out(git, environment)
     branches.refuse_uncommitted(git, source)
     start = branches.read_position(git, environment)
@@ -137,18 +163,31 @@ def plan_promotion(
     wanted = arrivals.release_commit(git, tip)
     branches.refuse_empty(git, source, wanted)
     branches.refuse_lacking(git, environment, target, wanted)
-    tagged = records.records_of(git, environment)
+    released = Released.before_release(git, environment)
+    if shared:
+        publication.refuse_two_records(git, shared, environment)
+    if shared and not dry_run:
+        publication.share_tags(git, shared, released)
     return Plan(
         environment=environment,
         source=source,
         source_commit=wanted,
         start=branches.catch_up(git, start),
         target_commit=target,
-        number=tagged[-1].record.number + 1 if tagged else 1,
-        withdrawals=withdrawals.standing_withdrawals(tagged),
+        released=released,
+        settings=read_settings(git),
+        withdrawals=withdrawals.standing_withdrawals(released.records[environment]),
         accepted=accepted,
         again=again,
     )
+
+
+def refuse_unready(git: Git, settings: Settings) -> None:
+    """Raises Refused, before the work begins, where DVC could not read Git, or Git could not commit."""
+    if unreadable := unreadable_by_dvc(settings):
+        words, remedy = unreadable
+        raise Refused(f"{words}: {remedy}")
+    signatures.refuse_unable(git, settings)
 
 
 def refuse_withdrawn(plan: Plan, rollback: TaggedRecord | None) -> None:
@@ -163,11 +202,12 @@ def refuse_withdrawn(plan: Plan, rollback: TaggedRecord | None) -> None:
 
 def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
     """Lists the changes that a promotion brings back after a rollback."""
-    latest = records.latest_record(git, plan.environment)
-    if latest is None or latest.record.restored is None:
+    tagged = plan.released.records[plan.environment]
+    latest = tagged[-1].record if tagged else None
+    if latest is None or latest.restored is None:
         return
-    changes = branches.changes_between(git, latest.record.source_commit, plan.source_commit)
-    say(f"{plan.environment} was rolled back to {latest.record.restored}; this brings again:")
+    changes = branches.changes_between(git, latest.source_commit, plan.source_commit)
+    say(f"{plan.environment} was rolled back to {latest.restored}; this brings again:")
     for line in changes:
         say(f"  {line}")
 
@@ -178,15 +218,15 @@ def make_challenger(tree: Git, worker: Worker, plan: Plan, say: Say) -> Challeng
         "make", source=plan.source, environment=plan.environment, target=plan.target_commit
     )
     say(f"made anew: {', '.join(made) or 'nothing'}")
-    commit = commit_challenger(tree, plan)
+    made_tree = write_tree(tree, plan)
     say("comparing the challenger with the champion")
-    comparison = compare_challenger(tree, worker, plan, commit)
+    comparison = compare_challenger(tree, worker, plan, made_tree)
     cost = worker.ask("measure")
-    return Challenger(commit, challenger_record(tree, plan, commit, comparison, cost))
+    return Challenger(made_tree, challenger_record(tree, plan, made_tree, comparison, cost))
 
 
-def commit_challenger(tree: Git, plan: Plan) -> str:
-    """Commits the working tree; the parents are the last commits of the target and of the source."""
+def write_tree(tree: Git, plan: Plan) -> str:
+    """Writes the working tree to Git, with the arrivals of the target, and returns its hash."""
     tree.run("add", "--all")
     changed = tree.lines("diff", "--cached", "--name-only", plan.source_commit)
     if extra := [path for path in changed if path.split("/")[0] not in branches.REMADE]:
@@ -194,18 +234,22 @@ def commit_challenger(tree: Git, plan: Plan) -> str:
             f"the stages changed {', '.join(extra)}, which no stage declares: add it to `outs` in "
             "dvc.yaml, or to .gitignore"
         )
-    message = f"Promote {plan.source} {plan.source_commit[:7]} to {plan.environment}"
-    parents = ["-p", plan.target_commit, "-p", plan.source_commit]
-    whole = arrivals.with_arrivals(tree, tree.run("write-tree"), plan.target_commit)
-    return tree.run("commit-tree", whole, *parents, "-m", message)
+    return arrivals.with_arrivals(tree, tree.run("write-tree"), plan.target_commit)
 
 
-def compare_challenger(tree: Git, worker: Worker, plan: Plan, commit: str) -> dict[str, Any] | None:
+def commit_challenger(git: Git, plan: Plan, challenger: Challenger, message: str) -> str:
+    """Commits the challenger; the parents are the last commits of the target and of the source."""
+    parents = (plan.target_commit, plan.source_commit)
+    whole = f"{message}\n{challenger.record.trailers}"
+    return signatures.write_commit(git, plan.settings, challenger.tree, parents, whole)
+
+
+def compare_challenger(tree: Git, worker: Worker, plan: Plan, made: str) -> dict[str, Any] | None:
     """Returns the comparison of the challenger with the champion, or None if the target has no champion."""
     champion = lockfile.read_lock(tree, plan.target_commit).outputs.get(BUNDLE)
     if champion is None:
         return None
-    if champion == lockfile.read_lock(tree, commit).outputs.get(BUNDLE):
+    if champion == lockfile.read_lock(tree, made).outputs.get(BUNDLE):
         return {"passed": True, "same_bundle": True}
     comparison: dict[str, Any] = worker.ask("compare", champion=plan.target_commit)
     if reason := comparison.get("incomparable"):
@@ -223,12 +267,12 @@ def compare_challenger(tree: Git, worker: Worker, plan: Plan, commit: str) -> di
 def challenger_record(
     tree: Git,
     plan: Plan,
-    commit: str,
+    made: str,
     comparison: Mapping[str, Any] | None,
     cost: Mapping[str, float],
 ) -> Record:
-    answers = Answers.at_commit(tree, commit, read_json(tree, "deploy/schema.json"))
-    version = versions.version_of(answers, versions.all_versions(tree))
+    answers = Answers.at_commit(tree, made, read_json(tree, "deploy/schema.json"))
+    version = plan.released.version_of(answers)
     rollback = withdrawals.withdrawal_of(plan.withdrawals, plan.source_commit, version.name)
     refuse_withdrawn(plan, rollback)
     return Record(
@@ -240,7 +284,7 @@ def challenger_record(
         version=version.name,
         reason=version.reason,
         answers=asdict(answers),
-        bundle=lockfile.read_lock(tree, commit).required_hash(BUNDLE),
+        bundle=lockfile.read_lock(tree, made).required_hash(BUNDLE),
         metrics=read_json(tree, "reports/metrics.json"),
         gate=read_json(tree, "reports/gate.json"),
         comparison=comparison,
@@ -256,28 +300,35 @@ def read_json(tree: Git, path: str) -> Mapping[str, Any]:
     return content
 
 
-def publish_record(git: Git, start: Position, commit: str, record: Record) -> None:
+def publish_record(
+    git: Git, start: Position, commit: str, record: Record, settings: Settings
+) -> None:
     """Publishes the branch, the record's tag and, for a new version, the version's tag."""
-    new = [publication.make_tag(git, record.name, commit, record.message())]
     version = Version.from_content(asdict(record))
+    new = {record.name: record.message()}
     if not git.commit(f"refs/tags/{version.tag}"):
-        new.append(publication.make_tag(git, version.tag, commit, version.message()))
-    publication.publish_refs(git, start, commit, new, record.title)
-
-
-def commit_for_review(git: Git, plan: Plan, challenger: Challenger) -> str:
-    """Returns a commit of the challenger's tree whose message is the future record."""
-    tree = git.run("rev-parse", f"{challenger.commit}^{{tree}}")
-    parents = ["-p", plan.target_commit, "-p", plan.source_commit]
-    return git.run("commit-tree", tree, *parents, "-m", challenger.record.message())
+        new[version.tag] = version.message()
+    new_tags = [
+        publication.NewTag(name, signatures.write_tag(git, settings, name, commit, message))
+        for name, message in new.items()
+    ]
+    publication.publish_refs(git, start, commit, new_tags, record)
 
 
 def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
     """Publishes the record and version of a proposal that was merged into the target, if there is one."""
     target, since = plan.target_commit, f"{plan.source_commit}..{plan.target_commit}"
-    found = git.lines("rev-list", "-1", f"--grep=^{plan.record}: ", since)
+    title = f"^{plan.environment}/[0-9]*: "
+    found = git.lines("rev-list", "-1", f"--grep={title}", since)
     if not found or not git.succeeds("diff", "--quiet", found[0], target, "--", *arrivals.ALL_ELSE):
         return None
     record = Record(**tags.json_in_message(git.run("show", "-s", "--format=%B", found[0])))
-    publish_record(git, plan.start, target, record)
+    tagged = plan.released.records[plan.environment]
+    if any(replace(each.record, number=record.number) == record for each in tagged):
+        return None
+    if git.commit(
+        f"refs/tags/{record.name}"
+    ):  # a release took the number before the proposal was merged
+        record = replace(record, number=plan.number)
+    publish_record(git, plan.start, target, record, plan.settings)
     return record

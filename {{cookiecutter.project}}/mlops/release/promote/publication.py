@@ -5,14 +5,19 @@ to origin, if it still has the values that it had then, and at last they move he
 else makes in the meantime, here or on origin, is never dropped: the second one is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from mlops.errors import Refused
+from mlops.errors import MlopsError, Refused
 from mlops.release.errors import GitError
-from mlops.release.history import branches, tags
+from mlops.release.history import branches, records, shared_refs, tags, withdrawals
 from mlops.release.history.branches import ORIGIN, Position
 from mlops.release.history.git import Git
+from mlops.release.history.notices import notice
+from mlops.release.history.records import Record, TaggedRecord
+from mlops.release.history.released import Released
+from mlops.release.history.shared_refs import SharedRefs
 
 ABSENT = "0" * 40
 
@@ -29,17 +34,50 @@ class NewTag:
         return f"refs/tags/{self.name}"
 
 
-def make_tag(git: Git, name: str, commit: str, message: str) -> NewTag:
-    """Writes an annotated tag of the commit, without a ref."""
-    tagger = git.run("var", "GIT_COMMITTER_IDENT")
-    content = f"object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n{message}"
-    return NewTag(name, git.run("mktag", given=content))
+def refuse_two_records(git: Git, shared: SharedRefs, environment: str) -> None:
+    """Raises Refused if origin has another record of the environment under the name of one that is here.
+
+    It may be a rollback that this clone does not know. A tag on origin that is no record does no harm.
+    """
+    for name in shared.tags_differing:
+        if records.number_in_name(environment, name):
+            there = shared.there[f"refs/tags/{name}"]
+            git.run(*shared_refs.FETCH, f"refs/tags/{name}")
+            with suppress(GitError, tags.ForeignTag):
+                records.record_of_object(git, name, there)
+                raise Refused("\n".join(shared_refs.differing_lines([name])))
+
+
+def share_tags(git: Git, shared: SharedRefs, released: Released) -> None:
+    """Sends origin the records and versions that it lacks, and says so in a notice.
+
+    They were made before there was an origin, or deleted there. A record counts if the branch of its
+    environment, as it is on origin or will be, has its commit. No failure stops the caller.
+    """
+    if not shared.tags_lacking:
+        return
+    told = set[str]()
+    for environment in released.records:
+        with suppress(Refused):
+            tip = branches.tip_of(git, environment)
+            merged = ("for-each-ref", f"--merged={tip}", "--format=%(refname:strip=2)")
+            told.update(git.lines(*merged, f"refs/tags/{environment}/", "refs/tags/model@*"))
+    names = [name for name in shared.tags_lacking if name in told & released.written]
+    if not names:
+        return
+    refs = [f"refs/tags/{name}" for name in names]
+    try:
+        push_refs(git, [f"{ref}:{ref}" for ref in refs], dict.fromkeys(refs))
+    except GitError as error:
+        notice(git, f"{ORIGIN} lacks {', '.join(names)}, and did not take them: {error}")
+    else:
+        notice(git, f"{ORIGIN} lacked {', '.join(names)}, which are here: they are pushed")
 
 
 def publish_refs(
-    git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], title: str
+    git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], record: Record
 ) -> None:
-    """Moves the branch to the commit and creates the tags.
+    """Moves the branch to the commit of the record and creates the tags.
 
     `start` is where the branch was before the work began. Raises Refused, with nothing moved, where
     it has moved since, where a tag is already there, or where origin does not take the refs.
@@ -47,13 +85,13 @@ def publish_refs(
     updates = [f"update {start.ref} {commit} {start.here or ABSENT}"]
     updates += [f"create {tag.ref} {tag.object}" for tag in new_tags]
     try:
-        with git.transaction(updates, title):
+        with git.transaction(updates, record.title):
             if branches.has_origin(git):
                 specs = [f"{commit}:{start.ref}", *(f"{tag.object}:{tag.ref}" for tag in new_tags)]
                 expected = {start.ref: start.there} | {tag.ref: None for tag in new_tags}
                 push_refs(git, specs, expected)
     except GitError as error:
-        raise reason_not_moved(git, start, commit, new_tags, error) from error
+        raise reason_not_moved(git, start, commit, new_tags, (record, error)) from error
 
 
 @dataclass(frozen=True)
@@ -93,8 +131,8 @@ def is_proposal(git: Git, commit: str) -> bool:
     return True
 
 
-def propose(git: Git, start: Position, proposal: Proposal, commit: str) -> None:
-    """Pushes the commit as the branch of the proposal.
+def propose(git: Git, start: Position, proposal: Proposal, commit: str, record: Record) -> None:
+    """Pushes the commit, which holds the future record, as the branch of the proposal.
 
     Raises Refused if that branch, or the environment's branch on origin, has changed since the work began.
     """
@@ -105,7 +143,7 @@ def propose(git: Git, start: Position, proposal: Proposal, commit: str) -> None:
     try:
         push_refs(git, specs, expected)
     except GitError as error:
-        raise reason_not_moved(git, start, commit, [], error) from error
+        raise reason_not_moved(git, start, commit, [], (record, error)) from error
 
 
 def push_refs(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -> None:
@@ -116,9 +154,17 @@ def push_refs(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -
 
 
 def reason_not_moved(
-    git: Git, start: Position, commit: str, new_tags: Sequence[NewTag], error: GitError
+    git: Git,
+    start: Position,
+    commit: str,
+    new_tags: Sequence[NewTag],
+    failed: tuple[Record, GitError],
 ) -> Refused:
-    """Returns why the refs did not move: a change by somebody else, or else the message of Git."""
+    """Returns why the refs did not move: a change by somebody else, or else the message of Git.
+
+    `failed` is the record that was not published, with that message.
+    """
+    record, error = failed
     shared = branches.has_origin(git)
     try:
         listed = git.lines("ls-remote", ORIGIN) if shared else []
@@ -130,9 +176,9 @@ def reason_not_moved(
             f"{ORIGIN} has the release, and the refs here did not move: {error}. Run it again"
         )
     if (here := git.commit(start.ref)) != start.here:
-        return moved_meanwhile(git, start.environment, "here", here)
+        return moved_meanwhile(git, record, "here", here, {})
     if shared and there.get(start.ref) != start.there:
-        return moved_meanwhile(git, start.environment, f"on {ORIGIN}", there.get(start.ref))
+        return moved_meanwhile(git, record, f"on {ORIGIN}", there.get(start.ref), there)
     if taken := [tag.name for tag in new_tags if tag.ref in there or git.commit(tag.ref)]:
         return Refused(
             f"the tag {taken[0]} was made meanwhile, here or on {ORIGIN}. No branch or tag has moved. "
@@ -141,17 +187,56 @@ def reason_not_moved(
     return not_taken_by_origin(error) if shared else Refused(f"no branch or tag has moved: {error}")
 
 
-def moved_meanwhile(git: Git, environment: str, where: str, commit: str | None) -> Refused:
+def moved_meanwhile(
+    git: Git, record: Record, where: str, commit: str | None, there: Mapping[str, str]
+) -> Refused:
+    """Returns what happened to the branch meanwhile, and what the same command would do now.
+
+    `there` are the refs of origin. No ref here moves, so that the next rollback still sees what is new.
+    """
+    newest = fetched_record(git, record, there)
     if commit and not git.commit(commit):
-        git.run("fetch", "--quiet", "--no-tags", ORIGIN, f"refs/heads/{environment}")
-    what = (
-        "it is gone" if commit is None else git.run("log", "-1", "--format=%h %s, by %an", commit)
-    )
+        git.run(*shared_refs.FETCH, f"refs/heads/{record.environment}")
+    if commit is None:
+        what = "it is gone"
+    elif newest and newest.commit == commit:
+        what = released_sentence(newest)
+    else:
+        what = git.run("log", "-1", "--format=%h %s, by %an", commit)
     return Refused(
-        f"{environment} was changed {where} while this release was made ({what}). The release is not "
-        f"published, and no branch or tag has moved. See `mlops status`; run it again if you still "
-        "want it"
+        f"{record.environment} was changed {where} while this release was made ({what}). The release is not "
+        f"published, and no branch or tag has moved. {rerun_sentence(record, newest)}"
     )
+
+
+def fetched_record(git: Git, record: Record, there: Mapping[str, str]) -> TaggedRecord | None:
+    """Returns the record that took the number of this one on origin, or None."""
+    if tag_object := there.get(f"refs/tags/{record.name}"):
+        with suppress(MlopsError):
+            git.run(*shared_refs.FETCH, f"refs/tags/{record.name}")
+            return records.record_of_object(git, record.name, tag_object)
+    return None
+
+
+def released_sentence(newest: TaggedRecord) -> str:
+    if newest.record.restored:
+        return withdrawals.rollback_sentence(newest)
+    return f"{newest.record.name}: {newest.author} has released {newest.record.version}"
+
+
+def rerun_sentence(record: Record, newest: TaggedRecord | None) -> str:
+    """Returns what the command that made `record` would do, now that `newest` is there, if anything is."""
+    if record.kind == "rollback":
+        return (
+            "See `mlops status`: the same command would now roll back what the environment holds since, and "
+            "`--to` names the record that you want"
+        )
+    overruled = withdrawals.withdrawal_of(
+        [newest] if newest else [], record.source_commit, record.version
+    )
+    if overruled:
+        return "That rollback withdrew what you release: the same command is refused, unless with `--again`"
+    return "See `mlops status`: the same command makes the release anew, on top of that change"
 
 
 def not_taken_by_origin(error: GitError) -> Refused:

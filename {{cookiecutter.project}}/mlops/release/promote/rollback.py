@@ -9,11 +9,13 @@ from dataclasses import replace
 
 from mlops import environments
 from mlops.errors import Refused, UsageError
-from mlops.release.history import arrivals, branches, records, withdrawals
+from mlops.release.history import arrivals, branches, records, signatures, withdrawals
 from mlops.release.history.git import Git
 from mlops.release.history.records import Record, TaggedRecord
+from mlops.release.history.released import Released
+from mlops.release.history.settings import Settings, read_settings
 from mlops.release.places import worktree
-from mlops.release.promote import promotion
+from mlops.release.promote import promotion, publication
 from mlops.release.promote.promotion import Say
 from mlops.release.promote.worker import start_worker
 
@@ -30,12 +32,15 @@ def roll_back(
     refuse_unprintable(reason)
     with worktree.one_release_at_a_time(git):
         known = records.latest_record(git, environment)
-        branches.fetch_origin(git)
+        shared = branches.fetch_origin(git)
         branches.refuse_checked_out(git, environment)
         start = branches.read_position(git, environment)
         target = branches.later_commit(git, start)
-        start = branches.catch_up(git, start)
-        tagged = records.records_of(git, environment)
+        start, settings = branches.catch_up(git, start), read_settings(git)
+        released = Released.before_release(git, environment)
+        if shared:
+            publication.refuse_two_records(git, shared, environment)
+        tagged = released.records[environment]
         if not tagged:
             raise Refused(f"{environment} has no record yet: nothing was released to it")
         if to is None:
@@ -47,23 +52,26 @@ def roll_back(
             raise Refused(
                 f"{environment} already is as in {wanted.record.name}: there is nothing to roll back"
             )
-        commit = commit_rollback(git, environment, target, wanted, reason)
-        say(f"checking every output of {wanted.record.name}, byte for byte")
-        with start_worker(git.root, git.root) as worker:
-            count = worker.ask("restore", commit=commit)
-            say(f"{count} outputs are as recorded")
-            worker.ask("push", commits=[commit])
+        promotion.refuse_unready(git, settings)
+        if shared:
+            publication.share_tags(git, shared, released)
         latest = tagged[-1].record
         record = replace(
             wanted.record,
             kind="rollback",
-            number=latest.number + 1,
+            number=released.next_number(environment),
             restored=wanted.record.in_effect,
             withdrew=withdrawn_by(latest, wanted.record),
             rollback_reason=reason,
             again=None,
         )
-        promotion.publish_record(git, start, commit, record)
+        commit = commit_rollback(git, settings, target, wanted, record)
+        say(f"checking every output of {wanted.record.name}, byte for byte")
+        with start_worker(git.root, git.root) as worker:
+            count = worker.ask("restore", commit=commit)
+            say(f"{count} outputs are as recorded")
+            worker.ask("push", commits=[commit])
+        promotion.publish_record(git, start, commit, record, settings)
         return record
 
 
@@ -120,10 +128,13 @@ def holds_record(git: Git, tagged: TaggedRecord, target: str) -> bool:
 
 
 def commit_rollback(
-    git: Git, environment: str, target: str, wanted: TaggedRecord, reason: str | None
+    git: Git, settings: Settings, target: str, wanted: TaggedRecord, record: Record
 ) -> str:
-    """Commits the record's tree; the parents are the environment's last commit and the record's."""
+    """Commits the tree of the record that is wanted, as the new record.
+
+    The parents are the environment's last commit and that of the record.
+    """
     tree = arrivals.with_arrivals(git, git.run("rev-parse", f"{wanted.commit}^{{tree}}"), target)
-    subject = f"Roll {environment} back to {wanted.record.name} ({wanted.record.version})"
-    message = f"{subject}\n\n{reason}" if reason else subject
-    return git.run("commit-tree", tree, "-p", target, "-p", wanted.commit, "-m", message)
+    subject = f"Roll {record.environment} back to {wanted.record.name} ({record.version})"
+    message = "\n\n".join(filter(None, (subject, record.rollback_reason, record.trailers)))
+    return signatures.write_commit(git, settings, tree, (target, wanted.commit), message)

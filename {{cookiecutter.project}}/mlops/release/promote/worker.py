@@ -19,8 +19,9 @@ HERE = Path(__file__).parents[3]
 
 
 class Worker:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, process: subprocess.Popen[bytes]) -> None:
         self._connection = connection
+        self._process = process
 
     def ask(self, task: str, **arguments: Any) -> Any:
         """Returns the answer to a task of mlops/release/promote/challenger.py, or raises its error."""
@@ -29,8 +30,12 @@ class Worker:
         try:
             answer = self._connection.recv()
         except (EOFError, OSError) as error:
+            code = self._process.wait()
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            memory = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
             raise MlopsError(
-                "the process that makes the challenger has ended; its messages are above"
+                f"the process that makes the challenger has ended ({how}{memory}). Nothing has moved: run "
+                "it again"
             ) from error
         if isinstance(answer, MlopsError):
             raise answer
@@ -41,7 +46,7 @@ class Worker:
 def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
     """Starts a worker in `tree`, with DVC's cache and remotes of `home`, in a process group of its own."""
     connection, theirs = Pipe()
-    module = ("-m", "mlops.release.promote.challenger", tree, home, str(theirs.fileno()))
+    module = ("-m", "mlops.release.promote.worker_process", tree, home, str(theirs.fileno()))
     with subprocess.Popen(
         [sys.executable, "-P", tethered.__file__, "0", *module],
         cwd=HERE,
@@ -53,7 +58,7 @@ def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
         theirs.close()
         try:
             with connection:
-                yield Worker(connection)
+                yield Worker(connection, process)
             process.wait()
         finally:
             end_group(process.pid)

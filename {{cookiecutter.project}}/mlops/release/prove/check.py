@@ -7,7 +7,7 @@ from mlops import environments
 from mlops.deploy import guard
 from mlops.errors import Away, Refused
 from mlops.release.data import dvc, integrity, private_store, stage_code
-from mlops.release.history import back_merge
+from mlops.release.history import back_merge, records, signatures, unrecorded
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import LOCK
 from mlops.release.places import worktree
@@ -24,6 +24,7 @@ def check_tree(
     git = Git(root)
     found = [
         *foreign_name(root, branch),
+        *release_findings(git, branch or git.branch()),
         *back_merge.back_merge_findings(git, git.run("rev-parse", "HEAD")),
     ]
     with dvc.open_repo(root, config) as repo:
@@ -50,6 +51,23 @@ def check_commit(git: Git, commit: str, branch: str) -> str:
     """Checks a commit in the same way, without the outputs that DVC stores."""
     with worktree.private_worktree(git, commit) as tree:
         return check_tree(tree.root, branch, private_store.shared_settings(tree.root, git.root))
+
+
+def release_findings(git: Git, branch: str | None) -> Iterator[str]:
+    """Yields what is wrong with the signatures of the branch that is checked.
+
+    What concerns only another environment, and a last commit without a record, is printed.
+    """
+    for environment in environments.CHAIN[1:]:
+        own = environment == branch
+        tip = git.commit("HEAD") if own else None
+        if line := unrecorded.unrecorded_tip(git, environment, tip):
+            print(f"{environment}: {line}", flush=True)
+        for finding in signatures.signature_findings(git, records.records_of(git, environment)):
+            if own:
+                yield finding
+            else:
+                print(f"{environment}: {finding}", flush=True)
 
 
 def foreign_name(root: Path, branch: str | None) -> Iterator[str]:

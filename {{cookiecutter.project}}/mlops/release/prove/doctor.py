@@ -24,6 +24,7 @@ from mlops.release import child_environment
 from mlops.release.errors import GitError
 from mlops.release.follow import running
 from mlops.release.history.git import Git
+from mlops.release.history.settings import is_on, read_settings, unreadable_by_dvc
 from mlops.release.places import engines
 from mlops.release.prove import hook
 
@@ -200,36 +201,17 @@ def check_identity(git: Git) -> Finding:
 
 def check_settings(git: Git) -> Finding:
     """What DVC's own reading of Git does not understand, and what changes the bytes that it hashes."""
-    if setting(git, "core.splitIndex", "false") == "true":
-        return Finding(
-            "wrong",
-            "core.splitIndex is on, and DVC cannot read a split index",
-            "git config core.splitIndex false && git update-index --no-split-index",
-        )
-    if setting(git, "extensions.refStorage", "files") != "files":
-        return Finding(
-            "wrong",
-            "refs are stored as a reftable, which DVC cannot read",
-            "git refs migrate --ref-format=files",
-        )
-    if setting(git, "extensions.objectFormat", "sha1") != "sha1":
-        return Finding(
-            "wrong",
-            "objects are named by SHA-256, which DVC cannot read",
-            "begin a new repository: git init --object-format=sha1",
-        )
+    settings = read_settings(git)
+    if unreadable := unreadable_by_dvc(settings):
+        return Finding("wrong", *unreadable)
     unprotected = git.run("check-attr", "eol", "--", "dvc.yaml") != "dvc.yaml: eol: lf"
-    if unprotected and setting(git, "core.autocrlf", "false") == "true":
+    if unprotected and is_on(settings, "core.autocrlf"):
         return Finding(
             "wrong",
             "core.autocrlf is on and changes the line ends of files that DVC hashes",
             'make "* text=auto eol=lf" the first line of .gitattributes',
         )
     return Finding("ok", "none of them disturbs DVC")
-
-
-def setting(git: Git, name: str, default: str) -> str:
-    return git.run("config", "--type=bool-or-str", "--default", default, name)
 
 
 def check_merge_driver(git: Git) -> Finding:

@@ -1,0 +1,82 @@
+"""What was ever released, as far as the tags here and the commits of the environments' branches tell.
+
+No number is used twice. A tag can be deleted, here or on origin; the commit of a release names its record and
+its version in trailers, which stay as long as the branch has the commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from mlops import environments
+from mlops.errors import Refused
+from mlops.release.history import records, tags, versions
+from mlops.release.history.git import Git
+from mlops.release.history.records import TaggedRecord
+from mlops.release.history.shared_refs import BRANCHES, TAGS, TRACKING
+from mlops.release.history.versions import Answers, Version
+
+TARGETS = environments.CHAIN[1:]
+
+
+@dataclass(frozen=True)
+class Released:
+    """The records by environment, oldest first, the versions, lowest number first, and every name in use.
+
+    `names` are those of all tags that are, or look like, a record or version, and those in trailers.
+    """
+
+    records: Mapping[str, Sequence[TaggedRecord]]
+    versions: Sequence[Version]
+    names: frozenset[str]
+
+    @classmethod
+    def before_release(cls, git: Git, environment: str) -> Self:
+        """Reads what a release to the environment has to know.
+
+        Raises MlopsError for a tag that no record of the environment could be written beside.
+        """
+        found = tags.tags_matching(git, *TARGETS, f"{versions.PREFIX}v*")
+        if any(tag.name == environment for tag in found):
+            raise Refused(
+                f"a tag is called {environment}, so that Git can write no record {environment}/NUMBER: give "
+                f"it another name, `git tag NAME {TAGS}{environment} && git tag --delete {environment}`"
+            )
+        by_environment = {
+            name: records.readable_records(git, name, found, strict=name == environment)
+            for name in TARGETS
+        }
+        released = [each.record for tagged in by_environment.values() for each in tagged]
+        known = {record.version: Version.from_content(asdict(record)) for record in released}
+        known |= {version.name: version for version in versions.readable_versions(git, found)}
+        return cls(
+            by_environment,
+            sorted(known.values(), key=lambda version: version.number),
+            frozenset([tag.name for tag in found] + names_in_trailers(git)),
+        )
+
+    @property
+    def written(self) -> set[str]:
+        """Returns the names that the tags of the records and of the versions have."""
+        return {
+            *(each.record.name for tagged in self.records.values() for each in tagged),
+            *(version.tag for version in self.versions),
+        }
+
+    def next_number(self, environment: str) -> int:
+        """Returns one more than the highest number that any record of the environment has had."""
+        found = (records.number_in_name(environment, name) for name in self.names)
+        return max((int(digits) for digits in found if digits), default=0) + 1
+
+    def version_of(self, answers: Answers) -> Version:
+        return versions.version_of(answers, self.versions, self.names)
+
+
+def names_in_trailers(git: Git) -> list[str]:
+    """Returns the records and versions that the commits of the environments' branches name."""
+    refs = [place + name for name in TARGETS for place in (BRANCHES, TRACKING)]
+    keys = f"key={records.RECORD_TRAILER},key={records.VERSION_TRAILER}"
+    return git.run(
+        "log", "--ignore-missing", f"--grep=^{records.RECORD_TRAILER}: ",
+        f"--format=%(trailers:{keys},valueonly)", *refs, "--",
+    ).split()  # fmt: skip
