@@ -24,7 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 from mlops.errors import ExportError, ParityError
 from mlops.predict.inputs import Matrices
 from mlops.predict.schema import Schema
-from mlops.train import export
+from mlops.train import export, trees
 
 SCHEMA = Schema("numbers", "sign", ("minus", "plus"), ())
 LOGISTIC = LogisticRegression()
@@ -124,7 +124,7 @@ def test_floor_to_float32_is_the_largest_32_bit_number_not_above() -> None:
     random = np.random.default_rng(4)
     values = random.normal(size=10_000) * 10 ** random.uniform(-30, 30, 10_000)
     values = np.concatenate([values, values.astype(np.float32), [0, 0.1, -0.1, 2**24 + 1]])
-    floored = export.floor_to_float32(values)
+    floored = trees.floor_to_float32(values)
     assert floored.dtype == np.float32
     assert (floored <= values).all()
     assert (np.nextafter(floored, np.float32(np.inf)) > values).all()

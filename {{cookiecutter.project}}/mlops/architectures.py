@@ -83,3 +83,31 @@ def one_hot(inputs: Inputs, numbers: Any) -> Any:
         ("categories", encoder, inputs.category_positions),
     ]
     return ColumnTransformer([part for part in parts if part[2]])
+
+
+def native_categories(inputs: Inputs) -> Any:
+    """Returns a transformer of scikit-learn that makes codes of the category columns, for a booster that can
+    split by category. `category_codes` does the work."""
+    from sklearn.preprocessing import FunctionTransformer
+
+    return FunctionTransformer(category_codes, kw_args={"known": inputs.categories})
+
+
+def category_codes(table: Any, known: tuple[tuple[str, ...], ...]) -> Any:
+    """Returns a table as a float32 matrix of the same shape. Numbers stay as they are. The known values of a
+    category column become the codes 1, 2, 3 and so on; any other value becomes NaN.
+
+    A missing category ("") is a known value where the training rows have one, so a booster learns what it
+    means. An unknown category is one that is not known, such as a rare one: at each split it goes to the side
+    to which the booster sends what it does not know.
+    """
+    import numpy as np
+    import pandas as pd
+
+    matrix = np.empty(table.shape, np.float32)
+    numbers = table.shape[1] - len(known)
+    matrix[:, :numbers] = table.iloc[:, :numbers]
+    for position, values in enumerate(known, numbers):
+        codes = pd.Index(values, dtype=object).get_indexer(table.iloc[:, position].to_numpy(object))
+        matrix[:, position] = np.where(codes < 0, np.nan, codes + 1)
+    return matrix

@@ -9,7 +9,7 @@ for missing), then the categories ("" for missing); `one_hot` prepares these col
 Import scikit-learn inside the function: it takes seconds, and most commands need none of it.
 """
 
-from mlops.architectures import architecture, one_hot
+from mlops.architectures import architecture, native_categories, one_hot
 
 
 @architecture
@@ -45,8 +45,46 @@ def gradient_boosting(inputs, seed, *, iterations: int, learning_rate: float, le
         max_iter=iterations,
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,
-        categorical_features=None,  # they come as columns of 0 and 1
+        categorical_features=inputs.category_positions,
         early_stopping=False,
         random_state=seed,
     )
-    return make_pipeline(one_hot(inputs, "passthrough"), model)
+    return make_pipeline(native_categories(inputs), model)
+
+
+@architecture
+def lightgbm(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
+    from lightgbm import LGBMClassifier
+    from sklearn.pipeline import make_pipeline
+
+    model = LGBMClassifier(
+        n_estimators=iterations,
+        learning_rate=learning_rate,
+        num_leaves=leaves,
+        categorical_features=inputs.category_positions,
+        deterministic=True,  # the same trees on any number of threads
+        force_row_wise=True,
+        n_jobs=0,  # as many threads as OpenMP allows
+        random_state=seed,
+        verbosity=-1,
+    )
+    return make_pipeline(native_categories(inputs), model)
+
+
+@architecture
+def xgboost(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
+    from sklearn.pipeline import make_pipeline
+    from xgboost import XGBClassifier
+
+    model = XGBClassifier(
+        n_estimators=iterations,
+        learning_rate=learning_rate,
+        max_leaves=leaves,
+        max_depth=0,  # bounded by the leaves alone
+        grow_policy="lossguide",
+        tree_method="hist",
+        enable_categorical=True,
+        feature_types=["q"] * inputs.numbers + ["c"] * len(inputs.categories),
+        random_state=seed,
+    )
+    return make_pipeline(native_categories(inputs), model)

@@ -19,6 +19,7 @@ from mlops.errors import ExportError, ParityError
 from mlops.predict.inputs import Matrices
 from mlops.predict.predictor import likeliest_labels, model_session
 from mlops.predict.schema import Schema
+from mlops.train import boosters, trees
 
 TOLERANCE = 1e-5
 
@@ -33,33 +34,45 @@ UNEXPORTABLE_OPTIONS = {
     ("SimpleImputer", "add_indicator"): "its ONNX model loses the flags",
     ("OneHotEncoder", "min_frequency"): "its ONNX model fails; pass `categories` instead",
     ("OneHotEncoder", "max_categories"): "its ONNX model fails; pass `categories` instead",
-    ("HistGradientBoostingClassifier", "categorical_features"): "it flips labels; encode one-hot",
+    ("HistGradientBoostingClassifier", "categorical_features"): "it flips labels; make "
+    "a pipeline of native_categories(inputs) and it, or encode one-hot and set None",
 }
 
 CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion")
 SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 TREES = ("Tree", "Forest", "Boosting", "Bagging")
-TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
 
 
 def refuse_unexportable(estimator: Any) -> None:
     """Raises ExportError for an unfitted estimator that ONNX cannot represent faithfully."""
+    if boosters.native_booster(estimator) is None:
+        refuse_unconvertible(estimator)
+    if not hasattr(estimator, "predict_proba"):
+        *_, last = nested_estimators(estimator)
+        raise ExportError(
+            f"{type(last).__name__} cannot be exported: it gives no probabilities; choose a classifier that "
+            "has predict_proba"
+        )
+
+
+def refuse_unconvertible(estimator: Any) -> None:
+    """Raises ExportError for an estimator that skl2onnx does not convert, or not faithfully."""
     names = [type(part).__name__ for part in nested_estimators(estimator)]
     for part, name in zip(nested_estimators(estimator), names, strict=True):
         if name in UNEXPORTABLE:
             raise ExportError(
                 f"{name} cannot be exported: {UNEXPORTABLE[name]}; choose another estimator"
             )
+        if name in boosters.READERS and type(part) not in sklearn_operator_name_map:
+            raise ExportError(
+                f"{name} cannot be exported from here: make a pipeline of native_categories(inputs) and it, "
+                "and of nothing else"
+            )
         if name not in CONTAINERS and type(part) not in sklearn_operator_name_map:
             raise ExportError(f"{name} cannot be exported: skl2onnx has no converter for it")
         for (owner, option), reason in UNEXPORTABLE_OPTIONS.items():
             if name == owner and getattr(part, option, None):
                 raise ExportError(f"{name}({option}=...) cannot be exported: {reason}")
-    if not hasattr(estimator, "predict_proba"):
-        raise ExportError(
-            f"{names[-1]} cannot be exported: it gives no probabilities; choose a classifier that "
-            "has predict_proba"
-        )
     scaler = next((name for name in names if name in SCALERS), None)
     tree = next((name for name in names if any(kind in name for kind in TREES)), None)
     if scaler and tree:
@@ -88,6 +101,10 @@ def to_onnx(estimator: Any, inputs: Matrices) -> bytes:
     """Returns the serialized ONNX model of a fitted estimator. Its inputs are the matrices `numbers` and
     `categories`, its output is `probabilities` of shape (rows, 2). Raises ExportError if no model can be
     made."""
+    if (booster := boosters.native_booster(estimator)) is not None:
+        known = boosters.known_categories(estimator)
+        numbers = inputs["numbers"].shape[1] if "numbers" in inputs else 0
+        return trees.to_onnx(boosters.read_trees(booster, numbers, known), numbers, known)
     for part in nested_estimators(estimator):
         if type(part).__name__ == "HistGradientBoostingClassifier":
             floor_thresholds(part)
@@ -95,7 +112,10 @@ def to_onnx(estimator: Any, inputs: Matrices) -> bytes:
     initial = [(name, types[name]([None, matrix.shape[1]])) for name, matrix in inputs.items()]
     try:
         model = skl2onnx.to_onnx(
-            estimator, initial_types=initial, options={"zipmap": False}, target_opset=TARGET_OPSET
+            estimator,
+            initial_types=initial,
+            options={"zipmap": False},
+            target_opset=trees.OPERATOR_SETS,
         )
     except Exception as error:  # converters raise whatever their author chose
         reason = str(error).splitlines()[0]
@@ -123,12 +143,7 @@ def floor_thresholds(booster: Any) -> None:
             "elsewhere: install the locked version, `make install`"
         ) from error
     for thresholds in nodes:
-        thresholds[:] = floor_to_float32(thresholds)
-
-
-def floor_to_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    nearest = values.astype(np.float32)
-    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+        thresholds[:] = trees.floor_to_float32(thresholds)
 
 
 def check_parity(estimator: Any, model: bytes, inputs: Matrices, schema: Schema) -> None:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 import science.architectures  # noqa: F401 - what it imports is code of this stage
 from mlops import provenance
 from mlops.architectures import ARCHITECTURES, Inputs
-from mlops.errors import DataError
+from mlops.errors import DataError, OtherLibraries
 from mlops.params import TrainParams, load_configuration
 from mlops.predict import schema
 from mlops.predict.derived import DERIVED, arguments
@@ -21,7 +21,8 @@ from mlops.predict.predictor import MODEL, SCHEMA
 from mlops.predict.schema import Schema
 from mlops.tables import splits
 from mlops.tables.splits import Split
-from mlops.train import export
+from mlops.train import boosters, export
+from mlops.train.progress import reported_iterations
 
 MODELS = Path("models")
 PROVENANCE = MODELS / "provenance.json"
@@ -51,13 +52,22 @@ def main() -> None:
 
 
 def fit_estimator(params: TrainParams, inputs: Matrices, training: Split, schema: Schema) -> Any:
-    """Returns the chosen architecture, fitted. Raises ExportError if it cannot be exported."""
+    """Returns the chosen architecture, fitted. Raises ExportError if it cannot be exported, and DataError if
+    a column has too many categories for it."""
     architecture = ARCHITECTURES[params.architecture]
-    estimator = architecture(describe_inputs(inputs, schema), params.seed, **params.hyperparameters)
+    described = describe_inputs(inputs, schema)
+    try:
+        estimator = architecture(described, params.seed, **params.hyperparameters)
+    except OSError as error:  # LightGBM takes OpenMP from the system
+        raise OtherLibraries(
+            f"{params.architecture} needs a library of the system: {error}. On Debian and Ubuntu: "
+            "`apt-get install libgomp1`; on macOS: `brew install libomp`"
+        ) from error
     export.refuse_unexportable(estimator)
+    boosters.refuse_many_categories(estimator, matrix_columns(schema)["categories"])
     # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
-    with threadpool_limits(limits=1, user_api="blas"):
-        return estimator.fit(export.table_of(inputs), training.target)
+    with threadpool_limits(limits=1, user_api="blas"), reported_iterations(estimator) as options:
+        return estimator.fit(export.table_of(inputs), training.target, **options)
 
 
 def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
