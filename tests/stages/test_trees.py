@@ -65,20 +65,19 @@ def target(rows: Matrices, task: str) -> NDArray[Any]:
 
 def booster(library: str, task: str, inputs: Inputs, **options: Any) -> Any:
     categories, regression = inputs.category_positions, task == "regression"
+    options["random_state"] = 1
     if library == "scikit-learn":
         kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
         return kind(
-            max_iter=TREES, categorical_features=categories, early_stopping=False, random_state=1
+            max_iter=TREES, categorical_features=categories, early_stopping=False, **options
         )
     if library == "LightGBM":
         kind = LGBMRegressor if regression else LGBMClassifier
-        fixed = {"deterministic": True, "force_row_wise": True, "verbosity": -1, "random_state": 1}
-        return kind(n_estimators=TREES, categorical_features=categories, **fixed, **options)
+        options |= {"deterministic": True, "force_row_wise": True, "verbosity": -1}
+        return kind(n_estimators=TREES, categorical_features=categories, **options)
     kind = XGBRegressor if regression else XGBClassifier
     types = ["q"] * inputs.numbers + ["c"] * len(inputs.categories)
-    return kind(
-        n_estimators=TREES, enable_categorical=True, feature_types=types, random_state=1, **options
-    )
+    return kind(n_estimators=TREES, enable_categorical=True, feature_types=types, **options)
 
 
 def fit(library: str, task: str, **options: Any) -> tuple[Any, Inputs]:

@@ -108,6 +108,7 @@ def category_codes(table: Any, known: tuple[tuple[str, ...], ...]) -> Any:
     numbers = table.shape[1] - len(known)
     matrix[:, :numbers] = table.iloc[:, :numbers]
     for position, values in enumerate(known, numbers):
-        codes = pd.Index(values, dtype=object).get_indexer(table.iloc[:, position].to_numpy(object))
-        matrix[:, position] = np.where(codes < 0, np.nan, codes + 1)
+        codes = {value: code for code, value in enumerate(values, 1)}
+        numbered, found = pd.factorize(table.iloc[:, position])
+        matrix[:, position] = np.array([codes.get(value, np.nan) for value in found])[numbered]
     return matrix
