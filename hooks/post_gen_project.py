@@ -58,7 +58,7 @@ def write_remote(url: str) -> None:
     config = Path(".dvc/config")
     text = config.read_text(encoding="utf-8")
     line = f"url = {os.path.join('..', url) if local else url}"  # noqa: PTH118 - keeps ..
-    config.write_text(re.sub("url = .*", lambda _: line, text), encoding="utf-8")
+    config.write_text(re.sub("url = .*", lambda _: line, text), encoding="utf-8", newline="\n")
 
 
 def write_origin(context: dict[str, Any]) -> None:
@@ -87,7 +87,9 @@ def write_origin(context: dict[str, Any]) -> None:
         lines.append(f"{key}:" if isinstance(value, dict) else f"{key}: {as_json(value)}")
         if isinstance(value, dict):
             lines += [f"  {name}: {as_json(each)}" for name, each in value.items()]
-    Path(".template.yaml").write_text(ORIGIN + "\n".join(lines) + "\n", encoding="utf-8")
+    Path(".template.yaml").write_text(
+        ORIGIN + "\n".join(lines) + "\n", encoding="utf-8", newline="\n"
+    )
 
 
 def ask(place: Path, *question: str) -> str:
@@ -138,7 +140,7 @@ def make_branches() -> None:
         path = Path("branch.yaml")
         text = path.read_text(encoding="utf-8")
         text = text.replace(f"environment: {source}", f"environment: {environment}")
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n")
         git("commit", "--all", "-m", f"Name the environment {environment}")
     git("switch", "dev")
 

@@ -72,7 +72,7 @@ class Environment:
 
     def write_record(self, **changed: Any) -> None:
         self.record = {**self.record, "directory": str(self.directory), **changed}
-        self.stamp.write_text(json.dumps(self.record, indent=1), encoding="utf-8")
+        self.stamp.write_text(json.dumps(self.record, indent=1), encoding="utf-8", newline="\n")
 
     def install(self, locks: list[Path], project: Path | None) -> None:
         if not self.is_usable():
@@ -233,7 +233,7 @@ def run(what: str, command: list[str], fills: Path | None = None) -> None:
     def line() -> str:
         return f"  {what:<52} {time.monotonic() - started:6.1f} s"
 
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace", newline=None) as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=subprocess.STDOUT
         )

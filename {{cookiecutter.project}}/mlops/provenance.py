@@ -20,12 +20,16 @@ def write_provenance(
     """Writes what made the outputs of a stage as JSON. `parameters` are blocks of params.yaml or of an
     environment, by name."""
     content = {"made_from": made_from(stage), "parameters": parameters}
-    file.write_text(json.dumps(content, indent=1, default=lambda model: model.model_dump()) + "\n")
+    file.write_text(
+        json.dumps(content, indent=1, default=lambda model: model.model_dump()) + "\n",
+        encoding="utf-8",
+        newline="\n",
+    )
 
 
 def read_provenance(file: Path) -> dict[str, Any]:
     """Returns what `write_provenance` wrote: `made_from` and `parameters`."""
-    content: dict[str, Any] = json.loads(file.read_text())
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return content
 
 

@@ -99,7 +99,12 @@ def test_the_code_of_a_foreign_commit_is_run_only_if_somebody_allows_it(in_stagi
         reproduction.reproduce_commit(git, "feature", print)
     assert not ran.exists()
     asked: list[str] = []
-    compared(in_staging, "v1.0.0", "feature", lambda question: not asked.append(question))
+
+    def agree(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    compared(in_staging, "v1.0.0", "feature", agree)
     assert asked == [
         f"No environment's branch holds feature ({commit}, by A. Tester). Run its code on this machine?"
     ]

@@ -18,7 +18,7 @@ __all__ = ["shared"]
 
 @pytest.fixture
 def released(in_staging: Path) -> Path:
-    """A project with one release in staging that was made before there was an origin, which has its branches."""
+    """A project with one release in staging, made before there was an origin, which has its branches."""
     git = Git(in_staging)
     git.run("init", "--quiet", "--bare", "--initial-branch", "dev", "../origin.git")
     git.run("remote", "add", "origin", "../origin.git")

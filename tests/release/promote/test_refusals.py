@@ -15,11 +15,11 @@ from mlops.release.promote.rollback import roll_back
 TESTER = "A. Tester <tester@example.org>"
 
 
-def refusal_of(project: Path, **options: bool) -> tuple[list[str], str]:
+def refusal_of(project: Path, *, dry_run: bool = False) -> tuple[list[str], str]:
     """Returns the lines about the gates and the message of a promotion to staging that is refused."""
     lines: list[str] = []
     with pytest.raises(StageFailed) as refusal:
-        promotion.promote(Git(project), "staging", lines.append, **options)
+        promotion.promote(Git(project), "staging", lines.append, dry_run=dry_run)
     return [line for line in lines if line.startswith("gate: ")], str(refusal.value)
 
 

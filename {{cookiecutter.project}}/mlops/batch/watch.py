@@ -239,7 +239,7 @@ def record_attempt(path: Path, words: str) -> int:
     reasons = reasons_of(path)
     if reasons.exists() and path.stat().st_ctime_ns > reasons.stat().st_mtime_ns:
         reasons.unlink()
-    with reasons.open("a", encoding="utf-8") as file:
+    with reasons.open("a", encoding="utf-8", newline="\n") as file:
         file.write(f"{timestamp()} {words}\n")
     return len(reasons.read_text(encoding="utf-8").splitlines())
 

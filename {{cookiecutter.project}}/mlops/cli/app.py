@@ -37,7 +37,9 @@ for title, group in GROUPS.items():
 
 def show_version(asked: bool) -> None:
     if asked:
-        printing.say(f"mlops {Path(mlops.__file__).with_name('VERSION').read_text().strip()}")
+        printing.say(
+            f"mlops {Path(mlops.__file__).with_name('VERSION').read_text(encoding='utf-8').strip()}"
+        )
         raise typer.Exit
 
 

@@ -69,7 +69,7 @@ def peak_memory() -> int:
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (kibibytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status.read_text())
+    (kibibytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))
     return int(kibibytes) * 1024
 
 

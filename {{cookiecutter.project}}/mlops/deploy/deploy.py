@@ -83,7 +83,9 @@ def write_manifest(bundle: Path) -> None:
         "train": provenance.read_provenance(MODELS / "provenance.json"),
         "deploy": {"made_from": bundle_dependencies()},
     }
-    (bundle / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    (bundle / "manifest.json").write_text(
+        json.dumps(manifest, indent=1) + "\n", encoding="utf-8", newline="\n"
+    )
 
 
 def bundle_dependencies() -> dict[str, str]:
@@ -108,7 +110,7 @@ def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
 def refuse_other_than_evaluated(test: Split, predictions: Predictions, schema: Schema) -> None:
     """Raises SmokeTestFailed if the accuracy on the test rows is not the one that evaluate has measured."""
     accuracy = float(((predictions.labels == schema.positive) == test.target).mean())
-    evaluated = json.loads(METRICS.read_text())["test"]["accuracy"]
+    evaluated = json.loads(METRICS.read_text(encoding="utf-8"))["test"]["accuracy"]
     if not abs(accuracy - evaluated) <= 1e-6:  # NaN is refused too
         raise SmokeTestFailed(
             f"the accuracy of the bundle on the test rows is {accuracy:.6f}, but evaluate measured "

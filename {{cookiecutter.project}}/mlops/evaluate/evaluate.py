@@ -35,7 +35,7 @@ def main() -> None:
     metrics = {"validation": validation, "test": metrics_of(predictor, test, predictions)}
     REPORTS.mkdir(exist_ok=True)
     report = json.dumps(metrics, indent=1, allow_nan=False)
-    (REPORTS / "metrics.json").write_text(report + "\n")
+    (REPORTS / "metrics.json").write_text(report + "\n", encoding="utf-8", newline="\n")
     rows = subgroup_metrics(predictor, test, predictions, params.subgroups)
     plots.write_csv(REPORTS / "subgroups.csv", ["group", "rows", *METRICS], rows)
     write_plots(predictor, test, predictions)

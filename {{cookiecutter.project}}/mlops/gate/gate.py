@@ -20,13 +20,13 @@ GATE = Path("reports/gate.json")
 
 def main() -> None:
     settings = load_configuration().environment.gate
-    measured = json.loads(METRICS.read_text())["test"]
+    measured = json.loads(METRICS.read_text(encoding="utf-8"))["test"]
     results = {
         metric: judge_metric(measured[metric], bound) for metric, bound in settings.bounds.items()
     }
     passed = all(result["passed"] for result in results.values())
     report = json.dumps({"passed": passed, **results}, indent=1, allow_nan=False)
-    GATE.write_text(report + "\n")
+    GATE.write_text(report + "\n", encoding="utf-8", newline="\n")
     if not passed:
         report_failures(results, settings)
     print(f"gate: {'passed' if passed else 'failed, which this environment only reports'}")

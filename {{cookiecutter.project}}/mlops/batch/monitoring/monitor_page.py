@@ -19,7 +19,7 @@ PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 def write_monitor_page(file: Path, report: Report, judged: Judgement, max_psi: float) -> None:
     """Writes the page to a file. Raises MlopsError if the file cannot be written."""
     try:
-        file.write_text(render_page(report, judged, max_psi), encoding="utf-8")
+        file.write_text(render_page(report, judged, max_psi), encoding="utf-8", newline="\n")
     except OSError as error:
         raise MlopsError(
             f"the page can't be written: {error}; name another file (--html)"

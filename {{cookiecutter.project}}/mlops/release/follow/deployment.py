@@ -265,7 +265,7 @@ def file_md5(file: Path) -> str:
 def replace_file(file: Path, content: Mapping[str, Any]) -> None:
     """Replaces the file in one step, since other processes may be reading it."""
     new = file.with_name(f"{file.name}.{os.getpid()}")
-    new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
     new.replace(file)
 
 

@@ -25,7 +25,7 @@ def announced_service(git: Git, environment: str | None, host: str, port: int) -
     address = service_url(host, port)
     content = {"url": address, "pid": os.getpid(), "host": host, "port": port}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content))
+    file.write_text(json.dumps(content), encoding="utf-8", newline="\n")
     try:
         yield address
     finally:

@@ -18,7 +18,7 @@ def write_tracker_page(
     file: Path, rows: Sequence[Row], columns: Mapping[str, str], charted: Sequence[Row]
 ) -> None:
     try:
-        file.write_text(render_page(rows, columns, charted), encoding="utf-8")
+        file.write_text(render_page(rows, columns, charted), encoding="utf-8", newline="\n")
     except OSError as error:
         raise MlopsError(f"the page can't be written: {error}") from error
 

@@ -63,7 +63,9 @@ def make_in_tree(repo: Repo, source: str, environment: str, target: str) -> list
     except MlopsError as error:
         raise Refused(str(error)) from error
     refuse_unreproduced(repo, source)
-    (tree / environments.FILE).write_text(f"environment: {environment}\n")
+    (tree / environments.FILE).write_text(
+        f"environment: {environment}\n", encoding="utf-8", newline="\n"
+    )
     begin_from_target(Git(tree), commit, target)
     done = repro.reproduce_stages(repo)
     whole = {*lockfile.carried_hashes(Git(tree), commit).values()}
@@ -92,7 +94,9 @@ def begin_from_target(git: Git, source: str, target: str) -> None:
     taken = {
         name: ours[name] for name in ours if name in theirs and before.get(name) == theirs[name]
     }
-    (git.root / lockfile.LOCK).write_text(lock_merge.render_lock({**theirs, **taken}))
+    (git.root / lockfile.LOCK).write_text(
+        lock_merge.render_lock({**theirs, **taken}), encoding="utf-8", newline="\n"
+    )
     for path in Lock.parse(lock_merge.render_lock(taken).encode()).outputs:
         if (report := git.read_file(target, path)) is not None:
             (git.root / path).write_bytes(report)

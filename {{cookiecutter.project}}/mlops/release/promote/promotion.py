@@ -296,7 +296,7 @@ def challenger_record(
 
 
 def read_json(tree: Git, path: str) -> Mapping[str, Any]:
-    content: Mapping[str, Any] = json.loads((tree.root / path).read_text())
+    content: Mapping[str, Any] = json.loads((tree.root / path).read_text(encoding="utf-8"))
     return content
 
 

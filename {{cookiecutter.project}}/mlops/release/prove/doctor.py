@@ -232,7 +232,7 @@ def check_hook(git: Git) -> Finding:
     except Refused as refusal:
         words, _, remedy = str(refusal).partition(": ")
         return Finding("warning", f"not installed: {words}", f"{remedy}, then `{install}`")
-    text = place.read_text(errors="replace") if place.exists() else ""
+    text = place.read_text(errors="replace", encoding="utf-8") if place.exists() else ""
     if hook.RUN in text:
         return Finding("ok", f"installed: `{hook.RUN.split('.')[-1]}` checks what is pushed")
     return Finding("warning", "not installed: untrue records can be pushed", install)

@@ -51,13 +51,13 @@ def install_hook(git: Git) -> Path:
     Raises Refused if there is another hook.
     """
     place = hook_path(git)
-    if place.exists() and MARK not in place.read_text(errors="replace"):
+    if place.exists() and MARK not in place.read_text(errors="replace", encoding="utf-8"):
         raise Refused(
             f"{place} is there and is not ours: add this line to it, before anything that reads its "
             f"input: `.venv/bin/python {RUN} || exit`"
         )
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(HOOK)
+    place.write_text(HOOK, encoding="utf-8", newline="\n")
     place.chmod(0o755)
     return place
 

@@ -59,5 +59,5 @@ def resolve(tree: Git, new: Mapping[str, str]) -> None:
         ) from error
     for path, text in new.items():
         file = tree.root / path
-        if file.exists() and pins(file.read_text()) == pins(text):
-            file.write_text(text)
+        if file.exists() and pins(file.read_text(encoding="utf-8")) == pins(text):
+            file.write_text(text, encoding="utf-8", newline="\n")
