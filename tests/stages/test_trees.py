@@ -59,8 +59,9 @@ def target(rows: Matrices, task: str) -> NDArray[Any]:
     noise = np.random.default_rng(2).normal(size=len(rows["numbers"]))
     score = np.nan_to_num(rows["numbers"]) @ [1, 0.001, 0.3, 1] + np.sum(parity, axis=0) + noise
     if task == "regression":
-        return (score - score.mean()) / score.std()
-    return np.digitize(score, np.quantile(score, [0.5] if task == "binary" else [0.3, 0.6]))
+        return np.asarray((score - score.mean()) / score.std())
+    bounds = np.quantile(score, [0.5] if task == "binary" else [0.3, 0.6])
+    return np.asarray(np.digitize(score, bounds))
 
 
 def booster(library: str, task: str, inputs: Inputs, **options: Any) -> Any:

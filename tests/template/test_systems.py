@@ -66,7 +66,7 @@ def mode_of(call: ast.Call) -> str:
     if name == "open" and len(call.args) == 1:
         return "r"
     modes = [argument for argument in call.args if is_mode(argument)] if method in OPENERS else []
-    return "".join(mode.value for mode in modes)
+    return "".join(str(mode.value) for mode in modes)
 
 
 def is_mode(argument: ast.expr) -> TypeGuard[ast.Constant]:
