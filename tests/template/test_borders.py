@@ -67,6 +67,7 @@ PROCESSES = {
     "release.promote": "compare contract release.promote",
     "release.follow": "service",
     "release.look": "compare",
+    "release.update": "release.data",
     "release.prove": "compare release.data release.prove",
 }
 """Modules that a room runs as processes of their own, or loads by name."""

@@ -78,3 +78,24 @@ def update(
     from mlops.release.update import update
 
     update.update_project(Git.of_current_directory(), ref, printing.say, dry_run=dry_run)
+
+
+@commands.command()
+def remote(
+    url: Annotated[
+        str,
+        typer.Argument(help="A directory, ssh://host/path, s3://bucket/path, gs:// or azure://."),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE", help="Settings of DVC, such as endpointurl=URL."),
+    ] = None,
+) -> None:
+    """Move the storage of data and run records, of every branch, to another place.
+
+    DVC's library for it is added to the library locks and installed. If anything fails, the storage is the
+    one before. Credentials are refused, because .dvc/config goes into Git.
+    """
+    from mlops.release.update import remote
+
+    remote.move_remote(Git.of_current_directory(), url, settings or [], printing.say)

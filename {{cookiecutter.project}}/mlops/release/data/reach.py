@@ -97,7 +97,9 @@ def contact_remote(repo: Repo, what: str = "cannot be reached") -> Iterator[None
             f"the DVC remote {describe_remote(repo)}: {error_message(error)}"
         ) from error
     except Exception as error:  # each kind of remote raises its own
-        words = f"the DVC remote {describe_remote(repo)}, {what}: {error_message(error)}"
+        words = (
+            f"the DVC remote {describe_remote(repo)}, {what}: {error_message(error).rstrip('.')}"
+        )
         if any(FORBIDDEN.search(type(each).__name__) for each in chain(error)):
             raise MlopsError(f"{words}. Its keys or rights are wrong or missing here") from error
         raise Away(f"{words}. Try again when it can be reached") from error
