@@ -1,6 +1,7 @@
 """Tests the hotfix of docs/environments.md, which a colleague makes in a clone of their own."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import instant_project
 from instant_project import promote, reproduce
 from machinery import MLOPS
+from markdown_pages import DOCS, blocks
 from mlops.errors import Refused
 from mlops.release.data import push
 from mlops.release.follow import deployment
@@ -55,6 +57,17 @@ class Colleague:
     def mlops(self, *words: str) -> str:
         return self.run(sys.executable, "-c", MLOPS, *words)
 
+    def shell(self, line: str) -> str:
+        mlops = shlex.join([sys.executable, "-c", MLOPS])
+        return self.run("sh", "-ec", f'mlops() {{ {mlops} "$@"; }}\n{line}')
+
+
+def documented_hotfix() -> list[str]:
+    """Returns the commands of the hotfix in docs/environments.md."""
+    page = DOCS / "environments.md"
+    (block,) = (text for text in blocks(page, "text") if "--hotfix" in text)
+    return [line.partition("  #")[0] for line in block.splitlines()]
+
 
 @pytest.fixture
 def project(in_prod: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -91,13 +104,13 @@ def colleague(project: Path) -> Colleague:
 def test_a_hotfix_of_a_colleague_is_a_release_that_all_can_use(
     project: Path, colleague: Colleague
 ) -> None:
-    colleague.run("git", "switch", "--quiet", "--create", "hotfix", "origin/prod")
+    switch, reproduce_it, release, *_ = documented_hotfix()
+    colleague.shell(switch)
     (colleague.clone / "params.yaml").write_text("quality: 0.95\n")
     colleague.run("git", "commit", "--quiet", "--all", "--message", "Correct the quality")
     fix = colleague.run("git", "rev-parse", "HEAD").strip()
-    colleague.mlops("repro")
-    colleague.run("git", "commit", "--quiet", "--all", "--message", "Reproduce")
-    said = colleague.mlops("promote", "prod", "--hotfix", "hotfix")
+    colleague.shell(reproduce_it)
+    said = colleague.shell(release)
     assert said.splitlines()[-1].startswith("prod/0002: v1.1.0, from hotfix ")
     for path in (project.parent / "storage").rglob("*"):
         assert path.stat().st_mode & (0o777 if path.is_dir() else 0o444) in (0o777, 0o444), path
