@@ -32,6 +32,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     The last word of a heading is a line of its own, so that the columns stay narrow. No cell is cut or
     wrapped, however narrow the terminal is.
     """
+    headings = [printable_cell(heading) for heading in headings]
     rows = [[printable_cell(cell) for cell in row] for row in rows]
     split = [heading.rpartition(" ") for heading in headings]
     head = [[first for first, _, _ in split], [last for _, _, last in split]]
@@ -44,4 +45,6 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def printable_cell(cell: str) -> str:
     """Returns the text of a cell on one line."""
+    if cell.isprintable():
+        return cell
     return printable_text(cell).translate({ord("\n"): r"\n", ord("\t"): r"\t"})

@@ -16,7 +16,6 @@ from mlops.release.history import lockfile, objects, reports, versions
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import Lock
-from mlops.release.history.objects import Blob
 from mlops.release.history.outputs import BUNDLE
 
 EXPERIMENT = "experiment"
@@ -25,6 +24,9 @@ SAVED_EXPERIMENTS = "refs/exps/??/*/*"
 """DVC saves an experiment as refs/exps/<2 and 38 digits of the commit it began from>/<name>."""
 
 T = TypeVar("T")
+Read = tuple[T | None, str | None]
+"""What was read, or why it can't be read."""
+Metrics = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Model:
     commit: str
     subject: str
     lock: Lock
-    metrics: Mapping[str, float | None]
+    metrics: Metrics
     gate_passed: bool | None
     running: tuple[str, ...]
     fault: str | None
@@ -68,33 +70,48 @@ def all_models(git: Git) -> list[Model]:
     ]
     named = list(named_states(states, released))
     current = models_in_environments(states, tips, named)
+    judged = read_reports(git, [state.commit for _, state in named])
     return [
-        model_of(
+        Model(
             name,
-            state,
+            state.commit,
             subjects[state.commit],
-            blobs,
+            state.lock,
+            metrics or {},
+            passed,
             tuple(environment for environment, model in current.items() if model == name),
+            state.fault or metrics_fault or gate_fault,
         )
-        for (name, state), blobs in zip(named, report_blobs(git, named), strict=True)
+        for (name, state), ((metrics, metrics_fault), (passed, gate_fault)) in zip(
+            named, judged, strict=True
+        )
     ]
 
 
-def model_of(
-    name: str,
-    state: State,
-    subject: str,
-    blobs: tuple[Blob | None, Blob | None],
-    running: tuple[str, ...],
-) -> Model:
-    measured, judged = blobs
-    metrics, metrics_fault = read_or_fault(partial(metrics_of_blob, measured))
-    passed, gate_fault = read_or_fault(partial(verdict_of_blob, judged))
-    fault = state.fault or metrics_fault or gate_fault
-    return Model(name, state.commit, subject, state.lock, metrics or {}, passed, running, fault)
+def read_reports(git: Git, commits: Sequence[str]) -> Iterator[tuple[Read[Metrics], Read[bool]]]:
+    """Yields the metrics of the test rows and the verdict of the gate at each commit.
+
+    A path costs Git more than a hash, and most reports of gates are the same: both are read by their hash.
+    """
+    folders = objects.read_objects(git, [f"{commit}:{reports.FOLDER}" for commit in commits])
+    found = [objects.entries_of_folder(folder) for folder in folders]
+    metrics = read_each(git, [files.get(b"metrics.json") for files in found], metrics_in_bytes)
+    verdicts = read_each(git, [files.get(b"gate.json") for files in found], verdict_in_bytes)
+    return zip(metrics, verdicts, strict=True)
 
 
-def read_or_fault(read: Callable[[], T]) -> tuple[T | None, str | None]:
+def read_each(
+    git: Git, hashes: Sequence[str | None], read: Callable[[bytes], T | None]
+) -> Iterator[Read[T]]:
+    """Yields what `read` finds in each file, or why it can't be read; nothing where there is no file."""
+    different = [*dict.fromkeys(filter(None, hashes))]
+    known: dict[str | None, Read[T]] = {None: (None, None)}
+    for name, blob in zip(different, objects.read_objects(git, different), strict=True):
+        known[name] = read_or_fault(partial(read, blob.content if blob else b""))
+    return (known[name] for name in hashes)
+
+
+def read_or_fault(read: Callable[[], T | None]) -> Read[T]:
     """Returns what `read` returns, or the message of its MlopsError."""
     try:
         return read(), None
@@ -102,24 +119,12 @@ def read_or_fault(read: Callable[[], T]) -> tuple[T | None, str | None]:
         return None, str(error)
 
 
-def metrics_of_blob(blob: Blob | None) -> Mapping[str, float | None]:
-    report = reports.parse_report(blob.content, reports.METRICS) if blob else {}
-    return reports.metrics_in(report)
+def metrics_in_bytes(content: bytes) -> Metrics:
+    return reports.metrics_in(reports.parse_report(content, reports.METRICS))
 
 
-def verdict_of_blob(blob: Blob | None) -> bool | None:
-    report = reports.parse_report(blob.content, reports.GATE) if blob else {}
-    return reports.verdict_in(report)
-
-
-def report_blobs(
-    git: Git, named: Sequence[tuple[str, State]]
-) -> Iterator[tuple[Blob | None, Blob | None]]:
-    """Yields reports/metrics.json and reports/gate.json of each state."""
-    paths = (reports.METRICS, reports.GATE)
-    names = [f"{state.commit}:{path}" for _, state in named for path in paths]
-    blobs = objects.read_objects(git, names)
-    return zip(blobs, blobs, strict=False)
+def verdict_in_bytes(content: bytes) -> bool | None:
+    return reports.verdict_in(reports.parse_report(content, reports.GATE))
 
 
 def tips_of_environments(git: Git) -> dict[str, str]:
@@ -168,7 +173,7 @@ def subjects_leading_to(git: Git, commits: Iterable[str]) -> dict[str, str]:
 
 def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
     """Yields the state at each commit that has a dvc.lock."""
-    known: dict[str, tuple[Lock | None, str | None]] = {}
+    known: dict[str, Read[Lock]] = {}
     blobs = objects.read_objects(git, [f"{commit}:{lockfile.LOCK}" for commit in commits])
     for commit, lock in zip(commits, blobs, strict=True):
         if lock:

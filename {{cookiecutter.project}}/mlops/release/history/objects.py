@@ -10,12 +10,15 @@ from mlops.release.history.git import Git
 
 
 class Blob(NamedTuple):
+    """An object of Git: a file, or a folder, whose `kind` is tree."""
+
     hash: str
     content: bytes
+    kind: str = "blob"
 
 
 def read_objects(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
-    """Yields the blob of each name `COMMIT:PATH`, in their order; None for a path that is not there."""
+    """Yields the object of each name, `COMMIT:PATH` or a hash, in their order; None for what is not there."""
     with subprocess.Popen(
         ["git", "cat-file", "--batch", "--buffer"],
         cwd=git.root,
@@ -44,4 +47,18 @@ def next_object(answers: IO[bytes]) -> Blob | None:
         return None
     content = answers.read(int(header[-1]))
     answers.read(1)
-    return Blob(header[0].decode(), content)
+    return Blob(header[0].decode(), content, header[1].decode())
+
+
+def entries_of_folder(folder: Blob | None) -> dict[bytes, str]:
+    """Returns the hash of each entry of a folder by its name; there is none if it is not there or a file."""
+    found: dict[bytes, str] = {}
+    if folder is None or folder.kind != "tree":
+        return found
+    content, width, at = folder.content, len(folder.hash) // 2, 0
+    while at < len(content):
+        end = content.index(b"\0", at)
+        _, _, name = content[at:end].partition(b" ")
+        at = end + 1 + width
+        found[name] = content[end + 1 : at].hex()
+    return found

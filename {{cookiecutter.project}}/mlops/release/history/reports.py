@@ -1,15 +1,19 @@
 """Reads the reports that the stages commit: reports/metrics.json and reports/gate.json."""
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from mlops.errors import MlopsError
 from mlops.release.history.git import Git
 
-METRICS = "reports/metrics.json"
-GATE = "reports/gate.json"
+FOLDER = "reports"
+METRICS = f"{FOLDER}/metrics.json"
+GATE = f"{FOLDER}/gate.json"
+LARGEST = sys.float_info.max
+NUMBERS = (float, int, type(None))
+"""What the value of a metric is in JSON; bool is none of them, though Python counts with it."""
 
 
 def read_report(git: Git, commit: str, path: str) -> Mapping[str, Any]:
@@ -25,7 +29,7 @@ def read_report(git: Git, commit: str, path: str) -> Mapping[str, Any]:
 
 def parse_report(content: bytes, path: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(content)
+        found = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise unreadable(path, str(error)) from error
     if not isinstance(found, dict):
@@ -42,13 +46,12 @@ def metrics_in(report: Mapping[str, Any], path: str = METRICS) -> Mapping[str, f
     if not isinstance(measured, dict):
         raise unreadable(path, f"test is {measured!r} instead of metrics by name")
     for name, value in measured.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        if type(value) not in NUMBERS:
             raise unreadable(path, f"test.{name} is {value!r} instead of a number")
-    return {name: finite(value) for name, value in measured.items()}
-
-
-def finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    return {
+        name: value if value is not None and -LARGEST <= value <= LARGEST else None
+        for name, value in measured.items()
+    }
 
 
 def verdict_in(report: Mapping[str, Any], path: str = GATE) -> bool | None:
