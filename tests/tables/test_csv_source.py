@@ -48,6 +48,19 @@ def rows(name: str = "rows.csv") -> list[tuple[object, str]]:
     ]
 
 
+@pytest.mark.parametrize("quoted", ["b", ' "b"'])
+def test_a_last_line_that_is_cut_off_is_an_incomplete_file(
+    write_file: Callable[..., None], quoted: str
+) -> None:
+    write_file(f"n,t\n1,a\n2,{quoted}")
+    assert [text for _, text in rows()] == ["a", "b"]
+    write_file(f"n,t\n1,{quoted}\n2")
+    with pytest.raises(SourceError, match="line 3: the last line has no end and 1 is another"):
+        rows()
+    write_file(f"n,t\n1,{quoted}\n2\n")
+    assert len(rows()) == 1
+
+
 def broken(name: str = "rows.csv") -> list[tuple[int, str]]:
     """Returns the line and the reason of each broken record."""
     return [

@@ -97,12 +97,27 @@ class CsvText:
     text: bytes
 
     def records(self, wanted: Wanted) -> Records:
+        records = self._read(wanted)
+        self._refuse_cut_end(records)
+        return records
+
+    def _read(self, wanted: Wanted) -> Records:
         if not has_regular_quotes(self.text, self.delimiter):
             return self._read_with_python(wanted)
         as_numbers = (
             self._read_with_arrow(wanted, pa.float64()) if may_be_numbers(wanted.dialect) else None
         )
         return as_numbers or self._read_with_arrow(wanted, TEXT) or self._refuse_text()
+
+    def _refuse_cut_end(self, records: Records) -> None:
+        """Raises SourceError if the last record of the file is broken and its line has no end. Only the text
+        at the end of a file can end within a line."""
+        is_last = bool(records.broken) and records.broken[-1].position == records.count - 1
+        if is_last and not self.text.endswith((b"\n", b"\r")):
+            raise SourceError(
+                f"{self.file}, line {self.line(records.count - 1)}: the last line has no end and "
+                f"{records.broken[-1].reason}: the file is not complete; write the rest, or remove the line"
+            )
 
     def line(self, position: int) -> int:
         if not self.has_one_line_per_record:
