@@ -13,27 +13,54 @@ import pytest
 from machinery import PROJECT
 
 SCORE = """\
-import os, pathlib, sys, time
-path = pathlib.Path(sys.argv[1])
-with open("calls", "a") as calls:
-    calls.write(f"{path.name} {path.read_text()}\\n")
-what, _, argument = path.read_text().partition(" ")
-if what == "fail":
-    sys.exit(f"mlops: {path.name} is broken:\\nline 7")
-if what == "reject":
-    print("mlops: 9 of 10 rows break the contract", file=sys.stderr)
-    sys.exit(4)
-if what == "store" and not pathlib.Path("database").exists():
-    print("mlops: the database does not answer", file=sys.stderr)
-    sys.exit(5)
-if what == "crash":
-    os.kill(os.getpid(), 9)
-if what == "append" and not argument:
-    path.write_text("append more")
-if what == "sleep":
-    pathlib.Path("asleep").write_text(str(os.getpid()))
-    time.sleep(float(argument))
-print("reading\\nscored 10 rows")
+import json, os, pathlib, sys, time
+
+def say(**fields):
+    print(json.dumps(fields), flush=True)
+
+codes = []
+
+def end(code, message):
+    codes.append(code)
+    say(file=sys.argv[turn], exit_code=code, message=message)
+    if code == 5 and codes[-2:] == [5, 5]:
+        stop(5, message)
+
+def stop(code, message):
+    say(file=None, exit_code=code, message=message)
+    sys.exit(f"mlops: {message}") if code == 1 else print(f"mlops: {message}", file=sys.stderr)
+    sys.exit(code)
+
+for turn in range(1, len(sys.argv)):
+    path = pathlib.Path(sys.argv[turn])
+    say(file=sys.argv[turn])
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    with open("calls", "a") as calls:
+        calls.write(f"{name} {path.read_text().strip()!r} {os.getpid()}\\n")
+    what, _, argument = path.read_text().strip().partition(" ")
+    away = pathlib.Path("away").exists()
+    if what == "fail":
+        end(1, f"{name} is broken:\\nline 7")
+    elif what == "reject":
+        end(4, "9 of 10 rows break the contract")
+    elif what == "poison" or away:
+        end(5, "the database does not answer")
+    elif what == "password":
+        stop(2, "set PGPASSWORD")
+    elif what == "release" and not pathlib.Path("released").exists():
+        stop(1, "the bundle is broken")
+    else:
+        if what == "crash":
+            os.kill(os.getpid(), 9)
+        if what == "append" and not argument:
+            path.write_text("append more\\n")
+        if what == "sleep":
+            pathlib.Path("asleep").write_text(str(os.getpid()))
+            time.sleep(float(argument))
+        if what == "wait":
+            print("waiting for a lock since 5 s", file=sys.stderr, flush=True)
+        end(0, "reading; scored 10 rows")
+sys.exit(max(codes))
 """
 
 WATCH = """\
@@ -73,10 +100,14 @@ class Place:
         self.watches.append(watch)
         return watch
 
-    def arrive(self, name: str, text: str = "") -> Path:
+    def arrive(self, name: str, text: str = "", end: str = "\n") -> Path:
         path = self.folder / name
-        path.write_text(text)
+        path.write_text(text + end)
         return path
+
+    def processes(self) -> int:
+        """Returns how many processes have scored files."""
+        return len({line.split()[-1] for line in (self.root / "calls").read_text().splitlines()})
 
     def wait_for_files(self, *names: str) -> None:
         """Waits until the folder has exactly these files, hidden ones aside."""
@@ -99,6 +130,11 @@ class Place:
     def calls(self) -> list[str]:
         path = self.root / "calls"
         return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def texts(self) -> list[str]:
+        """Returns the content of each file when it was scored."""
+        return [line.split("'")[1] for line in (self.root / "calls").read_text().splitlines()]
 
 
 def wait_until(true: Callable[[], bool], words: Callable[[], object]) -> None:
@@ -136,7 +172,7 @@ def test_a_file_is_left_alone_as_long_as_it_grows(place: Place) -> None:
         place.arrive("a.csv", text)
         time.sleep(0.1)
     place.wait_for_files("done/a.csv")
-    assert (place.root / "calls").read_text() == "a.csv afileofmanypieces\n"
+    assert place.texts == ["afileofmanypieces"]
 
 
 def test_unfinished_and_foreign_names_are_not_scored(place: Place) -> None:
@@ -160,7 +196,7 @@ def test_a_file_that_fails_is_tried_again_and_then_moved_with_the_reasons(
     place.wait_for_files("done/good.csv", "failed/bad.csv", "failed/bad.csv.reason.txt")
     assert place.calls.count("bad.csv") == 3
     reasons = (place.folder / "failed/bad.csv.reason.txt").read_text().splitlines()
-    words = {"fail": "mlops: bad.csv is broken: line 7", "crash": "exit code -9"}[fault]
+    words = {"fail": "bad.csv is broken: line 7", "crash": "exit code -9"}[fault]
     assert [line.split(maxsplit=1)[1] for line in reasons] == [words] * 3
     assert "attempt 1 of 3, next in 0.1 s" in place.log
     assert "attempt 2 of 3, next in 0.2 s" in place.log
@@ -174,13 +210,76 @@ def test_a_file_that_breaks_the_contract_is_moved_at_once(place: Place) -> None:
 
 
 def test_an_unavailable_database_counts_as_an_attempt_of_no_file(place: Place) -> None:
-    for name in ("a.csv", "b.csv"):
-        os.utime(place.arrive(name, "store"), (1, 1))
+    (place.root / "away").touch()
+    for name in ("a.csv", "b.csv", "c.csv"):
+        os.utime(place.arrive(name), (1, 1))
     place.start()
-    wait_until(lambda: len(place.calls) == 4, lambda: place.log)
-    assert set(place.calls) == {"a.csv"}
-    (place.root / "database").touch()
+    place.wait_for_log("3 files wait; next attempt in 0.1 s: the database does not answer")
+    place.arrive("d.csv")
+    wait_until(lambda: "d.csv" in place.calls, lambda: place.log)
+    (place.root / "away").unlink()
+    place.wait_for_files(*(f"done/{name}.csv" for name in "abcd"))
+    assert "attempt" not in place.log.replace("next attempt", "")
+
+
+def test_no_file_waits_for_one_that_the_database_refuses_again_and_again(place: Place) -> None:
+    for name in ("a.csv", "b.csv"):
+        os.utime(place.arrive(name, "poison"), (1, 1))
+    os.utime(place.arrive("c.csv"), (2, 2))
+    place.start()
+    place.wait_for_files("a.csv", "b.csv", "done/c.csv")
+    for number in range(8):
+        place.arrive(f"{number}.csv", "x\n")
+        wait_until(lambda: f"done/{number}.csv" in place.files(), lambda: place.log)  # noqa: B023
+        time.sleep(0.4)
+    wait_until(lambda: {"failed/a.csv", "failed/b.csv"} < place.files(), lambda: place.log)
+    assert "attempt 2 of 3" in place.log
+
+
+def test_a_wrong_password_ends_the_watch_and_a_broken_release_makes_all_wait(place: Place) -> None:
+    place.arrive("a.csv", "release")
+    place.arrive("b.csv")
+    watch = place.start()
+    place.wait_for_log("2 files wait; next attempt in 0.1 s: mlops: the bundle is broken")
+    (place.root / "released").touch()
     place.wait_for_files("done/a.csv", "done/b.csv")
+    place.arrive("c.csv", "password")
+    assert watch.wait(10) == 2
+    assert place.log.endswith("set PGPASSWORD\n")
+    assert place.files() == {"c.csv", "done/a.csv", "done/b.csv"}
+
+
+def test_many_files_are_scored_by_one_process_and_one_that_crashes_it_is_known(
+    place: Place,
+) -> None:
+    for number in range(30):
+        place.arrive(f"{number}.csv", "crash" if number == 7 else "")
+    place.arrive(os.fsdecode(b"caf\xe9.csv"), "wait")
+    place.start()
+    wait_until(lambda: "failed/7.csv" in place.files(), lambda: place.log)
+    assert len([name for name in place.files() if name.startswith("done/")]) == 30
+    assert "exit code -9" in (place.folder / "failed/7.csv.reason.txt").read_text()
+    assert place.processes() <= 5
+    assert r"caf\udce9.csv: reading; scored 10 rows" in place.log
+    assert "waiting for a lock since 5 s" in place.log
+
+
+def test_a_file_that_ends_within_a_line_is_left_alone_for_longer(place: Place) -> None:
+    place.start()
+    place.wait_for_log("watching in")
+    place.arrive("a.csv", "a whole line\nand a half", end="")
+    time.sleep(1)
+    assert place.files() == {"a.csv"}
+    with (place.folder / "a.csv").open("a") as writer:
+        writer.write(" of another\n")
+        writer.flush()
+        place.wait_for_files("done/a.csv")
+        writer.write("and one more line\n")
+        writer.flush()
+        place.wait_for_log("a.csv: changed after it was scored; it is scored again")
+    wait_until(lambda: place.calls.count("a.csv") == 2, lambda: place.log)
+    place.wait_for_files("done/a.csv")
+    assert (place.folder / "done/a.csv").read_text().count("\n") == 3
 
 
 def test_attempts_are_counted_over_restarts(place: Place) -> None:
@@ -209,7 +308,7 @@ def test_a_file_that_changes_while_it_is_scored_is_scored_again(place: Place) ->
     place.arrive("a.csv", "append")
     place.start()
     place.wait_for_files("done/a.csv")
-    assert (place.root / "calls").read_text() == "a.csv append\na.csv append more\n"
+    assert place.texts == ["append", "append more"]
 
 
 def test_a_file_whose_watch_is_killed_is_scored_by_the_next_watch(place: Place) -> None:

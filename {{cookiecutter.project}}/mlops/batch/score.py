@@ -28,6 +28,7 @@ from mlops.predict.predictor import MODEL, SCHEMA
 from mlops.predict.release import BUNDLE, Release
 from mlops.predict.schema import Schema
 from mlops.tables import files, urls
+from mlops.tables.errors import SourceError
 from mlops.tables.files import File
 from mlops.tables.urls import Url
 
@@ -57,9 +58,13 @@ def score_files(order: ScoreOrder, say: Say) -> None:
     failed; other errors end the run."""
     Limit.parse(order.max_rejects)
     url = urls.parse_url(order.to)
-    paths = files.find_paths(order.inputs)
-    report = Report(say, len(paths), as_json=order.json)
-    if not order.json and (unread := files.unread_entries(order.inputs)):
+    paths, unfound = find_paths(order.inputs)
+    report = Report(say, len(paths) + len(unfound), as_json=order.json)
+    for text, error in unfound.items():
+        report.begin(text)
+        report.end(text, error)
+    unread = files.unread_entries(text for text in order.inputs if text not in unfound)
+    if unread and not order.json:
         say(f"not read, since only files with known names are: {listed_names(unread)}")
     try:
         with Run(order, url, report) as run:
@@ -68,6 +73,18 @@ def score_files(order: ScoreOrder, say: Say) -> None:
         report.stop(error)
         raise
     report.finish()
+
+
+def find_paths(inputs: Sequence[str]) -> tuple[list[str], dict[str, SourceError]]:
+    """Returns the paths of the files that the inputs name, and the errors of inputs that name none."""
+    paths: dict[str, None] = {}
+    unfound = {}
+    for text in inputs:
+        try:
+            paths |= dict.fromkeys(files.find_paths([text]))
+        except SourceError as error:
+            unfound[text] = error
+    return list(paths), unfound
 
 
 class Run:

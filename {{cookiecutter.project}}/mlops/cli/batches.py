@@ -1,9 +1,9 @@
 """The commands that score files of rows, and that judge what was scored."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping
+from json import dumps
 from typing import Annotated
 
 import typer
@@ -53,8 +53,11 @@ def score(
     scheduler: Annotated[
         str | None, typer.Option(metavar="URL", help="The Dask scheduler: tcp://host:8786.")
     ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Report what becomes of each file as JSON.")
+    ] = False,
 ) -> None:
-    """Score files of rows into a database, once, with the present model of an environment."""
+    """Score each file of rows into a database, once, with the present model of an environment."""
     from mlops.tables import urls
 
     urls.parse_url(to)
@@ -67,6 +70,7 @@ def score(
         "force": force,
         "engine": engine,
         "scheduler": scheduler,
+        "json": json,
     }
     run_batch("mlops.batch.score", order, chosen_revision(environment, version))
 
@@ -107,7 +111,7 @@ def watch(
 
     urls.parse_url(to)
     score = ["score", "--to", to, "--environment", environments.known_environment(environment)]
-    score += ["--max-rejects", max_rejects, *(["--key", key] if key else []), "--"]
+    score += ["--max-rejects", max_rejects, *(["--key", key] if key else []), "--json", "--"]
     command = [sys.executable, "-m", "mlops.cli", *score]
     variables = child_environment.for_python(Path(__file__).parents[2])
     Watch(Path(folder), command, variables, settle=settle, attempts=attempts, pause=pause).run()
@@ -188,5 +192,5 @@ def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
             name: value for name, value in order.items() if not (value is None or value is False)
         }
         given["release"] = str(deployed.folder)
-        code = deployed.run(module, json.dumps(given))
+        code = deployed.run(module, dumps(given))
     sys.exit(code)
