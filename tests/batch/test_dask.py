@@ -17,6 +17,8 @@ import pytest
 import small_batch
 from baking import UNBAKED, Run
 from machinery import PROJECT
+from mlops.batch.engines import dask_engine
+from mlops.errors import Away
 
 ROWS = 60_000
 ON_LOOPBACK = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashboard")
@@ -155,6 +157,25 @@ def test_workers_with_what_the_documents_send_them_score_what_prod_holds(
     engine = ("--engine", "dask", "--scheduler", cluster.address)
     assert f"scored {ROWS:,} rows" in run(*score, *engine, cwd=in_production).stdout
     assert "already scored" in run(*score, cwd=in_production).stdout
+
+
+def test_a_batch_ends_when_no_worker_is_left(
+    cluster: Cluster, released: Path, arrived: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = cluster.worker(released)
+    digest = dask_engine.answers_digest()
+
+    def digest_after_the_last_worker_died() -> str:
+        worker.kill()
+        worker.wait()
+        return digest
+
+    monkeypatch.setattr(dask_engine, "answers_digest", digest_after_the_last_worker_died)
+    monkeypatch.setattr(dask_engine, "SECONDS_TO_ASK", 0.2)
+    monkeypatch.setattr(dask_engine, "SECONDS_WITHOUT_WORKER", 1)
+    with pytest.raises(Away, match=r"has had no worker for 1 s; nothing was stored: start one"):
+        small_batch.run(released, engine="dask", scheduler=cluster.address)
+    assert not stored(small_batch.DATABASE)
 
 
 def test_the_same_bits_and_the_same_batch_although_a_worker_is_killed(

@@ -9,6 +9,7 @@ import importlib
 import logging
 import pickle
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ from mlops.predict.release import BUNDLE
 from mlops.tables.pieces import Piece
 
 SECONDS_TO_ANSWER = 10
+SECONDS_TO_ASK = 5
+SECONDS_WITHOUT_WORKER = 30
+"""How long a batch waits for a new worker when the last one has died."""
+
 PIECES_PER_THREAD = 2
 CODE = Path(__file__).parents[3]
 PARTS = (
@@ -63,9 +68,9 @@ def start_engine(order: ScoreOrder, _: Scorer) -> Iterator[Engine]:
                 arguments = (pickle.dumps(piece), bundle, order.key, answers_digest())
                 waiting.append(client.submit(ask_worker, *arguments, pure=False))
                 if len(waiting) >= most:
-                    yield scored_result(waiting.popleft(), order)
+                    yield scored_result(waiting.popleft(), client, order)
             while waiting:
-                yield scored_result(waiting.popleft(), order)
+                yield scored_result(waiting.popleft(), client, order)
 
         yield score
     finally:
@@ -106,11 +111,11 @@ def connect_client(scheduler: str | None) -> Client:
     return client
 
 
-def scored_result(future: Future, order: ScoreOrder) -> Scored:
+def scored_result(future: Future, client: Client, order: ScoreOrder) -> Scored:
     """Returns the scored piece. Raises Refused if the worker cannot score it, and Away if workers or the
-    scheduler have died."""
+    scheduler have died, or if no worker is left for a while."""
     try:
-        scored: Scored = future.result()
+        scored: Scored = wait_for_result(future, client, order)
     except ModuleNotFoundError as error:
         raise Refused(f"a worker has no {error.name}: {REMEDY}") from None
     except KilledWorker as error:
@@ -118,6 +123,26 @@ def scored_result(future: Future, order: ScoreOrder) -> Scored:
     except (CommClosedError, FutureCancelledError) as error:
         raise Away(f"the Dask scheduler {order.scheduler} has stopped: {error}") from None
     return scored
+
+
+def wait_for_result(future: Future, client: Client, order: ScoreOrder) -> Any:
+    """Returns the result of a task. A task whose last worker has died waits for another worker for ever:
+    raises Away if there is none for SECONDS_WITHOUT_WORKER seconds."""
+    last = time.monotonic()
+    while True:
+        try:
+            return future.result(timeout=SECONDS_TO_ASK)
+        except TimeoutError:
+            if future.done():
+                raise
+        now = time.monotonic()
+        if client.nthreads():
+            last = now
+        elif now - last >= SECONDS_WITHOUT_WORKER:
+            raise Away(
+                f"the scheduler {order.scheduler} has had no worker for {now - last:.0f} s; nothing was "
+                f"stored: start one, `dask worker {order.scheduler}`, and try again"
+            )
 
 
 def answer_piece(pickled: bytes, bundle: Files, key: str | None, expected: str) -> Scored:
