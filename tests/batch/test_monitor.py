@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import monitored
 from mlops.batch.destinations.relational import Relational
@@ -241,6 +242,21 @@ def test_a_label_that_is_loaded_again_replaces_the_earlier_one(
     assert "v1.0.0 is 1.0000" in capsys.readouterr().out
 
 
+def test_labels_are_read_like_rows_and_only_loaded_ones_are_counted(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_batch(root)
+    load_truth(root, a="yes", b="no")
+    (root / "late.CSV").write_text('answer;"row_key"\nyes; "c"\nno;x\n')
+    labels.load_labels(labels.LabelsOrder("late.CSV", "sqlite:///p.db", "folder"))
+    table = pa.table({"row_key": ["d", "y", "z"], "answer": ["yes", "no", "no"]})
+    parquet.write_table(table, root / "late.parquet")
+    labels.load_labels(labels.LabelsOrder("late.parquet", "sqlite:///p.db", "folder"))
+    output = capsys.readouterr().out
+    assert "loaded 2 labels of late.CSV; 1 labels are of rows" in output
+    assert "loaded 3 labels of late.parquet; 1 labels are of rows" in output
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -248,7 +264,8 @@ def test_a_label_that_is_loaded_again_replaces_the_earlier_one(
         ("row_key,answer\na,yes\na,no\n", "has 'a' in more than one row"),
         ("row_key,answer\n,yes\n", "a row has no 'row_key'"),
         ("key,answer\na,yes\n", "--key, --label"),
-        ("", "can't be read as labels"),
+        ("", "is empty: add a header and rows.*--key.*--label"),
+        ("row_key,answer\na,yes\nb\n", "line 3: 1 is another number of cells"),
     ],
 )
 def test_labels_that_are_wrong_load_nothing(root: Path, content: str, words: str) -> None:

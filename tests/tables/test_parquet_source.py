@@ -74,3 +74,12 @@ def test_a_file_with_a_hole_is_refused(table: pa.Table) -> None:
     Path("rows.parquet").write_bytes(content[:4] + b"\xff" * 600 + content[604:])
     with pytest.raises(SourceError, match=r"rows\.parquet is broken or cut off"):
         [*source().pieces(WANTED)]
+
+
+@pytest.mark.parametrize("key", [[1], b"x", True])
+def test_a_column_of_another_type_is_refused_as_key(table: pa.Table, key: object) -> None:
+    parquet.write_table(table.set_column(3, "k", pa.array([key] * ROWS)), "rows.parquet")
+    with pytest.raises(
+        SourceError, match=r"column 'k' is .* and should hold text, numbers or dates"
+    ):
+        source().refuse_unfit(WANTED)

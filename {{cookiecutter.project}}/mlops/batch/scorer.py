@@ -22,6 +22,7 @@ from mlops.predict.predictor import Predictor
 from mlops.tables import row_hashes
 from mlops.tables.cells import Cells, Mask, read_cells
 from mlops.tables.files import File
+from mlops.tables.keys import key_texts
 from mlops.tables.pieces import Piece, Records, Wanted
 from mlops.tables.row_hashes import RowSample
 
@@ -72,7 +73,7 @@ class Scorer:
         positions = records.positions
         cells = read_cells(records.columns, self.wanted)
         wrong, warnings = self._judge.judge(cells, len(positions))
-        keys = self._keys(records)
+        keys = self._keys(records, piece.file.path)
         keyless = np.zeros(len(wrong), bool) if keys is None else keys.is_null().to_numpy(False)
         good = ~(wrong | keyless)
         predictions = self._predictor.predict(columns.take_rows(cells, good))
@@ -92,13 +93,11 @@ class Scorer:
             ),
         )
 
-    def _keys(self, records: Records) -> pa.Array | None:
+    def _keys(self, records: Records, file: str) -> pa.Array | None:
         """Returns the keys of the rows, null for a row without a key; None if rows are identified by
         number."""
-        if self.wanted.key is None:
-            return None
-        keys = pc.utf8_trim_whitespace(records.columns[self.wanted.key].cast(pa.string()))
-        return pc.if_else(pc.equal(keys, ""), pa.scalar(None, pa.string()), keys)
+        key = self.wanted.key
+        return None if key is None else key_texts(records.columns[key], file, key)
 
     def _rejects(
         self, piece: Piece, records: Records, cells: Cells, wrong: Mask, keyless: Mask

@@ -10,6 +10,7 @@ from pyarrow import types
 
 from mlops.tables.errors import SourceError
 from mlops.tables.files import File
+from mlops.tables.keys import can_be_key
 from mlops.tables.pieces import Piece, Records, Wanted
 
 PIECE = 10_000
@@ -32,6 +33,8 @@ class ParquetSource:
         """Raises SourceError for wanted columns of another type, so that not every row is rejected for it."""
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
         kinds |= dict.fromkeys(wanted.texts, (is_text, "text"))
+        if wanted.key:
+            kinds.setdefault(wanted.key, (can_be_key, "text, numbers or dates, to be the key"))
         faults = [
             f"column {name!r} is {self.schema.field(name).type} and should hold {kind}"
             for name, (fits, kind) in kinds.items()

@@ -11,17 +11,19 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
-from pyarrow import csv, parquet
 
 from mlops.batch import errors
 from mlops.batch.destinations import destinations
-from mlops.batch.destinations.relational import Relational
 from mlops.batch.order import read_order
 from mlops.predict import schema
 from mlops.predict.predictor import SCHEMA
 from mlops.predict.release import BUNDLE
 from mlops.predict.schema import Schema
+from mlops.tables import files, sources
 from mlops.tables.errors import SourceError
+from mlops.tables.files import File
+from mlops.tables.keys import key_texts
+from mlops.tables.pieces import Wanted
 
 KEY = "row_key"
 SHOWN = 5
@@ -32,7 +34,9 @@ ON CONFLICT (row_key) DO UPDATE SET label = excluded.label, loaded_at = excluded
 
 KNOWN = """
 SELECT count(*) AS labels FROM labels
-WHERE EXISTS (SELECT 1 FROM scores WHERE scores.row_key = labels.row_key)"""
+WHERE loaded_at = ? AND EXISTS (SELECT 1 FROM scores WHERE scores.row_key = labels.row_key)"""
+
+NEEDED = "Labels need a column of keys and one of labels (--key, --label)"
 
 
 class LabelsOrder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,10 +58,12 @@ def load_labels(order: LabelsOrder) -> None:
     """Loads all labels of the file, or none if an error is raised."""
     input_schema = schema.read_schema(Path(order.release) / BUNDLE / SCHEMA)
     rows = read_labels(order, input_schema)
+    now = datetime.now(UTC)
     with closing(destinations.open_relational(order.to)) as database:
         with database.transaction():
-            store_labels(database, rows)
-        scored = int(database.query(KNOWN)["labels"][0].as_py())
+            moments = pa.array([database.to_parameter(now)] * len(rows))
+            database.execute_each(LOAD, rows.append_column("loaded_at", moments))
+        scored = int(database.query(KNOWN, now)["labels"][0].as_py())
     print(
         f"loaded {len(rows):,} labels of {order.file}; {scored:,} labels are of rows that were scored"
     )
@@ -67,16 +73,14 @@ def read_labels(order: LabelsOrder, input_schema: Schema) -> pa.Table:
     """Returns the columns `row_key` and `label`, of shape (rows,). Raises SourceError for keys that are
     missing or occur twice, and for labels that are not classes of the model."""
     label = order.label or input_schema.target
-    table = read_columns(Path(order.file), order.key, label)
-    rows = pa.table(
-        {"row_key": trimmed_text(table[order.key]), "label": trimmed_text(table[label])}
-    )
-    if rows.filter(pc.equal(rows["row_key"], "")).num_rows:
+    file = files.hashed_file(order.file)
+    rows = pa.table({"row_key": read_texts(file, order.key), "label": read_texts(file, label)})
+    if rows["row_key"].null_count:
         raise SourceError(
             f"{order.file}: a row has no {order.key!r}, and nothing was loaded: complete the row, or "
             "remove it"
         )
-    others = set(rows["label"].unique().to_pylist()) - set(input_schema.classes)
+    others = {value or "" for value in rows["label"].unique().to_pylist()} - {*input_schema.classes}
     if others:
         raise SourceError(
             f"{order.file}: {label!r} holds {listed_values(others)}, but the classes of the model are "
@@ -93,38 +97,27 @@ def read_labels(order: LabelsOrder, input_schema: Schema) -> pa.Table:
     return rows
 
 
-def read_columns(file: Path, *columns: str) -> pa.Table:
-    """Returns columns of a CSV or Parquet file. Raises SourceError if they cannot be read."""
-    texts = csv.ConvertOptions(
-        column_types={name: pa.string() for name in columns},
-        include_columns=columns,
-        strings_can_be_null=False,
-    )
+def read_texts(file: File, column: str) -> pa.ChunkedArray:
+    """Returns a column as text, of shape (rows,), read as `mlops score` reads keys. Raises SourceError if it
+    cannot be read, or if a row is broken."""
+    wanted = Wanted((), (), column, ())
     try:
-        if file.suffix == ".parquet":
-            return parquet.read_table(file, columns=list(columns))
-        return csv.read_csv(file, convert_options=texts)
-    except FileNotFoundError:
-        raise SourceError(f"{file} does not exist") from None
-    except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, OSError) as error:
-        raise SourceError(
-            f"{file} can't be read as labels: {str(error).splitlines()[0]}. It needs the columns "
-            f"{' and '.join(map(repr, columns))} (--key, --label)"
-        ) from None
-
-
-def trimmed_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.fill_null(pc.utf8_trim_whitespace(column.cast(pa.string())), "")
+        source = sources.open_source(file, wanted)
+    except SourceError as error:
+        raise SourceError(f"{error}. {NEEDED}") from None
+    texts = []
+    for piece in source.pieces(wanted):
+        records = piece.content.records(wanted)
+        for broken in records.broken:
+            line = piece.content.line(broken.position)
+            raise SourceError(f"{file.path}, line {line}: {broken.reason}, and nothing was loaded")
+        texts.append(key_texts(records.columns[column], file.path, column))
+    return pa.chunked_array(texts, pa.string())
 
 
 def listed_values(values: set[str]) -> str:
     more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
     return ", ".join(map(repr, sorted(values)[:SHOWN])) + more
-
-
-def store_labels(database: Relational, rows: pa.Table) -> None:
-    now = database.to_parameter(datetime.now(UTC))
-    database.execute_each(LOAD, rows.append_column("loaded_at", pa.array([now] * len(rows))))
 
 
 if __name__ == "__main__":
