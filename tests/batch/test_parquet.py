@@ -161,6 +161,20 @@ def test_a_batch_is_superseded_by_another_version_of_the_same_file_and_environme
     assert [each and each.superseded_by for each in (first, second, other)] == ["v2", None, None]
 
 
+@pytest.mark.parametrize("to", PLACES)
+def test_old_batches_lose_their_rows_and_stay_known(folder: Path, to: str) -> None:
+    store(to, batch("old"), rows("xyz"))
+    store(to, batch("new", 2), rows("x"))
+    store(to, batch("dev", 0, "dev"), rows("x"))
+    with closing(destinations.open_destination(urls.parse_url(to))) as opened:
+        moment = START + timedelta(hours=1)
+        assert opened.remove_before("prod", moment) == [3]
+        assert opened.remove_before("prod", moment) == []
+    lengths = {name: read_content(content).num_rows for name, content in contents(to).items()}
+    assert lengths == {"old.parquet": 0, "new.parquet": 1, "dev.parquet": 1}
+    assert finished(to, "old") == Finished(3, 1, START)
+
+
 def test_the_same_answers_as_in_sqlite(released: Path, arrived: Path) -> None:
     for to in (f"sqlite:///{small_batch.DATABASE}", FOLDER):
         assert process(released, to=to, key="id").returncode == 0

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import small_batch
-from mlops.batch import score
+from mlops.batch import removal, score
 from mlops.batch.errors import DuplicateKey, FilesFailed, TooManyRejects
 from mlops.batch.order import ScoreOrder
 from mlops.errors import Refused
@@ -172,6 +173,28 @@ def test_after_a_rollback_what_the_environment_holds_becomes_the_latest_again(
     assert stored("SELECT count(*) FROM predictions") == [2 * ROWS]
     run(newer)
     assert stored(latest) == ["v1.1.0"]
+
+
+def test_rows_of_old_batches_are_removed_and_their_files_not_scored_again(
+    released: Path, arrived: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table(10).to_csv("old.csv", index=False)
+    for file in ("old.csv", "rows.csv"):
+        run(released, file, key="id")
+    long_ago = "UPDATE batches SET started_at = '2020-01-01T00:00:00.000000+00:00' WHERE rows = 10"
+    label = "INSERT INTO labels VALUES ('gone', 'yes', '2020-01-01T00:00:00.000000+00:00')"
+    with contextlib.closing(sqlite3.connect(small_batch.DATABASE)) as database, database:
+        database.execute(long_ago)
+        database.execute(label)
+    to = f"sqlite:///{small_batch.DATABASE}"
+    for removed in ("10 rows of 1 batches", "0 rows of 0 batches"):
+        removal.remove_old_batches(removal.RemovalOrder(to, 30, str(released)))
+        assert f"removed {removed} that prod scored before" in capsys.readouterr().out
+    for name in ("scores", "profiles", "row_hashes"):
+        assert stored(f"SELECT DISTINCT batch FROM {name}") == [2]  # noqa: S608
+    assert stored("SELECT count(*) FROM labels") == [0]
+    assert "already scored" in run(released, "old.csv", key="id")
+    assert "scored 10 rows" in run(released, "old.csv", key="id", force=True)
 
 
 def test_few_rejects_are_written_with_line_and_reason(released: Path, arrived: Path) -> None:

@@ -83,6 +83,7 @@ def batch_facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
         "rows": outcome.rows,
         "rejected": outcome.rejected,
         "warnings": outcome.warnings,
+        "status": "finished",
         "finished_at": outcome.finished_at.isoformat(timespec="microseconds"),
     }
 

@@ -118,6 +118,26 @@ def watch(
 
 
 @commands.command()
+def remove_batches(
+    url: Annotated[
+        str, typer.Argument(help="Where the predictions are, as for `mlops score --to`.")
+    ],
+    *,
+    older_than: Annotated[
+        float, typer.Option(metavar="DAYS", min=0, help="Remove what was scored so many days ago.")
+    ],
+    environment: Annotated[
+        str, typer.Option(help="The environment whose predictions are removed.")
+    ] = "prod",
+) -> None:
+    """Remove the predictions of old batches; their files are not scored again."""
+    from mlops.tables import urls
+
+    urls.parse_url(url)
+    run_batch("mlops.batch.removal", {"url": url, "days": older_than}, environment)
+
+
+@commands.command()
 def labels(
     file: Annotated[str, typer.Argument(help="CSV or Parquet: a key and a label in each row.")],
     to: Annotated[str, typer.Option(metavar="URL", help="Where the predictions are.")],

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -42,6 +43,11 @@ class Destination(Protocol):
         """Stores the whole batch or nothing of it. Reads all `rows`, and then calls `outcome`, which may
         raise. Raises AlreadyScored if another run has stored the batch, unless `force` is set, which replaces
         it; and DuplicateKey if two rows have the same key."""
+
+    def remove_before(self, environment: str, moment: datetime) -> list[int]:
+        """Removes the rows of the batches of an environment that were started before a moment, one batch
+        after the other, and returns their numbers of rows. The records of the batches stay. Raises
+        UsageError if the destination removes rows itself."""
 
     def close(self) -> None: ...
 

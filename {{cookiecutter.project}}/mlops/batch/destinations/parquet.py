@@ -84,6 +84,7 @@ class ParquetFolder:
             for other in others
             if other["model_version"] != batch.model_version
             and other["started_at"] > stored["started_at"]
+            and other["status"] == "finished"
             and all(other[name] == stored[name] for name in ("source_hash", "environment"))
         ]
         return max(later)[1] if later else None
@@ -107,6 +108,20 @@ class ParquetFolder:
             if not force and self.finished(batch):
                 raise AlreadyScored
             self._write(file, batch, rows, outcome)
+
+    def remove_before(self, environment: str, moment: datetime) -> list[int]:
+        """Replaces the files of old batches by files without rows."""
+        removed = []
+        for name in self._folder.names(""):
+            facts = self._read_facts(name)
+            if not facts or facts["environment"] != environment or facts["status"] != "finished":
+                continue
+            if datetime.fromisoformat(facts["started_at"]) < moment:
+                with self._folder.new_file(name) as file, storage_errors(self.url):
+                    metadata = {"batch": json.dumps({**facts, "status": "removed"})}
+                    parquet.write_table(SCHEMA.with_metadata(metadata).empty_table(), file)
+                removed.append(int(facts["rows"]))
+        return removed
 
     def close(self) -> None:
         """Does nothing, since no connection is kept open."""

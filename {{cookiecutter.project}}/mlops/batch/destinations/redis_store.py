@@ -183,6 +183,11 @@ class RedisStore:
                 f"{LEASE} s, or the server has too little memory; nothing was stored, try again later"
             )
 
+    def remove_before(self, environment: str, moment: datetime) -> list[int]:
+        raise UsageError(
+            f"{self.url}: Redis removes predictions itself when their time to live is over, such as ?ttl=30d"
+        )
+
     def close(self) -> None:
         self._client.close()
 

@@ -84,9 +84,18 @@ SELECT rows, rejected, finished_at, (
     SELECT model_version FROM batches AS later
     WHERE later.source_hash = batches.source_hash AND later.environment = batches.environment
         AND later.model_version <> ? AND later.started_at > batches.started_at
+        AND later.status = 'finished'
     ORDER BY started_at DESC LIMIT 1
 ) AS superseded_by
 FROM batches WHERE batch_id = ?"""
+
+OLD = """
+SELECT batch, rows FROM batches
+WHERE environment = ? AND started_at < ? AND status = 'finished' ORDER BY batch"""
+
+REMOVE_LABELS = """
+DELETE FROM labels
+WHERE loaded_at < ? AND NOT EXISTS (SELECT 1 FROM scores WHERE scores.row_key = labels.row_key)"""
 
 
 @dataclass(frozen=True)
@@ -210,6 +219,19 @@ class Relational(ABC):
             self.ingest("profiles", with_batch_number(profile_rows(result), number))
             self.ingest("row_hashes", with_batch_number(hash_rows(result), number))
 
+    def remove_before(self, environment: str, moment: datetime) -> list[int]:
+        """Removes rows as every destination does, and also the older labels of rows that are no longer
+        there."""
+        old = self.query(OLD, environment, moment).to_pylist()
+        for batch in old:
+            with self.transaction():
+                self.execute(
+                    "UPDATE batches SET status = 'removed' WHERE batch = ?", batch["batch"]
+                )
+                self._remove_rows(batch["batch"])
+        self.execute(REMOVE_LABELS, moment)
+        return [batch["rows"] for batch in old]
+
     def query(self, sql: str, *parameters: object) -> pa.Table:
         """Returns the rows of a query. Raises DuplicateKey, Refused or Away, as `execute` and the others
         do."""
@@ -248,8 +270,11 @@ class Relational(ABC):
         """Removes a batch. Another run that replaces the same batch waits at the first statement."""
         sql = "DELETE FROM batches WHERE batch_id = ? RETURNING batch"
         for row in self.query(sql, batch_id).to_pylist():
-            for table in ("scores", "profiles", "row_hashes"):
-                self.execute(f"DELETE FROM {table} WHERE batch = ?", row["batch"])  # noqa: S608
+            self._remove_rows(row["batch"])
+
+    def _remove_rows(self, number: int) -> None:
+        for table in ("scores", "profiles", "row_hashes"):
+            self.execute(f"DELETE FROM {table} WHERE batch = ?", number)  # noqa: S608
 
     def _claim(self, batch: Batch) -> int:
         """Returns the number of the new batch. Until the transaction ends, no other run can insert the batch.

@@ -20,7 +20,7 @@ from mlops.tables.row_hashes import NO_ROWS, RowSample
 
 BATCHES = """
 SELECT batch, batch_id, started_at, rows FROM batches
-WHERE environment = ? AND model_version = ? AND started_at >= ? ORDER BY batch"""
+WHERE environment = ? AND model_version = ? AND started_at >= ? AND status = 'finished' ORDER BY batch"""
 
 PROFILES = """
 SELECT batch, "column", bin, profiles.rows AS rows FROM profiles JOIN batches USING (batch)
