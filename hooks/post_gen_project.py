@@ -52,13 +52,20 @@ def git(*arguments: str) -> str:
 
 
 def write_remote(url: str) -> None:
-    """Writes the URL of the remote to .dvc/config. A relative path is given from the project, and DVC reads
-    it from .dvc/."""
-    local = "://" not in url and not Path(url).is_absolute()
+    """Writes the URL of the remote to .dvc/config."""
     config = Path(".dvc/config")
     text = config.read_text(encoding="utf-8")
-    line = f"url = {os.path.join('..', url) if local else url}"  # noqa: PTH118 - keeps ..
+    line = f"url = {url_for_dvc(url)}"
     config.write_text(re.sub("url = .*", lambda _: line, text), encoding="utf-8", newline="\n")
+
+
+def url_for_dvc(url: str) -> str:
+    """Returns the URL for .dvc/config: with slashes on every system; a relative path, which is given from the
+    project, begins in .dvc/ there."""
+    if "://" in url:
+        return url
+    path = Path(url)
+    return (path if path.is_absolute() else Path("..", path)).as_posix()
 
 
 def write_origin(context: dict[str, Any]) -> None:

@@ -18,12 +18,13 @@ from mlops.release.follow import deployment
 from mlops.release.history import versions
 
 TRAINING = "errors params predict provenance stage tables"
-RELEASE = "environments errors file_lock release release.history"
+RELEASE = "environments errors file_lock process_group release release.history"
 ARROWS = {
     "architectures": "",
     "errors": "",
     "environments": "errors",
     "file_lock": "",
+    "process_group": "",
     "log_stream": "",
     "libraries": "errors",
     "stage": "errors libraries",
@@ -42,7 +43,7 @@ ARROWS = {
     "deploy": f"{TRAINING} contract environments",
     "compare": f"{TRAINING} metrics prepare",
     "service": "contract errors log_stream predict",
-    "batch": "contract errors file_lock predict tables",
+    "batch": "contract errors file_lock predict process_group tables",
     "release": "errors",
     "release.history": "environments errors release",
     "release.places": RELEASE,

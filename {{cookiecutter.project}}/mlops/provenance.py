@@ -47,7 +47,8 @@ def files_in(path: Path) -> Iterator[Path]:
         yield path
         return
     ignored = ignored_names(Path(".dvcignore"))
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+    files = (file for file in path.rglob("*") if file.is_file())
+    for file in sorted(files, key=lambda file: file.parts):  # Windows would ignore case
         parts = file.relative_to(path).parts
         if not any(fnmatch(part, name) for part in parts for name in ignored):
             yield file

@@ -37,6 +37,7 @@ from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from mlops.errors import Refused, UsageError
 from mlops.file_lock import lock_file
+from mlops.process_group import end_group
 from mlops.tables import files
 
 DONE, FAILED = "done", "failed"
@@ -127,8 +128,7 @@ class Watch:
     def stop(self) -> None:
         self.stopping.set()
         if self.process:
-            with suppress(ProcessLookupError, PermissionError):  # as on macOS once it has ended
-                os.killpg(self.process.pid, signal.SIGTERM)
+            end_group(self.process.pid, at_once=False)
 
     def wake_ups(self) -> Iterator[object]:
         """Yields when it is time to look at the folder: now, at each change, and every `settle` seconds,

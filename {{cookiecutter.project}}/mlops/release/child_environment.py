@@ -10,6 +10,7 @@ No other module of release/, and no module of batch/ or cli/, passes os.environ 
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def own_programs() -> Path:
 
 def require_python() -> None:
     """Raises MlopsError if a stage would run another `python` than the one that runs now."""
-    if not (own_programs() / "python").exists():
+    if not shutil.which("python", path=str(own_programs())):
         raise MlopsError(
             f"the stages run `python`, and there is none beside {sys.executable}: run "
             "`python3 install.py`, which makes .venv, then `.venv/bin/mlops` again"

@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
         self._watched = Connections(settings, observed.log)
         config = uvicorn.Config(
             observed,
-            loop="uvloop",
+            loop="auto",  # uvloop, which Windows does not have
             http=partial(Connection, self._watched),  # type: ignore[arg-type] # it is only called
             ws="none",
             lifespan="off",

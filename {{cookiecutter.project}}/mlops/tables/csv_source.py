@@ -115,8 +115,8 @@ class CsvText:
         is_last = bool(records.broken) and records.broken[-1].position == records.count - 1
         if is_last and not self.text.endswith((b"\n", b"\r")):
             raise SourceError(
-                f"{self.file}, line {self.line(records.count - 1)}: the last line has no end and "
-                f"{records.broken[-1].reason}: the file is not complete; write the rest, or remove the line"
+                f"{self.file}, line {self.line(records.count - 1)}: the last line has no end "
+                f"({records.broken[-1].reason}): the file is not complete; write the rest, or remove the line"
             )
 
     def line(self, position: int) -> int:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO, cast
 
 from mlops.errors import Away, Refused, UsageError
@@ -35,7 +35,7 @@ class File:
     @property
     def name(self) -> str:
         """Returns the path without its folder."""
-        return PurePosixPath(self.path).name
+        return PurePath(self.path).name
 
     @property
     def is_remote(self) -> bool:
@@ -93,7 +93,7 @@ def unread_entries(inputs: Iterable[str]) -> list[str]:
         for entry in entries
         if not can_be_scored(entry)
         and not entry.endswith(".dvc")
-        and not PurePosixPath(entry).name.startswith(".")
+        and not PurePath(entry).name.startswith(".")
     ]
 
 
@@ -132,12 +132,12 @@ def remote_entries(text: str) -> list[str]:
 def can_be_scored(path: str) -> bool:
     """Returns whether the name is that of a file to score. Case does not matter. A leading dot or underscore
     marks an unfinished file."""
-    return path.lower().endswith(KNOWN) and not PurePosixPath(path).name.startswith((".", "_"))
+    return path.lower().endswith(KNOWN) and not PurePath(path).name.startswith((".", "_"))
 
 
 def format_suffix(path: str) -> str:
     """Returns the last suffix of a path in lower case, such as `.gz`, which names the format of the file."""
-    return PurePosixPath(path).suffix.lower()
+    return PurePath(path).suffix.lower()
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:

@@ -16,6 +16,7 @@ from mlops.batch import errors
 from mlops.batch.destinations import destinations
 from mlops.batch.order import read_order
 from mlops.predict import schema
+from mlops.predict.dialect import Dialect
 from mlops.predict.predictor import SCHEMA
 from mlops.predict.release import BUNDLE
 from mlops.predict.schema import Schema
@@ -74,7 +75,13 @@ def read_labels(order: LabelsOrder, input_schema: Schema) -> pa.Table:
     missing or occur twice, and for labels that are not classes of the model."""
     label = order.label or input_schema.target
     file = files.hashed_file(order.file)
-    rows = pa.table({"row_key": read_texts(file, order.key), "label": read_texts(file, label)})
+    dialect = input_schema.source
+    rows = pa.table(
+        {
+            "row_key": read_texts(file, order.key, dialect),
+            "label": read_texts(file, label, dialect),
+        }
+    )
     if rows["row_key"].null_count:
         raise SourceError(
             f"{order.file}: a row has no {order.key!r}, and nothing was loaded: complete the row, or "
@@ -97,10 +104,10 @@ def read_labels(order: LabelsOrder, input_schema: Schema) -> pa.Table:
     return rows
 
 
-def read_texts(file: File, column: str) -> pa.ChunkedArray:
+def read_texts(file: File, column: str, dialect: Dialect) -> pa.ChunkedArray:
     """Returns a column as text, of shape (rows,), read as `mlops score` reads keys. Raises SourceError if it
     cannot be read, or if a row is broken."""
-    wanted = Wanted((), (), column, ())
+    wanted = Wanted((), (), column, dialect)
     try:
         source = sources.open_source(file, wanted)
     except SourceError as error:

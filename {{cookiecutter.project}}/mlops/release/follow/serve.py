@@ -27,6 +27,7 @@ from mlops.release.follow.child import Child, NotReady
 from mlops.release.follow.deployment import Deployment
 from mlops.release.history import arrivals, branches
 from mlops.release.history.git import Git
+from mlops.release.places.process import refuse_windows
 
 LOOK = 0.5
 """Seconds between two looks at the branch in this repository."""
@@ -85,6 +86,7 @@ class Supervisor:
         self.stream = LogStream(sys.stdout.fileno())
 
     async def run(self) -> None:
+        refuse_windows()
         self.end_on_signals()
         try:
             with suppress(asyncio.CancelledError):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mlops.errors import Refused
 from mlops.release.places import tethered
 
 
@@ -35,6 +36,15 @@ def run_watched(
     if code:
         raise subprocess.CalledProcessError(code, list(map(str, command)), printed)
     return printed
+
+
+def refuse_windows() -> None:
+    """Raises Refused on Windows, where a process inherits no open file that it is told of by number."""
+    if sys.platform == "win32":
+        raise Refused(
+            "Windows can't run releases, services and the code of other commits: run this command in WSL or "
+            "in the dev container"
+        )
 
 
 def last_lines(error: subprocess.CalledProcessError, lines: int = 15) -> str:

@@ -34,7 +34,10 @@ def end_with_parent(tether: int, grace: float) -> None:
     if grace:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace)
-    os.killpg(0, signal.SIGKILL)
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    else:  # Windows
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], check=False)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ COMPLETE = "complete"
 @contextmanager
 def venv_of_commit(git: Git, commit: str, tree: Path, say: Callable[[str], None]) -> Iterator[Path]:
     """Yields the directory of the environment for `commit`, whose working tree is `tree`."""
+    process.refuse_windows()
     folder = git.root / FOLDER / venv_name(git, commit)
     with scratch.hold_scratch(folder):
         if not (folder / COMPLETE).exists():

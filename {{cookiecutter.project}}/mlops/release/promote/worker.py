@@ -1,6 +1,5 @@
 """Starts the process that makes a challenger, and gives it tasks."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mlops.errors import MlopsError
+from mlops.process_group import end_group
 from mlops.release import child_environment
 from mlops.release.places import tethered
+from mlops.release.places.process import refuse_windows
 
 HERE = Path(__file__).parents[3]
 
@@ -45,6 +46,7 @@ class Worker:
 @contextmanager
 def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
     """Starts a worker in `tree`, with DVC's cache and remotes of `home`, in a process group of its own."""
+    refuse_windows()
     connection, theirs = Pipe()
     module = ("-m", "mlops.release.promote.worker_process", tree, home, str(theirs.fileno()))
     with subprocess.Popen(
@@ -61,10 +63,5 @@ def start_worker(tree: Path, home: Path) -> Iterator[Worker]:
                 yield Worker(connection, process)
             process.wait()
         finally:
-            end_group(process.pid)
-
-
-def end_group(leader: int) -> None:
-    """Kills the group, since the stage of a worker that was killed goes on running."""
-    with suppress(ProcessLookupError, PermissionError):  # macOS forbids it once all have ended
-        os.killpg(leader, signal.SIGKILL)
+            # The stage of a worker that was killed goes on running.
+            end_group(process.pid, at_once=True)

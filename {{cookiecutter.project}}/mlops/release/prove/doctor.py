@@ -7,12 +7,10 @@ import os
 import platform
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Literal
 
 from mlops import libraries
 from mlops.errors import MlopsError, Refused
+from mlops.process_group import end_group
 from mlops.release import child_environment
 from mlops.release.errors import GitError
 from mlops.release.follow import running
@@ -166,7 +165,7 @@ def check_repository(git: Git) -> Finding:
         return Finding(
             "wrong", f"{git.root} is not a Git repository", "git clone your project again"
         )
-    if git.root.stat().st_uid != os.getuid():
+    if hasattr(os, "getuid") and git.root.stat().st_uid != os.getuid():
         return Finding(
             "wrong",
             f"{git.root} belongs to another user, so that Git does not trust it",
@@ -290,8 +289,7 @@ def check_storage(probe: subprocess.Popen[str]) -> Finding:
     try:
         place, reason = probe.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(probe.pid, signal.SIGKILL)
+        end_group(probe.pid, at_once=True)
         probe.communicate()
         return Finding(
             "wrong",
