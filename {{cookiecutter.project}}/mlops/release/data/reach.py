@@ -68,8 +68,12 @@ def require_directory(name: str, path: str, *, to_write: bool) -> None:
 def ask_remote(fs: object, path: str, answer: "SimpleQueue[Exception | None]") -> None:
     try:
         fs.info(path)  # type: ignore[attr-defined]
-    except FileNotFoundError as absent:  # nothing was pushed yet, unless no connection was made
-        answer.put(absent.__cause__ if isinstance(absent.__cause__, OSError) else None)
+    except (
+        FileNotFoundError
+    ) as absent:  # nothing was pushed yet, or there is no connection or bucket
+        cause = absent.__cause__
+        failed = isinstance(cause, OSError) or type(cause).__name__ == "ClientError"
+        answer.put(absent if failed else None)
     except Exception as error:  # each kind of remote raises its own
         answer.put(error)
     else:
