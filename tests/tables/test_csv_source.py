@@ -57,8 +57,6 @@ def test_a_last_line_that_is_cut_off_is_an_incomplete_file(
     write_file(f"n,t\n1,{quoted}\n2")
     message = r"line 3: the last line has no end \(1 cells, and the header has 2\)"
     with pytest.raises(SourceError, match=message):
-        SourceError, match=r"line 3: the last line has no end \(1 cells, and the header has 2\)"
-    ):
         rows()
     write_file(f"n,t\n1,{quoted}\n2\n")
     assert len(rows()) == 1

@@ -12,7 +12,7 @@ import errno
 import sys
 from collections.abc import Callable
 
-from mlops.errors import Away, MlopsError, Refused
+from mlops.errors import Away, MlopsError, Refused, printable_text
 from mlops.tables.errors import SourceError
 
 
@@ -67,7 +67,11 @@ def report_errors(run: Callable[[], None]) -> None:
         sys.exit(130)
 
 
+def say(line: str) -> None:
+    """Prints a line of the result."""
+    print(printable_text(line), flush=True)
+
+
 def complain(what: object) -> None:
-    """Prints a message on standard error. Names of files that are not UTF-8 are written with escapes."""
-    text = str(what).encode("utf-8", "backslashreplace").decode()
-    print(f"mlops: {text}", file=sys.stderr, flush=True)
+    """Prints a message on standard error."""
+    print(printable_text(f"mlops: {what}"), file=sys.stderr, flush=True)

@@ -46,9 +46,7 @@ MOST_WARNINGS = 5
 def main() -> None:
     import mlops.batch.without_pandas  # noqa: F401
 
-    errors.report_errors(
-        lambda: score_files(read_order(ScoreOrder), lambda line: print(line, flush=True))
-    )
+    errors.report_errors(lambda: score_files(read_order(ScoreOrder), errors.say))
 
 
 def score_files(order: ScoreOrder, say: Say) -> None:

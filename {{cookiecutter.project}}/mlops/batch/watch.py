@@ -35,7 +35,7 @@ from typing import IO
 import watchfiles
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from mlops.errors import Refused, UsageError
+from mlops.errors import Refused, UsageError, printable_text
 from mlops.file_lock import lock_file
 from mlops.process_group import end_group
 from mlops.tables import files
@@ -404,4 +404,4 @@ def timestamp() -> str:
 
 
 def log_line(line: str) -> None:
-    print(timestamp(), line, flush=True)
+    print(timestamp(), printable_text(line), flush=True)

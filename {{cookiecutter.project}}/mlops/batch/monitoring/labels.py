@@ -65,7 +65,7 @@ def load_labels(order: LabelsOrder) -> None:
             moments = pa.array([database.to_parameter(now)] * len(rows))
             database.execute_each(LOAD, rows.append_column("loaded_at", moments))
         scored = int(database.query(KNOWN, now)["labels"][0].as_py())
-    print(
+    errors.say(
         f"loaded {len(rows):,} labels of {order.file}; {scored:,} labels are of rows that were scored"
     )
 

@@ -14,7 +14,7 @@ from dvc.repo import Repo, lock_repo
 from dvc.stage.exceptions import StageCmdFailedError
 
 from mlops.deploy import guard
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, printable_text
 from mlops.release import child_environment
 from mlops.release.data import attestation, dvc, lacking, reach, stage_code, store
 from mlops.release.errors import StageFailed
@@ -33,7 +33,8 @@ def run_repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) ->
         done = reproduce_stages(repo, stages, force=force)
         ignore_outputs(repo)
         results = [str(out) for out in repo.index.outs if not out.use_cache]
-    print(repro_summary(Git(root), done, ["dvc.lock", "*.gitignore", *results]))
+    summary = repro_summary(Git(root), done, ["dvc.lock", "*.gitignore", *results])
+    print(printable_text(summary))
 
 
 @contextmanager
@@ -122,7 +123,8 @@ def drop_unattested(repo: Repo, *, ask_remote: bool) -> None:
     if doubtful := dvc.unattested_entries(repo, ask_remote=ask_remote):
         git = Git(Path(repo.root_dir))
         for words in lacking.unknown_runs(git, lock.read_bytes(), doubtful, "HEAD"):
-            print(f"{words}. The entry is dropped, and the stage is run", flush=True)
+            line = f"{words}. The entry is dropped, and the stage is run"
+            print(printable_text(line), flush=True)
         attestation.drop_entries(lock, doubtful)
 
 

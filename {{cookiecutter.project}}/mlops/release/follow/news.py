@@ -5,7 +5,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 
 from mlops.release import child_environment
 from mlops.release.errors import GitError
-from mlops.release.history import shared_refs
+from mlops.release.history import last_fetch, shared_refs
 from mlops.release.history.git import Git
 
 PATIENCE = 60.0
@@ -27,6 +27,7 @@ async def fetch_quietly(git: Git) -> str:
     listing, reason = await ask_origin(git, *shared_refs.LIST)
     if reason:
         return reason
+    last_fetch.note_answer(git)
     try:
         specs = shared_refs.compare_with_origin(git, listing).specs_to_fetch
     except GitError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mlops import environments
 from mlops.errors import Refused
 from mlops.release.errors import GitError
-from mlops.release.history import arrivals, lockfile, shared_refs
+from mlops.release.history import arrivals, last_fetch, lockfile, shared_refs
 from mlops.release.history.git import Git
 from mlops.release.history.notices import notice
 from mlops.release.history.shared_refs import SharedRefs
@@ -38,6 +38,7 @@ def fetch_origin(git: Git) -> SharedRefs | None:
 
 def fetch_shared_refs(git: Git) -> SharedRefs:
     shared = shared_refs.compare_with_origin(git, git.run(*shared_refs.LIST))
+    last_fetch.note_answer(git)
     if specs := shared.specs_to_fetch:
         git.run(*shared_refs.FETCH, *specs)
     for ref in shared.branches_gone:

@@ -1,11 +1,19 @@
-"""When origin was asked last, by any command: Git notes each fetch in the file FETCH_HEAD."""
+"""When origin was asked last.
+
+`git fetch` leaves the file FETCH_HEAD, which is empty if it failed. The commands of mlops leave a file of
+their own each time that origin has answered.
+"""
 
 import time
+from contextlib import suppress
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
-from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
+from mlops.release.history.shared_refs import ORIGIN
+
+ANSWERED = "mlops-origin-answered"
 
 UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -23,14 +31,23 @@ def fetch_sentence(git: Git) -> str:
     return f"{ORIGIN} as it was {when} ({exact:%Y-%m-%d %H:%M}); `git fetch` asks it again"
 
 
+def note_answer(git: Git) -> None:
+    """Notes that origin has answered now; somebody who may not write to Git's folder notes nothing."""
+    with suppress(OSError):
+        file_inside(git.root, ANSWERED).write_text(f"{ORIGIN}\n", encoding="utf-8", newline="\n")
+
+
 def last_fetch_file(git: Git) -> Path | None:
-    """Returns the file that the last fetch or the clone has written; a fetch that failed leaves it empty."""
-    inside = ("FETCH_HEAD", f"logs/refs/remotes/{ORIGIN}/HEAD")
-    paths = [
-        Path(git.run("rev-parse", "--path-format=absolute", "--git-path", name)) for name in inside
-    ]
-    written = [path for path in paths if path.exists()]
+    """Returns the file that the last fetch, the last answer or the clone has left."""
+    inside = (ANSWERED, "FETCH_HEAD", f"logs/refs/remotes/{ORIGIN}/HEAD")
+    written = [path for name in inside if (path := file_inside(git.root, name)).exists()]
     return max(written, key=lambda path: path.stat().st_mtime, default=None)
+
+
+@cache
+def file_inside(root: Path, name: str) -> Path:
+    """Returns the path of a file in Git's folder."""
+    return Path(Git(root).run("rev-parse", "--path-format=absolute", "--git-path", name))
 
 
 def age(seconds: float) -> str:

@@ -3,6 +3,7 @@
 import sys
 from functools import cache
 
+from mlops.errors import printable_text
 from mlops.release.history.git import Git
 
 
@@ -13,4 +14,4 @@ def notice(git: Git, line: str) -> None:
 
 @cache
 def print_once(place: str, line: str) -> None:
-    print(line, file=sys.stderr)
+    print(printable_text(line), file=sys.stderr)

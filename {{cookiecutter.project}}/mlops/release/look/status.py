@@ -1,6 +1,6 @@
 """`mlops status`: reads from Git what each environment holds, and asks the services of this machine."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,11 +14,11 @@ from mlops.release.history import (
     lockfile,
     records,
     reports,
+    unrecorded,
     withdrawals,
 )
 from mlops.release.history.branches import ORIGIN, Position
 from mlops.release.history.git import Git
-from mlops.release.history.records import TaggedRecord
 
 T = TypeVar("T")
 
@@ -79,8 +79,9 @@ def status_of(git: Git, environment: str) -> Status:
     tagged = notes.read(lambda: records.records_of(git, environment))
     lock = notes.read(lambda: lockfile.read_lock(git, commit))
     latest = tagged[-1] if tagged and tagged[-1].commit == commit else None
-    if tagged is not None and latest is None and not is_shallow(git):
-        notes.lines += unreleased(git, environment, commit, tagged)
+    if tagged is not None and not is_shallow(git):
+        line = unrecorded.unrecorded_tip(git, environment, tip)
+        notes.lines += [line] if line else []
     return Status(
         environment,
         commit=commit[:7],
@@ -124,31 +125,6 @@ def reason_absent(git: Git, environment: str) -> str:
         f"{absent}, which fetches single branches: "
         f"`git remote set-branches --add {ORIGIN} {environment} && git fetch`"
     )
-
-
-def unreleased(
-    git: Git, environment: str, commit: str, tagged: Sequence[TaggedRecord]
-) -> Iterator[str]:
-    """Yields a sentence if the environment holds a commit that its latest record did not release."""
-    made_nothing = not tagged and git.read_file(commit, lockfile.LOCK) is None
-    if environment == environments.CHAIN[0] or made_nothing:
-        return
-    held = git.run("show", "-s", "--format=%h (%s, by %an)", commit)
-    older = [each.record.name for each in tagged if each.commit == commit]
-    if older:
-        reason = f"which is that of {older[-1]}: the branch was moved by hand"
-    else:
-        reason = (
-            "and no record stands behind it: it was made by hand, or its record was deleted or not "
-            "fetched"
-        )
-    if tagged:
-        latest = tagged[-1].record
-        command = f"`mlops rollback {environment} --to {latest.name}`"
-        cure = f"{command} restores {latest.version}, its latest record"
-    else:
-        cure = f"`git fetch {ORIGIN} 'refs/tags/{environment}/*:refs/tags/{environment}/*'` fetches records"
-    yield f"{environment} holds {held}, {reason}. {cure}"
 
 
 def is_shallow(git: Git) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlops import environments
 from mlops.deploy import guard
-from mlops.errors import Away, Refused
+from mlops.errors import Away, Refused, printable_text
 from mlops.release.data import dvc, integrity, private_store, stage_code
 from mlops.release.history import back_merge, records, signatures, unrecorded
 from mlops.release.history.git import Git
@@ -62,12 +62,12 @@ def release_findings(git: Git, branch: str | None) -> Iterator[str]:
         own = environment == branch
         tip = git.commit("HEAD") if own else None
         if line := unrecorded.unrecorded_tip(git, environment, tip):
-            print(f"{environment}: {line}", flush=True)
+            print(printable_text(f"{environment}: {line}"), flush=True)
         for finding in signatures.signature_findings(git, records.records_of(git, environment)):
             if own:
                 yield finding
             else:
-                print(f"{environment}: {finding}", flush=True)
+                print(printable_text(f"{environment}: {finding}"), flush=True)
 
 
 def foreign_name(root: Path, branch: str | None) -> Iterator[str]:

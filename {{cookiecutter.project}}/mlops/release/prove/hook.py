@@ -74,7 +74,7 @@ def main() -> int:
 def check_push(commit: str, branch: str) -> int:
     git = Git.of_current_directory()
     try:
-        print(check.check_commit(git, commit, branch))
+        print(printable_text(check.check_commit(git, commit, branch)))
         with dvc.open_repo(git.root) as repo:
             if reach.has_remote(repo):
                 reach.require_remote(repo)
