@@ -33,8 +33,8 @@ def one_release_at_a_time(git: Git) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise Refused(
-            f"this user cannot write in {folder} ({error.strerror}), and a release moves branches there: "
-            "release from a clone of your own, or ask the owner of this one for the right"
+            f"this user cannot write in {folder} ({error.strerror}), as this command must: run it in a clone "
+            "of your own, or ask the owner of this one for the right"
         ) from error
     with lock, explain_full_disk(git.root):
         yield
