@@ -234,7 +234,10 @@ def test_whoever_reaches_origin_first_wins(project: Path, tmp_path: Path) -> Non
     command = Command(project, "promote", "staging", moment="* push *", fault=first)
     said = command.ended()
     assert "staging was changed on origin while this release was made" in said
-    assert "Roll staging back to staging/0002 (v1.1.0), by A. Tester" in said
+    assert (
+        "staging was rolled back from v1.2.0 (staging/0003) to v1.1.0 (staging/0002) by A. T"
+        in said
+    )
     assert command.process.returncode == 3
     assert (tmp_path / "first").read_text().endswith("exit code 0\n")
     assert refs(project) == before

@@ -11,7 +11,7 @@ from test_faults import RELEASES, in_a_soak, prepared
 import instant_project
 import soak
 import truth
-from fault import Command
+from fault import Command, meanwhile
 from instant_project import promote
 from mlops.errors import Refused
 from mlops.release.history.git import Git
@@ -169,3 +169,40 @@ def test_a_proposal_is_refused_where_the_target_was_changed_meanwhile(
     assert "staging was changed on origin while this release was made" in command.ended()
     assert command.process.returncode == 3
     assert Git(place).commit("proposal/staging/0004") is None
+
+
+def test_the_loser_is_told_who_was_first_and_what_running_again_would_do(
+    prepared: Path, tmp_path: Path
+) -> None:
+    """A colleague rolls back while a promotion of the withdrawn version, or another rollback, is made."""
+    for release, rerun in (
+        ("promote", "the same command is refused, unless with `--again`"),
+        (
+            "rollback",
+            "without `--to`, the same command is refused once, and would then go back further",
+        ),
+    ):
+        project = instant_project.copied(prepared, tmp_path / release)
+        git, said = Git(project), tmp_path / f"{release}.txt"
+        git.run("clone", "--quiet", "../origin.git", "../colleague")
+        git.run("reset", "--quiet", "--hard", "staging^2")
+        (project / "notes.txt").write_text("the same model")
+        git.run("add", "--all")
+        git.run("commit", "--quiet", "-m", "The same model")
+        git.run("push", "--quiet", "--force", "origin", "dev")
+        colleague = meanwhile(project.parent / "colleague", "rollback", "staging", said=said)
+        moment = "* add --all" if release == "promote" else "* var *"
+        command = Command(project, release, "staging", moment=moment, fault=colleague)
+        words = command.ended()
+        assert command.process.returncode == 3, words
+        assert said.exists(), words
+        assert "exit code 0" in said.read_text()
+        assert (
+            "staging was changed on origin while this release was made (staging was rolled back"
+            in words
+        )
+        assert "by A. Tester" in words
+        assert rerun in words
+        if release == "promote":
+            with pytest.raises(Refused, match="staging was rolled back from"):
+                promote(project, "staging")

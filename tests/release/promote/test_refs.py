@@ -18,7 +18,7 @@ __all__ = ["shared"]
 
 @pytest.fixture
 def released(in_staging: Path) -> Path:
-    """A project with one release in staging, made before there was an origin, which has its branches."""
+    """A project with a release in staging from before there was an origin, which has its branches alone."""
     git = Git(in_staging)
     git.run("init", "--quiet", "--bare", "--initial-branch", "dev", "../origin.git")
     git.run("remote", "add", "origin", "../origin.git")
@@ -137,6 +137,8 @@ def test_a_record_that_is_another_on_origin_stops_its_environment_alone(
 def test_a_tag_with_the_name_of_an_environment_is_found_before_a_stage_runs(
     released: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    origin_of(released).run("tag", "prod", "dev")
+    refused(released, "prod", "git push origin refs/tags/NAME :refs/tags/prod")
     Git(released).run("tag", "prod", "dev")
     refused(released, "prod", "git tag NAME refs/tags/prod && git tag --delete prod")
     assert "Running stage" not in capfd.readouterr().out

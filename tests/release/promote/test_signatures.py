@@ -7,6 +7,8 @@ import pytest
 
 import tiny_pipeline
 from instant_project import promote, refused, set_quality
+from mlops.cli import stages
+from mlops.errors import Refused
 from mlops.release.history import records, signatures
 from mlops.release.history.git import Git
 from mlops.release.promote import promotion, rollback
@@ -104,4 +106,8 @@ def test_what_git_lacks_is_found_before_a_stage_runs(
     for name, value in settings.items():
         git.run("config", name, value)
     refused(in_staging, "prod", words)
+    if "core.splitIndex" in settings:
+        monkeypatch.chdir(in_staging)
+        with pytest.raises(Refused, match=words):
+            stages.repro(None, force=True)
     assert "Running stage" not in capfd.readouterr().out

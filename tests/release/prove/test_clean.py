@@ -97,10 +97,13 @@ def test_what_is_not_committed_stays(project: Path) -> None:
     assert "30" in sums(project / ".dvc/cache")
 
 
-def test_in_a_clone_of_dev_alone_the_models_of_other_branches_stay(project: Path) -> None:
+def test_in_a_clone_of_dev_alone_the_models_of_other_branches_and_tags_stay(project: Path) -> None:
+    git(project, "branch", "--move", "prod", "feature/of-a-colleague")
     url = f"file://{project}"
     git(project.parent, "clone", "--quiet", "--single-branch", "--no-tags", url, "clone")
     clone = project.parent / "clone"
+    git(clone, "tag", "model@v1.0.0")
+    git(clone, "update-ref", "refs/remotes/origin/feature", "HEAD")
     shutil.move(project / ".dvc/cache", clone / ".dvc/cache")
     assert "freed" in cleaned(clone, cloud=True)[-1]
     for store in (clone / ".dvc/cache", project.parent / "storage"):

@@ -21,8 +21,11 @@ def repro(
 ) -> None:
     """Run the stages that are not up to date, from a dvc.lock that is true."""
     from mlops.release.data import repro
+    from mlops.release.history import settings
 
-    repro.run_repro(Git.of_current_directory().root, stages or [], force=force)
+    git = Git.of_current_directory()
+    settings.refuse_unreadable(settings.read_settings(git))
+    repro.run_repro(git.root, stages or [], force=force)
 
 
 @commands.command()

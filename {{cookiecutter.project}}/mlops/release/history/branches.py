@@ -29,10 +29,7 @@ def fetch_origin(git: Git) -> SharedRefs | None:
     The tags that differ from origin's stay as they are, and are named in a notice. Raises Refused in a
     shallow clone.
     """
-    if git.run("rev-parse", "--is-shallow-repository") == "true":
-        raise Refused(
-            "this clone is shallow, and a release needs its history: `git fetch --unshallow`"
-        )
+    refuse_shallow(git)
     return fetch_shared_refs(git) if has_origin(git) else None
 
 
@@ -48,11 +45,30 @@ def fetch_shared_refs(git: Git) -> SharedRefs:
     return shared
 
 
-def fetch_if_in_reach(git: Git, say: Callable[[str], None]) -> None:
-    """Fetches as `fetch_origin` does, also in a shallow clone, and only says so if origin is out of reach."""
+def fetch_every_ref(git: Git) -> None:
+    """Fetches every branch and tag of origin, as refs beside those of the user, which stay as they are.
+
+    Raises Refused in a shallow clone.
+    """
+    refuse_shallow(git)
+    if has_origin(git):
+        git.run(*shared_refs.FETCH_ALL)
+
+
+def refuse_shallow(git: Git) -> None:
+    if git.run("rev-parse", "--is-shallow-repository") == "true":
+        raise Refused(
+            "this clone is shallow, and a release needs its history: `git fetch --unshallow`"
+        )
+
+
+def fetch_if_in_reach(
+    git: Git, say: Callable[[str], None], fetch: Callable[[Git], object] = fetch_shared_refs
+) -> None:
+    """Fetches from origin, and only says so if it is out of reach."""
     try:
         if has_origin(git):
-            fetch_shared_refs(git)
+            fetch(git)
     except GitError as error:
         say(f"{error}; the branches of {ORIGIN} are used as they were last fetched")
 
@@ -114,7 +130,7 @@ def later_commit(git: Git, position: Position) -> str:
         raise Refused(
             f"there is no branch {environment!r}, here or on {ORIGIN}: `git branch {environment} COMMIT`"
         )
-    if here is None or there is None:
+    if here is None or there is None or here == there:
         return here or there or ""
     if is_ancestor(git, here, there):
         return there

@@ -13,6 +13,7 @@ from mlops.errors import Refused
 from mlops.release.history import records, tags, versions
 from mlops.release.history.git import Git
 from mlops.release.history.records import TaggedRecord
+from mlops.release.history.settings import Settings, read_settings
 from mlops.release.history.shared_refs import BRANCHES, TAGS, TRACKING
 from mlops.release.history.versions import Answers, Version
 
@@ -21,14 +22,17 @@ TARGETS = environments.CHAIN[1:]
 
 @dataclass(frozen=True)
 class Released:
-    """The records by environment, oldest first, the versions, lowest number first, and every name in use.
+    """The records by environment, oldest first, and the versions, lowest number first.
 
-    `names` are those of all tags that are, or look like, a record or version, and those in trailers.
+    `tags` are the names of all tags that are, or look like, a record or version; `names` are these, and those
+    in trailers. `settings` are those of Git, for the next release.
     """
 
     records: Mapping[str, Sequence[TaggedRecord]]
     versions: Sequence[Version]
+    tags: frozenset[str]
     names: frozenset[str]
+    settings: Settings
 
     @classmethod
     def before_release(cls, git: Git, environment: str) -> Self:
@@ -52,7 +56,9 @@ class Released:
         return cls(
             by_environment,
             sorted(known.values(), key=lambda version: version.number),
+            frozenset(tag.name for tag in found),
             frozenset([tag.name for tag in found] + names_in_trailers(git)),
+            read_settings(git),
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mlops.errors import Refused
 from mlops.release.history.git import Git
 
 Settings = Mapping[str, str]
@@ -36,3 +37,10 @@ def unreadable_by_dvc(settings: Settings) -> tuple[str, str] | None:
             "begin a new repository: git init --object-format=sha1",
         )
     return None
+
+
+def refuse_unreadable(settings: Settings) -> None:
+    """Raises Refused where DVC could not read the repository: it would fail after the stages have run."""
+    if unreadable := unreadable_by_dvc(settings):
+        words, remedy = unreadable
+        raise Refused(f"{words}: {remedy}")

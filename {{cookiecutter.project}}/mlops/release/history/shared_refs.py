@@ -25,16 +25,24 @@ LIST = ("ls-remote", "--quiet", "--refs", "--heads", "--tags", ORIGIN)
 
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", ORIGIN)
 
+FETCH_ALL = (
+    "fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", ORIGIN,
+    *(f"+refs/{kind}/*:refs/mlops/{ORIGIN}/{kind}/*" for kind in ("heads", "tags")),
+)  # fmt: skip
+"""Fetches what `mlops clean` has to keep: also other people's branches and tags."""
+
 
 @dataclass(frozen=True)
 class SharedRefs:
     """The shared refs here and on origin, each with the hash of its object.
 
     A branch counts as here if it is a remote-tracking branch. On origin is what its last answer said.
+    `in_the_way` are the tags on origin beside which it can't take the records of an environment.
     """
 
     here: Mapping[str, str]
     there: Mapping[str, str]
+    in_the_way: Sequence[str] = ()
 
     @property
     def specs_to_fetch(self) -> list[str]:
@@ -96,7 +104,9 @@ def refs_here(git: Git) -> dict[str, str]:
 
 def compare_with_origin(git: Git, listing: str) -> SharedRefs:
     """Returns the shared refs here and in the answer of origin to LIST."""
-    return SharedRefs(refs_here(git), read_listing(listing))
+    refs = {line.rpartition("\t")[2] for line in listing.splitlines()}
+    in_the_way = [name for name in environments.CHAIN if f"{TAGS}{name}" in refs]
+    return SharedRefs(refs_here(git), read_listing(listing), in_the_way)
 
 
 def differing_lines(names: Sequence[str]) -> Iterator[str]:

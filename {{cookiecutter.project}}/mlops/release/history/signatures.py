@@ -6,7 +6,7 @@ repository of its own, which shares the objects and is thrown away.
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlops.errors import Refused
@@ -30,13 +30,24 @@ def write_commit(
     return git.run("commit-tree", *sign, tree, *named, "-m", message)
 
 
-def write_tag(git: Git, settings: Settings, name: str, commit: str, message: str) -> str:
-    """Writes an annotated tag of the commit, signed if tag.gpgSign is on, and returns its hash."""
+def write_tags(
+    git: Git, settings: Settings, commit: str, messages: Mapping[str, str]
+) -> dict[str, str]:
+    """Writes annotated tags of the commit, signed if tag.gpgSign is on.
+
+    `messages` are those of the tags by their names. Returns the hash of each tag by its name.
+    """
     if is_on(settings, TAG):
-        return write_signed_tag(git, settings, name, commit, message)
+        return {
+            name: write_signed_tag(git, settings, name, commit, message)
+            for name, message in messages.items()
+        }
     tagger = git.run("var", "GIT_COMMITTER_IDENT")
-    content = f"object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n{message}"
-    return git.run("mktag", given=content)
+    contents = {
+        name: f"object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n{message}"
+        for name, message in messages.items()
+    }
+    return {name: git.run("mktag", given=content) for name, content in contents.items()}
 
 
 def write_signed_tag(git: Git, settings: Settings, name: str, commit: str, message: str) -> str:

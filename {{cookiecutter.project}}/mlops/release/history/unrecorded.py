@@ -40,6 +40,9 @@ def unrecorded_tip(git: Git, environment: str, tip: str | None = None) -> str | 
 def reason_and_remedy(
     git: Git, environment: str, commit: str, tagged: Sequence[TaggedRecord]
 ) -> str:
+    recorded = [f"^{each.commit}" for each in tagged]
+    if git.lines("rev-list", "-1", f"--grep=^{environment}/[0-9]*: ", commit, *recorded):
+        return f"a proposal was merged, and `mlops promote {environment}` writes its record"
     trailer = f"%(trailers:key={records.RECORD_TRAILER},valueonly)"
     name = git.run("log", "-1", f"--format={trailer}", commit).strip()
     if name and name not in (each.record.name for each in tagged):
@@ -48,9 +51,6 @@ def reason_and_remedy(
             f"refs/tags/{name}:refs/tags/{name}` gets it; if origin has lost it too, `git push origin "
             f"refs/tags/{name}` from a clone that has it"
         )
-    recorded = [f"^{each.commit}" for each in tagged]
-    if git.lines("rev-list", "-1", f"--grep=^{environment}/[0-9]*: ", commit, *recorded):
-        return f"a proposal was merged, and `mlops promote {environment}` writes its record"
     if not tagged:
         return f"nothing was released there yet, and `mlops promote {environment}` does so"
     latest = tagged[-1]

@@ -20,14 +20,16 @@ from mlops.release.history import (
     records,
     signatures,
     tags,
+    unrecorded,
     withdrawals,
 )
 from mlops.release.history.branches import Position
 from mlops.release.history.git import Git
+from mlops.release.history.notices import notice
 from mlops.release.history.outputs import BUNDLE
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.released import Released
-from mlops.release.history.settings import Settings, read_settings, unreadable_by_dvc
+from mlops.release.history.settings import Settings, refuse_unreadable
 from mlops.release.history.versions import Answers, Version
 from mlops.release.places import worktree
 from mlops.release.promote import publication, refusals
@@ -52,7 +54,6 @@ class Plan:
     start: Position
     target_commit: str
     released: Released
-    settings: Settings
     withdrawals: Sequence[TaggedRecord]
     accepted: str | None = None
     again: bool = False
@@ -102,13 +103,14 @@ def promote(
         plan = plan_promotion(git, environment, accepted, again, hotfix, dry_run=dry_run)
         if branches.holds_all_of(git, plan.target_commit, plan.source_commit):
             return record_merged_proposal(git, plan)
+        notice_unrecorded(git, plan)
         proposal = publication.find_proposal(git, plan.record) if as_proposal else None
         if not dry_run:
             stack.enter_context(
                 refusals.remember_refusal(git, environment, plan.source, plan.source_commit)
             )
         refuse_withdrawn(plan, withdrawals.withdrawal_of(plan.withdrawals, plan.source_commit))
-        refuse_unready(git, plan.settings)
+        refuse_unready(git, plan.released.settings)
         say_what_comes_back(git, plan, say)
         with (
             worktree.temporary_worktree(git, plan.source_commit) as tree,
@@ -128,7 +130,7 @@ def promote(
         else:
             title = f"Promote {plan.source} {plan.source_commit[:7]} to {environment}"
             commit = commit_challenger(git, plan, challenger, f"{title}\n")
-            publish_record(git, plan.start, commit, challenger.record, plan.settings)
+            publish_record(git, plan.start, commit, challenger.record, plan.released)
         return challenger.record
 
 
@@ -165,9 +167,16 @@ def plan_promotion(
     branches.refuse_lacking(git, environment, target, wanted)
     released = Released.before_release(git, environment)
     if shared:
-        publication.refuse_two_records(git, shared, environment)
+        publication.refuse_clash(git, shared, environment)
     if shared and not dry_run:
         publication.share_tags(git, shared, released)
+    tagged = released.records[environment]
+    if (
+        tagged
+        and tagged[-1].commit != target
+        and (line := unrecorded.unrecorded_tip(git, environment))
+    ):
+        notice(git, line)
     return Plan(
         environment=environment,
         source=source,
@@ -175,8 +184,7 @@ def plan_promotion(
         start=branches.catch_up(git, start),
         target_commit=target,
         released=released,
-        settings=read_settings(git),
-        withdrawals=withdrawals.standing_withdrawals(released.records[environment]),
+        withdrawals=withdrawals.standing_withdrawals(tagged),
         accepted=accepted,
         again=again,
     )
@@ -184,9 +192,7 @@ def plan_promotion(
 
 def refuse_unready(git: Git, settings: Settings) -> None:
     """Raises Refused, before the work begins, where DVC could not read Git, or Git could not commit."""
-    if unreadable := unreadable_by_dvc(settings):
-        words, remedy = unreadable
-        raise Refused(f"{words}: {remedy}")
+    refuse_unreadable(settings)
     signatures.refuse_unable(git, settings)
 
 
@@ -198,6 +204,15 @@ def refuse_withdrawn(plan: Plan, rollback: TaggedRecord | None) -> None:
             f"{rollback.record.withdrew['version']} back: correct it on {environments.CHAIN[0]} first, or "
             f"release it to {plan.environment} again with `mlops promote {plan.environment} --again`"
         )
+
+
+def notice_unrecorded(git: Git, plan: Plan) -> None:
+    """Says so if the target is not what its latest record released; nothing is asked where it is."""
+    tagged = plan.released.records[plan.environment]
+    if not tagged or tagged[-1].commit == plan.target_commit:
+        return
+    if line := unrecorded.unrecorded_tip(git, plan.environment, plan.target_commit):
+        notice(git, line)
 
 
 def say_what_comes_back(git: Git, plan: Plan, say: Say) -> None:
@@ -241,7 +256,7 @@ def commit_challenger(git: Git, plan: Plan, challenger: Challenger, message: str
     """Commits the challenger; the parents are the last commits of the target and of the source."""
     parents = (plan.target_commit, plan.source_commit)
     whole = f"{message}\n{challenger.record.trailers}"
-    return signatures.write_commit(git, plan.settings, challenger.tree, parents, whole)
+    return signatures.write_commit(git, plan.released.settings, challenger.tree, parents, whole)
 
 
 def compare_challenger(tree: Git, worker: Worker, plan: Plan, made: str) -> dict[str, Any] | None:
@@ -301,17 +316,15 @@ def read_json(tree: Git, path: str) -> Mapping[str, Any]:
 
 
 def publish_record(
-    git: Git, start: Position, commit: str, record: Record, settings: Settings
+    git: Git, start: Position, commit: str, record: Record, released: Released
 ) -> None:
     """Publishes the branch, the record's tag and, for a new version, the version's tag."""
     version = Version.from_content(asdict(record))
-    new = {record.name: record.message()}
-    if not git.commit(f"refs/tags/{version.tag}"):
-        new[version.tag] = version.message()
-    new_tags = [
-        publication.NewTag(name, signatures.write_tag(git, settings, name, commit, message))
-        for name, message in new.items()
-    ]
+    messages = {record.name: record.message()}
+    if version.tag not in released.tags:
+        messages[version.tag] = version.message()
+    written = signatures.write_tags(git, released.settings, commit, messages)
+    new_tags = [publication.NewTag(name, made) for name, made in written.items()]
     publication.publish_refs(git, start, commit, new_tags, record)
 
 
@@ -330,5 +343,5 @@ def record_merged_proposal(git: Git, plan: Plan) -> Record | None:
         f"refs/tags/{record.name}"
     ):  # a release took the number before the proposal was merged
         record = replace(record, number=plan.number)
-    publish_record(git, plan.start, target, record, plan.settings)
+    publish_record(git, plan.start, target, record, plan.released)
     return record

@@ -34,11 +34,18 @@ class NewTag:
         return f"refs/tags/{self.name}"
 
 
-def refuse_two_records(git: Git, shared: SharedRefs, environment: str) -> None:
-    """Raises Refused if origin has another record of the environment under the name of one that is here.
+def refuse_clash(git: Git, shared: SharedRefs, environment: str) -> None:
+    """Raises Refused if a tag on origin clashes with the records of the environment that are here.
 
-    It may be a rollback that this clone does not know. A tag on origin that is no record does no harm.
+    Another record under the name of one that is here may be a rollback that this clone does not know. A tag
+    that is no record does no harm.
     """
+    if environment in shared.in_the_way:
+        raise Refused(
+            f"a tag on {ORIGIN} is called {environment}, so that it can take no record {environment}/NUMBER: "
+            f"give it another name, `git fetch {ORIGIN} refs/tags/{environment}:refs/tags/NAME && git push "
+            f"{ORIGIN} refs/tags/NAME :refs/tags/{environment}`"
+        )
     for name in shared.tags_differing:
         if records.number_in_name(environment, name):
             there = shared.there[f"refs/tags/{name}"]
@@ -227,10 +234,9 @@ def released_sentence(newest: TaggedRecord) -> str:
 def rerun_sentence(record: Record, newest: TaggedRecord | None) -> str:
     """Returns what the command that made `record` would do, now that `newest` is there, if anything is."""
     if record.kind == "rollback":
-        return (
-            "See `mlops status`: the same command would now roll back what the environment holds since, and "
-            "`--to` names the record that you want"
-        )
+        further = "is refused once, and would then go back further"
+        then = further if newest and newest.record.restored else "would now roll back that change"
+        return f"See `mlops status`: without `--to`, the same command {then}"
     overruled = withdrawals.withdrawal_of(
         [newest] if newest else [], record.source_commit, record.version
     )

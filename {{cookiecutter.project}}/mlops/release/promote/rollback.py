@@ -13,7 +13,7 @@ from mlops.release.history import arrivals, branches, records, signatures, withd
 from mlops.release.history.git import Git
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.released import Released
-from mlops.release.history.settings import Settings, read_settings
+from mlops.release.history.settings import Settings
 from mlops.release.places import worktree
 from mlops.release.promote import promotion, publication
 from mlops.release.promote.promotion import Say
@@ -36,23 +36,19 @@ def roll_back(
         branches.refuse_checked_out(git, environment)
         start = branches.read_position(git, environment)
         target = branches.later_commit(git, start)
-        start, settings = branches.catch_up(git, start), read_settings(git)
+        start = branches.catch_up(git, start)
         released = Released.before_release(git, environment)
         if shared:
-            publication.refuse_two_records(git, shared, environment)
+            publication.refuse_clash(git, shared, environment)
         tagged = released.records[environment]
         if not tagged:
             raise Refused(f"{environment} has no record yet: nothing was released to it")
         if to is None:
             refuse_unseen(known, tagged)
         wanted = (
-            records.find_record(git, environment, to) if to else record_before(git, target, tagged)
+            record_named(git, target, environment, to) if to else record_before(git, target, tagged)
         )
-        if holds_record(git, wanted, target):
-            raise Refused(
-                f"{environment} already is as in {wanted.record.name}: there is nothing to roll back"
-            )
-        promotion.refuse_unready(git, settings)
+        promotion.refuse_unready(git, released.settings)
         if shared:
             publication.share_tags(git, shared, released)
         latest = tagged[-1].record
@@ -65,13 +61,13 @@ def roll_back(
             rollback_reason=reason,
             again=None,
         )
-        commit = commit_rollback(git, settings, target, wanted, record)
+        commit = commit_rollback(git, released.settings, target, wanted, record)
         say(f"checking every output of {wanted.record.name}, byte for byte")
         with start_worker(git.root, git.root) as worker:
             count = worker.ask("restore", commit=commit)
             say(f"{count} outputs are as recorded")
             worker.ask("push", commits=[commit])
-        promotion.publish_record(git, start, commit, record, settings)
+        promotion.publish_record(git, start, commit, record, released)
         return record
 
 
@@ -98,6 +94,15 @@ def refuse_unseen(known: TaggedRecord | None, tagged: Sequence[TaggedRecord]) ->
             f"{tagged[-1].record.title}: {tagged[-1].author} has just done this. "
             "To go back further, run this again"
         )
+
+
+def record_named(git: Git, target: str, environment: str, name: str) -> TaggedRecord:
+    wanted = records.find_record(git, environment, name)
+    if holds_record(git, wanted, target):
+        raise Refused(
+            f"{environment} already is as in {wanted.record.name}: there is nothing to roll back"
+        )
+    return wanted
 
 
 def record_before(git: Git, target: str, tagged: Sequence[TaggedRecord]) -> TaggedRecord:

@@ -41,9 +41,9 @@ def clean_project(git: Git, say: Say, confirm: Callable[[], bool], *, cloud: boo
     """Deletes what nothing names in the cache and, with `cloud`, in the default remote, if `confirm()`."""
     with worktree.one_release_at_a_time(git):
         if cloud:
-            branches.fetch_origin(git)
+            branches.fetch_every_ref(git)
         else:
-            branches.fetch_if_in_reach(git, say)
+            branches.fetch_if_in_reach(git, say, branches.fetch_every_ref)
         with dvc.open_repo_alone(git.root) as repo:
             refuse_foreign(git, repo)
             used = data_in_use(git)
