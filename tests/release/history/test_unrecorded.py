@@ -55,7 +55,7 @@ def test_a_direct_push_is_named_until_a_release_takes_its_place(
         f"no record stands behind the last commit of staging, {short} (By hand, by A. Tester): somebody has "
         "committed there since staging/0002. `mlops rollback staging` goes back to it"
     )
-    assert "nothing was released there yet" in unrecorded.unrecorded_tip(git, "prod", made) or ""
+    assert "nothing was released there yet" in (unrecorded.unrecorded_tip(git, "prod", made) or "")
     check.check_tree(git.root)
     assert f"staging: {line(git)}" in capsys.readouterr().out
     assert rollback.roll_back(git, "staging", None, print).restored == "staging/0002"

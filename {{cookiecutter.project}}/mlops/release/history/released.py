@@ -24,12 +24,13 @@ TARGETS = environments.CHAIN[1:]
 class Released:
     """The records by environment, oldest first, and the versions, lowest number first.
 
-    `tags` are the names of all tags that are, or look like, a record or version; `names` are these, and those
-    in trailers. `settings` are those of Git, for the next release.
+    `written` are the names of the tags that hold them, `tags` those of all tags that look so, and `names` are
+    these and those in trailers. `settings` are those of Git, for the next release.
     """
 
     records: Mapping[str, Sequence[TaggedRecord]]
     versions: Sequence[Version]
+    written: frozenset[str]
     tags: frozenset[str]
     names: frozenset[str]
     settings: Settings
@@ -52,22 +53,16 @@ class Released:
         }
         released = [each.record for tagged in by_environment.values() for each in tagged]
         known = {record.version: Version.from_content(asdict(record)) for record in released}
-        known |= {version.name: version for version in versions.readable_versions(git, found)}
+        tagged = versions.readable_versions(git, found)
+        known |= {version.name: version for version in tagged}
         return cls(
             by_environment,
             sorted(known.values(), key=lambda version: version.number),
+            frozenset([record.name for record in released] + [version.tag for version in tagged]),
             frozenset(tag.name for tag in found),
             frozenset([tag.name for tag in found] + names_in_trailers(git)),
             read_settings(git),
         )
-
-    @property
-    def written(self) -> set[str]:
-        """Returns the names that the tags of the records and of the versions have."""
-        return {
-            *(each.record.name for tagged in self.records.values() for each in tagged),
-            *(version.tag for version in self.versions),
-        }
 
     def next_number(self, environment: str) -> int:
         """Returns one more than the highest number that any record of the environment has had."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mlops import environments
 from mlops.release.history.git import Git
+from mlops.release.history.versions import PREFIX
 
 ORIGIN = "origin"
 TRACKING = f"refs/remotes/{ORIGIN}/"
@@ -17,7 +18,7 @@ TAGS = "refs/tags/"
 
 ENVIRONMENT = "|".join(environments.CHAIN)
 SHARED = re.compile(
-    rf"{BRANCHES}({ENVIRONMENT})|{TAGS}(({ENVIRONMENT})/\d{{4,}}|model@v\d+\.\d+\.\d+)"
+    rf"{BRANCHES}({ENVIRONMENT})|{TAGS}(({ENVIRONMENT})/\d{{4,}}|{PREFIX}v\d+\.\d+\.\d+)"
 )
 
 LIST = ("ls-remote", "--quiet", "--refs", "--heads", "--tags", ORIGIN)
@@ -98,7 +99,7 @@ def refs_here(git: Git) -> dict[str, str]:
     wanted = (f"{TRACKING}{each}" for each in environments.CHAIN)
     tags = (f"{TAGS}{each}/" for each in environments.CHAIN)
     form = "--format=%(objectname)\t%(refname)"
-    listed = git.run("for-each-ref", form, *wanted, *tags, f"{TAGS}model@*")
+    listed = git.run("for-each-ref", form, *wanted, *tags, f"{TAGS}{PREFIX}v*")
     return read_listing(listed.replace(f"\t{TRACKING}", f"\t{BRANCHES}"))
 
 

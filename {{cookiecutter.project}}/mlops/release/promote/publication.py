@@ -68,7 +68,7 @@ def share_tags(git: Git, shared: SharedRefs, released: Released) -> None:
         with suppress(Refused):
             tip = branches.tip_of(git, environment)
             merged = ("for-each-ref", f"--merged={tip}", "--format=%(refname:strip=2)")
-            told.update(git.lines(*merged, f"refs/tags/{environment}/", "refs/tags/model@*"))
+            told.update(git.lines(*merged, f"refs/tags/{environment}/", "refs/tags/model@v*"))
     names = [name for name in shared.tags_lacking if name in told & released.written]
     if not names:
         return
