@@ -53,6 +53,7 @@ def stand_alone(config: pytest.Config) -> None:
     for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
         os.environ[name] = str(Path(home.name, name))
     os.environ["DASK_TEMPORARY_DIRECTORY"] = home.name
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # or waiting threads keep other tests waiting
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
 

@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lightgbm import LGBMClassifier
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -9,6 +10,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     BaggingClassifier,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     StackingClassifier,
     VotingClassifier,
@@ -20,7 +22,9 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from xgboost import XGBClassifier
 
+from mlops.architectures import Inputs, native_categories
 from mlops.errors import ExportError, ParityError
 from mlops.predict.inputs import Matrices
 from mlops.predict.schema import Schema
@@ -28,6 +32,7 @@ from mlops.train import export, trees
 
 SCHEMA = Schema("numbers", "sign", ("minus", "plus"), ())
 LOGISTIC = LogisticRegression()
+CODES = native_categories(Inputs(2, ()))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +50,10 @@ LOGISTIC = LogisticRegression()
         (make_pipeline(OneHotEncoder(max_categories=2), LOGISTIC), "OneHotEncoder(max_categories="),
         (HistGradientBoostingClassifier(), "HistGradientBoostingClassifier(categorical_features="),
         (make_pipeline(StandardScaler(), RandomForestClassifier()), "after StandardScaler flips"),
+        (make_pipeline(SimpleImputer(), LGBMClassifier()), "LGBMClassifier cannot be exported from"),
+        (make_pipeline(SimpleImputer(), XGBClassifier()), "make a pipeline of native_categories(inputs)"),
+        (make_pipeline(CODES, RandomForestClassifier()), "with a booster of scikit-learn, LightGBM"),
+        (make_pipeline(CODES, HistGradientBoostingRegressor()), "Regressor cannot be exported: it gives"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_refused_by_name(estimator: Any, message: str) -> None:
@@ -130,14 +139,17 @@ def test_floor_to_float32_is_the_largest_32_bit_number_not_above() -> None:
     assert (np.nextafter(floored, np.float32(np.inf)) > values).all()
 
 
-def test_a_booster_answers_as_before_its_thresholds_were_floored() -> None:
+def test_a_booster_without_categories_passes_and_answers_as_before_its_thresholds_were_floored() -> (
+    None
+):
     matrix = (numbers(2000) * 10).round(1)
     table = export.table_of({"numbers": matrix})
     booster = HistGradientBoostingClassifier(categorical_features=None, max_iter=20)
     booster.fit(table, (matrix[:, 0] > 0.1).astype(int))
     before = booster.predict_proba(table)
-    export.floor_thresholds(booster)
+    model = export.to_onnx(booster, {"numbers": matrix})
     np.testing.assert_array_equal(booster.predict_proba(table), before)
+    export.check_parity(booster, model, {"numbers": matrix}, SCHEMA)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 5, 10])

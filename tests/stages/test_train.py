@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from mlops import params, provenance
 from mlops.architectures import Inputs, architecture, one_hot
-from mlops.errors import DataError, ExportError, ParityError
+from mlops.errors import DataError, ExportError, OtherLibraries, ParityError
 from mlops.predict import derived, schema
 from mlops.prepare import prepare
 from mlops.tables import splits
@@ -62,6 +62,16 @@ def test_a_model_that_answers_something_else_than_its_estimator_is_not_written(
     with pytest.raises(ParityError, match="nothing was written"):
         train.main()
     assert not Path("models").exists()
+
+
+def test_a_library_of_the_system_that_is_missing_is_named(trained: Path, registries: None) -> None:
+    @architecture
+    def without_openmp(inputs: Inputs, seed: int) -> Any:
+        raise OSError("libgomp.so.1: cannot open shared object file")
+
+    choose("without_openmp")
+    with pytest.raises(OtherLibraries, match=r"libgomp\.so\.1: .*`apt-get install libgomp1`"):
+        train.main()
 
 
 def test_a_derived_column_of_an_unknown_column_is_refused(trained: Path, registries: None) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
+from mlops.architectures import category_codes
 from mlops.errors import ExportError, ParityError
 from mlops.predict.inputs import Matrices
 from mlops.predict.predictor import likeliest_labels, model_session
@@ -62,6 +63,11 @@ def refuse_unconvertible(estimator: Any) -> None:
         if name in UNEXPORTABLE:
             raise ExportError(
                 f"{name} cannot be exported: {UNEXPORTABLE[name]}; choose another estimator"
+            )
+        if getattr(part, "func", None) is category_codes:
+            raise ExportError(
+                "native_categories can be exported in a pipeline with a booster of scikit-learn, LightGBM or "
+                "XGBoost alone: use one_hot for any other estimator"
             )
         if name in boosters.READERS and type(part) not in sklearn_operator_name_map:
             raise ExportError(
