@@ -6,16 +6,17 @@ import re
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 import production
 import small_project
+import soak
 from baking import TEMPLATE, UNBAKED, Process, Run
+from workflows import Event
 
 WORKFLOWS = [*UNBAKED.glob(".github/workflows/*"), *TEMPLATE.glob(".github/workflows/*")]
 RUNNER = "gitlab-ci-local@4.61.1"
@@ -63,6 +64,13 @@ def pushed(run: Run, in_production: Path) -> Path:
     place = production.clone(run, in_production, "prod")
     production.install(place)
     return place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def types_are_checked_once(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    run.environment["MYPY_CACHE_DIR"] = str(tmp_path_factory.mktemp("types"))
+    yield
+    del run.environment["MYPY_CACHE_DIR"]
 
 
 def database(place: Path) -> Path:
@@ -130,25 +138,30 @@ def test_gitlab_checks_the_code_and_the_records(run: Run, gitlab: Path, pushed: 
     assert "branch.yaml says dev, but this is the branch prod" in refused.stderr
 
 
-def steps(workflow: str) -> list[dict[str, Any]]:
-    """Returns the steps that are commands."""
-    text = (UNBAKED / ".github/workflows" / workflow).read_text()
-    (job,) = YAML(typ="safe").load(text)["jobs"].values()
-    return [step for step in job["steps"] if "run" in step]
-
-
-def score(run: Run, place: Path) -> Process:
-    """Runs the steps of the scoring workflow, and returns the result of the last one."""
-    for step in steps("score.yaml"):
-        shell = ("bash", "-e", "-c", step["run"])
-        done = run(*shell, cwd=place, check=False, ENVIRONMENT="prod", DATABASE_URL=url(place))
-    return done
-
-
-def test_githubs_commands_score_what_is_pushed(run: Run, pushed: Path) -> None:
-    for _ in range(2):
-        assert score(run, pushed).returncode == 0
+def test_githubs_commands_score_what_is_pushed_and_what_is_due(
+    run: Run, pushed: Path, in_production: Path
+) -> None:
+    events = score_events(pushed)
+    assert all(event.starts("score.yaml") for event in events)
+    assert not Event("push", "prod", changed=["README.md"]).starts("score.yaml")
+    assert not Event("push", "dev", changed=["data/incoming/a.csv.dvc"]).starts("score.yaml")
+    assert Event("push", "prod").run(run, "score.yaml", pushed) == []
+    default = production.clone(run, in_production, "dev")
+    production.install(default)
+    for event, place in zip(events, (pushed, default), strict=True):
+        succeed(event.run(run, "score.yaml", place))
         assert scored(pushed) == BOTH
+
+
+def score_events(place: Path) -> list[Event]:
+    given = {"DATABASE_URL": url(place)}
+    push = Event("push", "prod", changed=["data/incoming/november.csv.dvc"], vars=given)
+    return [push, Event("schedule", "dev", vars=given)]
+
+
+def succeed(steps: list[Process]) -> None:
+    assert steps
+    assert steps[-1].returncode == 0, steps[-1].stdout + steps[-1].stderr
 
 
 def test_a_file_that_fails_does_not_hold_up_the_others(run: Run, pushed: Path) -> None:
@@ -158,22 +171,70 @@ def test_a_file_that_fails_does_not_hold_up_the_others(run: Run, pushed: Path) -
     broken.write_text("what is this?\n")
     run("dvc", "add", "--quiet", str(broken), cwd=pushed)
     run.git("commit", "--quiet", "--message", "Broken", cwd=pushed)
-    done = score(run, pushed)
+    done = score_events(pushed)[0].run(run, "score.yaml", pushed)[-1]
     assert done.returncode != 0
     assert "a second file.csv" in done.stderr
     assert scored(pushed) == BOTH[1:]
 
 
+@pytest.fixture
+def merged(run: Run, in_production: Path) -> Path:
+    """The project in production, with a feature on a branch of its own and merged into dev; all is pushed."""
+    run.git("switch", "--quiet", "--create", "feature/income", cwd=in_production)
+    with (in_production / "science/features.py").open("a") as features:
+        features.write(FEATURE)
+    run("mlops", "repro", cwd=in_production)
+    run.git("commit", "--all", "--quiet", "--message", "A feature", cwd=in_production)
+    run.git("switch", "--quiet", "dev", cwd=in_production)
+    with (in_production / "README.md").open("a") as readme:
+        readme.write("Something else happened on dev.\n")
+    run.git("commit", "--all", "--quiet", "--message", "Something else", cwd=in_production)
+    run.git("merge", "--quiet", "--no-edit", "feature/income", cwd=in_production)
+    run("dvc", "push", "--quiet", "--run-cache", cwd=in_production)
+    run.git("push", "--quiet", "origin", "dev", "feature/income", cwd=in_production)
+    return in_production
+
+
+FEATURE = """
+
+@number
+def age_squared(age):
+    return age * age
+"""
+BRANCHES = ["dev", "staging", "prod", "feature/income"]
+"""Of which dev holds the merge of the feature."""
+
+
+@pytest.mark.parametrize("branch", BRANCHES if soak.LOG else ["dev"])
+def test_githubs_commands_are_green_on_every_branch(run: Run, merged: Path, branch: str) -> None:
+    place = production.clone(run, merged, branch)
+    production.install(place)
+    push = Event("push", branch)
+    assert push.starts("check.yaml")
+    succeed(push.run(run, "check.yaml", place))
+    assert run.git("status", "--porcelain", cwd=place) == ""
+    soak.note("CI", forge="GitHub", branch=branch)
+
+
+@pytest.mark.skipif(not soak.LOG, reason="`make soak` runs it: it takes minutes")
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_gitlabs_jobs_are_green_on_every_branch(
+    run: Run, gitlab: Path, merged: Path, branch: str
+) -> None:
+    place = production.clone(run, merged, branch)
+    production.install(place)
+    assert jobs(run, gitlab, place) == {"check"}
+    assert re.search(r"\d passed", gitlab_job(run, gitlab, place, "check").stdout)
+    soak.note("CI", forge="GitLab", branch=branch)
+
+
 def test_githubs_commands_check_what_a_pull_request_would_make(run: Run, pushed: Path) -> None:
-    (records,) = (step["run"] for step in steps("check.yaml") if "mlops check" in step["run"])
-    shell = ("bash", "-e", "-c", records)
-    run(*shell, cwd=pushed, GITHUB_REF_NAME="prod")
     run.git("checkout", "--quiet", "--detach", cwd=pushed)
-    request = run(
-        *shell, cwd=pushed, check=False, GITHUB_REF_NAME="7/merge", GITHUB_BASE_REF="staging"
-    )
-    assert request.returncode == 3
-    assert "branch.yaml says prod, but this is the branch staging" in request.stderr
+    request = Event("pull_request", "7/merge", base="staging")
+    assert request.starts("check.yaml")
+    refused = request.run(run, "check.yaml", pushed)[-1]
+    assert refused.returncode == 3
+    assert "branch.yaml says prod, but this is the branch staging" in refused.stderr
 
 
 def test_workflows_are_as_github_reads_them(run: Run) -> None:
