@@ -35,7 +35,7 @@ def remove_old_batches(order: RemovalOrder) -> None:
     before = datetime.now(UTC) - timedelta(days=order.days)
     with closing(destinations.open_destination(urls.parse_url(order.url))) as destination:
         removed = destination.remove_before(environment, before)
-    print(
+    errors.say(
         f"removed {sum(removed):,} rows of {len(removed)} batches that {environment} scored before "
         f"{before:%Y-%m-%d %H:%M} UTC"
     )

@@ -122,7 +122,8 @@ def sendable_objects(repo: Repo, names: Iterable[str]) -> list[str]:
 def records_among(repo: Repo, hashes: set[str]) -> list[Path]:
     """Returns the run records of the cache that name only these hashes."""
     files = (file for file in Path(repo.stage_cache.cache_dir).glob("*/*/*") if file.is_file())
-    return [file for file in files if {*HASH.findall(file.read_text(errors="replace"))} <= hashes]
+    texts = ((file, file.read_text(encoding="utf-8", errors="replace")) for file in files)
+    return [file for file, text in texts if {*HASH.findall(text)} <= hashes]
 
 
 def refuse_lacked(repo: Repo, name: str, commit: str, cure: str) -> None:

@@ -114,7 +114,7 @@ def differing_lines(names: Sequence[str]) -> Iterator[str]:
     """Yields a line, with the remedy, for each of the tags that differ from origin's."""
     for name in names:
         yield (
-            f"the tag {name} here is not the one on {ORIGIN}, and stays as it is. If origin's is right: "
+            f"the tag {name} here is not the one on origin, and stays as it is. If origin's is right: "
             f"`git tag {name}-here {name} && git fetch {ORIGIN} +{TAGS}{name}:{TAGS}{name}`; if yours is: "
             f"`git push --force {ORIGIN} {TAGS}{name}`"
         )

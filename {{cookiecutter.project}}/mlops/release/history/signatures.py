@@ -59,7 +59,7 @@ def write_signed_tag(git: Git, settings: Settings, name: str, commit: str, messa
         for word in ("-c", f"{key}={value}")
     ]
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "HEAD").write_text("ref: refs/heads/none\n")
+        (Path(folder) / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8", newline="\n")
         (Path(folder) / "refs").mkdir()
         command = ["git", f"--git-dir={folder}", *chosen, "tag", "--sign", "--cleanup=verbatim"]
         process = subprocess.run(
@@ -73,7 +73,7 @@ def write_signed_tag(git: Git, settings: Settings, name: str, commit: str, messa
         )
         if process.returncode:
             raise GitError(f"git tag --sign {name}: {process.stderr.strip()}")
-        return (Path(folder) / "refs/tags" / name).read_text().strip()
+        return (Path(folder) / "refs/tags" / name).read_text(encoding="utf-8").strip()
 
 
 def refuse_unable(git: Git, settings: Settings) -> None:
