@@ -71,6 +71,21 @@ def test_a_true_project_is_well_and_so_is_its_clone(project: Path) -> None:
     assert check_tree(project.parent / "clone").startswith("all well in dev")
 
 
+def test_data_that_nobody_sent_are_named_by_path_commit_and_author(project: Path) -> None:
+    (project / "params.yaml").write_text("weight: 22\n")
+    run_repro(project)
+    commit(project, "Weight 22")
+    with dvc.open_repo(project) as repo:
+        repo.stage_cache.push(None)  # the run records alone
+    made = git(project, "rev-parse", "--short", "HEAD").strip()
+    git(project.parent, "clone", "--quiet", "project", "clone")
+    named = rf"models/model\.txt \({made} by A\. Tester\), deploy\.txt \({made} by A\. Tester\)"
+    with pytest.raises(
+        Refused, match=rf"1\n- the data of {named} are neither whole in the cache nor"
+    ):
+        check_tree(project.parent / "clone")
+
+
 @pytest.mark.parametrize("name", ["models/model.txt", "models/split/a"])
 def test_a_rotten_output_is_found_though_dvc_believes_it(project: Path, name: str) -> None:
     believe(project)

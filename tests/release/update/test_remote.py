@@ -176,3 +176,22 @@ def test_what_is_not_committed_comes_first(project: Path) -> None:
     (project / "pyproject.toml").write_text(PYPROJECT + "# mine\n")
     with pytest.raises(Refused, match=r"pyproject\.toml has uncommitted changes"):
         move(project, "../new")
+
+
+@pytest.mark.parametrize(
+    ("needed", "wanted"),
+    [
+        ('"dvc"', '"dvc[s3]"'),
+        ("\"dvc>=3; python_version > '3'\"", "\"dvc[s3]>=3; python_version > '3'\""),
+        ('"dvc[ssh]~=3.67"', '"dvc[s3,ssh]~=3.67"'),
+        ('"dvc[s3]"', '"dvc[s3]"'),
+    ],
+)
+def test_the_extra_is_added_to_what_the_project_needs_of_dvc(
+    tmp_path: Path, needed: str, wanted: str
+) -> None:
+    pyproject = tmp_path / "pyproject.toml"
+    form = 'tools = ["dvc-render", {}]\nmodule = ["dvc.*"]\n'
+    pyproject.write_text(form.format(needed))
+    assert remote.add_extra(pyproject, "s3") == (needed != wanted)
+    assert pyproject.read_text() == form.format(wanted)

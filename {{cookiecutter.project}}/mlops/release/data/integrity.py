@@ -12,8 +12,8 @@ from dvc_data.hashfile.hash import hash_file
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 
-from mlops.release.data import dvc, lacking
-from mlops.release.data.repro import unreproduced
+from mlops.release.data import dvc, lacking, reach, store
+from mlops.release.data.repro import absent_outputs, unreproduced
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import LOCK
 
@@ -36,12 +36,27 @@ def untrue_outputs(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
         lock = Path(repo.root_dir, LOCK).read_bytes()
         for words in lacking.unknown_runs(Git(Path(repo.root_dir)), lock, doubtful, "HEAD"):
             yield f"{words}. `mlops repro` runs it again"
+    if lost := lost_outputs(repo):
+        yield lacking.lost_data(Git(Path(repo.root_dir)), "HEAD", lost)
     for out in altered:
         recorder = out.stage.addressing if out.stage.is_data_source else LOCK
         yield f"{out}: not what {recorder} says: {output_cure(out)}"
     for name in unreproduced(repo) if Path(repo.root_dir, LOCK).exists() else ():
         if name not in explained:
             yield f"{name}: not up to date: `mlops repro`"
+
+
+def lost_outputs(repo: Repo) -> dict[str, str]:
+    """Returns the MD5, by path, of the outputs that are not here, nor in the cache, nor in the DVC remote.
+
+    Raises Away if the remote is needed and out of reach.
+    """
+    absent = {str(out): out.hash_info.value for out in absent_outputs(repo) if out.changed_cache()}
+    if not absent or not reach.has_remote(repo):
+        return absent
+    reach.require_remote(repo)
+    lacked = {*store.lacked_objects(repo, absent.values())}
+    return {path: md5 for path, md5 in absent.items() if md5 in lacked}
 
 
 def content_hash(out: Output) -> object:

@@ -25,7 +25,7 @@ EXTRAS |= {"webdavs": "webdav", "webhdfs": "webhdfs"}
 """The extra of dvc that each kind of address needs."""
 
 SECRET = re.compile("password|passphrase|secret|token|access_key|account_key|sas|connection_string")
-NEEDED = re.compile(r'"dvc(?:\[(?P<extras>[\w, -]*)\])?(?P<rest>[^\w\[\]"-][^"]*)?"')
+NEEDED = re.compile(r'"dvc(?:\[(?P<extras>[\w, -]*)\])?(?P<rest>[ ~=<>!;@][^"]*)?"')
 PYPROJECT = "pyproject.toml"
 CHANGED = (PYPROJECT, locks.FOLDER, ".dvc/config")
 
