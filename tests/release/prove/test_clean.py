@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tiny_pipeline
-from mlops.errors import Refused
+from mlops.errors import Away, Refused
 from mlops.release.data import dvc
 from mlops.release.data.repro import run_repro
 from mlops.release.errors import GitError
@@ -132,6 +132,14 @@ def test_a_cache_that_others_may_use_is_refused(project: Path) -> None:
     (project / ".dvc/config.local").write_text(f"[cache]\n    dir = {project.parent / 'shared'}\n")
     with pytest.raises(Refused, match=r"shared.* lies outside .*dvc gc .*--projects"):
         cleaned(project)
+
+
+def test_a_storage_out_of_reach_is_named_before_anything_is_deleted(project: Path) -> None:
+    (project.parent / "storage").rename(project.parent / "away")
+    before = sorted((project / ".dvc/cache").rglob("*"))
+    with pytest.raises(Away, match="/storage, which does not exist here"):
+        cleaned(project, cloud=True)
+    assert sorted((project / ".dvc/cache").rglob("*")) == before
 
 
 def test_leftovers_go_and_what_is_in_use_stays(project: Path) -> None:

@@ -10,7 +10,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.db import HashFileDB, get_index
 from dvc_objects.errors import ObjectFormatError
 
-from mlops.release.data import store
+from mlops.release.data import reach, store
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,12 @@ def in_cache(repo: Repo, names: set[str]) -> Waste:
 
 
 def in_remote(repo: Repo, names: set[str]) -> Waste:
-    """Returns the same as `in_cache` for the default remote, without the sizes."""
+    """Returns the same as `in_cache` for the default remote, without the sizes.
+
+    Raises Away if it is out of reach.
+    """
+    if reach.has_remote(repo):
+        reach.require_remote(repo, to_write=True)
     remote = repo.cloud.get_remote_odb(None, "gc -c", hash_name="md5")
     paths = unused_objects(remote, with_children(names, [repo.cache.local, remote]))
 

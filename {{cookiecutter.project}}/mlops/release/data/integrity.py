@@ -36,7 +36,7 @@ def untrue_outputs(repo: Repo, outs: Sequence[Output]) -> Iterator[str]:
         lock = Path(repo.root_dir, LOCK).read_bytes()
         for words in lacking.unknown_runs(Git(Path(repo.root_dir)), lock, doubtful, "HEAD"):
             yield f"{words}. `mlops repro` runs it again"
-    if lost := lost_outputs(repo):
+    if Path(repo.root_dir, LOCK).exists() and (lost := lost_outputs(repo)):
         yield lacking.lost_data(Git(Path(repo.root_dir)), "HEAD", lost)
     for out in altered:
         recorder = out.stage.addressing if out.stage.is_data_source else LOCK
