@@ -77,7 +77,7 @@ def test_each_change_stands_under_its_heading_and_what_can_not_be_compared_is_sa
     tiny_pipeline.run(in_staging.parent, "rm", "-rf", "project/.dvc/cache", "storage/files")
     lost = compared(in_staging, "v1.0.0", "dev")
     for section in ("data", "predictions"):
-        assert "neither in the cache nor in the remote" in lost[section][0]
+        assert "neither whole in the cache nor in the DVC remote" in lost[section][0]
     assert lost["metrics"] == found["metrics"]
 
 
