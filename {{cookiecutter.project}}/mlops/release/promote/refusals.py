@@ -51,8 +51,9 @@ def remember_refusal(git: Git, environment: str, source: str, source_commit: str
     except MlopsError as error:
         when = datetime.now().astimezone().isoformat(timespec="seconds")
         refusal = Refusal(environment, source, source_commit, user_of(git), when, str(error))
-        with suppress(OSError), log_file(git).open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(asdict(refusal))}\n")
+        line = f"{json.dumps(asdict(refusal))}\n"
+        with suppress(OSError), log_file(git).open("a", encoding="utf-8", newline="\n") as file:
+            file.write(line)
         raise
 
 
