@@ -150,8 +150,7 @@ def xgboost_tree(arrays: Mapping[str, Sequence[int]], categories: Mapping[int, i
             tree.append(Leaf(value))
         elif number not in sets:
             missing = left if missing_left else right
-            threshold = float(np.float32(value))  # which JSON has in the fewest digits
-            tree.append(NumberSplit(column, threshold, True, missing, left, right))
+            tree.append(NumberSplit(column, value, True, missing, left, right))
         else:
             known, goes_right = {*range(1, categories[column] + 1)}, {*sets[number]}
             if missing_left:

@@ -30,8 +30,8 @@ class Leaf:
 @dataclass(frozen=True)
 class NumberSplit:
     """Goes to the node `yes` if the number of the column is at most `threshold`, else to the node `no`. If
-    `strict`, the number must be below the threshold, which must be a 32-bit number. `missing` is the node for
-    a missing number."""
+    `strict`, the number must be below the threshold, which counts as the nearest 32-bit number. `missing` is
+    the node for a missing number."""
 
     column: int
     threshold: float
