@@ -84,7 +84,7 @@ def scored(folder: Path, rows: list[dict[str, Any]]) -> Answers:
     small_batch.run(folder)
     stored = small_batch.stored(
         "SELECT prediction, probability_negative, probability_positive FROM predictions "
-        "ORDER BY CAST(substr(row_key, 10) AS INTEGER)"
+        "ORDER BY CAST(substr(row_key, 19) AS INTEGER)"
     )
     return Answers([row[0] for row in stored], np.array([row[1:] for row in stored]))
 
