@@ -202,6 +202,23 @@ def trees_option(estimator: Any) -> str:
     return "max_iter" if hasattr(estimator, "max_iter") else "n_estimators"
 
 
+@pytest.mark.parametrize(("categories", "deep"), [(1900, False), (2100, True)])
+def test_a_tree_that_would_crash_onnx_runtime_is_refused(categories: int, deep: bool) -> None:
+    split = trees.CategorySplit(0, range(1, categories + 1), yes=1, no=2)
+    tree: trees.Tree = [split, trees.Leaf(1.0), trees.Leaf(-1.0)]
+    ensemble = trees.Ensemble([tree, tree], [0, 0], [0.0], trees.SIGMOID)
+    known = [tuple(map(str, range(categories)))]
+    if deep:
+        with pytest.raises(
+            ExportError, match=r"over 2,000 nodes one after another, .*: choose light"
+        ):
+            trees.to_onnx(ensemble, 0, known)
+    else:
+        rows = {"categories": np.array([["0"], ["1899"], ["x"]], object)}
+        (answers,) = model_session(trees.to_onnx(ensemble, 0, known)).run(None, rows)
+        np.testing.assert_array_equal(answers[:, 1] > 0.5, [True, True, False])
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_long_training_says_how_far_it_is(
     library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -14,10 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
+from mlops.errors import ExportError
+
 FLOAT, STRING = int(TensorProto.FLOAT), int(TensorProto.STRING)
 OPERATOR_SETS = {"": 21, "ai.onnx.ml": 3}
 IR_VERSION = 10
 ML = "ai.onnx.ml"
+DEEPEST = 2000
+"""ONNX Runtime calls itself for each node on a path as it loads a model, and its stack has a limit."""
+
 NEVER = -1
 """A code that no category has."""
 
@@ -160,6 +165,7 @@ def tree_attributes(ensemble: Ensemble) -> dict[str, Any]:
     nodes = [
         (number, node) for number, tree in enumerate(ensemble.trees) for node in onnx_nodes(tree)
     ]
+    refuse_deep(nodes)
     leaves = [(number, node) for number, node in nodes if node.mode == "LEAF"]
     return {
         "nodes_treeids": [number for number, _ in nodes],
@@ -209,6 +215,23 @@ def onnx_nodes(tree: Tree) -> Iterator[OnnxNode]:
             for number, code in others:
                 yield OnnxNode(number, "BRANCH_EQ", code, column, yes, number + 1)
             yield OnnxNode(last[0], "BRANCH_EQ", last[1], column, yes, no)
+
+
+def refuse_deep(nodes: Sequence[tuple[int, OnnxNode]]) -> None:
+    """Raises ExportError if a path from a root to a leaf has more than DEEPEST nodes. `nodes` are the nodes
+    of all trees, each with the number of its tree and before those that it leads to."""
+    depths: dict[tuple[int, int], int] = {}
+    for tree, node in nodes:
+        depth = depths.get((tree, node.number), 1)
+        if depth > DEEPEST:
+            raise ExportError(
+                f"the splits of a tree name so many categories that it has over {DEEPEST:,} nodes one after "
+                "another, and ONNX Runtime would crash: choose lightgbm as train.architecture in "
+                "params.yaml, whose splits name few, or move the columns with most categories to "
+                "prepare.columns.ignored"
+            )
+        for following in (node.yes, node.no):
+            depths[tree, following] = max(depth + 1, depths.get((tree, following), 1))
 
 
 def floor_to_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
