@@ -33,6 +33,12 @@ def run(*options: str, cwd: Path, **variables: str) -> subprocess.CompletedProce
     )
 
 
+needs_no_variables = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows starts no Python without its own variables"
+)
+
+
+@needs_no_variables
 @pytest.mark.parametrize(
     ("stage", "name", "lock"),
     [("train", "scikit_learn", "train"), ("deploy", "onnxruntime", "serve")],
@@ -50,6 +56,7 @@ def test_another_version_than_locked_is_refused_in_one_sentence(
     assert done.stderr.count("\n") == 1
 
 
+@needs_no_variables
 def test_without_any_library_it_is_a_sentence_too(project: Path) -> None:
     done = run("-S", "-m", "mlops.prepare", cwd=project)
     assert done.returncode == 1

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import production
 import small_project
@@ -253,5 +254,17 @@ def test_workflows_have_no_more_rights_than_they_need(run: Run) -> None:
 
 def test_the_template_is_checked_by_the_command_that_people_use() -> None:
     (workflow,) = TEMPLATE.glob(".github/workflows/*.yaml")
-    assert workflow.read_text().endswith("- run: .ci/run\n")
+    jobs = YAML(typ="safe").load(workflow)["jobs"]
+    assert jobs["ci"]["steps"][-1] == {"run": ".ci/run"}
     assert os.access(TEMPLATE / ".ci/run", os.X_OK)
+
+
+def test_the_job_for_windows_bakes_and_names_tests_that_are_there(run: Run, tmp_path: Path) -> None:
+    (workflow,) = TEMPLATE.glob(".github/workflows/*.yaml")
+    job = YAML(typ="safe").load(workflow)["jobs"]["windows"]
+    _, bake, test = (step for step in job["steps"] if "run" in step)
+    shell = ("bash", "-eo", "pipefail", "-c")
+    run(*shell, bake["run"], cwd=TEMPLATE, RUNNER_TEMP=str(tmp_path), **bake["env"])
+    rooms = re.findall(r"tests/\w+", test["run"])
+    assert len(rooms) == 4
+    assert all((TEMPLATE / room).is_dir() for room in rooms)
