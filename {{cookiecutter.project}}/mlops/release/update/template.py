@@ -4,7 +4,6 @@ Its hooks are never run. What they change in the project's files is done here as
 """
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -160,9 +159,12 @@ def render(what: str, text: str, answers: Mapping[str, object]) -> str:
 
 def with_remote(config: str, url: str) -> str:
     """Returns .dvc/config with the remote's URL as the template's hook writes it."""
-    local = "://" not in url and not Path(url).is_absolute()
-    line = f"url = {os.path.join('..', url) if local else url}"  # noqa: PTH118 - keeps ..
-    return re.sub("url = .*", lambda _: line, config) if url else config
+    if not url:
+        return config
+    if "://" not in url:
+        path = Path(url)
+        url = (path if path.is_absolute() else Path("..", path)).as_posix()
+    return re.sub("url = .*", lambda _: f"url = {url}", config)
 
 
 def fetch_bakes(git: Git, clone: Git, *bakes: Bake) -> None:
