@@ -28,7 +28,7 @@ BATCH = 10
 FUZZ_REQUESTS = 100_000
 FAULTS = (
     "faults", "races", "caller_environment", "batch_faults", "fuzz", "connections", "deletable",
-    "own_table", "cron", "update", "update_struck",
+    "own_table", "cron", "update", "update_struck", "ci_files",
 )  # fmt: skip
 KINDS = (*FAULTS, "histories")
 
@@ -266,6 +266,29 @@ def attacks(made: list[Entry]) -> list[str]:
     ]
 
 
+def forges(green: list[Entry]) -> list[str]:
+    """Returns the section on the CI of a generated project."""
+    branches = {each["branch"]: None for each in green}
+    return [
+        "## CI of a project in production",
+        "",
+        "The commands of the GitHub workflow, and the jobs of GitLab's file, ran in a clone of each branch; "
+        "dev held the merge of a feature. All were green.",
+        "",
+        "| Branch | GitHub | GitLab |",
+        "|---|---|---|",
+        *(
+            f"| {branch} | {ran(green, branch, 'GitHub')} | {ran(green, branch, 'GitLab')} |"
+            for branch in branches
+        ),
+    ]
+
+
+def ran(green: list[Entry], branch: str, forge: str) -> str:
+    wanted = {"branch": branch, "forge": forge}
+    return "green" if any(wanted.items() <= each.items() for each in green) else "not run"
+
+
 def where(entry: Entry) -> str:
     if "VICTIM" not in entry["fault"]:
         return f"{entry['fault']}, at {SLICES} moments of its time"
@@ -280,6 +303,7 @@ SECTIONS = {
     "batch kill": batch_kills,
     "fuzz": fuzzed,
     "attack": attacks,
+    "CI": forges,
 }
 
 
