@@ -99,3 +99,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones(in_staging: Path) -> 
 def test_before_the_first_version_there_is_none(on_dev: Path) -> None:
     with pytest.raises(MlopsError, match=r"no version 'v1.0.0'; there is no version yet"):
         lines_of(on_dev, "v1.0.0")
+    Git(on_dev).run("tag", "--annotate", "--message", "mine", "model@v1.0.0")
+    lines = lines_of(on_dev, "v1.0.0")
+    assert lines[0].startswith("the tag model@v1.0.0 was not written by mlops")
+    assert lines[2].endswith(", which is no release")

@@ -20,6 +20,7 @@ from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, MODEL, RAW, TESTING, TRAINING, VALIDATION
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.revisions import Revision
+from mlops.release.history.tags import Tag
 from mlops.release.look.comparison import flattened
 from mlops.release.promote import gate_report
 
@@ -42,12 +43,16 @@ def card_lines(git: Git, name: str) -> Iterator[str]:
     commit = arrivals.release_commit(git, found.commit)
     released = [tagged for each in environments.CHAIN for tagged in records.records_of(git, each)]
     version = version_at(found, commit, released)
-    tag = next(iter(tags.tags_matching(git, f"{versions.PREFIX}{version}")), None)
+    try:
+        tag, reason = tag_of_version(git, version)
+    except MlopsError as error:
+        yield str(error)
+        tag = None
     if version is None or tag is None:
         yield from unreleased_lines(git, commit)
         return
     own = [each for each in released if each.record.version == version]
-    yield f"{version}: {tag.content().get('reason')}"
+    yield f"{version}: {reason}"
     yield f"commit {tag.commit}"
     yield f"made by {tag.author}, {tag.when}"
     yield from content_lines(git, tag.commit)
@@ -61,6 +66,16 @@ def card_lines(git: Git, name: str) -> Iterator[str]:
         "running", (line for tagged in by_environment for line in stay_lines(tagged, version))
     )
     yield from section_lines("get it", command_lines(version))
+
+
+def tag_of_version(git: Git, version: str | None) -> tuple[Tag | None, str]:
+    """Returns the tag of a version and the reason that it gives; the tag is None if there is none.
+
+    Raises MlopsError if mlops did not write the tag.
+    """
+    for tag in tags.tags_matching(git, f"{versions.PREFIX}{version}") if version else ():
+        return tag, str(tag.content().get("reason"))
+    return None, ""
 
 
 def version_at(found: Revision, commit: str, released: Sequence[TaggedRecord]) -> str | None:
