@@ -6,14 +6,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 import instant_project
 import terminal
 import tiny_pipeline
 from machinery import PROJECT
-from mlops.compare.rows_between import count_changes
+from mlops.compare.rows_between import count_changes, open_table
 from mlops.errors import MlopsError, Refused
 from mlops.release.history import revisions
 from mlops.release.history.git import Git
@@ -166,15 +165,28 @@ def test_an_unknown_name_is_refused(in_staging: Path) -> None:
         compared(in_staging, "v1.0.0", "v9.9.9")
 
 
-def test_rows_are_counted_whatever_their_order_and_however_often_they_stand_there() -> None:
-    old = pd.DataFrame({"age": [1, 2, 2, 3], "gone": list("abcd")})
-    new = pd.DataFrame({"new": list("abcd"), "age": [4, 3, 2, 5]})
-    assert count_changes(old, new) == {
+def test_rows_are_counted_whatever_their_order_and_however_often_they_stand_there(
+    tmp_path: Path,
+) -> None:
+    folder = "data/raw"
+    for name, content in {
+        f"old/{folder}/one.csv": "age;gone\n1;a\n2;b\n2;c\n3;d\n",
+        f"new/{folder}/1.csv": "new;age\na; 4\nb;3\n",
+        f"new/{folder}/2.TXT": "new;age\nc;2\nd;5\n",
+        f"new/{folder}/notes.md": "no table",
+        "old/params.yaml": "prepare: {source: {delimiter: ;}}",
+        "new/params.yaml": "prepare: of an older template",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    old, new = (open_table(tmp_path / name, Path(folder)) for name in ("old", "new"))
+    found = count_changes(old, new)
+    assert found == {
         "rows": [4, 4],
         "added": 2,
         "removed": 2,
         "columns_added": ["new"],
         "columns_removed": ["gone"],
     }
-    told = comparison.rows_sentence(json.loads(json.dumps(count_changes(old, new))))
+    told = comparison.rows_sentence(json.loads(json.dumps(found)))
     assert told == "4 rows -> 4: 2 added, 2 removed; columns added: new; columns removed: gone"

@@ -128,6 +128,7 @@ def rows_between(
         for place, commit, hashes in ((old, states.old, before), (new, states.new, after)):
             for path in paths:
                 store.copy_object(repo, hashes[path], place / path, path=path, commit=commit)
+            (place / "params.yaml").write_bytes(states.git.read_file(commit, "params.yaml") or b"")
         found: dict[str, Any] = json.loads(
             run_module("mlops.compare.rows_between", old, new, cwd=HERE)
         )
