@@ -124,12 +124,10 @@ from mlops import params
 from mlops.tables import splits
 from mlops.train import train
 from mlops.predict import schema
-from mlops.predict.inputs import matrices_of
 train_params, input_schema = params.load_configuration().params.train, schema.read_schema(splits.SCHEMA)
-training = splits.read_split("train", input_schema)
-inputs = matrices_of(training.columns, input_schema)
+inputs, target = train.read_training_rows(input_schema)
 start = time.perf_counter()
-train.fit_estimator(train_params, inputs, training, input_schema)
+train.fit_estimator(train_params, inputs, target, input_schema)
 print(time.perf_counter() - start)
 """
 

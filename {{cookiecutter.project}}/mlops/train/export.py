@@ -197,7 +197,7 @@ def with_missing_and_unseen(inputs: Matrices) -> Matrices:
 def table_of(inputs: Matrices) -> pd.DataFrame:
     """Returns the matrices side by side, as the table that estimators get: numbers first, in 64 bits."""
     tables = [
-        pd.DataFrame(matrix.astype(np.float64) if name == "numbers" else matrix)
+        pd.DataFrame(matrix, dtype=np.float64 if name == "numbers" else object)
         for name, matrix in inputs.items()
     ]
     table = pd.concat(tables, axis=1)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import science.architectures  # noqa: F401 - what it imports is code of this stage
@@ -20,24 +22,24 @@ from mlops.predict.inputs import Matrices, matrices_of, matrix_columns
 from mlops.predict.predictor import MODEL, SCHEMA
 from mlops.predict.schema import Schema
 from mlops.tables import splits
-from mlops.tables.splits import Split
 from mlops.train import boosters, export
 from mlops.train.progress import reported_iterations
 
 MODELS = Path("models")
 PROVENANCE = MODELS / "provenance.json"
 
+PARITY_ROWS = 20_000
+"""The largest number of validation rows for which the exported model is compared with its estimator."""
+
 
 def main() -> None:
     params = load_configuration().params.train
     input_schema = schema.read_schema(splits.SCHEMA)
     check_features(input_schema)
-    training, validation = (
-        splits.read_split(name, input_schema) for name in ("train", "validation")
-    )
-    inputs = matrices_of(training.columns, input_schema)
-    estimator = fit_estimator(params, inputs, training, input_schema)
+    inputs, target = read_training_rows(input_schema)
+    estimator = fit_estimator(params, inputs, target, input_schema)
     model = export.to_onnx(estimator, inputs)
+    validation = next(splits.split_pieces("validation", input_schema, PARITY_ROWS))
     export.check_parity(
         estimator, model, matrices_of(validation.columns, input_schema), input_schema
     )
@@ -48,10 +50,18 @@ def main() -> None:
     )
     parameters = {params.architecture: params.hyperparameters, "train": {"seed": params.seed}}
     provenance.write_provenance(PROVENANCE, "train", parameters)
-    print(f"train: {params.architecture} on {len(training):,} rows, {len(model) / 1e6:.1f} MB")
+    print(f"train: {params.architecture} on {len(target):,} rows, {len(model) / 1e6:.1f} MB")
 
 
-def fit_estimator(params: TrainParams, inputs: Matrices, training: Split, schema: Schema) -> Any:
+def read_training_rows(schema: Schema) -> tuple[Matrices, NDArray[np.int8]]:
+    """Returns the inputs of the training rows and their target, of shape (rows,)."""
+    training = splits.read_split("train", schema)
+    return matrices_of(training.columns, schema), training.target
+
+
+def fit_estimator(
+    params: TrainParams, inputs: Matrices, target: NDArray[np.int8], schema: Schema
+) -> Any:
     """Returns the chosen architecture, fitted. Raises ExportError if it cannot be exported, and DataError if
     a column has too many categories for it."""
     architecture = ARCHITECTURES[params.architecture]
@@ -67,7 +77,7 @@ def fit_estimator(params: TrainParams, inputs: Matrices, training: Split, schema
     boosters.refuse_many_categories(estimator, matrix_columns(schema)["categories"])
     # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
     with threadpool_limits(limits=1, user_api="blas"), reported_iterations(estimator) as options:
-        return estimator.fit(export.table_of(inputs), training.target, **options)
+        return estimator.fit(export.table_of(inputs), target, **options)
 
 
 def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
