@@ -16,8 +16,9 @@ import yaml
 from features import derived
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from mlops.predict import schema
 from mlops.predict.schema import Schema
@@ -33,11 +34,14 @@ def pipeline(input_schema: Schema) -> Pipeline:
     train = yaml.safe_load(Path("params.yaml").read_text())["train"]
     options = train["architectures"]["gradient_boosting"]
     known = [
-        [*column.categories, *([np.nan] if column.missing else [])]
+        [*column.categories, *([""] if column.missing else [])]
         for column in input_schema.columns
         if column.type == "category"
     ]
-    encoder = OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False)
+    codes = OrdinalEncoder(
+        categories=known, handle_unknown="use_encoded_value", unknown_value=np.nan
+    )
+    encoder = make_pipeline(SimpleImputer(strategy="constant", fill_value=""), codes)
     numbers = [*input_schema.names("integer", "number"), *input_schema.derived]
     return make_pipeline(
         FunctionTransformer(derived),
@@ -51,7 +55,7 @@ def pipeline(input_schema: Schema) -> Pipeline:
             max_iter=options["iterations"],
             learning_rate=options["learning_rate"],
             max_leaf_nodes=options["leaves"],
-            categorical_features=None,
+            categorical_features=range(len(numbers), len(numbers) + len(known)),
             early_stopping=False,
             random_state=train["seed"],
         ),
