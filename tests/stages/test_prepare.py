@@ -9,7 +9,7 @@ import pytest
 
 import raw_table
 import small_project
-from mlops import errors, params
+from mlops import errors, params, stage
 from mlops.errors import DataError
 from mlops.params import PrepareParams
 from mlops.predict import schema
@@ -281,3 +281,16 @@ def test_what_only_the_last_piece_shows_changes_nothing(
         prepare.main()
     assert contents(PREPARED) == before
     assert not [*Path().glob(".prepare-*")]
+
+
+def test_a_long_reading_says_how_far_it_is(
+    untrained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(csv_source, "PIECE", 700)
+    prepare.main()
+    assert "MB are read" not in capsys.readouterr().out
+    monkeypatch.setattr(stage, "SECONDS_BETWEEN_LINES", 0)
+    prepare.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "prepare: 0 of 0 MB are read"
+    assert len(lines) > 10

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 from xgboost import XGBClassifier, XGBRegressor
 
+from mlops import stage
 from mlops.architectures import Inputs, native_categories
 from mlops.errors import DataError, ExportError
 from mlops.predict.inputs import Matrices
@@ -223,7 +224,7 @@ def test_a_tree_that_would_crash_onnx_runtime_is_refused(categories: int, deep: 
 def test_a_long_training_says_how_far_it_is(
     library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr(stage, "SECONDS_BETWEEN_LINES", 0)
     inputs = Inputs(4, ())
     estimator = make_pipeline(native_categories(inputs), booster(library, "binary", inputs))
     rows = {"numbers": matrices(3)["numbers"]}

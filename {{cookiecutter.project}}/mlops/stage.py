@@ -1,8 +1,12 @@
 """Runs a stage of dvc.yaml as a process, such as `python -m mlops.train`."""
 
+import sys
+import time
 from collections.abc import Callable
 
 from mlops import errors, libraries
+
+SECONDS_BETWEEN_LINES = 10.0
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:
@@ -14,3 +18,16 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         main()
 
     errors.report_errors(check_and_run)
+
+
+class Progress:
+    """Prints how far a long stage is, but at most one line in SECONDS_BETWEEN_LINES, so that a short stage
+    prints none."""
+
+    def __init__(self) -> None:
+        self._stream, self._printed = sys.stdout, time.monotonic()
+
+    def show(self, line: str) -> None:
+        if time.monotonic() - self._printed >= SECONDS_BETWEEN_LINES:
+            self._printed = time.monotonic()
+            print(line, file=self._stream, flush=True)

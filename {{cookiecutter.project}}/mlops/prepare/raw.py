@@ -12,6 +12,7 @@ import numpy as np
 from mlops.errors import DataError
 from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
+from mlops.stage import Progress
 from mlops.tables import files, sources, threads
 from mlops.tables.cells import Cells, Mask, Numbers, read_cells
 from mlops.tables.pieces import Piece, Records, Wanted
@@ -46,21 +47,25 @@ def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
     """
     wanted = wanted_columns(params)
 
-    def read_piece(piece: Piece) -> tuple[str, Cells, list[Fault]]:
+    def read_piece(piece: Piece) -> tuple[Piece, Cells, list[Fault]]:
         records = piece.content.records(wanted)
         cells = read_cells(records.columns, wanted)
-        return piece.file.path, cells, [*find_faults(piece, records, cells, params)]
+        return piece, cells, [*find_faults(piece, records, cells, params)]
 
     opened = open_files(params, folder)
     pieces = sources.pieces_of(opened, wanted)
     rows = dict.fromkeys([source.file.path for source in opened], 0)
     read = threads.map_in_order(read_piece, pieces, threads.usable_cores())
-    for path, parts in groupby(read, lambda part: part[0]):
+    progress, done = Progress(), 0
+    size = sum(source.file.size for source in opened)
+    for path, parts in groupby(read, lambda part: part[0].file.path):
         faults: list[Fault] = []
-        for _, cells, more in parts:
+        for piece, cells, more in parts:
             faults += more
             rows[path] += len(cells.texts[params.target])
             yield cells
+            done += piece.size
+            progress.show(f"prepare: {done / 1e6:,.0f} of {size / 1e6:,.0f} MB are read")
         if faults:
             raise mismatch_error(path, summarized(faults))
     for path, count in rows.items():

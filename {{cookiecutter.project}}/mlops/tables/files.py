@@ -186,7 +186,7 @@ def file_at(path: str) -> File:
     except UnicodeEncodeError:
         raise SourceError(f"{path}: the name of this file is not UTF-8: rename it") from None
     file = File(path)
-    return replace(file, state=state_of(file))
+    return replace(file, state=state_of(file), size=size_of_file(path))
 
 
 def hashed_file(path: str) -> File:

@@ -3,31 +3,20 @@
 import contextlib
 import io
 import re
-import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mlops.stage import Progress
 from mlops.train import boosters
-
-SECONDS_BETWEEN_LINES = 10.0
 
 Advance = Callable[[int], None]
 """A function that is called with the number of iterations that are done."""
 
 
 def report_iterations(total: int) -> Advance:
-    """Returns a function that prints a line to standard output, but at most one in SECONDS_BETWEEN_LINES, so
-    that a short training prints none."""
-    stream, printed = sys.stdout, time.monotonic()
-
-    def advance(done: int) -> None:
-        nonlocal printed
-        if time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
-            printed = time.monotonic()
-            print(f"train: iteration {done:,} of {total:,}", file=stream, flush=True)
-
-    return advance
+    """Returns a function that shows how many iterations of a long training are done."""
+    progress = Progress()
+    return lambda done: progress.show(f"train: iteration {done:,} of {total:,}")
 
 
 @contextlib.contextmanager
