@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 import production
@@ -125,8 +126,8 @@ def test_killed_at_any_moment_each_file_is_one_batch(watched: Watched, seconds: 
 
 
 def children(process: int) -> list[int]:
-    listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [child for each in map(int, listed) for child in (*children(each), each)]
+    """Returns the processes that it has started, and those that these have started, the youngest first."""
+    return [child.pid for child in psutil.Process(process).children(recursive=True)][::-1]
 
 
 def test_a_url_with_a_password_is_refused_before_anything_is_watched(
