@@ -33,7 +33,7 @@ PARAMS = PrepareParams.model_validate(
         "contract": dict.fromkeys(
             ("missing_value", "unknown_category", "out_of_range", "extra_column"), "warning"
         ),
-        "split": {"validation": 0.2, "test": 0.2, "seed": 1},
+        "split": {"by": "row", "validation": 0.2, "test": 0.2, "seed": 1},
     }
 )
 NUMBER = Column("height", "number", 1.0, True, -LARGEST, LARGEST)

@@ -28,7 +28,7 @@ PARAMS = PrepareParams.model_validate(
             "out_of_range": "warning",
             "extra_column": "error",
         },
-        "split": {"validation": 0.2, "test": 0.2, "seed": 1},
+        "split": {"by": "row", "validation": 0.2, "test": 0.2, "seed": 1},
     }
 )
 HEADER = "age,height,soil,note,kind\n"

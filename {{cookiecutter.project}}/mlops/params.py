@@ -53,6 +53,7 @@ class ColumnParams(Strict):
 
 
 class SplitParams(Strict):
+    by: Literal["row"]
     validation: Fraction
     test: Fraction
     seed: int
