@@ -68,9 +68,8 @@ def require_directory(name: str, path: str, *, to_write: bool) -> None:
 def ask_remote(fs: object, path: str, answer: "SimpleQueue[Exception | None]") -> None:
     try:
         fs.info(path)  # type: ignore[attr-defined]
-    except (
-        FileNotFoundError
-    ) as absent:  # nothing was pushed yet, or there is no connection or bucket
+    except FileNotFoundError as absent:
+        # Either nothing was pushed yet, or there is no connection or no bucket.
         cause = absent.__cause__
         failed = isinstance(cause, OSError) or type(cause).__name__ == "ClientError"
         answer.put(absent if failed else None)
