@@ -125,9 +125,9 @@ from mlops.tables import splits
 from mlops.train import train
 from mlops.predict import schema
 train_params, input_schema = params.load_configuration().params.train, schema.read_schema(splits.SCHEMA)
-inputs, target = train.read_training_rows(input_schema)
+rows = train.read_training_rows(input_schema)
 start = time.perf_counter()
-train.fit_estimator(train_params, inputs, target, input_schema)
+train.fit_estimator(train_params, *rows, input_schema)
 print(time.perf_counter() - start)
 """
 

@@ -85,7 +85,7 @@ def test_it_is_found_wherever_it_is_inside(estimator: Any) -> None:
 def fitted(matrix: NDArray[np.float32], estimator: Any) -> tuple[Any, bytes, Matrices]:
     inputs: Matrices = {"numbers": matrix}
     estimator.fit(export.table_of(inputs), (np.nan_to_num(matrix).sum(axis=1) > 0).astype(np.int8))
-    return estimator, export.to_onnx(estimator, inputs), inputs
+    return estimator, export.to_onnx(estimator, Inputs(matrix.shape[1], ())), inputs
 
 
 def numbers(rows: int = 200, columns: int = 2) -> NDArray[np.float32]:
@@ -147,7 +147,7 @@ def test_a_booster_without_categories_passes_and_answers_as_before_its_threshold
     booster = HistGradientBoostingClassifier(categorical_features=None, max_iter=20)
     booster.fit(table, (matrix[:, 0] > 0.1).astype(int))
     before = booster.predict_proba(table)
-    model = export.to_onnx(booster, {"numbers": matrix})
+    model = export.to_onnx(booster, Inputs(matrix.shape[1], ()))
     np.testing.assert_array_equal(booster.predict_proba(table), before)
     export.check_parity(booster, model, {"numbers": matrix}, SCHEMA)
 

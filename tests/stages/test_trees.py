@@ -129,7 +129,7 @@ def test_the_onnx_model_answers_as_the_booster(library: str, task: str) -> None:
             thresholds.setdefault(node.column, []).append(node.threshold)
     assert kinds == {trees.Leaf, trees.NumberSplit, trees.CategorySplit}
     assert set(thresholds) == {0, 1, 2, 3}
-    session = model_session(export.to_onnx(estimator, matrices(len(inputs.categories))))
+    session = model_session(export.to_onnx(estimator, inputs))
     predict = estimator.predict if task == "regression" else estimator.predict_proba
     for name, rows in strange(matrices(len(inputs.categories), 150, seed=3), thresholds):
         (actual,) = session.run(None, rows)
@@ -148,7 +148,7 @@ def test_the_bytes_are_the_same_on_any_number_of_threads(library: str) -> None:
         options = {} if library == "scikit-learn" else {"n_jobs": threads}
         with threadpool_limits(threads, user_api="openmp"):
             estimator, inputs = fit(library, "binary", **options)
-        models.add(export.to_onnx(estimator, matrices(len(inputs.categories))))
+        models.add(export.to_onnx(estimator, inputs))
     assert len(models) == 1
 
 
@@ -159,7 +159,7 @@ def test_a_table_may_have_numbers_alone_or_categories_alone(library: str, part: 
     inputs = Inputs(4, ()) if part == "numbers" else Inputs(0, known(3))
     estimator = make_pipeline(native_categories(inputs), booster(library, "binary", inputs))
     estimator.fit(export.table_of(rows), target(matrices(3), "binary"))
-    (actual,) = model_session(export.to_onnx(estimator, rows)).run(None, rows)
+    (actual,) = model_session(export.to_onnx(estimator, inputs)).run(None, rows)
     np.testing.assert_allclose(actual, estimator.predict_proba(export.table_of(rows)), atol=1e-6)
 
 
@@ -196,7 +196,7 @@ def test_an_objective_with_another_link_is_refused(estimator: Any, message: str)
     rows = {"numbers": matrices(2)["numbers"]}
     pipeline.fit(export.table_of(rows), np.arange(ROWS))
     with pytest.raises(ExportError, match=message):
-        export.to_onnx(pipeline, rows)
+        export.to_onnx(pipeline, inputs)
 
 
 def trees_option(estimator: Any) -> str:

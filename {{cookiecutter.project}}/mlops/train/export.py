@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-from mlops.architectures import category_codes
+from mlops.architectures import Inputs, category_codes
 from mlops.errors import ExportError, ParityError
 from mlops.predict.inputs import Matrices
 from mlops.predict.predictor import likeliest_labels, model_session
@@ -103,19 +103,22 @@ def nested_estimators(estimator: Any) -> Iterator[Any]:
             yield from nested_estimators(part)
 
 
-def to_onnx(estimator: Any, inputs: Matrices) -> bytes:
+def to_onnx(estimator: Any, inputs: Inputs) -> bytes:
     """Returns the serialized ONNX model of a fitted estimator. Its inputs are the matrices `numbers` and
     `categories`, its output is `probabilities` of shape (rows, 2). Raises ExportError if no model can be
     made."""
     if (booster := boosters.native_booster(estimator)) is not None:
         known = boosters.known_categories(estimator)
-        numbers = inputs["numbers"].shape[1] if "numbers" in inputs else 0
-        return trees.to_onnx(boosters.read_trees(booster, numbers, known), numbers, known)
+        ensemble = boosters.read_trees(booster, inputs.numbers, known)
+        return trees.to_onnx(ensemble, inputs.numbers, known)
     for part in nested_estimators(estimator):
         if type(part).__name__ == "HistGradientBoostingClassifier":
             floor_thresholds(part)
-    types = {"numbers": FloatTensorType, "categories": StringTensorType}
-    initial = [(name, types[name]([None, matrix.shape[1]])) for name, matrix in inputs.items()]
+    columns = {
+        "numbers": (FloatTensorType, inputs.numbers),
+        "categories": (StringTensorType, len(inputs.categories)),
+    }
+    initial = [(name, kind([None, count])) for name, (kind, count) in columns.items() if count]
     try:
         model = skl2onnx.to_onnx(
             estimator,

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -36,8 +37,8 @@ def main() -> None:
     params = load_configuration().params.train
     input_schema = schema.read_schema(splits.SCHEMA)
     check_features(input_schema)
-    inputs, target = read_training_rows(input_schema)
-    estimator = fit_estimator(params, inputs, target, input_schema)
+    table, target, inputs = read_training_rows(input_schema)
+    estimator = fit_estimator(params, table, target, inputs, input_schema)
     model = export.to_onnx(estimator, inputs)
     validation = next(splits.split_pieces("validation", input_schema, PARITY_ROWS))
     export.check_parity(
@@ -53,21 +54,26 @@ def main() -> None:
     print(f"train: {params.architecture} on {len(target):,} rows, {len(model) / 1e6:.1f} MB")
 
 
-def read_training_rows(schema: Schema) -> tuple[Matrices, NDArray[np.int8]]:
-    """Returns the inputs of the training rows and their target, of shape (rows,)."""
+def read_training_rows(schema: Schema) -> tuple[pd.DataFrame, NDArray[np.int8], Inputs]:
+    """Returns the training rows as the table that estimators get, their target of shape (rows,), and what an
+    architecture is told of them."""
     training = splits.read_split("train", schema)
-    return matrices_of(training.columns, schema), training.target
+    matrices = matrices_of(training.columns, schema)
+    return export.table_of(matrices), training.target, describe_inputs(matrices, schema)
 
 
 def fit_estimator(
-    params: TrainParams, inputs: Matrices, target: NDArray[np.int8], schema: Schema
+    params: TrainParams,
+    table: pd.DataFrame,
+    target: NDArray[np.int8],
+    inputs: Inputs,
+    schema: Schema,
 ) -> Any:
     """Returns the chosen architecture, fitted. Raises ExportError if it cannot be exported, and DataError if
     a column has too many categories for it."""
     architecture = ARCHITECTURES[params.architecture]
-    described = describe_inputs(inputs, schema)
     try:
-        estimator = architecture(described, params.seed, **params.hyperparameters)
+        estimator = architecture(inputs, params.seed, **params.hyperparameters)
     except OSError as error:  # LightGBM takes OpenMP from the system
         raise OtherLibraries(
             f"{params.architecture} needs a library of the system: {error}. On Debian and Ubuntu: "
@@ -77,7 +83,7 @@ def fit_estimator(
     boosters.refuse_many_categories(estimator, matrix_columns(schema)["categories"])
     # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
     with threadpool_limits(limits=1, user_api="blas"), reported_iterations(estimator) as options:
-        return estimator.fit(export.table_of(inputs), target, **options)
+        return estimator.fit(table, target, **options)
 
 
 def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
