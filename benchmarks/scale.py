@@ -254,6 +254,7 @@ def pipeline_yaml(text: str, numbers: Sequence[str], categories: Sequence[str]) 
     content["prepare"]["columns"] = {
         "integer": [],
         "number": list(numbers),
+        "boolean": [],
         "category": list(categories),
         "ignored": [],
     }

@@ -22,32 +22,35 @@ from mlops.tables.pieces import Wanted
 COLUMNS = (
     Column("i", "integer", 1, missing=False, minimum=0, maximum=9),
     Column("n", "number", 1.0, missing=True, minimum=-1.5, maximum=1.5),
+    Column("b", "boolean", True, missing=False),
     Column("c", "category", "a", missing=False, categories=("a", "b")),
     Column("d", "category", "a", missing=True, categories=("a", "b")),
 )
 NUMBERS = [0, 9, 10, -1, 1.5, 2.5, 1e300, -1e39, 2.0**60, None]
+BOOLEANS = ["true", " FALSE", "yes", "1", "", "?", None]
 TEXTS = ["a", " b ", "A", "", "?", " ?", None]
 WRITTEN = ["1", " 2 ", "+3", "1e0", "?", "", "x", "nan", "inf", "1_0", "1.5", ".5", "-0", None]
 
 
-@pytest.mark.parametrize("number", ["error", "warning"])
+@pytest.mark.parametrize("unknown", ["error", "warning"])
 @pytest.mark.parametrize("text", ["error", "warning"])
 @pytest.mark.parametrize("numbers", [NUMBERS, WRITTEN])
-def test_the_rules_are_those_of_the_contract(number: Any, text: Any, numbers: list[object]) -> None:
+def test_the_rules_are_those_of_the_contract(
+    unknown: Any, text: Any, numbers: list[object]
+) -> None:
     """A row is rejected if the contract finds an error in it, and has a warning for each one of the
     contract."""
-    policy = Policy(missing_value=text, unknown_category=number, out_of_range=text)
+    policy = Policy(missing_value=text, unknown_category=unknown, out_of_range=text)
     model = Schema(
         "d", "y", ("no", "yes"), COLUMNS, source=Dialect(missing=("", "?")), policy=policy
     )
     random = np.random.default_rng(5)
-    kind = pa.string() if numbers is WRITTEN else pa.float64()
+    cells_of_numbers = pa.array(numbers, pa.string() if numbers is WRITTEN else pa.float64())
+    choices = {"category": pa.array(TEXTS), "boolean": pa.array(BOOLEANS)}
     table = {
-        column.name: pa.array(
-            random.choice(np.array(TEXTS if column.type == "category" else numbers, object), 300),
-            pa.string() if column.type == "category" else kind,
-        )
+        column.name: cells.take(random.integers(0, len(cells), 300))
         for column in COLUMNS
+        for cells in [choices.get(column.type, cells_of_numbers)]
     }
     cells = read_cells(table, Wanted.from_schema(model, None))
     rejected, warnings = Judge(model).judge(cells, 300)
@@ -89,6 +92,8 @@ def test_parquet_cells_are_read_as_those_of_csv(arrived: Path) -> None:
     texts = pa.array(["a", " b ", "?", None])
     typed = {"i": pa.array([1, 2, None, 4]), "n": pa.array([-0.0, None, 1, 2], pa.float32())}
     written = {"i": pa.array(["1", " 2", "?", "4"]), "n": pa.array(["-0", "", "1", "2.0"])}
+    typed["b"] = pa.array([True, None, False, True])
+    written["b"] = pa.array(["true", "?", "false", " TRUE"])
     for encoded in (texts, texts.dictionary_encode()):
         both = {"c": encoded, "d": encoded}
         one, other = (read_cells({**each, **both}, wanted).columns for each in (typed, written))

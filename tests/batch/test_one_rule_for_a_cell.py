@@ -19,17 +19,24 @@ from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Schema
-from mlops.tables.cells import read_cells
+from mlops.tables.cells import boolean_cells, read_cells
 from mlops.tables.pieces import Wanted
 
 MARKERS = ("?", "unknown", "-1")
+DIALECT = Dialect(missing=MARKERS, true_words=("true", "ja", "1"), false_words=("false", "0"))
 PARAMS = PrepareParams.model_validate(
     {
         "dataset": "trees",
         "target": "kind",
         "positive": "oak",
-        "source": asdict(Dialect(missing=MARKERS)),
-        "columns": {"integer": [], "number": ["height"], "category": ["soil"], "ignored": []},
+        "source": asdict(DIALECT),
+        "columns": {
+            "integer": [],
+            "number": ["height"],
+            "boolean": ["native"],
+            "category": ["soil"],
+            "ignored": [],
+        },
         "contract": dict.fromkeys(
             ("missing_value", "unknown_category", "out_of_range", "extra_column"), "warning"
         ),
@@ -38,12 +45,14 @@ PARAMS = PrepareParams.model_validate(
 )
 NUMBER = Column("height", "number", 1.0, True, -LARGEST, LARGEST)
 SOIL = Column("soil", "category", "clay", True, categories=("clay", "\uff11\uff12", "NaN"))
-SCHEMA = Schema("trees", "kind", ("elm", "oak"), (NUMBER, SOIL), source=Dialect(missing=MARKERS))
+NATIVE = Column("native", "boolean", True, True)
+SCHEMA = Schema("trees", "kind", ("elm", "oak"), (NUMBER, NATIVE, SOIL), source=DIALECT)
 
 SPACES = st.text(" \t\u00a0\u2003\r\n", max_size=2)
 LIKE_NUMBERS = st.text("0123456789.+-eE_,xinfa\uff11\uff12\u0663 ", max_size=8)
 WORDS = st.one_of(
     st.sampled_from([*MARKERS, *SOIL.categories, "", "1e39", "1e400", "-0", "inf", "1_0", "0x1F"]),
+    st.sampled_from(["true", "True", "FALSE", "Ja", "1", "0", "1.0", "yes", "\uff11"]),
     LIKE_NUMBERS,
     st.floats().map(repr),
     st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), max_size=6),
@@ -53,7 +62,7 @@ CELLS = st.tuples(SPACES, WORDS, SPACES).map("".join)
 
 def training_value(folder: Path, name: str, cell: str) -> object:
     """Returns the value of a cell in training; None if it is missing, and DataError if it is refused."""
-    row = {"height": "1", "soil": "clay", "kind": "oak"} | {name: cell}
+    row = {"height": "1", "native": "true", "soil": "clay", "kind": "oak"} | {name: cell}
     with (folder / "trees.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row, quoting=csv.QUOTE_ALL)
         writer.writeheader()
@@ -67,7 +76,7 @@ def training_value(folder: Path, name: str, cell: str) -> object:
 
 def batch_value(name: str, cell: str) -> object:
     """Returns the value of a cell in a batch; None if it is missing, and DataError if it is rejected."""
-    texts = {"height": pa.array([cell]), "soil": pa.array([cell])}
+    texts = {column.name: pa.array([cell]) for column in SCHEMA.columns}
     cells = read_cells(texts, Wanted.from_schema(SCHEMA, None)).columns[name]
     (column,) = (each for each in SCHEMA.columns if each.name == name)
     wrong = columns.faults(cells, column)
@@ -79,7 +88,7 @@ def batch_value(name: str, cell: str) -> object:
 
 def request_value(name: str, cell: str) -> object:
     """Returns the value of a text in a request, which can only be a category; None if it is missing."""
-    row = {"height": 1.0, "soil": "clay"} | {name: cell}
+    row = SCHEMA.example() | {name: cell}
     return Contract(SCHEMA).columns([row])[name][0] or None
 
 
@@ -88,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("raw")
 
 
-@pytest.mark.parametrize("name", ["height", "soil"])
+@pytest.mark.parametrize("name", ["height", "native", "soil"])
 def test_any_text_is_the_same_to_training_and_to_a_batch(folder: Path, name: str) -> None:
     @settings(max_examples=400, deadline=None)
     @example("\uff11\uff12")
@@ -108,6 +117,22 @@ def test_any_text_is_the_same_to_training_and_to_a_batch(folder: Path, name: str
 @given(CELLS)
 def test_any_text_is_the_same_category_to_a_batch_and_to_a_request(cell: str) -> None:
     assert comparable(batch_value, "soil", cell) == comparable(request_value, "soil", cell)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [(" TRUE ", True), ("Ja", True), ("0", False), ("?", None), ("", None)]
+)
+def test_a_boolean_is_the_same_in_csv_parquet_and_json(
+    folder: Path, word: str, value: bool | None
+) -> None:
+    expected = None if value is None else float(value)
+    assert training_value(folder, "native", word) == expected
+    assert batch_value("native", word) == expected
+    cells = boolean_cells(pa.array([value], pa.bool_()), DIALECT)
+    sent = Contract(SCHEMA).columns([SCHEMA.example() | {"native": value}])["native"]
+    np.testing.assert_array_equal(cells.values, sent)
+    np.testing.assert_array_equal(sent, [np.nan if expected is None else expected])
+    assert cells.hashes() == boolean_cells(pa.array([word]), DIALECT).hashes()
 
 
 def comparable(read: Callable[..., object], *arguments: object) -> object:

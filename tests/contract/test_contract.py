@@ -8,7 +8,7 @@ import pytest
 
 from mlops.contract.contract import Contract, Decoded
 from mlops.contract.errors import InputError, MalformedBody, TooManyRows
-from mlops.contract.faults import Fault, Kind
+from mlops.contract.faults import Fault, Kind, shown_value
 from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Policy, Schema
 
@@ -19,6 +19,7 @@ COLUMNS = (
     Column("owner", "category", "city", missing=True, categories=("city", "state")),
 )
 ROW: dict[str, Any] = {"soil": "clay", "age": 80, "height": 12.5, "owner": "city"}
+NATIVE = Column("native", "boolean", True, missing=True)
 SHIPPED = Policy()
 STRICT = Policy("error", "error", "error", "error")
 LENIENT = Policy("warning", "warning", "warning", "warning")
@@ -215,6 +216,23 @@ def test_an_object_is_one_row() -> None:
     assert {name: values.tolist() for name, values in columns.items()} == {
         name: [value] for name, value in ROW.items()
     }
+
+
+@pytest.mark.parametrize("value", ["yes", "true", "", 1, 0, 1.0, []])
+def test_a_boolean_is_true_false_or_null(value: object) -> None:
+    body = json.dumps({**ROW, "native": value}).encode()
+    with pytest.raises(InputError) as error:
+        contract(LENIENT, (*COLUMNS, NATIVE)).decode(body, 1)
+    assert f"native: expected a boolean (true or false) or null, got {shown_value(value)}" in str(
+        error.value
+    )
+
+
+def test_a_boolean_is_a_number_to_the_model() -> None:
+    checked = contract(LENIENT, (*COLUMNS, NATIVE))
+    rows = [{**ROW, "native": value} for value in (True, False, None)]
+    found = checked.decode(json.dumps(rows).encode(), 3)
+    np.testing.assert_array_equal(checked.arrays(found.values)["native"], [1, 0, np.nan])
 
 
 @pytest.mark.parametrize("kind", ["category", "number"])

@@ -13,6 +13,7 @@ from mlops.service import openapi
 
 AGE = Column("age", "integer", 40, missing=False, minimum=17, maximum=90)
 HEIGHT = Column("height", "number", 1.5, missing=True, minimum=0.5, maximum=2.5)
+NATIVE = Column("native", "boolean", False, missing=True)
 SOIL = Column("soil", "category", "clay", missing=True, categories=("clay", "Löß"))
 STRICT = Policy("error", "error", "error", "error")
 LENIENT = Policy("warning", "warning", "warning", "warning")
@@ -23,7 +24,7 @@ def schema(policy: Policy) -> Schema:
         "trees",
         "kind",
         ("elm", "oak"),
-        (AGE, HEIGHT, SOIL),
+        (AGE, HEIGHT, NATIVE, SOIL),
         source=Dialect(missing=("?",)),
         policy=policy,
     )
@@ -46,12 +47,17 @@ def test_where_training_is_no_limit_it_is_described() -> None:
     assert height["description"] == "In training: 0.5 to 2.5, or missing"
     assert (soil["type"], soil["examples"]) == (["string", "null"], ["clay", "Löß"])
     assert "enum" not in soil
+    assert field(NATIVE, LENIENT) == {
+        "type": ["boolean", "null"],
+        "description": "In training: true, false, or missing",
+        "examples": [False],
+    }
 
 
 @pytest.mark.parametrize("policy", [STRICT, LENIENT])
 def test_the_row_is_of_the_columns_and_its_example_is_answered(policy: Policy) -> None:
     row = openapi.row_schema(schema(policy))
-    assert row["required"] == [*row["properties"]] == ["age", "height", "soil"]
+    assert row["required"] == [*row["properties"]] == ["age", "height", "native", "soil"]
     assert row["additionalProperties"] is (policy == LENIENT)
     body = json.dumps(row["example"]).encode()
     assert Contract(schema(policy)).decode(body, 1).warnings == []

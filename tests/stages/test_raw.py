@@ -19,6 +19,7 @@ PARAMS = PrepareParams.model_validate(
         "columns": {
             "integer": ["age"],
             "number": ["height"],
+            "boolean": [],
             "category": ["soil"],
             "ignored": ["note"],
         },

@@ -39,17 +39,23 @@ class Strict(BaseModel):
 class ColumnParams(Strict):
     integer: Names
     number: Names
+    boolean: Names
     category: Names
     ignored: Names
 
     @model_validator(mode="after")
     def each_name_once(self) -> "ColumnParams":
-        names = [*self.integer, *self.number, *self.category, *self.ignored]
+        names = [*self.inputs, *self.ignored]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{', '.join(twice)}: a column has one type; name it once")
-        if not (self.integer or self.number or self.category):
+        if not self.inputs:
             raise ValueError("a model needs at least one column")
         return self
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Returns the columns that the model is given."""
+        return (*self.integer, *self.number, *self.boolean, *self.category)
 
 
 class SplitParams(Strict):
@@ -84,6 +90,8 @@ class SourceParams(Strict):
     names: Names
     skip: Annotated[int, Field(ge=0)]
     missing: Names
+    true_words: Names
+    false_words: Names
 
     @model_validator(mode="after")
     def can_be_read(self) -> "SourceParams":
@@ -97,6 +105,21 @@ class SourceParams(Strict):
         if twice := next((mark for mark in marks if mark and marks.count(mark) > 1), None):
             raise ValueError(
                 f"{twice!r} has two meanings: delimiter, decimal and thousands must differ"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def words_have_one_meaning(self) -> "SourceParams":
+        meanings = [{*self.missing}, {*self.true_words}, {*self.false_words}]
+        words = [word for meaning in meanings for word in sorted(meaning)]
+        if twice := next((word for word in words if words.count(word) > 1), None):
+            raise ValueError(
+                f"{twice!r} has two meanings: missing, true_words and false_words must differ"
+            )
+        words = [*self.true_words, *self.false_words]
+        if upper := next((word for word in words if word != word.lower()), None):
+            raise ValueError(
+                f"{upper!r}: write true_words and false_words in lower case; files may have any case"
             )
         return self
 

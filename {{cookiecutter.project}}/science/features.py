@@ -1,9 +1,9 @@
 """Derived columns. To add one, write a function with `@number` or `@category` above it.
 
 Its name is the name of the new column. Its arguments are names of columns of the table, each an array
-with a value for each row: numbers, nan where one is missing, or text, "" where it is missing. It returns
-an array of the same length. Training and every prediction call it, often for a single row, so compute
-each row from that row alone: no mean, no minimum, no sorting.
+with a value for each row: numbers, nan where one is missing, or text, "" where it is missing. A boolean is
+1 or 0. It returns an array of the same length. Training and every prediction call it, often for a single
+row, so compute each row from that row alone: no mean, no minimum, no sorting.
 """
 
 import numpy as np

@@ -21,9 +21,13 @@ from mlops.predict.predictor import Predictions, Predictor
 from mlops.predict.schema import Column, Schema
 from mlops.tables import row_hashes, splits
 from mlops.tables.cells import read_cells
+from mlops.tables.parquet_source import is_number, is_text
 from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
 from mlops.tables.threads import map_in_order, usable_cores
+
+STORED = {"boolean": pa.types.is_boolean, "category": is_text}
+"""Tells whether a column of the prepared table holds values of a type that is not a number."""
 
 
 def main() -> None:
@@ -44,7 +48,8 @@ def predict_rows(rows: pa.Table, predictor: Predictor) -> Predictions:
     names = [column.name for column in predictor.schema.columns]
 
     def predict(piece: pa.RecordBatch) -> Predictions:
-        return predictor.predict({name: piece[name].to_numpy(False) for name in names})
+        table = pa.Table.from_batches([piece])
+        return predictor.predict({name: splits.numpy_column(table[name]) for name in names})
 
     pieces = rows.to_batches(max_chunksize=splits.PIECE)
     return Predictions.joined([*map_in_order(predict, pieces, usable_cores())])
@@ -69,8 +74,8 @@ def check_columns(rows: pa.Table, schema: Schema) -> None:
 
 def has_another_type(column: Column, rows: pa.Table) -> bool:
     kind = rows.schema.field(column.name).type
-    is_number = pa.types.is_floating(kind) or pa.types.is_integer(kind)
-    return bool(is_number == (column.type == "category"))
+    fits = STORED.get(column.type, is_number)
+    return not fits(kind)
 
 
 def check_unseen(rows: pa.Table, train: pa.Table, schema: Schema) -> None:

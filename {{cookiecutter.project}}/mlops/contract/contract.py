@@ -30,7 +30,7 @@ from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
 
 Values = Sequence[tuple[Any, ...]]
-"""The values of each row, in an order of the contract's own: numbers, then text."""
+"""The values of each row, in an order of the contract's own: numbers and booleans, then text."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Contract:
             column.name: column
             for column in sorted(schema.columns, key=lambda column: column.type == "category")
         }
-        self._numbers = len(schema.names("integer", "number"))
+        self._numbers = len(schema.columns) - len(schema.names("category"))
         self._known = {column.name: frozenset(column.categories) for column in schema.columns}
         self._missing = frozenset(schema.source.missing)
         self._severity: dict[Kind, Severity] = {
@@ -149,16 +149,13 @@ class Contract:
         """Returns what is wrong with a value, or None."""
         if value is None:
             return None if column.missing else "missing_value"
-        if column.type == "category":
-            return self._kind_of_text(column, value)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return "type"
-        if not abs(value) <= LARGEST:
-            return "finite"
-        if column.type == "integer" and value % 1:
-            return "type"
-        low, high = column_bounds(column)
-        return None if low <= value <= high else "range"
+        match column.type:
+            case "category":
+                return self._kind_of_text(column, value)
+            case "boolean":
+                return None if isinstance(value, bool) else "type"
+            case _:
+                return kind_of_number(column, value)
 
     def _kind_of_text(self, column: Column, value: object) -> Kind | None:
         if not isinstance(value, str) or not is_unicode(value):
@@ -178,6 +175,18 @@ class Contract:
         )
         came = shown_value(row[name]) if kind != "missing" else "nothing"
         return Fault(printable_text(name), kind, wanted, came, self._severity[kind], number)
+
+
+def kind_of_number(column: Column, value: object) -> Kind | None:
+    """Returns what is wrong with the value of a number column, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "type"
+    if not abs(value) <= LARGEST:
+        return "finite"
+    if column.type == "integer" and value % 1:
+        return "type"
+    low, high = column_bounds(column)
+    return None if low <= value <= high else "range"
 
 
 def seen_row_type(columns: Sequence[Column]) -> Any:
@@ -201,6 +210,8 @@ def seen_type(column: Column) -> Any:
     """Returns the type of the values that training saw in a column."""
     if column.type == "category":
         values: Any = Literal[column.categories]
+    elif column.type == "boolean":
+        values = bool
     else:
         kind = int if column.type == "integer" else float
         low, high = column_bounds(column)

@@ -13,7 +13,12 @@ Kind = Literal["missing", "type", "range", "category", "missing_value", "extra",
 MOST_FAULTS = 100
 MOST_CATEGORIES = 5
 MOST_CHARACTERS = 100
-WORDS = {"integer": "a whole number", "number": "a number", "category": "text"}
+WORDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "a boolean (true or false)",
+    "category": "text",
+}
 
 
 class Fault(Struct, frozen=True):

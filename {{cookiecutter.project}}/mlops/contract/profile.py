@@ -45,6 +45,20 @@ class NumberBins(Struct, frozen=True, tag="number", forbid_unknown_fields=True):
         return [*(f"up to {edge}" for edge in edges), f"over {edges[-1]}", "(missing)"]
 
 
+class BooleanBins(Struct, frozen=True, tag="boolean", forbid_unknown_fields=True):
+    """The bins of a column of booleans: true, false, missing."""
+
+    rows: tuple[int, ...] = ()
+
+    def count(self, values: NDArray[np.float64]) -> Counts:
+        """Returns the rows in each bin, for 1, 0 and NaN for missing, of shape (rows,)."""
+        true, false = (np.count_nonzero(values == value) for value in (1, 0))
+        return np.array([true, false, len(values) - true - false], np.int64)
+
+    def names(self) -> list[str]:
+        return ["true", "false", "(missing)"]
+
+
 class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=True):
     """The bins of a column of categories: each that the model knows, any other one, missing."""
 
@@ -64,11 +78,14 @@ class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=Tr
         return [*self.categories, "(other)", "(missing)"]
 
 
+Bins = NumberBins | BooleanBins | CategoryBins
+
+
 class Reference(Struct, frozen=True, forbid_unknown_fields=True):
     """The profile: `columns` of the training rows; `probability` counts the test rows whose probability of
     the positive class is in each tenth from 0 to 1."""
 
-    columns: dict[str, NumberBins | CategoryBins]
+    columns: dict[str, Bins]
     probability: tuple[int, ...]
 
 
@@ -83,9 +100,20 @@ def reference_of(training: Iterable[NDArray[Any]], test: Predictions, schema: Sc
     return Reference(columns, tuple(tenths.tolist()))
 
 
-def filled_bins(column: Column, values: NDArray[Any]) -> NumberBins | CategoryBins:
-    bins = CategoryBins(column.categories) if column.type == "category" else deciles(values)
+def filled_bins(column: Column, values: NDArray[Any]) -> Bins:
+    bins = empty_bins(column, values)
     return msgspec.structs.replace(bins, rows=tuple(bins.count(values).tolist()))
+
+
+def empty_bins(column: Column, values: NDArray[Any]) -> Bins:
+    """Returns bins without rows for a column, whose values are of shape (rows,)."""
+    match column.type:
+        case "category":
+            return CategoryBins(column.categories)
+        case "boolean":
+            return BooleanBins()
+        case _:
+            return deciles(values)
 
 
 def deciles(values: NDArray[np.float64]) -> NumberBins:

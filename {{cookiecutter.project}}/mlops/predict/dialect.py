@@ -1,7 +1,9 @@
-"""How text is written in the files of a table: what stands for "unknown", and how a number is written."""
+"""How text is written in the files of a table: what stands for "unknown", and how a number or a boolean is
+written."""
 
 import re
 from functools import cached_property
+from math import nan
 
 import msgspec
 
@@ -14,7 +16,8 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
 
     `delimiter` is None if it is found in the header of each file. `names` are the names of the columns in
     files without a header. `skip` is the number of lines before the header or, without one, before the first
-    row. `units` are signs beside a number that do not count, such as "$".
+    row. `units` are signs beside a number that do not count, such as "$". `true_words` and `false_words` are
+    the words of booleans, in lower case.
     """
 
     encoding: str = "utf-8"
@@ -25,6 +28,8 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     names: tuple[str, ...] = ()
     skip: int = 0
     missing: tuple[str, ...] = ()
+    true_words: tuple[str, ...] = ("true",)
+    false_words: tuple[str, ...] = ("false",)
 
     @property
     def has_plain_numbers(self) -> bool:
@@ -48,6 +53,12 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         if self.decimal != ".":
             text = text.replace(".", "\0").replace(self.decimal, ".")
         return number_of(text)
+
+    def boolean_of(self, text: str) -> float:
+        """Returns 1 or 0 for a text without spaces around it that is a word for true or false, in upper or
+        lower case, and NaN for any other."""
+        word = text.lower()
+        return 1.0 if word in self.true_words else 0.0 if word in self.false_words else nan
 
     @cached_property
     def _grouped(self) -> re.Pattern[str]:

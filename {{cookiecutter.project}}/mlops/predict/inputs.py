@@ -11,7 +11,8 @@ from mlops.predict.derived import DERIVED, derive
 from mlops.predict.schema import Schema
 
 Columns = Mapping[str, NDArray[Any]]
-"""Columns by name, all of one length: float64 with NaN for missing, or text with "" for missing."""
+"""Columns by name, all of one length: float64 with NaN for missing, or text with "" for missing. A boolean is
+1 or 0."""
 
 Matrices = dict[str, NDArray[Any]]
 """`numbers`, float32 of shape (rows, number columns), and `categories`, text of shape (rows,
@@ -24,7 +25,7 @@ def matrix_columns(schema: Schema) -> dict[str, list[str]]:
     """Returns the columns of each matrix, in order: those of the table, then the derived ones."""
     derived = {name: kind for name, (kind, _) in DERIVED.items()}
     return {
-        "numbers": schema.names("integer", "number")
+        "numbers": schema.names("integer", "number", "boolean")
         + [name for name, kind in derived.items() if kind == "number"],
         "categories": schema.names("category")
         + [name for name, kind in derived.items() if kind == "category"],

@@ -8,13 +8,13 @@ import msgspec
 from mlops.predict import bundle_file
 from mlops.predict.dialect import Dialect
 
-ColumnType = Literal["integer", "number", "category"]
+ColumnType = Literal["integer", "number", "boolean", "category"]
 Severity = Literal["error", "warning"]
-Value = int | float | str
+Value = bool | int | float | str
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input column, with the values that training saw in it."""
+    """One input column, with the values that training saw in it: bounds of numbers, and categories."""
 
     name: str
     type: ColumnType

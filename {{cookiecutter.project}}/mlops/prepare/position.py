@@ -21,10 +21,8 @@ Positions = NDArray[np.float64]
 def input_hashes(cells: Cells, params: PrepareParams) -> Hashes:
     """Returns a hash of the inputs of each row, of shape (rows,). The order in which params.yaml names the
     columns does not matter."""
-    columns = params.columns
-    inputs = sorted([*columns.integer, *columns.number, *columns.category])
     every = cells.columns
-    return row_hashes.row_hashes(every[name].hashes() for name in inputs)
+    return row_hashes.row_hashes(every[name].hashes() for name in sorted(params.columns.inputs))
 
 
 def positions(

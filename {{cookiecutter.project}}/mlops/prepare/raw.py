@@ -14,7 +14,7 @@ from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.stage import Progress
 from mlops.tables import files, sources, threads
-from mlops.tables.cells import Cells, Mask, Numbers, read_cells
+from mlops.tables.cells import Booleans, Cells, Mask, Numbers, read_cells
 from mlops.tables.pieces import Piece, Records, Wanted
 from mlops.tables.sources import Source
 
@@ -36,7 +36,7 @@ def wanted_columns(params: PrepareParams) -> Wanted:
     """Returns the columns of the raw table that are read: those for the model, and the target as text."""
     columns = params.columns
     numbers, texts = (*columns.integer, *columns.number), (*columns.category, params.target)
-    return Wanted(numbers, texts, None, params.source.dialect)
+    return Wanted(numbers, texts, None, params.source.dialect, columns.boolean)
 
 
 def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
@@ -128,9 +128,8 @@ def find_faults(
     if records.broken:
         examples = [f"{line(each.position)} ({each.reason})" for each in records.broken[:SHOWN]]
         yield Fault("records that are not rows", len(records.broken), examples)
-    for name in (*params.columns.integer, *params.columns.number):
-        column = cells.numbers[name]
-        for problem, wrong in number_faults(column, name in params.columns.integer).items():
+    for name, column in cells.numbers.items():
+        for problem, wrong in cell_faults(column, name in params.columns.integer).items():
             if wrong.any():
                 positions = records.positions
                 examples = [
@@ -148,8 +147,15 @@ def find_faults(
         )
 
 
+def cell_faults(column: Numbers, is_integer: bool) -> dict[str, Mask]:
+    """Returns the rows whose cell is not of the type of its column, by what is wrong with it."""
+    if isinstance(column, Booleans):
+        what = "neither in `true_words` nor in `false_words` (prepare.source)"
+        return {what: ~column.unknown & np.isnan(column.values)}
+    return number_faults(column, is_integer)
+
+
 def number_faults(column: Numbers, is_integer: bool) -> dict[str, Mask]:
-    """Returns the rows whose cell is not a number of its type, by what is wrong with it."""
     with np.errstate(invalid="ignore"):
         size = np.abs(column.values)
         fits = size <= (LARGEST_INTEGER if is_integer else LARGEST)

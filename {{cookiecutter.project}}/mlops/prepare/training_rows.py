@@ -2,12 +2,14 @@
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mlops.params import PrepareParams
-from mlops.predict.schema import Column
+from mlops.predict.schema import Column, ColumnType, Value
 from mlops.tables.cells import Cells, Mask, Numbers, Texts
 from mlops.tables.row_hashes import Hashes
 
@@ -57,6 +59,14 @@ class CategoryColumn:
         return Column(name, "category", known[0], missing, categories=tuple(sorted(known)))
 
 
+VALUES: Mapping[ColumnType, Callable[[float], Value]] = {
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+}
+"""The value that the schema holds for a number, by the type of the column."""
+
+
 class NumberColumn:
     """The bounds of the numbers of the training rows."""
 
@@ -71,19 +81,17 @@ class NumberColumn:
             self.minimum = min(self.minimum, float(known.min()))
             self.maximum = max(self.maximum, float(known.max()))
 
-    def column(self, name: str, sample: NDArray[np.float64], *, whole: bool) -> Column | None:
+    def column(self, name: str, kind: ColumnType, sample: NDArray[np.float64]) -> Column | None:
         """Returns the column of the schema, or None if it is the same in every row. Its example is the median
         of the sample, of shape (rows,)."""
         if not (self.minimum < self.maximum or (self.minimum == self.maximum and self.missing)):
-            leave_out(name, "missing" if self.missing else f"always {self.minimum:g}")
+            leave_out(name, "missing" if self.missing else f"always {VALUES[kind](self.minimum)}")
             return None
-        kind = int if whole else float
         known = sample[~np.isnan(sample)]
         example = float(np.quantile(known, 0.5, method="nearest")) if len(known) else self.minimum
-        low, middle, high = map(kind, (self.minimum, example, self.maximum))
-        return Column(
-            name, "integer" if whole else "number", middle, self.missing, minimum=low, maximum=high
-        )
+        low, middle, high = map(VALUES[kind], (self.minimum, example, self.maximum))
+        column = Column(name, kind, middle, self.missing)
+        return column if kind == "boolean" else replace(column, minimum=low, maximum=high)
 
 
 class TrainingRows:
@@ -91,8 +99,12 @@ class TrainingRows:
 
     def __init__(self, params: PrepareParams) -> None:
         columns = params.columns
-        self._integers = set(columns.integer)
-        self._numbers = {name: NumberColumn() for name in (*columns.integer, *columns.number)}
+        self._types: dict[str, ColumnType] = {
+            **dict.fromkeys(columns.integer, "integer"),
+            **dict.fromkeys(columns.number, "number"),
+            **dict.fromkeys(columns.boolean, "boolean"),
+        }
+        self._numbers = {name: NumberColumn() for name in self._types}
         self._categories = {name: CategoryColumn() for name in columns.category}
         self._hashes = np.array([], np.uint64)
         self._sample = np.empty((0, len(self._numbers)))
@@ -124,7 +136,7 @@ class TrainingRows:
         """Returns the columns of the schema, without those that are the same in every row, of which it prints
         a warning."""
         numbers = (
-            column.column(name, sample, whole=name in self._integers)
+            column.column(name, self._types[name], sample)
             for (name, column), sample in zip(self._numbers.items(), self._sample.T, strict=True)
         )
         categories = (column.column(name) for name, column in self._categories.items())

@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 PREDICT = "/predict"
 REFERENCE = "#/components/schemas/{name}"
-TYPES = {"integer": "integer", "number": "number", "category": "string"}
+TYPES = {"integer": "integer", "number": "number", "boolean": "boolean", "category": "string"}
 PROBLEMS = {
     400: "The body is not JSON",
     401: "X-API-Key is missing or wrong",
@@ -109,16 +109,21 @@ def column_schema(column: Column, schema: Schema) -> Document:
     gets a warning is only described."""
     nullable = column.missing or schema.policy.missing_value == "warning"
     kind = TYPES[column.type]
-    values = (
-        text_constraints(column, schema, nullable)
-        if kind == "string"
-        else number_constraints(column, schema)
-    )
     return {
         "type": [kind, "null"] if nullable else kind,
         "description": training_range(column),
-        **values,
+        **constraints(column, schema, nullable),
     }
+
+
+def constraints(column: Column, schema: Schema, nullable: bool) -> Document:
+    match column.type:
+        case "category":
+            return text_constraints(column, schema, nullable)
+        case "boolean":
+            return {"examples": [column.example]}
+        case _:
+            return number_constraints(column, schema)
 
 
 def number_constraints(column: Column, schema: Schema) -> Document:
@@ -140,6 +145,8 @@ def training_range(column: Column) -> str:
     """Returns the values that training saw in a column, as a text for people."""
     if column.type == "category":
         seen = ", ".join(column.categories)
+    elif column.type == "boolean":
+        seen = "true, false"
     else:
         seen = f"{column.minimum} to {column.maximum}"
     return f"In training: {seen}{', or missing' if column.missing else ''}"

@@ -1,7 +1,7 @@
-"""Converts the cells of records to numbers and texts: one rule for training and for batches."""
+"""Converts the cells of records to numbers, booleans and texts: one rule for training and for batches."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,23 @@ class Numbers:
         """Returns a hash of the value of each row, of shape (rows,)."""
         return row_hashes.number_hashes(self.values)
 
+    def to_arrow(self) -> pa.Array:
+        """Returns the column as the prepared table stores it, of shape (rows,)."""
+        return pa.array(self.values)
+
+
+class Booleans(Numbers):
+    """A boolean column, whose `values` are 1 for true and 0 for false."""
+
+    def cell(self, row: int) -> object:
+        """Returns the cell of a row as a client of the service would send it."""
+        value = super().cell(row)
+        return bool(value) if value in (0, 1) else value
+
+    def to_arrow(self) -> pa.Array:
+        """Returns the column as the prepared table stores it, of shape (rows,)."""
+        return pa.array(self.values == 1, mask=np.isnan(self.values))
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -76,6 +93,10 @@ class Texts:
         """Returns a hash of the text of each row, of shape (rows,)."""
         return row_hashes.text_hashes(self.words)[self.numbers]
 
+    def to_arrow(self) -> pa.Array:
+        """Returns the column as the prepared table stores it, of shape (rows,)."""
+        return pa.array(self.words, pa.string()).take(pa.array(self.numbers))
+
     def count_words(self, rows: Mask) -> Counter[str]:
         """Returns how often each text occurs in the rows of a mask."""
         counts: Counter[str] = Counter()
@@ -88,7 +109,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Cells:
-    """Rows by column: the columns of numbers and those of text, all of one length."""
+    """Rows by column: the columns of numbers, booleans included, and those of text, all of one length."""
 
     numbers: Mapping[str, Numbers]
     texts: Mapping[str, Texts]
@@ -100,31 +121,47 @@ class Cells:
 
 def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:
     """Returns the wanted columns. Each of `columns` is of shape (rows,)."""
+    dialect = wanted.dialect
     return Cells(
-        {name: number_cells(columns[name], wanted.dialect) for name in wanted.numbers},
-        {name: text_cells(columns[name], wanted.dialect) for name in wanted.texts},
+        {name: number_cells(columns[name], dialect) for name in wanted.numbers}
+        | {name: boolean_cells(columns[name], dialect) for name in wanted.booleans},
+        {name: text_cells(columns[name], dialect) for name in wanted.texts},
     )
 
 
 def number_cells(cells: pa.Array, dialect: Dialect) -> Numbers:
     if is_text(cells.type):
-        return parse_numbers(dictionary_encoded(cells), dialect)
-    unknown = cells.is_null().to_numpy(zero_copy_only=False)
+        return Numbers(*parsed_texts(cells, dialect, dialect.number_of), cells)
+    return Numbers(*float_values(cells), cells)
+
+
+def boolean_cells(cells: pa.Array, dialect: Dialect) -> Booleans:
+    if is_text(cells.type):
+        return Booleans(*parsed_texts(cells, dialect, dialect.boolean_of), cells)
+    return Booleans(*float_values(cells), cells)
+
+
+def float_values(cells: pa.Array) -> tuple[NDArray[np.float64], Mask]:
+    """Returns cells that are no text as numbers, and which are missing: both of shape (rows,)."""
     values = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return Numbers(values + 0.0, unknown, cells)  # as in training: -0 becomes the 0 that it equals
+    unknown = cells.is_null().to_numpy(zero_copy_only=False)
+    return values + 0.0, unknown  # as in training: -0 becomes the 0 that it equals
 
 
-def parse_numbers(cells: pa.DictionaryArray, dialect: Dialect) -> Numbers:
-    """Returns text cells as numbers. Each distinct text is parsed once."""
+def parsed_texts(
+    cells: pa.Array, dialect: Dialect, parse: Callable[[str], float]
+) -> tuple[NDArray[np.float64], Mask]:
+    """Returns text cells as numbers, and which are missing: both of shape (rows,). Each distinct text is
+    parsed once."""
+    cells = dictionary_encoded(cells)
     texts = [text_of(cell or "") for cell in cells.dictionary.to_pylist()]
     known = [not dialect.is_missing(text) for text in texts]
     values = [
-        dialect.number_of(text) if is_known else np.nan
-        for text, is_known in zip(texts, known, strict=True)
+        parse(text) if is_known else np.nan for text, is_known in zip(texts, known, strict=True)
     ]
     positions = cells.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
     unknown = ~np.array([*known, False])
-    return Numbers(np.array([*values, np.nan])[positions], unknown[positions], cells)
+    return np.array([*values, np.nan])[positions], unknown[positions]
 
 
 def text_cells(cells: pa.Array, dialect: Dialect) -> Texts:

@@ -32,6 +32,7 @@ class ParquetSource:
     def refuse_unfit(self, wanted: Wanted) -> None:
         """Raises SourceError for wanted columns of another type, so that not every row is rejected for it."""
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
+        kinds |= dict.fromkeys(wanted.booleans, (is_boolean, "booleans"))
         kinds |= dict.fromkeys(wanted.texts, (is_text, "text"))
         if wanted.key:
             kinds.setdefault(wanted.key, (can_be_key, "text, numbers or dates, to be the key"))
@@ -87,6 +88,10 @@ def is_number(kind: pa.DataType) -> bool:
         fits(kind)
         for fits in (types.is_integer, types.is_floating, types.is_decimal, types.is_null)
     )
+
+
+def is_boolean(kind: pa.DataType) -> bool:
+    return types.is_boolean(kind) or is_text(kind)
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -15,23 +15,26 @@ from mlops.tables.files import File
 
 @dataclass(frozen=True)
 class Wanted:
-    """The columns to read: the model's number columns, its category columns as `texts`, and the key if rows
-    are known by one. `dialect` says how they are written."""
+    """The columns to read: the model's columns of numbers and of `booleans`, its category columns as `texts`,
+    and the key if rows are known by one. `dialect` says how they are written."""
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]
     key: str | None
     dialect: Dialect
+    booleans: tuple[str, ...] = ()
 
     @classmethod
     def from_schema(cls, schema: Schema, key: str | None) -> "Wanted":
         numbers, texts = schema.names("integer", "number"), schema.names("category")
-        return cls(tuple(numbers), tuple(texts), key, schema.source)
+        booleans = schema.names("boolean")
+        return cls(tuple(numbers), tuple(texts), key, schema.source, tuple(booleans))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Returns the name of each column once, the model's columns before the key."""
-        return tuple(dict.fromkeys([*self.numbers, *self.texts, *([self.key] if self.key else [])]))
+        names = [*self.numbers, *self.booleans, *self.texts, *([self.key] if self.key else [])]
+        return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Broken:
 @dataclass(frozen=True)
 class Records:
     """The records of a piece. `columns` are the wanted columns of the records that are rows, each of shape
-    (rows,), with numbers as numbers or as text. `count` is the number of all records, `broken` ones
+    (rows,), with numbers and booleans as such or as text. `count` is the number of all records, `broken` ones
     included."""
 
     columns: Mapping[str, pa.Array]

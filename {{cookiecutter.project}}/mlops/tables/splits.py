@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from mlops.predict.schema import Schema
-from mlops.tables.cells import Cells, Mask, Numbers, Texts
+from mlops.tables.cells import Cells, Mask
 
 PREPARED = Path("data/prepared")
 SCHEMA = PREPARED / "schema.json"
@@ -69,7 +69,7 @@ class SplitWriter:
     def add(self, cells: Cells, rows: Mask) -> None:
         """Adds the rows of a mask."""
         chosen = pa.array(rows)
-        arrays = {name: arrow_column(each).filter(chosen) for name, each in cells.columns.items()}
+        arrays = {name: each.to_arrow().filter(chosen) for name, each in cells.columns.items()}
         self._waiting.append(pa.RecordBatch.from_pydict(arrays))
         while sum(map(len, self._waiting)) >= ROW_GROUP:
             table = pa.Table.from_batches(self._waiting)
@@ -86,12 +86,6 @@ class SplitWriter:
     def _write(self, table: pa.Table) -> None:
         self._writer = self._writer or parquet.ParquetWriter(self._file, table.schema)
         self._writer.write_table(table)
-
-
-def arrow_column(column: Numbers | Texts) -> pa.Array:
-    if isinstance(column, Numbers):
-        return pa.array(column.values)
-    return pa.array(column.words, pa.string()).take(pa.array(column.numbers))
 
 
 def read_split(name: SplitName, schema: Schema) -> Split:
@@ -117,7 +111,10 @@ def read_column(name: SplitName, column: str) -> NDArray[Any]:
 
 def columns_of(schema: Schema) -> dict[str, list[str]]:
     texts = [*schema.names("category"), schema.target]
-    return {"columns": [*schema.names("integer", "number"), *texts], "read_dictionary": texts}
+    return {
+        "columns": [*(column.name for column in schema.columns), schema.target],
+        "read_dictionary": texts,
+    }
 
 
 def split_of_table(table: pa.Table, schema: Schema) -> Split:
@@ -127,10 +124,13 @@ def split_of_table(table: pa.Table, schema: Schema) -> Split:
 
 
 def numpy_column(column: pa.ChunkedArray) -> NDArray[Any]:
-    """Returns numbers, or text of which each distinct one is in memory once: shape (rows,)."""
+    """Returns numbers, 1 and 0 for booleans, or text of which each distinct one is in memory once: shape
+    (rows,)."""
     if pa.types.is_dictionary(column.type):
         encoded = column.unify_dictionaries().combine_chunks()
         words = np.array(encoded.dictionary.to_pylist(), object)
         positions: NDArray[np.int32] = encoded.indices.to_numpy()
         return words[positions]
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.float64())
     return np.asarray(column)

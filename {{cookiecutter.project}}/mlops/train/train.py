@@ -105,7 +105,7 @@ def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
 
 def check_features(schema: Schema) -> None:
     """Raises DataError for a derived column that is computed from a column that the schema does not have."""
-    columns = schema.names("integer", "number", "category")
+    columns = [column.name for column in schema.columns]
     for name, (_, function) in DERIVED.items():
         for argument in arguments(function):
             if argument not in columns:

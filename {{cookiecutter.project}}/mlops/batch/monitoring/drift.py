@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlops.batch.monitoring import significance
 from mlops.batch.monitoring.significance import POWER, SIGNIFICANT
-from mlops.contract.profile import CategoryBins, Counts, NumberBins, Reference
+from mlops.contract.profile import Bins, CategoryBins, Counts, Reference
 
 SMALLEST = 1e-4
 """The smallest share of a bin. Without it, a single new category would make the PSI infinite."""
@@ -79,7 +79,7 @@ def drifts_of(
     return sorted(drifts, key=lambda drift: (drift.spread.missing is not None, -drift.psi))
 
 
-def spread_of(name: str, bins: NumberBins | CategoryBins, scored: Counts) -> Spread:
+def spread_of(name: str, bins: Bins, scored: Counts) -> Spread:
     names = bins.names()
     unknown = len(names) - 2 if isinstance(bins, CategoryBins) else None
     return Spread(name, names, np.array(bins.rows), scored, unknown, len(names) - 1)
