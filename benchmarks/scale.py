@@ -255,6 +255,7 @@ def pipeline_yaml(text: str, numbers: Sequence[str], categories: Sequence[str]) 
         "integer": [],
         "number": list(numbers),
         "boolean": [],
+        "date": [],
         "category": list(categories),
         "ignored": [],
     }

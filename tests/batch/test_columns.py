@@ -22,11 +22,13 @@ from mlops.tables.pieces import Wanted
 COLUMNS = (
     Column("i", "integer", 1, missing=False, minimum=0, maximum=9),
     Column("n", "number", 1.0, missing=True, minimum=-1.5, maximum=1.5),
+    Column("t", "date", "2024-05-01", missing=False, minimum="2024-01-01", maximum="2024-12-31"),
     Column("b", "boolean", True, missing=False),
     Column("c", "category", "a", missing=False, categories=("a", "b")),
     Column("d", "category", "a", missing=True, categories=("a", "b")),
 )
 NUMBERS = [0, 9, 10, -1, 1.5, 2.5, 1e300, -1e39, 2.0**60, None]
+DATES = ["2024-05-01", " 2024-1-1", "2023-12-31", "1.5.2024", "2024-02-30", "", "?", None]
 BOOLEANS = ["true", " FALSE", "yes", "1", "", "?", None]
 TEXTS = ["a", " b ", "A", "", "?", " ?", None]
 WRITTEN = ["1", " 2 ", "+3", "1e0", "?", "", "x", "nan", "inf", "1_0", "1.5", ".5", "-0", None]
@@ -46,7 +48,7 @@ def test_the_rules_are_those_of_the_contract(
     )
     random = np.random.default_rng(5)
     cells_of_numbers = pa.array(numbers, pa.string() if numbers is WRITTEN else pa.float64())
-    choices = {"category": pa.array(TEXTS), "boolean": pa.array(BOOLEANS)}
+    choices = {"category": pa.array(TEXTS), "boolean": pa.array(BOOLEANS), "date": pa.array(DATES)}
     table = {
         column.name: cells.take(random.integers(0, len(cells), 300))
         for column in COLUMNS
@@ -94,6 +96,8 @@ def test_parquet_cells_are_read_as_those_of_csv(arrived: Path) -> None:
     written = {"i": pa.array(["1", " 2", "?", "4"]), "n": pa.array(["-0", "", "1", "2.0"])}
     typed["b"] = pa.array([True, None, False, True])
     written["b"] = pa.array(["true", "?", "false", " TRUE"])
+    typed["t"] = pa.array([19844, None, 0, -1], pa.date32())
+    written["t"] = pa.array(["2024-05-01", "?", "1970-01-01", "1969-12-31"])
     for encoded in (texts, texts.dictionary_encode()):
         both = {"c": encoded, "d": encoded}
         one, other = (read_cells({**each, **both}, wanted).columns for each in (typed, written))

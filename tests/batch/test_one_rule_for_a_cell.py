@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,22 @@ from msgspec.structs import asdict
 import raw_table
 from mlops.batch import columns
 from mlops.contract.contract import Contract
+from mlops.contract.errors import InputError
 from mlops.errors import DataError
 from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Schema
-from mlops.tables.cells import boolean_cells, read_cells
+from mlops.tables.cells import boolean_cells, date_cells, read_cells
 from mlops.tables.pieces import Wanted
 
 MARKERS = ("?", "unknown", "-1")
-DIALECT = Dialect(missing=MARKERS, true_words=("true", "ja", "1"), false_words=("false", "0"))
+DIALECT = Dialect(
+    missing=MARKERS,
+    true_words=("true", "ja", "1"),
+    false_words=("false", "0"),
+    dates="%d.%m.%Y",
+)
 PARAMS = PrepareParams.model_validate(
     {
         "dataset": "trees",
@@ -34,6 +41,7 @@ PARAMS = PrepareParams.model_validate(
             "integer": [],
             "number": ["height"],
             "boolean": ["native"],
+            "date": ["joined"],
             "category": ["soil"],
             "ignored": [],
         },
@@ -46,7 +54,8 @@ PARAMS = PrepareParams.model_validate(
 NUMBER = Column("height", "number", 1.0, True, -LARGEST, LARGEST)
 SOIL = Column("soil", "category", "clay", True, categories=("clay", "\uff11\uff12", "NaN"))
 NATIVE = Column("native", "boolean", True, True)
-SCHEMA = Schema("trees", "kind", ("elm", "oak"), (NUMBER, NATIVE, SOIL), source=DIALECT)
+JOINED = Column("joined", "date", "2024-05-01", True, "0001-01-01", "9999-12-31")
+SCHEMA = Schema("trees", "kind", ("elm", "oak"), (NUMBER, NATIVE, JOINED, SOIL), source=DIALECT)
 
 SPACES = st.text(" \t\u00a0\u2003\r\n", max_size=2)
 LIKE_NUMBERS = st.text("0123456789.+-eE_,xinfa\uff11\uff12\u0663 ", max_size=8)
@@ -54,6 +63,9 @@ WORDS = st.one_of(
     st.sampled_from([*MARKERS, *SOIL.categories, "", "1e39", "1e400", "-0", "inf", "1_0", "0x1F"]),
     st.sampled_from(["true", "True", "FALSE", "Ja", "1", "0", "1.0", "yes", "\uff11"]),
     LIKE_NUMBERS,
+    st.sampled_from(
+        ["1.5.2024", "01.05.2024", "2024-05-01", "30.2.2024", "1.5.24", "\uff11.5.2024"]
+    ),
     st.floats().map(repr),
     st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), max_size=6),
 )
@@ -62,7 +74,9 @@ CELLS = st.tuples(SPACES, WORDS, SPACES).map("".join)
 
 def training_value(folder: Path, name: str, cell: str) -> object:
     """Returns the value of a cell in training; None if it is missing, and DataError if it is refused."""
-    row = {"height": "1", "native": "true", "soil": "clay", "kind": "oak"} | {name: cell}
+    row = {"height": "1", "native": "true", "joined": "1.1.2020", "soil": "clay", "kind": "oak"} | {
+        name: cell
+    }
     with (folder / "trees.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row, quoting=csv.QUOTE_ALL)
         writer.writeheader()
@@ -97,7 +111,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("raw")
 
 
-@pytest.mark.parametrize("name", ["height", "native", "soil"])
+@pytest.mark.parametrize("name", ["height", "native", "joined", "soil"])
 def test_any_text_is_the_same_to_training_and_to_a_batch(folder: Path, name: str) -> None:
     @settings(max_examples=400, deadline=None)
     @example("\uff11\uff12")
@@ -133,6 +147,46 @@ def test_a_boolean_is_the_same_in_csv_parquet_and_json(
     np.testing.assert_array_equal(cells.values, sent)
     np.testing.assert_array_equal(sent, [np.nan if expected is None else expected])
     assert cells.hashes() == boolean_cells(pa.array([word]), DIALECT).hashes()
+
+
+@pytest.mark.parametrize(
+    ("word", "sent"),
+    [(" 1.5.2024 ", "2024-05-01"), ("31.12.1969", "1969-12-31"), ("?", None), ("", None)],
+)
+def test_a_date_is_the_same_in_csv_parquet_and_json(
+    folder: Path, word: str, sent: str | None
+) -> None:
+    day = None if sent is None else date.fromisoformat(sent)
+    (received,) = Contract(SCHEMA).columns([SCHEMA.example() | {"joined": sent}])["joined"]
+    expected = None if np.isnan(received) else received
+    assert (day is None) == (expected is None)
+    assert training_value(folder, "joined", word) == expected
+    assert batch_value("joined", word) == expected
+    hashes = date_cells(pa.array([word]), DIALECT).hashes()
+    for kind in (pa.date32(), pa.date64(), pa.timestamp("us"), pa.timestamp("ns")):
+        cells = date_cells(pa.array([day], pa.date32()).cast(kind), DIALECT)
+        np.testing.assert_array_equal(cells.values, [received])
+        assert cells.cell(0) == sent
+        assert cells.hashes() == hashes
+
+
+@pytest.mark.parametrize("moment", [datetime(2024, 5, 1, 12), datetime(1969, 12, 31, 23)])
+def test_a_date_with_a_time_is_refused_by_all(folder: Path, moment: datetime) -> None:
+    assert training_value(folder, "joined", f"{moment:%d.%m.%Y %H:%M}") is DataError
+    assert batch_value("joined", f"{moment:%d.%m.%Y %H:%M}") is DataError
+    cells = date_cells(pa.array([moment], pa.timestamp("ms")), DIALECT)
+    assert columns.faults(cells, JOINED)["type"].all()
+    for sent in (moment.isoformat(), cells.cell(0)):
+        with pytest.raises(
+            InputError, match='joined: expected a date such as "2024-05-01" or null'
+        ):
+            Contract(SCHEMA).columns([SCHEMA.example() | {"joined": sent}])
+
+
+def test_a_date_in_the_form_of_json_is_refused_where_files_have_another_one() -> None:
+    (cell,) = (each.cell(0) for each in [date_cells(pa.array(["2024-05-01"]), DIALECT)])
+    (fault,) = Contract(SCHEMA).examine(SCHEMA.example() | {"joined": cell})
+    assert fault.came == '"2024-05-01 (not %d.%m.%Y)"'
 
 
 def comparable(read: Callable[..., object], *arguments: object) -> object:

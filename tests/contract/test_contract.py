@@ -19,6 +19,9 @@ COLUMNS = (
     Column("owner", "category", "city", missing=True, categories=("city", "state")),
 )
 ROW: dict[str, Any] = {"soil": "clay", "age": 80, "height": 12.5, "owner": "city"}
+JOINED = Column(
+    "joined", "date", "2024-05-01", missing=True, minimum="2020-02-29", maximum="2024-12-31"
+)
 NATIVE = Column("native", "boolean", True, missing=True)
 SHIPPED = Policy()
 STRICT = Policy("error", "error", "error", "error")
@@ -226,6 +229,54 @@ def test_a_boolean_is_true_false_or_null(value: object) -> None:
     assert f"native: expected a boolean (true or false) or null, got {shown_value(value)}" in str(
         error.value
     )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "2024-05-01T00:00:00",
+            "2024-05-01Z",
+            "2024-5-1",
+            "20240501",
+            "2023-02-29",
+            "",
+            "01.05.2024",
+        ),
+        *(20240501, 1.5, True, [], "\ud83c"),
+    ],
+)
+def test_what_is_no_date_is_refused(value: object) -> None:
+    body = json.dumps({**ROW, "joined": value}).encode()
+    with pytest.raises(InputError, match='expected a date such as "2024-05-01" or null, got'):
+        contract(LENIENT, (*COLUMNS, JOINED)).decode(body, 1)
+
+
+@pytest.mark.parametrize("value", ["2020-02-28", "2025-01-01", "0001-01-01", "9999-12-31"])
+def test_a_date_out_of_range_is_refused_or_gets_a_warning(value: str) -> None:
+    row = {**ROW, "joined": value}
+    words = ("2020-02-29 to 2024-12-31, as in training", f'"{value}"')
+    with pytest.raises(InputError) as error:
+        contract(STRICT, (*COLUMNS, JOINED)).decode(json.dumps(row).encode(), 1)
+    assert error.value.faults == [Fault("joined", "range", *words, "error")]
+    checked = contract(LENIENT, (*COLUMNS, JOINED))
+    found = checked.decode(json.dumps(row).encode(), 1)
+    assert found.warnings == [Fault("joined", "range", *words, "warning")]
+    (days,) = checked.arrays(found.values)["joined"]
+    assert np.datetime64("1970-01-01") + int(days) == np.datetime64(value)
+
+
+def test_dates_are_days_whatever_stands_beside_them() -> None:
+    checked = contract(LENIENT, (JOINED, *COLUMNS, NATIVE))
+    rows = [{**ROW, "native": True, "joined": day} for day in ("2024-05-01", None, "2020-02-29")]
+    found = checked.decode(json.dumps(rows).encode(), 3)
+    columns = checked.arrays(found.values)
+    assert found.warnings == []
+    np.testing.assert_array_equal(columns["joined"], [19844, np.nan, 18321])
+    assert columns["soil"].tolist() == ["clay"] * 3
+    np.testing.assert_array_equal(columns["joined"], checked.columns(rows)["joined"])
+    odd = checked.columns([{**row, "soil": "moor"} for row in rows])
+    np.testing.assert_array_equal(columns["joined"], odd["joined"])
 
 
 def test_a_boolean_is_a_number_to_the_model() -> None:

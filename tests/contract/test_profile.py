@@ -17,6 +17,7 @@ SCHEMA = Schema(
     (
         Column("age", "integer", 50, missing=True, minimum=1, maximum=100),
         Column("height", "number", 0.0, missing=False, minimum=0, maximum=9),
+        Column("joined", "date", "2024-05-01", missing=True),
         Column("native", "boolean", True, missing=True),
         Column("soil", "category", "clay", missing=True, categories=("clay", "sand")),
     ),
@@ -24,6 +25,7 @@ SCHEMA = Schema(
 TRAINING = {
     "age": np.array([*range(1, 101), np.nan]),
     "height": np.array([0.0] * 95 + [9.0] * 6),
+    "joined": np.array([*range(19844, 19944), np.nan]),
     "native": np.array([1.0] * 70 + [0.0] * 30 + [np.nan]),
     "soil": np.array(["clay"] * 50 + ["sand"] * 30 + ["moor"] * 20 + [""], object),
 }
@@ -85,6 +87,7 @@ def test_each_row_is_in_one_bin_and_parts_add_up_to_the_whole(rows: int) -> None
     columns = {
         "age": random.choice([np.nan, -1e30, 1, 10, 10.5, 90, 91, 1e30], rows),
         "height": random.choice([0.0, -0.0, 9], rows),
+        "joined": random.choice([0.0, 19853, 19854, 30000, np.nan], rows),
         "native": random.choice([1.0, 0.0, np.nan], rows),
         "soil": random.choice(np.array(["clay", "moor", "", "(other)"], object), rows),
     }
@@ -108,6 +111,9 @@ def test_each_row_is_in_one_bin_and_parts_add_up_to_the_whole(rows: int) -> None
         ("age", 10.5, "up to 20"),
         ("age", 91.0, "over 90"),
         ("age", np.nan, "(missing)"),
+        ("joined", 19853.0, "up to 2024-05-10"),
+        ("joined", 19943.0, "over 2024-07-29"),
+        ("joined", np.nan, "(missing)"),
         ("native", 1.0, "true"),
         ("native", 0.0, "false"),
         ("native", np.nan, "(missing)"),

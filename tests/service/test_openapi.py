@@ -13,6 +13,9 @@ from mlops.service import openapi
 
 AGE = Column("age", "integer", 40, missing=False, minimum=17, maximum=90)
 HEIGHT = Column("height", "number", 1.5, missing=True, minimum=0.5, maximum=2.5)
+JOINED = Column(
+    "joined", "date", "2024-05-01", missing=False, minimum="2020-01-01", maximum="2024-12-31"
+)
 NATIVE = Column("native", "boolean", False, missing=True)
 SOIL = Column("soil", "category", "clay", missing=True, categories=("clay", "Löß"))
 STRICT = Policy("error", "error", "error", "error")
@@ -24,7 +27,7 @@ def schema(policy: Policy) -> Schema:
         "trees",
         "kind",
         ("elm", "oak"),
-        (AGE, HEIGHT, NATIVE, SOIL),
+        (AGE, HEIGHT, JOINED, NATIVE, SOIL),
         source=Dialect(missing=("?",)),
         policy=policy,
     )
@@ -47,6 +50,12 @@ def test_where_training_is_no_limit_it_is_described() -> None:
     assert height["description"] == "In training: 0.5 to 2.5, or missing"
     assert (soil["type"], soil["examples"]) == (["string", "null"], ["clay", "Löß"])
     assert "enum" not in soil
+    assert field(JOINED, STRICT) == {
+        "type": "string",
+        "description": "In training: 2020-01-01 to 2024-12-31",
+        "format": "date",
+        "examples": ["2024-05-01"],
+    }
     assert field(NATIVE, LENIENT) == {
         "type": ["boolean", "null"],
         "description": "In training: true, false, or missing",
@@ -57,7 +66,7 @@ def test_where_training_is_no_limit_it_is_described() -> None:
 @pytest.mark.parametrize("policy", [STRICT, LENIENT])
 def test_the_row_is_of_the_columns_and_its_example_is_answered(policy: Policy) -> None:
     row = openapi.row_schema(schema(policy))
-    assert row["required"] == [*row["properties"]] == ["age", "height", "native", "soil"]
+    assert row["required"] == [*row["properties"]] == ["age", "height", "joined", "native", "soil"]
     assert row["additionalProperties"] is (policy == LENIENT)
     body = json.dumps(row["example"]).encode()
     assert Contract(schema(policy)).decode(body, 1).warnings == []

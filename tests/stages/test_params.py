@@ -13,6 +13,7 @@ ARCHITECTURE = next(iter(ARCHITECTURES))
 OPTIONS = f"train.architectures.{ARCHITECTURE}"
 OPTION = next(iter(hyperparameters(ARCHITECTURES[ARCHITECTURE]).model_fields))
 PROD = "environments/prod.yaml"
+NO_COLUMNS: dict[str, list[str]] = {name: [] for name in params.ColumnParams.model_fields}
 
 
 def refusal() -> str:
@@ -43,6 +44,10 @@ def test_what_the_project_ships_is_valid() -> None:
         ("params.yaml", "prepare.source.missing", ["yes"], "'yes' has two meanings: missing, true_words and"),
         ("params.yaml", "prepare.source.true_words", ["Ja"], "'Ja': write true_words and false_words in"),
         ("params.yaml", "prepare.source.true_words", [True], "True should be text: put it in quotes"),
+        ("params.yaml", "prepare.source.dates", "%d.%m.%y", "'%d.%m.%y' should hold each of %Y, %m and"),
+        ("params.yaml", "prepare.source.dates", "%Y-%m-%d %H", "should hold each of %Y, %m and %d once"),
+        ("params.yaml", "prepare.columns", {**NO_COLUMNS, "date": ["a"], "number": ["a.year"]},
+         "a.year: the date 'a' gives the model a column of this name: rename one"),
         ("params.yaml", "prepare.columns.number", ["a", "a"], "a: a column has one type; name it once"),
         ("params.yaml", "prepare.split.test", 1.5, "test: 1.5 should be less than or equal to 1"),
         ("params.yaml", "prepare.split.test", 0.9, "test 0.9 leave no rows to train on"),

@@ -20,6 +20,7 @@ PARAMS = PrepareParams.model_validate(
             "integer": ["age"],
             "number": ["height"],
             "boolean": [],
+            "date": [],
             "category": ["soil"],
             "ignored": ["note"],
         },

@@ -7,12 +7,21 @@ DVC tracks the values themselves, so no stage depends on this module.
 
 import codecs
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -20,6 +29,7 @@ import science.architectures  # noqa: F401 - declares the project's architecture
 from mlops.architectures import ARCHITECTURES, hyperparameters
 from mlops.errors import ParameterError
 from mlops.metrics import METRICS
+from mlops.predict.dates import DIGITS, part_names
 from mlops.predict.dialect import Dialect
 from mlops.predict.release import ServeSettings
 from mlops.predict.schema import Severity
@@ -40,6 +50,7 @@ class ColumnParams(Strict):
     integer: Names
     number: Names
     boolean: Names
+    date: Names
     category: Names
     ignored: Names
 
@@ -48,6 +59,11 @@ class ColumnParams(Strict):
         names = [*self.inputs, *self.ignored]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{', '.join(twice)}: a column has one type; name it once")
+        parts = {part: name for name in self.date for part in part_names(name)}
+        if taken := [name for name in names if name in parts]:
+            raise ValueError(
+                f"{taken[0]}: the date {parts[taken[0]]!r} gives the model a column of this name: rename one"
+            )
         if not self.inputs:
             raise ValueError("a model needs at least one column")
         return self
@@ -55,7 +71,7 @@ class ColumnParams(Strict):
     @property
     def inputs(self) -> tuple[str, ...]:
         """Returns the columns that the model is given."""
-        return (*self.integer, *self.number, *self.boolean, *self.category)
+        return (*self.integer, *self.number, *self.boolean, *self.date, *self.category)
 
 
 class SplitParams(Strict):
@@ -92,6 +108,7 @@ class SourceParams(Strict):
     missing: Names
     true_words: Names
     false_words: Names
+    dates: str
 
     @model_validator(mode="after")
     def can_be_read(self) -> "SourceParams":
@@ -122,6 +139,16 @@ class SourceParams(Strict):
                 f"{upper!r}: write true_words and false_words in lower case; files may have any case"
             )
         return self
+
+    @field_validator("dates")
+    @classmethod
+    def dates_can_be_read(cls, form: str) -> str:
+        if sorted(re.findall("%.?", form)) != sorted(DIGITS):
+            raise ValueError(
+                f"{form!r} should hold each of %Y, %m and %d once, such as %d.%m.%Y; a time that is always "
+                "the same may stand beside them, such as %Y-%m-%d 00:00:00"
+            )
+        return form
 
     @property
     def dialect(self) -> Dialect:

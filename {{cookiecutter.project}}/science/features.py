@@ -2,8 +2,9 @@
 
 Its name is the name of the new column. Its arguments are names of columns of the table, each an array
 with a value for each row: numbers, nan where one is missing, or text, "" where it is missing. A boolean is
-1 or 0. It returns an array of the same length. Training and every prediction call it, often for a single
-row, so compute each row from that row alone: no mean, no minimum, no sorting.
+1 or 0, and a date the number of days since 1970-01-01. It returns an array of the same length. Training and
+every prediction call it, often for a single row, so compute each row from that row alone: no mean, no
+minimum, no sorting.
 """
 
 import numpy as np

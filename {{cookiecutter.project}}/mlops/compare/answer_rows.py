@@ -26,7 +26,7 @@ from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
 from mlops.tables.threads import map_in_order, usable_cores
 
-STORED = {"boolean": pa.types.is_boolean, "category": is_text}
+STORED = {"boolean": pa.types.is_boolean, "date": pa.types.is_date, "category": is_text}
 """Tells whether a column of the prepared table holds values of a type that is not a number."""
 
 

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -26,11 +27,15 @@ from mlops.contract.faults import (
     shown_value,
 )
 from mlops.predict.cells import LARGEST, is_missing, text_of
+from mlops.predict.dates import days_of
 from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
 
+ORDER = {"date": 1, "category": 2}
+
 Values = Sequence[tuple[Any, ...]]
-"""The values of each row, in an order of the contract's own: numbers and booleans, then text."""
+"""The values of each row, in an order of the contract's own: numbers and booleans, then dates, then
+text."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,13 @@ class Contract:
         self.schema = schema
         self._columns = {
             column.name: column
-            for column in sorted(schema.columns, key=lambda column: column.type == "category")
+            for column in sorted(schema.columns, key=lambda column: ORDER.get(column.type, 0))
         }
-        self._numbers = len(schema.columns) - len(schema.names("category"))
+        self._numbers = len(schema.columns) - len(schema.names("date", "category"))
+        self._texts = len(schema.columns) - len(schema.names("category"))
+        self._date_bounds = [
+            column_bounds(column) for column in schema.columns if column.type == "date"
+        ]
         self._known = {column.name: frozenset(column.categories) for column in schema.columns}
         self._missing = frozenset(schema.source.missing)
         self._severity: dict[Kind, Severity] = {
@@ -81,7 +90,10 @@ class Contract:
         # Of a field that stands twice the decoder keeps the last, and says nothing.
         if body.count(b":") > len(rows) * len(self._columns):
             return self._judged_body(body, most_rows)
-        return Decoded([*map(astuple, rows)], [], rows is not found)
+        values = [*map(astuple, rows)]
+        if self._date_bounds and not all(map(self._are_dates_seen, values)):
+            return self._judged_body(body, most_rows)
+        return Decoded(values, [], rows is not found)
 
     def columns(self, rows: Sequence[Mapping[str, Any]]) -> Columns:
         """Returns the rows as columns of shape (rows,). Raises InputError, which names every wrong field."""
@@ -90,8 +102,9 @@ class Contract:
     def arrays(self, rows: Values) -> Columns:
         """Returns rows that were checked as columns of shape (rows,)."""
         numbers = np.array([row[: self._numbers] for row in rows], np.float64)
-        texts = np.array([[text or "" for text in row[self._numbers :]] for row in rows], object)
-        return dict(zip(self._columns, (*numbers.T, *texts.T), strict=True))
+        texts = np.array([[text or "" for text in row[self._texts :]] for row in rows], object)
+        dates = np.array([self._days(row) for row in rows]).T if self._date_bounds else ()
+        return dict(zip(self._columns, (*numbers.T, *dates, *texts.T), strict=True))
 
     def examine(self, row: Mapping[str, Any]) -> list[Fault]:
         """Returns every fault of a row, warnings included."""
@@ -126,16 +139,27 @@ class Contract:
     def _seen(self, row: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Returns the values of a row, in the order of the arrays, or None if training saw no such row."""
         try:
-            return astuple(msgspec.convert(row, self._row))
+            values = astuple(msgspec.convert(row, self._row))
         except (msgspec.ValidationError, UnicodeEncodeError):
             return None
+        return values if self._are_dates_seen(values) else None
+
+    def _days(self, values: tuple[Any, ...]) -> list[float]:
+        """Returns the dates of a row as days since 1970-01-01."""
+        return [*map(days_of, values[self._numbers : self._texts])]
+
+    def _are_dates_seen(self, values: tuple[Any, ...]) -> bool:
+        """Returns whether the dates of a row are missing, or within the bounds of the training."""
+        bounds = zip(self._days(values), self._date_bounds, strict=True)
+        return not any(days < low or days > high for days, (low, high) in bounds)
 
     def _values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Returns the values of a row without errors, in the order of the arrays."""
         values = [row[name] for name in self._columns]
-        texts = (text_of(text or "") for text in values[self._numbers :])
+        dates = map(date_of_json, values[self._numbers : self._texts])
+        texts = (text_of(text or "") for text in values[self._texts :])
         known = ("" if is_missing(text, self._missing) else text for text in texts)
-        return (*values[: self._numbers], *known)
+        return (*values[: self._numbers], *dates, *known)
 
     def _faults(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Kind]]:
         for name, column in self._columns.items():
@@ -154,6 +178,8 @@ class Contract:
                 return self._kind_of_text(column, value)
             case "boolean":
                 return None if isinstance(value, bool) else "type"
+            case "date":
+                return kind_of_date(column, value)
             case _:
                 return kind_of_number(column, value)
 
@@ -189,6 +215,22 @@ def kind_of_number(column: Column, value: object) -> Kind | None:
     return None if low <= value <= high else "range"
 
 
+def kind_of_date(column: Column, value: object) -> Kind | None:
+    """Returns what is wrong with the value of a date column, or None."""
+    if not (day := date_of_json(value)):
+        return "type"
+    low, high = column_bounds(column)
+    return None if low <= days_of(day) <= high else "range"
+
+
+def date_of_json(value: object) -> date | None:
+    """Returns the date of a text such as "2024-05-01", and None for anything else."""
+    try:
+        return msgspec.convert(value, date)
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        return None
+
+
 def seen_row_type(columns: Sequence[Column]) -> Any:
     """Returns the type of a row with values as in training.
 
@@ -212,6 +254,8 @@ def seen_type(column: Column) -> Any:
         values: Any = Literal[column.categories]
     elif column.type == "boolean":
         values = bool
+    elif column.type == "date":
+        values = date  # of any day: the contract compares it with the bounds
     else:
         kind = int if column.type == "integer" else float
         low, high = column_bounds(column)
@@ -220,9 +264,14 @@ def seen_type(column: Column) -> Any:
 
 
 def column_bounds(column: Column) -> tuple[float, float]:
-    """Returns the smallest and the largest number that training saw in a column."""
-    low = -LARGEST if column.minimum is None else column.minimum
-    return low, LARGEST if column.maximum is None else column.maximum
+    """Returns the smallest and the largest number that training saw in a column, for dates in days since
+    1970-01-01."""
+    low = -LARGEST if column.minimum is None else number_of_bound(column.minimum)
+    return low, LARGEST if column.maximum is None else number_of_bound(column.maximum)
+
+
+def number_of_bound(bound: float | str) -> float:
+    return days_of(date.fromisoformat(bound)) if isinstance(bound, str) else bound
 
 
 def parse_body(body: bytes) -> Any:

@@ -17,6 +17,7 @@ WORDS = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "a boolean (true or false)",
+    "date": 'a date such as "2024-05-01"',
     "category": "text",
 }
 

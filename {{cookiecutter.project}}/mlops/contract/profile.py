@@ -15,6 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from mlops.predict import bundle_file
+from mlops.predict.dates import date_text
 from mlops.predict.predictor import Predictions
 from mlops.predict.schema import Column, Schema
 
@@ -42,6 +43,14 @@ class NumberBins(Struct, frozen=True, tag="number", forbid_unknown_fields=True):
 
     def names(self) -> list[str]:
         edges = [f"{edge:g}" for edge in self.edges]
+        return [*(f"up to {edge}" for edge in edges), f"over {edges[-1]}", "(missing)"]
+
+
+class DateBins(NumberBins, frozen=True, tag="date", forbid_unknown_fields=True):
+    """The bins of a column of dates, which are those of the numbers of days since 1970-01-01."""
+
+    def names(self) -> list[str]:
+        edges = [*map(date_text, self.edges)]
         return [*(f"up to {edge}" for edge in edges), f"over {edges[-1]}", "(missing)"]
 
 
@@ -78,7 +87,7 @@ class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=Tr
         return [*self.categories, "(other)", "(missing)"]
 
 
-Bins = NumberBins | BooleanBins | CategoryBins
+Bins = NumberBins | DateBins | BooleanBins | CategoryBins
 
 
 class Reference(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,6 +121,8 @@ def empty_bins(column: Column, values: NDArray[Any]) -> Bins:
             return CategoryBins(column.categories)
         case "boolean":
             return BooleanBins()
+        case "date":
+            return DateBins(deciles(values).edges)
         case _:
             return deciles(values)
 

@@ -1,5 +1,5 @@
-"""How text is written in the files of a table: what stands for "unknown", and how a number or a boolean is
-written."""
+"""How text is written in the files of a table: what stands for "unknown", and how a number, a boolean or
+a date is written."""
 
 import re
 from functools import cached_property
@@ -8,6 +8,7 @@ from math import nan
 import msgspec
 
 from mlops.predict.cells import is_missing, number_of, text_of
+from mlops.predict.dates import date_pattern, days_of_text
 
 
 class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -17,7 +18,7 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     `delimiter` is None if it is found in the header of each file. `names` are the names of the columns in
     files without a header. `skip` is the number of lines before the header or, without one, before the first
     row. `units` are signs beside a number that do not count, such as "$". `true_words` and `false_words` are
-    the words of booleans, in lower case.
+    the words of booleans, in lower case. `dates` is the form of dates, with %Y, %m and %d.
     """
 
     encoding: str = "utf-8"
@@ -30,6 +31,7 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     missing: tuple[str, ...] = ()
     true_words: tuple[str, ...] = ("true",)
     false_words: tuple[str, ...] = ("false",)
+    dates: str = "%Y-%m-%d"
 
     @property
     def has_plain_numbers(self) -> bool:
@@ -59,6 +61,14 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         lower case, and NaN for any other."""
         word = text.lower()
         return 1.0 if word in self.true_words else 0.0 if word in self.false_words else nan
+
+    def days_of(self, text: str) -> float:
+        """Returns the days since 1970-01-01 of a text without spaces around it, NaN if it is no date."""
+        return days_of_text(text, self._date)
+
+    @cached_property
+    def _date(self) -> re.Pattern[str]:
+        return date_pattern(self.dates)
 
     @cached_property
     def _grouped(self) -> re.Pattern[str]:

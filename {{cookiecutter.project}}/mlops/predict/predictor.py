@@ -55,10 +55,11 @@ class Predictor:
         self._session = load_model(bundle / MODEL)
         refuse_other_inputs(self._session, self.schema, bundle)
         self._matrix_columns = matrix_columns(self.schema)
+        self._date_parts = self.schema.date_parts()
 
     def predict(self, columns: Columns) -> Predictions:
         """Predicts rows, given as columns of the table of shape (rows,), the derived ones not included."""
-        inputs = arrange_matrices(columns, self._matrix_columns)
+        inputs = arrange_matrices(columns, self._matrix_columns, self._date_parts)
         (probabilities,) = self._session.run(["probabilities"], inputs)
         # The trees of a forest add up in 32 bits, to 1.0000001 at times.
         probabilities = probabilities.clip(0, 1)

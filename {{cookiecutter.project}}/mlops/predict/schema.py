@@ -6,23 +6,30 @@ from typing import Literal
 import msgspec
 
 from mlops.predict import bundle_file
+from mlops.predict.dates import FirstDay
 from mlops.predict.dialect import Dialect
 
-ColumnType = Literal["integer", "number", "boolean", "category"]
+ColumnType = Literal["integer", "number", "boolean", "date", "category"]
 Severity = Literal["error", "warning"]
 Value = bool | int | float | str
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input column, with the values that training saw in it: bounds of numbers, and categories."""
+    """One input column, with the values that training saw in it: bounds of numbers and dates, and categories.
+
+    Dates are texts such as "2024-05-01". `parts` names the numbers that the model is given for one: its year,
+    its month, its day of the week from 1 for Monday to 7, and the number of days since `days_since`.
+    """
 
     name: str
     type: ColumnType
     example: Value
     missing: bool
-    minimum: int | float | None = None
-    maximum: int | float | None = None
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
     categories: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    days_since: FirstDay | None = None
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +62,10 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def names(self, *types: ColumnType) -> list[str]:
         return [column.name for column in self.columns if column.type in types]
+
+    def date_parts(self) -> dict[str, tuple[str, ...]]:
+        """Returns the names of the parts of each date column, by its name."""
+        return {column.name: column.parts for column in self.columns if column.type == "date"}
 
     def example(self) -> dict[str, Value]:
         return {column.name: column.example for column in self.columns}

@@ -14,7 +14,7 @@ from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.stage import Progress
 from mlops.tables import files, sources, threads
-from mlops.tables.cells import Booleans, Cells, Mask, Numbers, read_cells
+from mlops.tables.cells import Booleans, Cells, Dates, Mask, Numbers, read_cells
 from mlops.tables.pieces import Piece, Records, Wanted
 from mlops.tables.sources import Source
 
@@ -36,7 +36,7 @@ def wanted_columns(params: PrepareParams) -> Wanted:
     """Returns the columns of the raw table that are read: those for the model, and the target as text."""
     columns = params.columns
     numbers, texts = (*columns.integer, *columns.number), (*columns.category, params.target)
-    return Wanted(numbers, texts, None, params.source.dialect, columns.boolean)
+    return Wanted(numbers, texts, None, params.source.dialect, columns.boolean, columns.date)
 
 
 def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
@@ -151,6 +151,9 @@ def cell_faults(column: Numbers, is_integer: bool) -> dict[str, Mask]:
     """Returns the rows whose cell is not of the type of its column, by what is wrong with it."""
     if isinstance(column, Booleans):
         what = "neither in `true_words` nor in `false_words` (prepare.source)"
+        return {what: ~column.unknown & np.isnan(column.values)}
+    if isinstance(column, Dates):
+        what = "not a date in the form of `dates` (prepare.source), or one with a time"
         return {what: ~column.unknown & np.isnan(column.values)}
     return number_faults(column, is_integer)
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mlops.params import PrepareParams
+from mlops.predict.dates import FIRST_DAY, date_text, part_names
 from mlops.predict.schema import Column, ColumnType, Value
 from mlops.tables.cells import Cells, Mask, Numbers, Texts
 from mlops.tables.row_hashes import Hashes
@@ -63,6 +64,7 @@ VALUES: Mapping[ColumnType, Callable[[float], Value]] = {
     "integer": int,
     "number": float,
     "boolean": bool,
+    "date": date_text,
 }
 """The value that the schema holds for a number, by the type of the column."""
 
@@ -91,7 +93,12 @@ class NumberColumn:
         example = float(np.quantile(known, 0.5, method="nearest")) if len(known) else self.minimum
         low, middle, high = map(VALUES[kind], (self.minimum, example, self.maximum))
         column = Column(name, kind, middle, self.missing)
-        return column if kind == "boolean" else replace(column, minimum=low, maximum=high)
+        if kind == "boolean":
+            return column
+        column = replace(column, minimum=low, maximum=high)
+        if kind == "date":
+            return replace(column, parts=part_names(name), days_since=FIRST_DAY)
+        return column
 
 
 class TrainingRows:
@@ -103,6 +110,7 @@ class TrainingRows:
             **dict.fromkeys(columns.integer, "integer"),
             **dict.fromkeys(columns.number, "number"),
             **dict.fromkeys(columns.boolean, "boolean"),
+            **dict.fromkeys(columns.date, "date"),
         }
         self._numbers = {name: NumberColumn() for name in self._types}
         self._categories = {name: CategoryColumn() for name in columns.category}

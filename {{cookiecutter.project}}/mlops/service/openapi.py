@@ -18,7 +18,13 @@ Document = dict[str, Any]
 
 PREDICT = "/predict"
 REFERENCE = "#/components/schemas/{name}"
-TYPES = {"integer": "integer", "number": "number", "boolean": "boolean", "category": "string"}
+TYPES = {
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "date": "string",
+    "category": "string",
+}
 PROBLEMS = {
     400: "The body is not JSON",
     401: "X-API-Key is missing or wrong",
@@ -122,6 +128,8 @@ def constraints(column: Column, schema: Schema, nullable: bool) -> Document:
             return text_constraints(column, schema, nullable)
         case "boolean":
             return {"examples": [column.example]}
+        case "date":
+            return {"format": "date", "examples": [column.example]}
         case _:
             return number_constraints(column, schema)
 

@@ -1,4 +1,5 @@
-"""Converts the cells of records to numbers, booleans and texts: one rule for training and for batches."""
+"""Converts the cells of records to numbers, booleans, dates and texts: one rule for training and for
+batches."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -7,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlops.predict.cells import text_of
+from mlops.predict.dates import FIRST, LAST, date_text
 from mlops.predict.dialect import Dialect
 from mlops.tables import row_hashes
 from mlops.tables.pieces import Wanted
@@ -64,6 +67,30 @@ class Booleans(Numbers):
 
 
 @dataclass(frozen=True)
+class Dates(Numbers):
+    """A date column, whose `values` are the numbers of days since 1970-01-01. `form` is the form of dates as
+    text."""
+
+    form: str
+
+    def cell(self, row: int) -> object:
+        """Returns the cell of a row as a client of the service would send it. What is no date is followed by
+        the form that it should have."""
+        if self.unknown[row]:
+            return None
+        if np.isnan(self.values[row]):
+            (cell,) = self.cells.slice(row, 1).cast(pa.string()).to_pylist()
+            return f"{cell} (not {self.form})"
+        return date_text(self.values[row])
+
+    def to_arrow(self) -> pa.Array:
+        """Returns the column as the prepared table stores it, of shape (rows,)."""
+        missing = np.isnan(self.values)
+        days = np.where(missing, 0, self.values).astype(np.int32)
+        return pa.array(days, mask=missing).cast(pa.date32())
+
+
+@dataclass(frozen=True)
 class Texts:
     """A category column. `words` are its distinct texts, with "" for a missing one, and `numbers`, of shape
     (rows,), is the position in `words` of the text of each row."""
@@ -109,7 +136,8 @@ class Texts:
 
 @dataclass(frozen=True)
 class Cells:
-    """Rows by column: the columns of numbers, booleans included, and those of text, all of one length."""
+    """Rows by column: the columns of numbers, booleans and dates included, and those of text, all of
+    one length."""
 
     numbers: Mapping[str, Numbers]
     texts: Mapping[str, Texts]
@@ -124,7 +152,8 @@ def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:
     dialect = wanted.dialect
     return Cells(
         {name: number_cells(columns[name], dialect) for name in wanted.numbers}
-        | {name: boolean_cells(columns[name], dialect) for name in wanted.booleans},
+        | {name: boolean_cells(columns[name], dialect) for name in wanted.booleans}
+        | {name: date_cells(columns[name], dialect) for name in wanted.dates},
         {name: text_cells(columns[name], dialect) for name in wanted.texts},
     )
 
@@ -139,6 +168,16 @@ def boolean_cells(cells: pa.Array, dialect: Dialect) -> Booleans:
     if is_text(cells.type):
         return Booleans(*parsed_texts(cells, dialect, dialect.boolean_of), cells)
     return Booleans(*float_values(cells), cells)
+
+
+def date_cells(cells: pa.Array, dialect: Dialect) -> Dates:
+    if is_text(cells.type):
+        return Dates(*parsed_texts(cells, dialect, dialect.days_of), cells, dialect.dates)
+    dates = cells.cast(pa.date32(), safe=False)
+    days, unknown = float_values(dates.cast(pa.int32()))
+    has_time = pc.not_equal(dates.cast(cells.type, safe=False), cells).fill_null(False)
+    is_date = (days >= FIRST) & (days <= LAST) & ~has_time.to_numpy(zero_copy_only=False)
+    return Dates(np.where(is_date, days, np.nan), unknown, cells, dialect.dates)
 
 
 def float_values(cells: pa.Array) -> tuple[NDArray[np.float64], Mask]:

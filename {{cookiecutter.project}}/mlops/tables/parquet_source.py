@@ -33,6 +33,7 @@ class ParquetSource:
         """Raises SourceError for wanted columns of another type, so that not every row is rejected for it."""
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
         kinds |= dict.fromkeys(wanted.booleans, (is_boolean, "booleans"))
+        kinds |= dict.fromkeys(wanted.dates, (is_date, "dates, without a time zone"))
         kinds |= dict.fromkeys(wanted.texts, (is_text, "text"))
         if wanted.key:
             kinds.setdefault(wanted.key, (can_be_key, "text, numbers or dates, to be the key"))
@@ -92,6 +93,11 @@ def is_number(kind: pa.DataType) -> bool:
 
 def is_boolean(kind: pa.DataType) -> bool:
     return types.is_boolean(kind) or is_text(kind)
+
+
+def is_date(kind: pa.DataType) -> bool:
+    is_local = types.is_timestamp(kind) and kind.tz is None
+    return types.is_date(kind) or is_local or is_text(kind)
 
 
 def is_text(kind: pa.DataType) -> bool:

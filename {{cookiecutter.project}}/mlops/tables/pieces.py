@@ -15,26 +15,27 @@ from mlops.tables.files import File
 
 @dataclass(frozen=True)
 class Wanted:
-    """The columns to read: the model's columns of numbers and of `booleans`, its category columns as `texts`,
-    and the key if rows are known by one. `dialect` says how they are written."""
+    """The columns to read: the model's columns of numbers, `booleans` and `dates`, its category columns as
+    `texts`, and the key if rows are known by one. `dialect` says how they are written."""
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]
     key: str | None
     dialect: Dialect
     booleans: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
 
     @classmethod
     def from_schema(cls, schema: Schema, key: str | None) -> "Wanted":
         numbers, texts = schema.names("integer", "number"), schema.names("category")
-        booleans = schema.names("boolean")
-        return cls(tuple(numbers), tuple(texts), key, schema.source, tuple(booleans))
+        booleans, dates = schema.names("boolean"), schema.names("date")
+        return cls(tuple(numbers), tuple(texts), key, schema.source, tuple(booleans), tuple(dates))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Returns the name of each column once, the model's columns before the key."""
-        names = [*self.numbers, *self.booleans, *self.texts, *([self.key] if self.key else [])]
-        return tuple(dict.fromkeys(names))
+        names = [*self.numbers, *self.booleans, *self.dates, *self.texts]
+        return tuple(dict.fromkeys([*names, *([self.key] if self.key else [])]))
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Broken:
 @dataclass(frozen=True)
 class Records:
     """The records of a piece. `columns` are the wanted columns of the records that are rows, each of shape
-    (rows,), with numbers and booleans as such or as text. `count` is the number of all records, `broken` ones
-    included."""
+    (rows,), with numbers, booleans and dates as such or as text. `count` is the number of all records,
+    `broken` ones included."""
 
     columns: Mapping[str, pa.Array]
     broken: Sequence[Broken]

@@ -124,13 +124,15 @@ def split_of_table(table: pa.Table, schema: Schema) -> Split:
 
 
 def numpy_column(column: pa.ChunkedArray) -> NDArray[Any]:
-    """Returns numbers, 1 and 0 for booleans, or text of which each distinct one is in memory once: shape
-    (rows,)."""
+    """Returns numbers, 1 and 0 for booleans, the days since 1970-01-01 for dates, or text of which each
+    distinct one is in memory once: shape (rows,)."""
     if pa.types.is_dictionary(column.type):
         encoded = column.unify_dictionaries().combine_chunks()
         words = np.array(encoded.dictionary.to_pylist(), object)
         positions: NDArray[np.int32] = encoded.indices.to_numpy()
         return words[positions]
-    if pa.types.is_boolean(column.type):
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.int32())
+    if not pa.types.is_string(column.type):
         column = column.cast(pa.float64())
     return np.asarray(column)
