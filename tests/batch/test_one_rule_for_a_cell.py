@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict
+from numpy.typing import NDArray
+from pyarrow import parquet
 
 import raw_table
 from mlops.batch import columns
@@ -21,7 +24,9 @@ from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Schema
+from mlops.tables import files, sources
 from mlops.tables.cells import boolean_cells, date_cells, read_cells
+from mlops.tables.errors import SourceError
 from mlops.tables.pieces import Wanted
 
 MARKERS = ("?", "unknown", "-1")
@@ -187,6 +192,34 @@ def test_a_date_in_the_form_of_json_is_refused_where_files_have_another_one() ->
     (cell,) = (each.cell(0) for each in [date_cells(pa.array(["2024-05-01"]), DIALECT)])
     (fault,) = Contract(SCHEMA).examine(SCHEMA.example() | {"joined": cell})
     assert fault.came == '"2024-05-01 (not %d.%m.%Y)"'
+
+
+@pytest.mark.parametrize(
+    "cells", [pa.array([3, None]), pa.array([3.0, np.nan]), pa.array([3, None], pa.float32())]
+)
+def test_a_whole_number_is_the_same_category_in_parquet_and_json(
+    tmp_path: Path, cells: pa.Array
+) -> None:
+    (read,) = read_soils(tmp_path, cells)
+    sent = [SCHEMA.example() | {"soil": soil} for soil in (3, None)]
+    assert read.tolist() == Contract(SCHEMA).columns(sent)["soil"].tolist() == ["3", ""]
+
+
+@pytest.mark.parametrize("cells", [pa.array([1.5]), pa.array([1e30]), pa.array([np.inf])])
+def test_a_category_of_other_numbers_is_refused_in_parquet(tmp_path: Path, cells: pa.Array) -> None:
+    with pytest.raises(
+        SourceError, match="'soil' is a category and holds numbers that are not whole"
+    ):
+        read_soils(tmp_path, cells)
+
+
+def read_soils(folder: Path, cells: pa.Array) -> list[NDArray[Any]]:
+    """Returns the column soil of each piece of a Parquet file with these cells."""
+    parquet.write_table(pa.table({"soil": cells}), folder / "rows.parquet")
+    wanted = Wanted((), ("soil",), None, DIALECT)
+    source = sources.open_source(files.file_at(str(folder / "rows.parquet")), wanted)
+    pieces = (piece.content.records(wanted).columns for piece in source.pieces(wanted))
+    return [read_cells(columns, wanted).columns["soil"].values for columns in pieces]
 
 
 def comparable(read: Callable[..., object], *arguments: object) -> object:

@@ -112,9 +112,11 @@ def test_too_many_rows_are_refused_whatever_they_hold(row: object) -> None:
         ("height", "1e400", "finite", "height: expected a number that 32 bits can hold, got Infinity"),
         ("height", "-1e39", "finite", "height: expected a number that 32 bits can hold, got -1e+39"),
         ("age", "9" * 400, "finite", "age: expected a number that 32 bits can hold, got 9999"),
-        ("soil", "3", "type", "soil: expected text, got 3"),
-        ("soil", '"\\ud800"', "type", 'soil: expected text, got "\\ud800"'),
-        ("soil", '["clay"]', "type", "soil: expected text, got a list"),
+        ("soil", "3.5", "type", "soil: expected text or a whole number, got 3.5"),
+        ("soil", "true", "type", "soil: expected text or a whole number, got true"),
+        ("soil", "NaN", "type", "soil: expected text or a whole number, got NaN"),
+        ("soil", '"\\ud800"', "type", 'soil: expected text or a whole number, got "\\ud800"'),
+        ("soil", '["clay"]', "type", "soil: expected text or a whole number, got a list"),
     ],
 )  # fmt: skip
 def test_a_field_that_no_policy_can_let_pass_is_refused(
@@ -164,7 +166,7 @@ def test_what_the_policy_does_not_name_is_as_before() -> None:
 
 
 def test_every_fault_of_every_row_is_named_at_once_errors_first() -> None:
-    rows = [{**ROW, "age": 301}, ROW, {"age": "x", "soil": 1, "height": 90, "girth": 2}]
+    rows = [{**ROW, "age": 301}, ROW, {"age": "x", "soil": True, "height": 90, "girth": 2}]
     error = refused(json.dumps(rows).encode())
     assert [(fault.row, fault.column, fault.severity) for fault in error.faults] == [
         (2, "age", "error"),
@@ -192,6 +194,13 @@ def test_what_came_is_cut(name: str, value: object) -> None:
     (fault,) = contract().examine({**ROW, name: value})
     assert len(fault.came) <= 100
     assert len(fault.column) <= 100
+
+
+@pytest.mark.parametrize("value", [3, 3.0, "3", " 3 "])
+def test_a_whole_number_is_the_category_of_its_text(value: object) -> None:
+    zone = Column("zone", "category", "3", missing=False, categories=("-1", "3"))
+    found = contract(STRICT, (zone,)).decode(json.dumps({"zone": value}).encode(), 1)
+    assert contract(STRICT, (zone,)).arrays(found.values)["zone"].tolist() == ["3"]
 
 
 def test_many_categories_are_not_all_listed() -> None:

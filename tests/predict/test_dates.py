@@ -50,4 +50,4 @@ def test_a_model_is_given_the_year_the_month_the_day_of_the_week_and_the_days() 
     dates = pd.Series(days[:-1].astype("datetime64[D]").astype("datetime64[s]"))
     for numbers, expected in ((year, dates.dt.year), (month, dates.dt.month)):
         np.testing.assert_array_equal(numbers, [*expected, np.nan])
-    np.testing.assert_array_equal(weekday, [*(dates.dt.dayofweek + 1), np.nan])
+    np.testing.assert_array_equal(weekday, [*(dates.dt.day_of_week + 1), np.nan])

@@ -44,11 +44,16 @@ def test_where_training_is_the_limit_ranges_and_categories_are_constraints() -> 
     assert soil["enum"] == ["clay", "Löß", "", "?", None]
 
 
+def test_where_categories_are_whole_numbers_they_may_be_sent_as_such() -> None:
+    zone = Column("zone", "category", "3", missing=False, categories=("-1", "03", "3"))
+    assert field(zone, STRICT)["enum"] == ["-1", "03", "3", -1, 3]
+
+
 def test_where_training_is_no_limit_it_is_described() -> None:
     age, height, soil = (field(column, LENIENT) for column in (AGE, HEIGHT, SOIL))
     assert (age["type"], age["description"]) == (["integer", "null"], "In training: 17 to 90")
     assert height["description"] == "In training: 0.5 to 2.5, or missing"
-    assert (soil["type"], soil["examples"]) == (["string", "null"], ["clay", "Löß"])
+    assert (soil["type"], soil["examples"]) == (["string", "integer", "null"], ["clay", "Löß"])
     assert "enum" not in soil
     assert field(JOINED, STRICT) == {
         "type": "string",

@@ -157,7 +157,7 @@ class Contract:
         """Returns the values of a row without errors, in the order of the arrays."""
         values = [row[name] for name in self._columns]
         dates = map(date_of_json, values[self._numbers : self._texts])
-        texts = (text_of(text or "") for text in values[self._texts :])
+        texts = (category_text(value) or "" for value in values[self._texts :])
         known = ("" if is_missing(text, self._missing) else text for text in texts)
         return (*values[: self._numbers], *dates, *known)
 
@@ -184,9 +184,8 @@ class Contract:
                 return kind_of_number(column, value)
 
     def _kind_of_text(self, column: Column, value: object) -> Kind | None:
-        if not isinstance(value, str) or not is_unicode(value):
+        if (text := category_text(value)) is None:
             return "type"
-        text = text_of(value)
         if text in self._known[column.name]:
             return None
         if is_missing(text, self._missing):
@@ -221,6 +220,15 @@ def kind_of_date(column: Column, value: object) -> Kind | None:
         return "type"
     low, high = column_bounds(column)
     return None if low <= days_of(day) <= high else "range"
+
+
+def category_text(value: object) -> str | None:
+    """Returns the text of a category, of which a whole number is one too, and None for anything else."""
+    if isinstance(value, str):
+        return text_of(value) if is_unicode(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        return None
+    return str(int(value))
 
 
 def date_of_json(value: object) -> date | None:

@@ -18,7 +18,7 @@ WORDS = {
     "number": "a number",
     "boolean": "a boolean (true or false)",
     "date": 'a date such as "2024-05-01"',
-    "category": "text",
+    "category": "text or a whole number",
 }
 
 

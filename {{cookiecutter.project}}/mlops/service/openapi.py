@@ -1,5 +1,6 @@
 """Makes the OpenAPI document of a model from its input schema."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -19,12 +20,13 @@ Document = dict[str, Any]
 PREDICT = "/predict"
 REFERENCE = "#/components/schemas/{name}"
 TYPES = {
-    "integer": "integer",
-    "number": "number",
-    "boolean": "boolean",
-    "date": "string",
-    "category": "string",
+    "integer": ["integer"],
+    "number": ["number"],
+    "boolean": ["boolean"],
+    "date": ["string"],
+    "category": ["string", "integer"],
 }
+WHOLE_NUMBER = re.compile("0|-?[1-9][0-9]*")
 PROBLEMS = {
     400: "The body is not JSON",
     401: "X-API-Key is missing or wrong",
@@ -114,9 +116,9 @@ def column_schema(column: Column, schema: Schema) -> Document:
     """Returns the JSON Schema of a column. A value that is refused breaks one of its constraints; one that
     gets a warning is only described."""
     nullable = column.missing or schema.policy.missing_value == "warning"
-    kind = TYPES[column.type]
+    types = [*TYPES[column.type], *(["null"] if nullable else [])]
     return {
-        "type": [kind, "null"] if nullable else kind,
+        "type": types if len(types) > 1 else types[0],
         "description": training_range(column),
         **constraints(column, schema, nullable),
     }
@@ -146,7 +148,9 @@ def text_constraints(column: Column, schema: Schema, nullable: bool) -> Document
     if schema.policy.unknown_category == "warning":
         return {"examples": list(column.categories)}
     unknown = {"": None, **dict.fromkeys(schema.source.missing)} if nullable else {}
-    return {"enum": [*column.categories, *unknown, *([None] if nullable else [])]}
+    texts = [*column.categories, *unknown]
+    numbers = [int(text) for text in texts if WHOLE_NUMBER.fullmatch(text)]
+    return {"enum": [*texts, *numbers, *([None] if nullable else [])]}
 
 
 def training_range(column: Column) -> str:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 from pyarrow import types
 
@@ -34,7 +35,7 @@ class ParquetSource:
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
         kinds |= dict.fromkeys(wanted.booleans, (is_boolean, "booleans"))
         kinds |= dict.fromkeys(wanted.dates, (is_date, "dates, without a time zone"))
-        kinds |= dict.fromkeys(wanted.texts, (is_text, "text"))
+        kinds |= dict.fromkeys(wanted.texts, (is_category, "text or whole numbers"))
         if wanted.key:
             kinds.setdefault(wanted.key, (can_be_key, "text, numbers or dates, to be the key"))
         faults = [
@@ -50,7 +51,7 @@ class ParquetSource:
             first, start = 1, 0
             for rows in parquet.iter_batches(PIECE, columns=[*wanted.names]):
                 end = self.file.size * (first - 1 + len(rows)) // self.rows
-                yield Piece(self.file, Rows(rows, first), end - start)
+                yield Piece(self.file, Rows(self.file.path, rows, first), end - start)
                 first, start = first + len(rows), end
 
 
@@ -58,11 +59,15 @@ class ParquetSource:
 class Rows:
     """Rows of a Parquet file; `first` is the number of the first one in the file, counted from 1."""
 
+    file: str
     rows: pa.RecordBatch
     first: int
 
     def records(self, wanted: Wanted) -> Records:
         columns = {name: self.rows[name] for name in wanted.names}
+        for name in wanted.texts:
+            if not is_text(columns[name].type):
+                columns[name] = texts_of_whole_numbers(columns[name], self.file, name)
         return Records(columns, [], len(self.rows))
 
     def line(self, position: int) -> int:
@@ -73,6 +78,20 @@ def open_parquet(file: File) -> ParquetSource:
     """Returns the source of a Parquet file. Raises SourceError if the file is broken."""
     with parquet_file(file) as parquet:
         return ParquetSource(file, parquet.schema_arrow, parquet.metadata.num_rows)
+
+
+def texts_of_whole_numbers(cells: pa.Array, file: str, column: str) -> pa.Array:
+    """Returns whole numbers as text. They may be stored as floats, as pandas does if one is missing. Raises
+    SourceError for a number that is not whole."""
+    try:
+        if types.is_floating(cells.type):
+            cells = pc.if_else(pc.is_nan(cells), None, cells).cast(pa.int64())
+        return cells.cast(pa.string())
+    except pa.ArrowInvalid:
+        raise SourceError(
+            f"{file}: column {column!r} is a category and holds numbers that are not whole: store it as "
+            "text, or make it a `number` in params.yaml (prepare.columns)"
+        ) from None
 
 
 @contextmanager
@@ -98,6 +117,10 @@ def is_boolean(kind: pa.DataType) -> bool:
 def is_date(kind: pa.DataType) -> bool:
     is_local = types.is_timestamp(kind) and kind.tz is None
     return types.is_date(kind) or is_local or is_text(kind)
+
+
+def is_category(kind: pa.DataType) -> bool:
+    return types.is_integer(kind) or types.is_floating(kind) or is_text(kind)
 
 
 def is_text(kind: pa.DataType) -> bool:
