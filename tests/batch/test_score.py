@@ -328,7 +328,7 @@ def test_a_profile_is_stored_that_counts_every_scored_row(released: Path, arrive
     sums = stored('SELECT "column", sum(rows) FROM profiles GROUP BY 1')
     model = schema.read_schema(released / "deploy/schema.json")
     assert dict(sums) == dict.fromkeys(
-        [*model.names("integer", "number", "category"), model.target], ROWS - 1
+        [*(column.name for column in model.columns), model.target], ROWS - 1
     )
     assert stored("SELECT sum(rows) FROM row_hashes") == [ROWS - 1]
 

@@ -212,10 +212,11 @@ class Params(Strict):
     @model_validator(mode="after")
     def subgroups_are_columns(self) -> "Params":
         for name in self.evaluate.subgroups:
-            if name not in self.prepare.columns.category:
+            columns = self.prepare.columns
+            if name not in (fitting := (*columns.category, *columns.boolean)):
                 raise ValueError(
-                    f"evaluate.subgroups: {name!r} is not in prepare.columns.category"
-                    + suggestion(name, self.prepare.columns.category)
+                    f"evaluate.subgroups: {name!r} is not in prepare.columns.category or boolean"
+                    + suggestion(name, fitting)
                 )
         return self
 

@@ -33,8 +33,10 @@ def columns():
     """A hundred rows of made-up values for the columns that params.yaml names: a service is sent anything."""
     declared, random = params.load_configuration().params.prepare.columns, np.random.default_rng(1)
     numbers = {name: random.normal(50, 20, 100) for name in (*declared.integer, *declared.number)}
+    booleans = {name: random.choice([1.0, 0.0, np.nan], 100) for name in declared.boolean}
+    dates = {name: random.integers(20_000, size=100).astype(float) for name in declared.date}
     texts = {name: random.choice(list("abc"), 100).astype(object) for name in declared.category}
-    return {**numbers, **texts}
+    return {**numbers, **booleans, **dates, **texts}
 
 
 @pytest.mark.parametrize("name", DERIVED)

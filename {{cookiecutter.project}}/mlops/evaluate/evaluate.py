@@ -54,11 +54,18 @@ def subgroup_metrics(
 ) -> Iterator[Sequence[Any]]:
     """Yields a row for each value of each column that prepare did not leave out: its name and its metrics."""
     for name in filter(split.columns.__contains__, columns):
-        values = split.columns[name]
+        values = group_texts(split.columns[name])
         for value in np.unique(values.astype(str)):
             rows = values == value
             metrics = metrics_of(predictor, split.take(rows), predictions.take(rows))
             yield [f"{name}: {value or 'missing'}", *metrics.values()]
+
+
+def group_texts(values: NDArray[Any]) -> NDArray[Any]:
+    """Returns the values of a category or boolean column as text, "" for missing: shape (rows,)."""
+    if values.dtype != float:
+        return values
+    return np.select([values == 1, values == 0], ["true", "false"], "")
 
 
 def write_plots(predictor: Predictor, test: Split, predictions: Predictions) -> None:
