@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mlops.errors import Away, MlopsError, Refused
+from mlops.errors import MlopsError, Refused
 from mlops.release.data import attestation, dvc, lacking, reach, store
 from mlops.release.data.dvc import Repo
 from mlops.release.errors import GitError
-from mlops.release.history import branches, lockfile, objects
+from mlops.release.history import branches, lockfile, objects, remotes
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 
@@ -76,12 +76,10 @@ def new_branches(git: Git, names: Sequence[str]) -> list[str]:
 
 
 def branches_on_origin(git: Git, names: Sequence[str]) -> dict[str, str]:
-    """Returns the commit of each of these branches that origin has. Raises Away if it is out of reach."""
-    try:
-        listed = git.lines("ls-remote", ORIGIN, *(f"refs/heads/{name}" for name in names))
-    except GitError as error:
-        raise Away(f"{ORIGIN} cannot be reached, and nothing was pushed: {error}") from error
-    found = (line.split("\t") for line in listed)
+    """Returns the commit of each of these branches that origin has."""
+    refs = (f"refs/heads/{name}" for name in names)
+    listed = remotes.contact(git, ORIGIN, "ls-remote", ORIGIN, *refs)
+    found = (line.split("\t") for line in listed.splitlines())
     return {ref.removeprefix("refs/heads/"): commit for commit, ref in found}
 
 
@@ -159,14 +157,14 @@ def push_to_origin(git: Git, names: Sequence[str], *, upstream: bool) -> None:
     """Pushes all of the branches or none; Git's pre-push hook runs.
 
     With `upstream`, the branches of origin become the upstream of those here. Raises Refused with the words
-    of Git or of the hook.
+    of Git or of the hook, and Away if origin is out of reach.
     """
     options = ["--set-upstream"] if upstream else []
     refs = [f"refs/heads/{name}" for name in names]
     try:
-        git.run("push", "--quiet", "--atomic", *options, ORIGIN, *refs)
+        remotes.contact(git, ORIGIN, "push", "--quiet", "--atomic", *options, ORIGIN, *refs)
     except GitError as error:
         new_branches(git, names)  # somebody may have pushed meanwhile
-        raise Refused(
+        raise remotes.kind_of(error)(
             f"the data are sent, and {ORIGIN} did not take the branch: {error}"
         ) from error

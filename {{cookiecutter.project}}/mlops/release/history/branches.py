@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mlops import environments
 from mlops.errors import Refused
 from mlops.release.errors import GitError
-from mlops.release.history import arrivals, last_fetch, lockfile, shared_refs
+from mlops.release.history import arrivals, last_fetch, lockfile, remotes, shared_refs
 from mlops.release.history.git import Git
 from mlops.release.history.notices import notice
 from mlops.release.history.shared_refs import SharedRefs
@@ -27,17 +27,17 @@ def fetch_origin(git: Git) -> SharedRefs | None:
     """Fetches the shared refs of origin, also in a clone of a single branch; returns None without origin.
 
     The tags that differ from origin's stay as they are, and are named in a notice. Raises Refused in a
-    shallow clone.
+    shallow clone, and RemoteAway if origin is out of reach.
     """
     refuse_shallow(git)
     return fetch_shared_refs(git) if has_origin(git) else None
 
 
 def fetch_shared_refs(git: Git) -> SharedRefs:
-    shared = shared_refs.compare_with_origin(git, git.run(*shared_refs.LIST))
+    shared = shared_refs.compare_with_origin(git, remotes.contact(git, ORIGIN, *shared_refs.LIST))
     last_fetch.note_answer(git)
     if specs := shared.specs_to_fetch:
-        git.run(*shared_refs.FETCH, *specs)
+        remotes.contact(git, ORIGIN, *shared_refs.FETCH, *specs)
     for ref in shared.branches_gone:
         git.run("update-ref", "-d", ref)
     for line in shared_refs.differing_lines(shared.tags_differing):
@@ -52,7 +52,7 @@ def fetch_every_ref(git: Git) -> None:
     """
     refuse_shallow(git)
     if has_origin(git):
-        git.run(*shared_refs.FETCH_ALL)
+        remotes.contact(git, ORIGIN, *shared_refs.FETCH_ALL)
 
 
 def refuse_shallow(git: Git) -> None:
@@ -70,7 +70,7 @@ def fetch_if_in_reach(
         if has_origin(git):
             fetch(git)
     except GitError as error:
-        say(f"{error}; the branches of {ORIGIN} are used as they were last fetched")
+        say(f"{error}. The branches of {ORIGIN} are used as they were last fetched")
 
 
 @dataclass(frozen=True)

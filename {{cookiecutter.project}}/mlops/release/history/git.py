@@ -11,6 +11,9 @@ from subprocess import PIPE
 from mlops.release import child_environment
 from mlops.release.errors import GitError
 
+ENGLISH = {"LANGUAGE": "C"}
+"""What Git says is read, and shown among English sentences."""
+
 
 class Git:
     """Runs Git in the working tree at `root`; a command that fails raises GitError."""
@@ -122,7 +125,7 @@ class Git:
             return subprocess.run(
                 ["git", *arguments],
                 cwd=self.root,
-                env=child_environment.for_command(),
+                env=child_environment.for_command() | ENGLISH,
                 input=(given or "").encode(errors="surrogateescape"),
                 capture_output=True,
                 check=False,

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mlops.errors import MlopsError, Refused
+from mlops.errors import Away, MlopsError, Refused
 from mlops.release.errors import GitError
-from mlops.release.history import branches, records, shared_refs, tags, withdrawals
+from mlops.release.history import branches, records, remotes, shared_refs, tags, withdrawals
 from mlops.release.history.branches import ORIGIN, Position
 from mlops.release.history.git import Git
 from mlops.release.history.notices import notice
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.released import Released
+from mlops.release.history.remotes import kind_of
 from mlops.release.history.shared_refs import SharedRefs
 
 ABSENT = "0" * 40
@@ -49,7 +50,7 @@ def refuse_clash(git: Git, shared: SharedRefs, environment: str) -> None:
     for name in shared.tags_differing:
         if records.number_in_name(environment, name):
             there = shared.there[f"refs/tags/{name}"]
-            git.run(*shared_refs.FETCH, f"refs/tags/{name}")
+            remotes.contact(git, ORIGIN, *shared_refs.FETCH, f"refs/tags/{name}")
             with suppress(GitError, tags.ForeignTag):
                 records.record_of_object(git, name, there)
                 raise Refused("\n".join(shared_refs.differing_lines([name])))
@@ -87,7 +88,8 @@ def publish_refs(
     """Moves the branch to the commit of the record and creates the tags.
 
     `start` is where the branch was before the work began. Raises Refused, with nothing moved, where
-    it has moved since, where a tag is already there, or where origin does not take the refs.
+    it has moved since, where a tag is already there, or where origin does not take the refs; Away where it is
+    out of reach.
     """
     updates = [f"update {start.ref} {commit} {start.here or ABSENT}"]
     updates += [f"create {tag.ref} {tag.object}" for tag in new_tags]
@@ -121,13 +123,14 @@ def find_proposal(git: Git, record: str) -> Proposal:
     if not branches.has_origin(git):
         raise Refused(f"a proposal needs a Git remote called {ORIGIN}: `git remote add`")
     branch = f"proposal/{record}"
-    found = [line.split()[0] for line in git.lines("ls-remote", ORIGIN, f"refs/heads/{branch}")]
-    if found and not is_proposal(git, found[0]):
+    listed = remotes.contact(git, ORIGIN, "ls-remote", ORIGIN, f"refs/heads/{branch}")
+    replaced = listed.partition("\t")[0] or None
+    if replaced and not is_proposal(git, replaced):
         raise Refused(
             f"{ORIGIN}/{branch} holds commits that are no proposal, and a new proposal would drop them: "
             f"merge the branch, or delete it with `git push {ORIGIN} --delete {branch}`, then again"
         )
-    return Proposal(branch, found[0] if found else None)
+    return Proposal(branch, replaced)
 
 
 def is_proposal(git: Git, commit: str) -> bool:
@@ -157,7 +160,8 @@ def push_refs(git: Git, specs: Sequence[str], expected: dict[str, str | None]) -
     """Pushes all of `specs` to origin or none; `expected` are the values that its refs must still have."""
     leases = [f"--force-with-lease={ref}:{commit or ''}" for ref, commit in expected.items()]
     # A release has checked already what the hook, `mlops check`, would check again.
-    git.run("push", "--quiet", "--no-verify", "--atomic", *leases, ORIGIN, *specs)
+    options = ("--quiet", "--no-verify", "--atomic", *leases)
+    remotes.contact(git, ORIGIN, "push", *options, ORIGIN, *specs)
 
 
 def reason_not_moved(
@@ -166,7 +170,7 @@ def reason_not_moved(
     commit: str,
     new_tags: Sequence[NewTag],
     failed: tuple[Record, GitError],
-) -> Refused:
+) -> Refused | Away:
     """Returns why the refs did not move: a change by somebody else, or else the message of Git.
 
     `failed` is the record that was not published, with that message.
@@ -174,10 +178,13 @@ def reason_not_moved(
     record, error = failed
     shared = branches.has_origin(git)
     try:
-        listed = git.lines("ls-remote", ORIGIN) if shared else []
+        listed = remotes.contact(git, ORIGIN, "ls-remote", ORIGIN) if shared else ""
     except GitError as unavailable:
-        return not_taken_by_origin(unavailable)
-    there = {ref: name for name, ref in (line.split("\t") for line in listed)}
+        return kind_of(unavailable)(
+            f"no branch or tag has moved here, and it is not known whether {ORIGIN} took the release: "
+            f"{unavailable}. The same command then completes the release"
+        )
+    there = {ref: name for name, ref in (line.split("\t") for line in listed.splitlines())}
     if shared and there.get(start.ref) == commit:
         return Refused(
             f"{ORIGIN} has the release, and the refs here did not move: {error}. Run it again"
@@ -203,7 +210,7 @@ def moved_meanwhile(
     """
     newest = fetched_record(git, record, there)
     if commit and not git.commit(commit):
-        git.run(*shared_refs.FETCH, f"refs/heads/{record.environment}")
+        remotes.contact(git, ORIGIN, *shared_refs.FETCH, f"refs/heads/{record.environment}")
     if commit is None:
         what = "it is gone"
     elif newest and newest.commit == commit:
@@ -220,7 +227,7 @@ def fetched_record(git: Git, record: Record, there: Mapping[str, str]) -> Tagged
     """Returns the record that took the number of this one on origin, or None."""
     if tag_object := there.get(f"refs/tags/{record.name}"):
         with suppress(MlopsError):
-            git.run(*shared_refs.FETCH, f"refs/tags/{record.name}")
+            remotes.contact(git, ORIGIN, *shared_refs.FETCH, f"refs/tags/{record.name}")
             return records.record_of_object(git, record.name, tag_object)
     return None
 
@@ -245,7 +252,7 @@ def rerun_sentence(record: Record, newest: TaggedRecord | None) -> str:
     return "See `mlops status`: the same command makes the release anew, on top of that change"
 
 
-def not_taken_by_origin(error: GitError) -> Refused:
-    return Refused(
+def not_taken_by_origin(error: GitError) -> Refused | Away:
+    return kind_of(error)(
         f"{ORIGIN} did not take the release, and no branch or tag has moved: {error}. Run it again"
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from mlops.errors import Away, MlopsError, UsageError
 from mlops.release.errors import GitError
+from mlops.release.history import remotes
 from mlops.release.history.git import Git
 from mlops.release.update import trees
 from mlops.release.update.origin import FILE, Origin
@@ -27,16 +28,18 @@ NOBODY = ("-c", "user.name=template", "-c", "user.email=template@localhost")
 
 
 def clone_template(git: Git, address: str, folder: Path) -> Git:
-    """Clones the template with its tags into `folder`. Raises Away if a remote address does not answer."""
+    """Clones the template with its tags into `folder`. Raises Away if a URL does not answer."""
     if not address or address.startswith("-"):
         raise MlopsError(f"{FILE} names no address of a template: `address: URL` is needed there")
     try:
-        git.run("clone", "--quiet", "--bare", "--", address, str(folder))
+        remotes.contact(git, address, "clone", "--quiet", "--bare", "--", address, str(folder))
+    except remotes.RemoteDenies:
+        raise
     except GitError as error:
         if REMOTE.match(address):
             raise Away(
-                f"the template can't be fetched: {error}. Try again when {address} is in reach; if it "
-                f"has moved, write its new place as `address` into {FILE}"
+                f"the template can't be fetched: {error}. If it has moved, write its new place as "
+                f"`address` into {FILE}"
             ) from error
         raise MlopsError(
             f"there is no Git repository at {address}: write the template's place, a URL or a path, "
