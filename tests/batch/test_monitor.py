@@ -153,6 +153,7 @@ def test_live_accuracy_and_false_positives_by_version(
 ) -> None:
     store_batch(root)
     store_batch(root, version="v0.9.0", days_ago=2)
+    store_batch(root, version="v\x1b[b]", days_ago=3)
     load_truth(root, a="yes", b="no", c="no", unscored="yes")
     assert "loaded 4 labels of truth.csv; 3 labels" in capsys.readouterr().out
     run_monitor()
@@ -160,6 +161,7 @@ def test_live_accuracy_and_false_positives_by_version(
     shares = ["3", "0.6667", "(0.2077", "to", "0.9385)", "50.00", "%", "(9.45", "to", "90.55", "%)"]
     assert ["v1.0.0", *shares] in lines
     assert ["v0.9.0", *shares] in lines
+    assert [r"v\x1b[b]", *shares] in lines
 
 
 def test_a_bound_on_labels_is_exceeded_only_if_the_whole_interval_is(

@@ -30,4 +30,4 @@ class Progress:
     def show(self, line: str) -> None:
         if time.monotonic() - self._printed >= SECONDS_BETWEEN_LINES:
             self._printed = time.monotonic()
-            print(line, file=self._stream, flush=True)
+            print(errors.printable_text(line), file=self._stream, flush=True)

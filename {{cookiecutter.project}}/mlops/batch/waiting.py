@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
+from mlops.errors import printable_text
+
 FIRST = 5
 """The seconds after which a wait is announced."""
 
@@ -31,5 +33,7 @@ def announce(what: object, done: Event) -> None:
     started, pause = time.monotonic(), FIRST
     while not done.wait(pause):
         waited = time.monotonic() - started
-        print(f"waiting for {what} since {waited:.0f} s", file=sys.stderr, flush=True)
+        print(
+            printable_text(f"waiting for {what} since {waited:.0f} s"), file=sys.stderr, flush=True
+        )
         pause = AGAIN

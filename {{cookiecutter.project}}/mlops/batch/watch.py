@@ -404,4 +404,4 @@ def timestamp() -> str:
 
 
 def log_line(line: str) -> None:
-    print(timestamp(), printable_text(line), flush=True)
+    print(printable_text(f"{timestamp()} {line}"), flush=True)

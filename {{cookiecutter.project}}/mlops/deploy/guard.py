@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mlops import environments
-from mlops.errors import MlopsError, Refused
+from mlops.errors import MlopsError, Refused, printable_text
 
 
 def check_branch_name(root: Path, branch: str | None = None) -> None:
@@ -45,7 +45,7 @@ def main() -> int:
     try:
         check_branch_name(Path.cwd())
     except MlopsError as error:
-        print(error, file=sys.stderr)
+        print(printable_text(str(error)), file=sys.stderr)
         return error.exit_code
     return 0
 

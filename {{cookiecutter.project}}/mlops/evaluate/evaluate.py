@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from mlops.errors import DataError
+from mlops.errors import DataError, printable_text
 from mlops.evaluate import plots
 from mlops.metrics import METRICS, measure
 from mlops.params import load_configuration
@@ -41,7 +41,8 @@ def main() -> None:
     write_plots(predictor, test, predictions)
     few = next(splits.split_pieces("test", predictor.schema, params.importance_rows))
     plots.write_importance(PLOTS / "importance.csv", column_importance(predictor, few))
-    print(f"evaluate: accuracy {metrics['test']['accuracy']} on {len(test):,} test rows")
+    measured = f"accuracy {metrics['test']['accuracy']} on {len(test):,} test rows"
+    print(printable_text(f"evaluate: {measured}"))
 
 
 def metrics_of(predictor: Predictor, split: Split, predictions: Predictions) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import GateFailed
+from mlops.errors import GateFailed, printable_text
 from mlops.params import Bound, GateSettings, load_configuration
 
 METRICS = Path("reports/metrics.json")
@@ -29,7 +29,7 @@ def main() -> None:
     GATE.write_text(report + "\n", encoding="utf-8", newline="\n")
     if not passed:
         report_failures(results, settings)
-    print(f"gate: {'passed' if passed else 'failed, which this environment only reports'}")
+    print("gate: passed" if passed else "gate: failed, which this environment only reports")
 
 
 def judge_metric(value: float | None, bound: Bound) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def report_failures(results: Mapping[str, Mapping[str, Any]], settings: GateSett
     message = f"{failures} (gate.bounds of environments/*.yaml, which are changed on dev)"
     if settings.on_failure == "stop":
         raise GateFailed(message)
-    print(f"gate: {message}", file=sys.stderr)
+    print(printable_text(f"gate: {message}"), file=sys.stderr)
 
 
 def value_words(value: float | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops import provenance
-from mlops.errors import DataError
+from mlops.errors import DataError, printable_text
 from mlops.params import PrepareParams, load_configuration
 from mlops.predict import schema
 from mlops.predict.schema import Policy, Schema
@@ -50,7 +50,7 @@ def main() -> None:
         splits.PREPARED.mkdir(parents=True, exist_ok=True)
         for file in prepared.iterdir():
             file.replace(splits.PREPARED / file.name)
-    print(f"prepare: {summary(rows, params)}")
+    print(printable_text(f"prepare: {summary(rows, params)}"))
 
 
 def split_table(

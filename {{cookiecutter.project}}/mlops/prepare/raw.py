@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlops.errors import DataError
+from mlops.errors import DataError, printable_text
 from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.stage import Progress
@@ -80,7 +80,8 @@ def open_files(params: PrepareParams, folder: Path) -> list[Source]:
     entries = files.local_entries(str(folder)) if folder.is_dir() else []
     paths = [path for path in entries if files.can_be_scored(path)]
     for path in files.unread_entries([str(folder)] if entries else []):
-        print(f"warning: {path} is not read: its name is not that of a table", file=sys.stderr)
+        unread = f"warning: {path} is not read: its name is not that of a table"
+        print(printable_text(unread), file=sys.stderr)
     if not paths:
         raise DataError(
             f"{folder} holds no table: put your CSV or Parquet file there, or run `dvc pull`"

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from mlops.errors import printable_text
 from mlops.params import PrepareParams
 from mlops.predict.dates import FIRST_DAY, date_text, part_names
 from mlops.predict.schema import Column, ColumnType, Value
@@ -52,11 +53,12 @@ class CategoryColumn:
             return None
         others = self.rows - self.counts[""] - sum(self.counts[word] for word in known)
         if others:
-            print(
+            found = (
                 f"prepare: column {name!r} has more categories than the {MOST_CATEGORIES} most frequent, "
                 f"which the model knows; {others:,} training rows ({others / self.rows:.1%}) have "
                 "another one"
             )
+            print(printable_text(found))
         return Column(name, "category", known[0], missing, categories=tuple(sorted(known)))
 
 
@@ -152,7 +154,5 @@ class TrainingRows:
 
 
 def leave_out(name: str, content: str) -> None:
-    print(
-        f"warning: column {name!r} is {content} in the training rows; it is left out",
-        file=sys.stderr,
-    )
+    said = f"warning: column {name!r} is {content} in the training rows; it is left out"
+    print(printable_text(said), file=sys.stderr)

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from mlops.contract.contract import Contract
+from mlops.errors import printable_text
 from mlops.log_stream import LogStream
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import Predictor
@@ -41,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> None:
         serve(Path(), options)
     except AnswerError as error:
         report_start(options.ready_fd, {"error": str(error)})
-        sys.exit(f"error: {error}")
+        sys.exit(printable_text(f"error: {error}"))
 
 
 def serve(folder: Path, options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlops.contract.contract import Contract
 from mlops.contract.errors import MalformedBody
+from mlops.errors import printable_text
 from mlops.predict import release
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import Predictor
@@ -16,9 +17,9 @@ from mlops.predict.predictor import Predictor
 
 def main() -> None:
     try:
-        print(answer_row(Path(sys.argv[1]), *sys.argv[2:]))
+        print(printable_text(answer_row(Path(sys.argv[1]), *sys.argv[2:])))
     except AnswerError as error:
-        sys.exit(f"mlops: {error}")
+        sys.exit(printable_text(f"mlops: {error}"))
 
 
 def answer_row(folder: Path, row: str | None = None) -> str:
@@ -38,7 +39,7 @@ def answer_row(folder: Path, row: str | None = None) -> str:
             f'{error}. Give the row itself, such as \'{{"age": 37, ...}}\', or a file\'s: "$(cat row.json)"'
         ) from None
     for warning in decoded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(printable_text(f"warning: {warning}"), file=sys.stderr)
     predictions = predictor.predict(contract.arrays(decoded.values))
     probabilities = predictions.probabilities[0].tolist()
     content = {

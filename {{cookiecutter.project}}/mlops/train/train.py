@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import science.architectures  # noqa: F401 - what it imports is code of this stage
 from mlops import provenance
 from mlops.architectures import ARCHITECTURES, Inputs
-from mlops.errors import DataError, OtherLibraries
+from mlops.errors import DataError, OtherLibraries, printable_text
 from mlops.params import TrainParams, load_configuration
 from mlops.predict import schema
 from mlops.predict.derived import DERIVED, arguments
@@ -51,7 +51,8 @@ def main() -> None:
     )
     parameters = {params.architecture: params.hyperparameters, "train": {"seed": params.seed}}
     provenance.write_provenance(PROVENANCE, "train", parameters)
-    print(f"train: {params.architecture} on {len(target):,} rows, {len(model) / 1e6:.1f} MB")
+    made = f"train: {params.architecture} on {len(target):,} rows, {len(model) / 1e6:.1f} MB"
+    print(printable_text(made))
 
 
 def read_training_rows(schema: Schema) -> tuple[pd.DataFrame, NDArray[np.int8], Inputs]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mlops.batch import errors
 from mlops.batch.destinations import destinations
@@ -21,7 +22,7 @@ from mlops.batch.monitoring.drift import Drift, Spread
 from mlops.batch.monitoring.judgement import Bounds, Judgement, percent_text, share_text
 from mlops.batch.monitoring.monitor_report import Report
 from mlops.batch.order import read_order
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, printable_text
 from mlops.predict import release
 from mlops.predict.release import BUNDLE
 from mlops.tables.errors import SourceError
@@ -72,7 +73,7 @@ def monitor(order: MonitorOrder) -> None:
     print_report(report, judged, order.max_psi, Console(highlight=False, soft_wrap=True))
     if order.html:
         monitor_page.write_monitor_page(Path(order.html), report, judged, order.max_psi)
-        print(f"wrote {order.html}")
+        print(printable_text(f"wrote {order.html}"))
     refuse_nothing_to_judge(report, order)
     if judged.exceeded:
         raise OutOfBounds("; ".join(judged.exceeded))
@@ -95,7 +96,7 @@ def refuse_nothing_to_judge(report: Report, order: MonitorOrder) -> None:
 
 def print_report(report: Report, judged: Judgement, max_psi: float, console: Console) -> None:
     for line in headlines(report, judged):
-        console.print(line, markup=False)
+        console.print(printable_text(line), markup=False)
     if report.drifts:
         console.print(drift_table(report.drifts, max_psi))
     if report.live:
@@ -127,7 +128,7 @@ def drift_table(drifts: list[Drift], max_psi: float) -> Table:
     for each in drifts:
         verdict = each.verdict(max_psi)
         table.add_row(
-            each.spread.name,
+            Text(printable_text(each.spread.name)),
             f"{each.psi:.3f}",
             f"{each.p:.2g}",
             percents(each.spread, each.spread.unknown),
@@ -153,7 +154,7 @@ def live_table(live: list[Live]) -> Table:
         table.add_column(name, justify="right")
     for each in live:
         table.add_row(
-            each.version,
+            Text(printable_text(each.version)),
             f"{each.correct.rows:,}",
             share_text(each.correct),
             percent_text(each.false_positives),

@@ -6,7 +6,7 @@ It is a process of its own, so that `mlops doctor` can end it: some remotes try 
 import sys
 from pathlib import Path
 
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, printable_text
 from mlops.release.data import dvc, reach
 
 
@@ -18,11 +18,11 @@ def main() -> None:
     try:
         with dvc.open_repo(Path.cwd()) as repo, dvc.quiet_dvc():
             if reach.has_remote(repo):
-                print(ask_remote(repo))
+                print(printable_text(ask_remote(repo)))
     except MlopsError as error:
-        sys.exit(str(error))
+        sys.exit(printable_text(str(error)))
     except Exception as error:  # each kind of remote raises its own
-        sys.exit(reach.error_message(error))
+        sys.exit(printable_text(reach.error_message(error)))
 
 
 def ask_remote(repo: dvc.Repo) -> str:

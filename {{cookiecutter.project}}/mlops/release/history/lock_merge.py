@@ -74,11 +74,11 @@ def main(base: str, ours: str, theirs: str, name: str) -> int:
     try:
         merge_files(Path(base), Path(ours), Path(theirs))
     except (UnknownLayoutError, UnicodeDecodeError) as unknown:
-        print(
+        said = (
             f"{name} was not merged, since its layout is not known here: {unknown}. "
-            f"Take one side (`git checkout --ours {name}`), commit it, and run `mlops repro`",
-            file=sys.stderr,
+            f"Take one side (`git checkout --ours {name}`), commit it, and run `mlops repro`"
         )
+        print(ascii(said)[1:-1], file=sys.stderr)
         return 1
     return 0
 

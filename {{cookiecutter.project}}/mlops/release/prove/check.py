@@ -28,7 +28,8 @@ def check_tree(
     ]
     with dvc.open_repo(root, config) as repo:
         outs = integrity.outputs_at_hand(repo)
-        print(f"hashing {len(outs)} outputs, {integrity.outputs_megabytes(outs)} MB", flush=True)
+        hashing = f"hashing {len(outs)} outputs, {integrity.outputs_megabytes(outs)} MB"
+        print(printable_text(hashing), flush=True)
         found += stage_code.code_findings(repo)
         try:
             found += integrity.untrue_outputs(repo, outs)
