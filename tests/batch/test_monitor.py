@@ -267,7 +267,7 @@ def test_labels_are_read_like_rows_and_only_loaded_ones_are_counted(
         ("row_key,answer\n,yes\n", "a row has no 'row_key'"),
         ("key,answer\na,yes\n", "--key, --label"),
         ("", "is empty: add a header and rows.*--key.*--label"),
-        ("row_key,answer\na,yes\nb\n", "line 3: 1 is another number of cells"),
+        ("row_key,answer\na,yes\nb\n", "line 3: 1 cells, and the header has 2"),
     ],
 )
 def test_labels_that_are_wrong_load_nothing(root: Path, content: str, words: str) -> None:
