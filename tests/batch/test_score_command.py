@@ -41,9 +41,11 @@ def test_each_batch_is_scored_with_what_the_branch_has_then(run: Run, project: P
     release(run, project, "Fewer trees")
     assert "model v1.1.0 (prod)" in score(run, project).stdout
     run("mlops", "rollback", "prod", cwd=project)
-    assert "already scored: rows.csv with v1.0.0 (prod)" in score(run, project).stdout
-    score(run, project, "--force")
+    again = score(run, project).stdout
+    assert "is scored again: v1.1.0 has scored it since" in again
+    assert "model v1.0.0 (prod)" in again
     assert versions(project) == ["v1.1.0", "v1.0.0", "v1.0.0"]
+    assert "already scored: rows.csv with v1.0.0 (prod)" in score(run, project).stdout
     assert run.git("status", "--porcelain", cwd=project) == ""
 
 
