@@ -104,6 +104,25 @@ def test_numbers_of_deleted_tags_are_not_used_again(released: Path) -> None:
     assert (record.name, record.version) == ("staging/0003", "v1.2.0")
 
 
+def test_a_rollback_without_its_tag_still_holds(released: Path) -> None:
+    set_quality(released, 0.91)
+    promote(released, "staging")
+    rollback.roll_back(Git(released), "staging", None, print)
+    for deleted in (["staging/0003"], ["staging/0002", "model@v1.1.0"]):
+        for folder in (Git(released), origin_of(released)):
+            folder.run("tag", "--delete", *deleted)
+        refused(
+            released,
+            "staging",
+            r"rolled back from v1\.1\.0 \(staging/0002\) to v1\.0\.0 \(staging/0001",
+        )
+    record = promote(released, "staging", again=True)
+    assert record
+    assert (record.name, record.version, record.again) == ("staging/0004", "v1.2.0", "staging/0003")
+    set_quality(released, 0.92)
+    assert promote(released, "staging")
+
+
 def test_a_record_or_branch_that_origin_has_lost_comes_back(released: Path) -> None:
     promote(released, "staging")
     origin = origin_of(released)

@@ -20,8 +20,9 @@ from mlops.release.history.tags import Tag
 NUMBER = "{environment}/{number:04d}"
 
 
-RECORD_TRAILER, VERSION_TRAILER = "Record", "Version"
-"""The trailers with which the commit of a release names its record and the tag of its version."""
+RECORD_TRAILER, VERSION_TRAILER, WITHDREW_TRAILER = "Record", "Version", "Withdrew"
+"""The trailers with which the commit of a release names its record, the tag of its version and, after a
+rollback, the record that was withdrawn."""
 
 
 class UnknownRecord(MlopsError):
@@ -83,7 +84,10 @@ class Record:
     @property
     def trailers(self) -> str:
         """Returns the lines with which the release's commit names the record, in case its tag is deleted."""
-        return f"{RECORD_TRAILER}: {self.name}\n{VERSION_TRAILER}: {versions.PREFIX}{self.version}"
+        named = {RECORD_TRAILER: self.name, VERSION_TRAILER: versions.PREFIX + self.version}
+        if self.withdrew:
+            named[WITHDREW_TRAILER] = self.withdrew["record"]
+        return "\n".join(f"{key}: {name}" for key, name in named.items())
 
     def message(self) -> str:
         return tags.tag_message(self.title, asdict(self))

@@ -10,11 +10,12 @@ from typing import Self
 
 from mlops import environments
 from mlops.errors import Refused
-from mlops.release.history import records, tags, versions
+from mlops.release.history import records, tags, versions, withdrawals
 from mlops.release.history.git import Git
 from mlops.release.history.records import TaggedRecord
+from mlops.release.history.release_commits import ReleaseCommit, release_commits
 from mlops.release.history.settings import Settings, read_settings
-from mlops.release.history.shared_refs import BRANCHES, TAGS, TRACKING
+from mlops.release.history.shared_refs import TAGS
 from mlops.release.history.versions import Answers, Version
 
 TARGETS = environments.CHAIN[1:]
@@ -25,7 +26,7 @@ class Released:
     """The records by environment, oldest first, and the versions, lowest number first.
 
     `written` are the names of the tags that hold them, `tags` those of all tags that look so, and `names` are
-    these and those in trailers. `settings` are those of Git, for the next release.
+    these and those in trailers. `commits` are those of releases. `settings` are those of Git.
     """
 
     records: Mapping[str, Sequence[TaggedRecord]]
@@ -33,6 +34,7 @@ class Released:
     written: frozenset[str]
     tags: frozenset[str]
     names: frozenset[str]
+    commits: Sequence[ReleaseCommit]
     settings: Settings
 
     @classmethod
@@ -54,13 +56,16 @@ class Released:
         released = [each.record for tagged in by_environment.values() for each in tagged]
         known = {record.version: Version.from_content(asdict(record)) for record in released}
         tagged = versions.readable_versions(git, found)
+        commits = release_commits(git)
+        named = {name for each in commits for name in (each.record, versions.PREFIX + each.version)}
         known |= {version.name: version for version in tagged}
         return cls(
             by_environment,
             sorted(known.values(), key=lambda version: version.number),
             frozenset([record.name for record in released] + [version.tag for version in tagged]),
             frozenset(tag.name for tag in found),
-            frozenset([tag.name for tag in found] + names_in_trailers(git)),
+            frozenset(named | {tag.name for tag in found}),
+            commits,
             read_settings(git),
         )
 
@@ -69,15 +74,12 @@ class Released:
         found = (records.number_in_name(environment, name) for name in self.names)
         return max((int(digits) for digits in found if digits), default=0) + 1
 
+    def standing_withdrawals(self, environment: str) -> list[TaggedRecord]:
+        """Returns the rollbacks of the environment that still hold, also those whose tags are deleted."""
+        tagged = self.records[environment]
+        lost = withdrawals.lost_rollbacks(environment, tagged, self.commits)
+        ordered = sorted([*tagged, *lost], key=lambda each: each.record.number)
+        return withdrawals.standing_withdrawals(ordered)
+
     def version_of(self, answers: Answers) -> Version:
         return versions.version_of(answers, self.versions, self.names)
-
-
-def names_in_trailers(git: Git) -> list[str]:
-    """Returns the records and versions that the commits of the environments' branches name."""
-    refs = [place + name for name in TARGETS for place in (BRANCHES, TRACKING)]
-    keys = f"key={records.RECORD_TRAILER},key={records.VERSION_TRAILER}"
-    return git.run(
-        "log", "--ignore-missing", f"--grep=^{records.RECORD_TRAILER}: ",
-        f"--format=%(trailers:{keys},valueonly)", *refs, "--",
-    ).split()  # fmt: skip

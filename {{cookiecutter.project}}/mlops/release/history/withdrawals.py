@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from mlops.release.history import records
 from mlops.release.history.records import Record, TaggedRecord
+from mlops.release.history.release_commits import ReleaseCommit
 
 
 def standing_withdrawals(tagged: Sequence[TaggedRecord]) -> list[TaggedRecord]:
@@ -13,6 +15,49 @@ def standing_withdrawals(tagged: Sequence[TaggedRecord]) -> list[TaggedRecord]:
         found = [rollback for rollback in found if not withdraws(rollback.record, source, version)]
         if each.record.withdrew:
             found.append(each)
+    return found
+
+
+def lost_rollbacks(
+    environment: str, tagged: Sequence[TaggedRecord], commits: Sequence[ReleaseCommit]
+) -> list[TaggedRecord]:
+    """Returns the rollbacks of an environment that have a commit and no tag, as far as the commit tells.
+
+    Who deletes the tag of a rollback does not bring back what it withdrew.
+    """
+    by_name = {each.record.name: each.record for each in tagged}
+    by_commit = {each.commit: each.record for each in tagged}
+    sources = {each.record: each for each in commits if len(each.parents) > 1}
+    found = []
+    for each in commits:
+        digits = records.number_in_name(environment, each.record)
+        if not digits or each.record in by_name or each.withdrew not in sources:
+            continue
+        withdrawn, restored = sources[each.withdrew], by_commit.get(each.parents[-1])
+        record = Record(
+            environment=environment,
+            number=int(digits),
+            kind="rollback",
+            source=environment,
+            source_commit=restored.source_commit if restored else each.parents[-1],
+            version=each.version,
+            reason="",
+            answers={},
+            bundle="",
+            metrics={},
+            gate={},
+            comparison=None,
+            milliseconds=None,
+            megabytes=0,
+            restored=restored.in_effect if restored else each.parents[-1][:7],
+            withdrew={
+                "record": each.withdrew,
+                "version": withdrawn.version,
+                "source_commit": withdrawn.parents[-1],
+            },
+            rollback_reason=f"the tag {each.record} is deleted",
+        )
+        found.append(TaggedRecord(record, each.commit, each.author, each.when))
     return found
 
 

@@ -184,7 +184,7 @@ def plan_promotion(
         start=branches.catch_up(git, start),
         target_commit=target,
         released=released,
-        withdrawals=withdrawals.standing_withdrawals(tagged),
+        withdrawals=released.standing_withdrawals(environment),
         accepted=accepted,
         again=again,
     )

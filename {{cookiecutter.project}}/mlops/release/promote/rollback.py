@@ -46,7 +46,9 @@ def roll_back(
         if to is None:
             refuse_unseen(known, tagged)
         wanted = (
-            record_named(git, target, environment, to) if to else record_before(git, target, tagged)
+            record_named(git, target, environment, to)
+            if to
+            else record_before(git, target, tagged, released.standing_withdrawals(environment))
         )
         promotion.refuse_unready(git, released.settings)
         if shared:
@@ -105,9 +107,13 @@ def record_named(git: Git, target: str, environment: str, name: str) -> TaggedRe
     return wanted
 
 
-def record_before(git: Git, target: str, tagged: Sequence[TaggedRecord]) -> TaggedRecord:
-    """Returns the newest record that differs from what is there now and that no rollback has withdrawn."""
-    standing = withdrawals.standing_withdrawals(tagged)
+def record_before(
+    git: Git, target: str, tagged: Sequence[TaggedRecord], standing: Sequence[TaggedRecord]
+) -> TaggedRecord:
+    """Returns the newest record that differs from what is there now and that no rollback has withdrawn.
+
+    `standing` are the rollbacks that still hold.
+    """
     differing = (each for each in reversed(tagged) if not holds_record(git, each, target))
     for each in differing:
         if not withdrawals.withdrawal_of(standing, each.record.source_commit, each.record.version):
