@@ -7,6 +7,7 @@ Each version is a commit on dev, a commit on staging and a tag.
 """
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -26,6 +27,7 @@ SIZES = (200, 1000, 5000)
 RUNS = 7
 TARGET = 30
 
+ANSWERS = {**dict.fromkeys(("model", "schema", "serving", "libraries"), "0" * 40), "contract": {}}
 WHO = "Benchmark <benchmark@example.com>"
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
@@ -89,8 +91,10 @@ def releases(root: Path, number: int) -> Iterator[bytes]:
             yield from commit(branch, mark, tips[branch], merged=None if mark == dev else dev)
             yield from files(lock, report, mark)
             tips[branch] = f":{mark}"
-        yield f"tag model@v1.{minor}.0\nfrom :{staging}\ntagger {WHO} {10**9 + staging} +0000\n".encode()
-        yield data("another model")
+        version = f"v1.{minor}.0"
+        yield f"tag model@{version}\nfrom :{staging}\ntagger {WHO} {10**9 + staging} +0000\n".encode()
+        content = {"version": version, "reason": "another model", "answers": ANSWERS}
+        yield data(f"another model\n\n{json.dumps(content)}")
 
 
 def commit(branch: str, mark: int, after: str, merged: int | None) -> Iterator[bytes]:

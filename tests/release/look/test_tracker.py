@@ -16,6 +16,7 @@ from mlops.cli.app import app
 from mlops.errors import UNPRINTABLE, MlopsError
 from mlops.release.data import dvc
 from mlops.release.history.git import Git
+from mlops.release.history.versions import Answers, Version
 from mlops.release.look import conditions, explanation, tracker, tracker_page
 
 LOCK = """\
@@ -128,7 +129,10 @@ def commit(
 
 
 def release(git: Git, version: str, commit: str = "HEAD") -> None:
-    git.run("tag", "--annotate", "--message", "it", f"model@{version}", commit)
+    answers = Answers("model", "schema", "serving", "libraries", {})
+    major, minor, patch = map(int, version.removeprefix("v").split("."))
+    message = Version((major, minor, patch), answers, "the first").message()
+    git.run("tag", "--annotate", "--message", message, f"model@{version}", commit)
 
 
 def table(git: Git, *columns: str) -> list[tuple[tracker.Cell, ...]]:
@@ -152,13 +156,17 @@ def test_versions_of_data_and_parameters_are_numbered_as_they_come_up(git: Git) 
     ]
 
 
-def test_a_model_has_one_row_by_its_version_once_it_is_released(git: Git) -> None:
+def test_a_model_has_one_row_by_its_version_once_it_is_released(
+    git: Git, capfd: pytest.CaptureFixture[str]
+) -> None:
     commit(git, "a", accuracy=0.7)
     commit(git, "b")
     commit(git, "a", accuracy=0.9)
     assert table(git, "model", "accuracy") == [("experiment a", 0.7), ("experiment b", 0.8)]
     release(git, "v1.0.0")
+    git.run("tag", "--annotate", "--message", "mine", "model@v7.0.0", "HEAD~1")
     assert table(git, "model", "accuracy") == [("experiment b", 0.8), ("v1.0.0", 0.9)]
+    assert "the tag model@v7.0.0 was not written by mlops" in capfd.readouterr().err
 
 
 def test_a_branch_that_came_in_by_a_merge_is_part_of_the_history(git: Git) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from mlops import environments
 from mlops.errors import MlopsError
-from mlops.release.history import lockfile, objects, reports, versions
+from mlops.release.history import lockfile, objects, reports, tags, versions
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import Lock
@@ -139,15 +139,10 @@ def tips_of_environments(git: Git) -> dict[str, str]:
 
 
 def versions_by_commit(git: Git) -> dict[str, str]:
-    """Returns the name of the version at each commit that has one."""
-    form = "--format=%(*objecttype) %(*objectname) %(refname:lstrip=2)"
-    tags = git.lines("for-each-ref", form, f"refs/tags/{versions.PREFIX}v*")
-    found = [
-        (commit, versions.version_name(tag))
-        for kind, commit, tag in (line.split(" ", 2) for line in tags)
-        if kind == "commit"
-    ]
-    return {commit: name for commit, name in found if name}
+    """Returns the name of the version at each commit that has one; a foreign tag is named in a notice."""
+    found = tags.tags_matching(git, f"{versions.PREFIX}v*")
+    known = {version.tag: version.name for version in versions.readable_versions(git, found)}
+    return {tag.commit: known[tag.name] for tag in found if tag.name in known}
 
 
 def saved_experiments(git: Git) -> dict[str, str]:
