@@ -18,6 +18,7 @@ import truth
 from fault import KILLED_BEFORE, KILLED_DURING, Command, meanwhile
 from instant_project import promote, set_quality
 from mlops.errors import MlopsError, Refused
+from mlops.release.data import push
 from mlops.release.history import lockfile, records
 from mlops.release.history.git import Git
 from mlops.release.promote import rollback
@@ -29,6 +30,9 @@ RELEASES = {
     "rollback": {"refs/heads/staging", "refs/tags/staging/0004"},
 }
 """What each moves: all of it, or nothing."""
+
+COMMANDS = RELEASES | {"push": {"refs/heads/dev"}}
+"""The same, and `mlops push` of a commit that origin lacks, which moves a branch on origin alone."""
 
 in_a_soak = pytest.mark.skipif(not soak.LOG, reason="`make soak` runs it: it takes minutes")
 
@@ -70,38 +74,44 @@ class Point:
         self.project = instant_project.copied(prepared, folder)
         self.origin = self.project.parent / "origin.git"
         self.release = release
-        self.before = refs(self.project)
+        if release == "push":
+            set_quality(self.project, 0.94)
+        self.before = {place: refs(place) for place in (self.project, self.origin)}
         self.user = self.what_is_the_users()
 
     def command(self, moment: str = "", fault: str = "", place: Path | None = None) -> Command:
-        words = (self.release, "staging")
+        words = ("push",) if self.release == "push" else (self.release, "staging")
         return Command(self.project, *words, moment=moment, fault=fault, place=place)
 
     def what_is_the_users(self) -> list[str]:
         git = Git(self.project)
-        asked = (["status", "--porcelain", "--branch"], ["ls-files", "--stage"], ["stash", "list"])
-        return [git.run(*words) for words in asked]
+        asked = (["symbolic-ref", "HEAD"], ["status", "--porcelain"], ["ls-files", "--stage"])
+        return [git.run(*words) for words in (*asked, ["stash", "list"])]
 
     def moved(self, folder: Path) -> set[str]:
-        return {name for name, _ in refs(folder).items() ^ self.before.items()}
+        return {name for name, _ in refs(folder).items() ^ self.before[folder].items()}
 
     def check(self) -> str:
         """Checks that all is old or all is new and that the next release succeeds, and returns which of them
         it was."""
         here, there = self.moved(self.project), self.moved(self.origin)
-        assert there in (set(), RELEASES[self.release])
+        assert there in (set(), COMMANDS[self.release])
         assert here in (set(), there)
         assert self.what_is_the_users() == self.user
         self.release_again(done=bool(there))
-        assert self.moved(self.project) == self.moved(self.origin) == RELEASES[self.release]
+        assert self.moved(self.origin) == COMMANDS[self.release]
         assert refs(self.project) == refs(self.origin)
         assert self.what_is_the_users() == self.user
         assert len(Git(self.project).lines("worktree", "list")) == 1
         truth.check(self.origin, self.project.parent / "storage")
+        for name in lockfile.carried_hashes(Git(self.origin), "dev").values():
+            assert truth.is_whole(self.project.parent / "storage", name)
         return "new" if here else "new on origin" if there else "old"
 
     def release_again(self, *, done: bool) -> None:
-        if self.release == "promote":
+        if self.release == "push":
+            push.push_branches(Git(self.project), [], print)
+        elif self.release == "promote":
             assert (promote(self.project, "staging") is None) == done
         elif not done:
             roll_back(self.project)
@@ -135,7 +145,7 @@ def test_kill_while_it_publishes(
 
 @in_a_soak
 @pytest.mark.parametrize("fault", [KILLED_BEFORE, KILLED_DURING])
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", COMMANDS)
 def test_kill_at_every_call_of_git(
     prepared: Path, tmp_path: Path, release: str, fault: str
 ) -> None:
