@@ -27,8 +27,8 @@ PAGE = Path(__file__).with_suffix(".md")
 BATCH = 10
 FUZZ_REQUESTS = 100_000
 FAULTS = (
-    "faults", "races", "caller_environment", "batch_faults", "fuzz", "connections", "deletable",
-    "own_table", "cron", "update", "update_struck", "ci_files",
+    "faults", "lost_places", "races", "caller_environment", "batch_faults", "fuzz", "connections",
+    "deletable", "own_table", "cron", "update", "update_struck", "ci_files",
 )  # fmt: skip
 KINDS = (*FAULTS, "histories")
 
@@ -167,6 +167,25 @@ def kills(struck: list[Entry]) -> list[str]:
     ]
 
 
+def lost_places(struck: list[Entry]) -> list[str]:
+    """Returns the section on an origin or storage that was lost, how the command ended, and what it left."""
+    count = Counter(
+        (each["command"], each["place"], each["fault"], each["code"], each["left"])
+        for each in struck
+    )
+    return [
+        "## Origin and storage that are lost",
+        "",
+        f"{len(struck)} commands, at a call of Git of which origin or the storage went away, refused, became "
+        "read-only or was full. None ended in a traceback, branches and tags were all old or all new, and "
+        "with the place back, the same command completed.",
+        "",
+        "| Command | Place | Fault | Exit code | Left | Times |",
+        "|---|---|---|--:|---|--:|",
+        *(f"| {' | '.join(map(str, key))} | {times} |" for key, times in sorted(count.items())),
+    ]
+
+
 def races(ran: list[Entry]) -> list[str]:
     """Returns the section on where somebody committed during a release, and how the release ended."""
     ends = [("kept", "released"), ("kept", "refused"), ("refused by Git's lock", "released")]
@@ -298,6 +317,7 @@ def where(entry: Entry) -> str:
 SLICES = 20
 SECTIONS = {
     "kill": kills,
+    "lost place": lost_places,
     "race": races,
     "caller": callers,
     "batch kill": batch_kills,
@@ -316,7 +336,9 @@ def histories(histories_run: Collection[Sequence[str]], wanted: int) -> list[str
         f"{len(histories_run)} different histories (wanted: {wanted}) with {sum(map(len, histories_run))} "
         "steps. After each release, and at the end, these hold: every entry of every "
         "dvc.lock is attested by a run; every record's model is, byte for byte, what its record names "
-        "and what its own parameters make; all that was released is reachable and in the storage.",
+        "and what its own parameters make; all that was released is reachable and in the storage; no "
+        "commit of an environment's branch is lost, and no number is used twice. So it is where tags were "
+        "deleted, moved or made by others.",
         "",
         "| Step | Times |",
         "|---|--:|",

@@ -1,19 +1,21 @@
 """Tests random histories: two people, each with a clone, work as Git lets them, and the invariants hold.
 
 They commit on dev and on feature branches, with the merge driver of dvc.lock or without it, merge and
-rebase, promote, roll back, correct prod and cherry-pick the fix, merge downstream with plain Git, bring new
-data, add and remove stages. `mlops` may refuse a step; anything else that goes wrong is a failure.
-`make soak` runs hundreds of histories.
+rebase, promote, roll back, correct prod and cherry-pick the fix, push directly to an environment, merge
+downstream with plain Git, bring new data, add and remove stages. Tags are deleted, moved and made by others.
+`mlops` may refuse a step; anything else that goes wrong is a failure. No commit is lost, and no number is
+used twice. `make soak` runs hundreds of histories.
 """
 
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -30,12 +32,14 @@ import soak
 import truth
 from mlops import environments
 from mlops.errors import Refused
-from mlops.release.data import dvc, repro
+from mlops.release.data import dvc, push, repro
 from mlops.release.errors import StageFailed
-from mlops.release.history import arrivals, branches, lock_merge, records
+from mlops.release.history import arrivals, branches, lock_merge, lockfile, records
 from mlops.release.history.git import Git
 from mlops.release.history.records import Record
+from mlops.release.look import card, status, timeline, tracker
 from mlops.release.promote import promotion, rollback
+from mlops.release.prove import check
 
 DRIVER = Path(lock_merge.__file__)
 SETTINGS = settings(
@@ -184,6 +188,8 @@ class History(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp(dir=place))
         self.prepared = prepared
         self.count = 0
+        self.records: dict[str, Record] = {}
+        self.versions: dict[str, Mapping[str, Any]] = {}
         self.features: list[tuple[str, str]] = []
         self.fixes: list[str] = []
         self.story: list[str] = []
@@ -198,12 +204,28 @@ class History(RuleBasedStateMachine):
             merge = f"python3 '{DRIVER}' %O %A %B %P"
             for person in self.people.values():
                 person.git.run("config", "merge.binary.driver", merge)
+        for each in truth.every_record(Git(self.origin)):
+            self.note_number(each.record)
 
     @rule(seed=st.integers(0, 2**64 - 1))
     def go_on(self, seed: int) -> None:
         chance = Random(f"{self.seed} {seed} {len(self.story)}")  # noqa: S311 (no secret)
         (step,) = chance.choices([*STEPS], weights=[*STEPS.values()])
+        before = truth.refs(self.origin)
         step(self, chance)
+        self.check_kept(before)
+
+    def check_kept(self, before: Mapping[str, str]) -> None:
+        """Checks that every branch of an environment on origin has all commits that it had."""
+        for name in environments.CHAIN:
+            old = before[f"refs/heads/{name}"]
+            assert Git(self.origin).succeeds("merge-base", "--is-ancestor", old, name)
+
+    def note_number(self, record: Record) -> None:
+        """Checks that no record and no version had this number before, unless it was the same version."""
+        assert record.name not in self.records
+        self.records[record.name] = record
+        assert self.versions.setdefault(record.version, record.answers) == record.answers
 
     def commit_on_dev(self, chance: Random) -> None:
         """Commits on dev, perhaps after a run, and perhaps pushes the commit."""
@@ -267,6 +289,79 @@ class History(RuleBasedStateMachine):
         person.switch("dev")
         self.tell(who, "mends prod")
 
+    def push_directly(self, chance: Random) -> None:
+        """Commits to an environment's branch, and pushes it without `mlops`."""
+        who, person = self.someone(chance)
+        environment = chance.choice(ROOMS)
+        person.bring(environment)
+        person.write("gate.py", lambda text: f"# by hand {self.number()}\n{text}")
+        person.commit("By hand")
+        person.git.run("push", "--quiet", "origin", environment)
+        self.fixes.append(person.git.run("rev-parse", "HEAD"))
+        person.switch("dev")
+        self.tell(who, f"pushes directly to {environment}")
+
+    def push_by_mlops(self, chance: Random) -> None:
+        """Commits on dev, which somebody else may have pushed to, and runs `mlops push`."""
+        who = chance.choice(PEOPLE)
+        person = self.people[who]
+        kind = self.change(person, chance)
+        person.commit(f"Change {kind}")
+        person.reproduce()
+        with self.refusable(who, f"changes {kind} on dev and pushes by mlops"):
+            push.push_branches(person.git, [], print)
+            tip = Git(self.origin).commit("dev")
+            assert tip == person.git.commit("dev")
+            for name in lockfile.carried_hashes(person.git, "dev").values():
+                assert truth.is_whole(self.storage, name)
+
+    def delete_tag(self, chance: Random) -> None:
+        """Deletes the tag of a record or version, in one clone, on origin, or everywhere."""
+        who, place, name = self.tag_to_spoil(chance)
+        for git in place:
+            if git.commit(f"refs/tags/{name}"):
+                git.run("tag", "--delete", name)
+        self.tell(who, f"deletes a tag in {len(place)} places")
+
+    def move_tag(self, chance: Random) -> None:
+        """Moves the tag of a record or version to another commit, as `git tag --force` does."""
+        who, place, name = self.tag_to_spoil(chance)
+        for git in place:
+            git.run("tag", "--force", name, "staging~1" if git.commit("staging~1") else "HEAD")
+        self.tell(who, f"moves a tag in {len(place)} places")
+
+    def make_foreign_tag(self, chance: Random) -> None:
+        """Makes a tag with the name of the next record or version, and perhaps pushes it."""
+        who, person = self.someone(chance)
+        number, room = len(self.records) + 1, chance.choice(ROOMS)
+        name = chance.choice([f"{room}/{number:04d}", f"model@v1.{number}.0", f"{room}/mine"])
+        form = chance.choice([[], ["--annotate", "--message", "mine"]])
+        person.git.run("tag", "--force", *form, name)
+        if pushed := chance.random() < 0.5:
+            person.git.succeeds("push", "--quiet", "origin", f"refs/tags/{name}")
+        self.tell(who, f"makes a foreign tag{' on origin' if pushed else ''}")
+
+    def tag_to_spoil(self, chance: Random) -> tuple[str, list[Git], str]:
+        who = chance.choice(PEOPLE)
+        own, origin = self.people[who].git, Git(self.origin)
+        everywhere = [origin, *(each.git for each in self.people.values())]
+        names = origin.lines("tag", "--list") or [*self.records]
+        return who, chance.choice([[own], [origin], everywhere]), chance.choice(names)
+
+    def look(self, chance: Random) -> None:
+        """Looks at everything; `mlops check` may refuse, and nothing else may fail."""
+        who, person = self.someone(chance)
+        git = person.git
+        assert len(status.all_statuses(git)) == len(environments.CHAIN)
+        assert all([*status.remarks(git)])
+        assert tracker.model_rows(git)
+        for environment in ROOMS:
+            timeline.events_of(git, environment)
+            assert [*card.card_lines(git, environment)]
+        with self.refusable(who, "looks at everything and checks"):
+            check.check_tree(person.folder)
+            assert [*check.release_findings(git, "dev")] == []
+
     def pick_fix(self, chance: Random) -> None:
         if not self.fixes:
             self.mend_prod(chance)
@@ -305,7 +400,8 @@ class History(RuleBasedStateMachine):
         to = chance.choice([None, *(each.record.name for each in kept[environment])])
         with self.refusable(who, f"rolls {environment} back"):
             record = rollback.roll_back(person.git, environment, to, print)
-            assert person.git.succeeds("diff", "--quiet", record.restored or "", environment)
+            restored = self.records[record.restored or ""]
+            assert (record.model, record.bundle) == (restored.model, restored.bundle)
             self.check(person, record)
 
     def teardown(self) -> None:
@@ -364,12 +460,17 @@ class History(RuleBasedStateMachine):
 
     @contextmanager
     def refusable(self, who: str, release: str) -> Iterator[None]:
-        """Runs a step that may be refused; if it is, checks that origin has not changed."""
+        """Runs a step that may be refused; if it is, checks that origin has what it had.
+
+        Records that origin has lost may come back before a release is refused.
+        """
         before = truth.refs(self.origin)
         try:
             yield
         except (Refused, StageFailed) as error:
-            assert truth.refs(self.origin) == before
+            after = truth.refs(self.origin)
+            assert before.items() <= after.items()
+            assert all(ref.startswith("refs/tags/") for ref in after.keys() - before.keys())
             self.check_what_is_lacked(str(error))
             self.tell(who, f"{release}: {type(error).__name__}: {error}")
         else:
@@ -388,6 +489,10 @@ class History(RuleBasedStateMachine):
         """Checks that all that was released is whole on origin, in the storage and in the cache of the person
         who released it."""
         assert person.git.run("status", "--porcelain") == ""
+        if record:
+            self.note_number(record)
+            kept = records.find_record(Git(self.origin), record.environment, record.name)
+            assert kept.commit == Git(self.origin).commit(record.environment)
         truth.check(self.origin, self.storage)
         assert record is None or truth.is_whole(person.cache, record.bundle)
 
@@ -401,6 +506,12 @@ STEPS: dict[Callable[[History, Random], None], int] = {
     History.pick_fix: 3,
     History.promote: 6,
     History.roll_back: 5,
+    History.push_directly: 1,
+    History.push_by_mlops: 2,
+    History.delete_tag: 2,
+    History.move_tag: 1,
+    History.make_foreign_tag: 1,
+    History.look: 2,
 }
 """How often each is drawn, in proportion."""
 
