@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from machinery import PROJECT
-from mlops.errors import MlopsError, Refused
+from mlops.errors import Away, MlopsError, Refused
 from mlops.release.data import dvc
 from mlops.release.data.repro import run_repro, unreproduced
 from mlops.release.errors import StageFailed
+from storages import Storage
 from tiny_pipeline import ENVIRONMENT, commit, git, make, reproduced, shell
 
 
@@ -133,6 +134,22 @@ def test_a_storage_out_of_reach_is_named_before_anything_is_dropped(
         run_repro(project)
     has_library = not url.startswith("ssh") or importlib.util.find_spec("dvc_ssh")
     assert raised.value.exit_code == (5 if has_library else 1)
+    assert (project / "dvc.lock").read_bytes() == before
+
+
+def test_a_bucket_that_does_not_exist_is_named_before_anything_is_dropped(
+    project: Path, s3_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_storage.variables.items():
+        monkeypatch.setenv(name, value)
+    set_remote(project, "s3://absent/team")
+    (endpoint,) = s3_storage.settings
+    with (project / ".dvc/config").open("a") as config:
+        config.write(f"    {endpoint.replace('=', ' = ')}\n")
+    shutil.rmtree(project / ".dvc/cache/runs")
+    before = (project / "dvc.lock").read_bytes()
+    with pytest.raises(Away, match=r"'storage', s3://absent/team, cannot be reached.*bucket"):
+        run_repro(project)
     assert (project / "dvc.lock").read_bytes() == before
 
 

@@ -71,7 +71,8 @@ def ask_remote(fs: object, path: str, answer: "SimpleQueue[Exception | None]") -
     except FileNotFoundError as absent:
         # Either nothing was pushed yet, or there is no connection or no bucket.
         cause = absent.__cause__
-        failed = isinstance(cause, OSError) or type(cause).__name__ == "ClientError"
+        kinds = (kind.__name__ for kind in type(cause).__mro__)  # NoSuchBucket is a ClientError
+        failed = isinstance(cause, OSError) or "ClientError" in kinds
         answer.put(absent if failed else None)
     except Exception as error:  # each kind of remote raises its own
         answer.put(error)
