@@ -28,8 +28,11 @@ CODES = {
     ("storage", "read-only"): {1, 5},
     ("storage", "full"): {5},
 }
-"""The exit codes with which a command may end under each fault, if it does not end well: a full origin may
-say so or not, and a directory that nobody may write to is no matter of waiting until a file is on its way."""
+"""The exit codes with which a command may end under each fault, unless it ends well.
+
+Git does not always say that the disk of origin is full. A storage that is a read-only directory is a matter of
+rights (1), and one that becomes so while data are sent does not take the data (5).
+"""
 
 STRIKE = {
     "gone": "mv {place} {place}.away",
