@@ -8,6 +8,9 @@ INSTALL = $(PYTHON) "$(PROJECT)/install.py" --venv .venv --no-project $(if $(WIT
 ACTIVATE = . .venv/bin/activate
 COMPILE = $(ACTIVATE) && uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	--python-version 3.11 $(UPGRADE)
+# uv trusts the certificates of the system, as pip does.
+UV_SYSTEM_CERTS ?= true
+export UV_SYSTEM_CERTS
 FAST = $(addprefix tests/,predict contract tables stages compare release/history release/places \
 	template/test_borders.py template/test_docs.py)
 DEMO = demo

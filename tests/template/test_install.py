@@ -1,7 +1,5 @@
 """Tests install.py with real pip and real uv, on a small library that the test makes."""
 
-import base64
-import hashlib
 import json
 import os
 import platform
@@ -9,7 +7,6 @@ import re
 import shutil
 import sys
 import sysconfig
-import zipfile
 from pathlib import Path
 
 import install
@@ -17,31 +14,9 @@ import pytest
 
 from baking import TEMPLATE, UNBAKED, Process, Run
 from mlops.release.places import venv
+from wheels import wheel
 
 TOOLS = ["pip", "uv"]
-
-
-def wheel(directory: Path, name: str, version: str, requires: str = "") -> str:
-    """Makes a wheel of one module, and returns the line that locks it."""
-    info = f"{name}-{version}.dist-info"
-    files = {
-        # Of another length for each version: Python compares length and second with its compiled file.
-        f"{name}.py": f"version = {version!r}{' ' * int(version[0])}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        + (f"Requires-Dist: {requires}\n" if requires else ""),
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{path},{record_hash(text)}\n" for path, text in files.items())
-    target = directory / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(target, "w") as archive:
-        for path, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
-            archive.writestr(path, text)
-    return f"{name}=={version} --hash=sha256:{hashlib.sha256(target.read_bytes()).hexdigest()}\n"
-
-
-def record_hash(text: str) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
-    return f"sha256={digest},{len(text)}"
 
 
 class Shop:

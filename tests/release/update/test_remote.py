@@ -148,7 +148,7 @@ def test_a_bad_address_is_refused(
             Away,
             r"installing dvc\[gs\] failed:\nno index in reach\nNothing has changed",
         ),
-        ("azure://models/x", "Makefile", Away, r"locking dvc\[azure\] failed"),
+        ("azure://models/x", "Makefile", MlopsError, "No rule to make target 'lock'"),
         (
             "ssh://127.0.0.1:9/x",
             "",

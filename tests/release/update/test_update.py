@@ -181,6 +181,22 @@ def test_what_an_owner_has_made_of_a_project_lives_through_three_updates(
     assert "not as the template" not in run("mlops", "check", cwd=edited, check=False).stdout
 
 
+def test_libraries_that_cannot_be_resolved_stop_the_update(
+    run: Run, edited: Path, tmp_path: Path
+) -> None:
+    index = {"UV_CACHE_DIR": str(tmp_path / "cache"), "UV_HTTP_RETRIES": "0"}
+    before = state(edited)
+    for place, code, words in (
+        (tmp_path.as_uri(), 1, " was not found in the package registry"),
+        ("http://127.0.0.1:9/simple", 5, "Failed to fetch: http://127.0.0.1:9/simple/"),
+    ):
+        done = run("mlops", "update", cwd=edited, check=False, **index, UV_DEFAULT_INDEX=place)
+        assert done.returncode == code
+        assert words in done.stderr
+        assert "\nNothing has changed: " in done.stderr
+        assert state(edited) == before
+
+
 def test_changed_machinery_is_merged_and_named(run: Run, fresh: Path) -> None:
     printing, checked = fresh / "mlops/cli/printing.py", "mlops/release/prove/check.py"
     edit(printing, "import sys\n", "import sys\n\nMINE = True\n")

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 from mlops.errors import Away, MlopsError
 from mlops.release import child_environment
@@ -13,6 +14,13 @@ FOLDER = "requirements"
 ENTRY = re.compile(r"^([\w.-]+)==.*\n(?:[ \t]+.*\n?)*", re.MULTILINE)
 COMMAND = ("make", "lock", "INSTALL=:", "ACTIVATE=:")
 """Makefile's own way to write the locks, with the tools of the environment that runs now."""
+
+OF_MAKE = re.compile(r"make lock: |make: \*\*\* \[")
+OUT_OF_REACH = re.compile(
+    "Failed to fetch|could not be queried|network was disabled|Failed to read `--find-links`"
+)
+"""What uv says of an index that does not answer, refuses the user or may not be asked, and of a folder of
+libraries that is missing."""
 
 
 def entries(lock: str) -> dict[str, str]:
@@ -38,25 +46,38 @@ def preferred_pins(shipped: str, own: str, new: str) -> str:
     return "".join(text for _, text in sorted({**theirs, **chosen}.items()))
 
 
+def write_locks(root: Path, remedy: str) -> None:
+    """Writes the library locks of the working tree at `root` from its pyproject.toml, by `make lock`.
+
+    Raises Away if the package index does not answer, and MlopsError if the libraries exclude each other, or
+    one is unknown or mistyped; its message says with `remedy` what to do. The locks are then unchanged.
+    """
+    try:
+        process.run_watched(COMMAND, root, child_environment.for_python(root))
+    except subprocess.CalledProcessError as error:
+        lines = error.output.strip().splitlines()
+        words = "\n".join(line for line in lines if not OF_MAKE.match(line))
+        if OUT_OF_REACH.search(words):
+            raise Away(
+                f"the libraries can't be resolved, since the package index can't be reached:\n{words}\n"
+                "Nothing has changed: try again when it is in reach"
+            ) from error
+        raise MlopsError(
+            f"the libraries can't be resolved:\n{words}\nNothing has changed: {remedy}"
+        ) from error
+
+
 def resolve(tree: Git, new: Mapping[str, str]) -> None:
     """Writes the locks of the working tree from its pyproject.toml and the pins that they hold.
 
     A lock that ends with the pins of the template's, which `new` holds by path, is the template's to the
-    byte. Raises Away if the package index does not answer.
+    byte. Raises MlopsError and Away as `write_locks` does.
     """
-    try:
-        process.run_watched(COMMAND, tree.root, child_environment.for_python(tree.root))
-    except subprocess.CalledProcessError as error:
-        words = process.last_lines(error)
-        if "No solution found" in words:
-            raise MlopsError(
-                f"your libraries and those of the template don't go together:\n{words}\nnothing has "
-                "changed: loosen what pyproject.toml asks for, commit, then again"
-            ) from error
-        raise Away(
-            f"`make lock` can't resolve the libraries again:\n{words}\nnothing has changed: try again "
-            "when the package index is in reach"
-        ) from error
+    write_locks(
+        tree.root,
+        "change what your pyproject.toml asks for so that it goes with the template's libraries, commit, "
+        "then again",
+    )
     for path, text in new.items():
         file = tree.root / path
         if file.exists() and pins(file.read_text(encoding="utf-8")) == pins(text):

@@ -129,23 +129,17 @@ def add_extra(pyproject: Path, extra: str) -> bool:
 
 def install_library(root: Path, extra: str, say: Say) -> None:
     """Writes the library locks by `make lock`, and installs them by install.py."""
-    steps = {
-        f"locking dvc[{extra}]": locks.COMMAND,
-        f"installing dvc[{extra}]": (sys.executable, "install.py"),
-    }
-    for what, command in steps.items():
-        say(f"{what} ...")
-        try:
-            process.run_watched(command, root, child_environment.for_python(root))
-        except subprocess.CalledProcessError as error:
-            words = process.last_lines(error)
-            if "No solution found" in words:
-                raise MlopsError(
-                    f"dvc[{extra}] does not go with your libraries:\n{words}"
-                ) from error
-            raise Away(
-                f"{what} failed:\n{words}\nNothing has changed: try again when the package index is in reach"
-            ) from error
+    say(f"locking dvc[{extra}] ...")
+    locks.write_locks(root, f"loosen what pyproject.toml asks for beside dvc[{extra}], then again")
+    say(f"installing dvc[{extra}] ...")
+    try:
+        command = (sys.executable, "install.py")
+        process.run_watched(command, root, child_environment.for_python(root))
+    except subprocess.CalledProcessError as error:
+        raise Away(
+            f"installing dvc[{extra}] failed:\n{process.last_lines(error)}\n"
+            "Nothing has changed: try again when the package index is in reach"
+        ) from error
 
 
 def run_move(root: Path, address: str, settings: Sequence[str], say: Say) -> None:
