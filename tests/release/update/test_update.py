@@ -219,8 +219,18 @@ def test_changed_machinery_is_merged_and_named(run: Run, fresh: Path) -> None:
     assert "mlops/ (this clone does not have it as it was shipped)" in shallow
 
 
-def test_conflicts_are_left_to_git_and_end_as_one_commit(run: Run, fresh: Path) -> None:
-    """Both have added something else at the same place, in params.yaml and in the machinery."""
+def test_conflicts_are_left_to_git_and_end_as_one_commit(
+    run: Run, fresh: Path, all_releases: Template, tmp_path: Path
+) -> None:
+    """Both have added something else at the same place, in params.yaml and in the machinery. The template has
+    also moved a folder, in which the owner has edited a file and added another."""
+    shutil.copytree(all_releases.root, tmp_path / "template")
+    template = Template(run, tmp_path / "template")
+    template.move("environments", "places")
+    template.release("1.4.0")
+    change_address(run, fresh, "../template")
+    edit(fresh / "environments/dev.yaml", "fraction: 0.3", "fraction: 0.2")
+    (fresh / "environments/mine.yaml").write_text("mine: true\n")
     edit(fresh / "params.yaml", "  importance_rows:", "  importance_kind: mine\n  importance_rows:")
     append(fresh / "mlops/cli/printing.py", "\nWIDTH = 100\n")
     commit(run, fresh, "Mine")
@@ -238,14 +248,18 @@ def test_conflicts_are_left_to_git_and_end_as_one_commit(run: Run, fresh: Path) 
     assert run.git("branch", "--list", "mlops-update", cwd=fresh) == ""
     begin, *finish, last = commands
     assert run("sh", "-c", begin, cwd=fresh, check=False).returncode == 1
-    for name in ("params.yaml", "mlops/cli/printing.py"):
+    unmerged = run.git("diff", "--name-only", "--diff-filter=U", cwd=fresh).splitlines()
+    assert unmerged == ["mlops/cli/printing.py", "params.yaml"]
+    for name in unmerged:
         run.git("checkout", "--ours", name, cwd=fresh)
     edit(fresh / "params.yaml", "  importance_kind: mine\n", "  importance_seed: 1\n")
     run("sh", "-ec", "\n".join(finish), cwd=fresh, GIT_EDITOR="true")
     run("sh", "-ec", last.replace("make install", "true"), cwd=fresh)
-    assert run.git("log", "-1", "--format=%s", cwd=fresh).endswith("1.0.0 to 1.3.0")
-    assert 'version: "1.3.0"' in (fresh / ".template.yaml").read_text()
-    assert "up to date" in updated(fresh)
+    assert run.git("log", "-1", "--format=%s", cwd=fresh).endswith("1.0.0 to 1.4.0")
+    assert 'version: "1.4.0"' in (fresh / ".template.yaml").read_text()
+    assert "fraction: 0.2" in (fresh / "places/dev.yaml").read_text()
+    assert (fresh / "places/mine.yaml").exists()
+    assert not (fresh / "environments").exists()
 
 
 def test_a_new_question_is_answered_by_its_default(

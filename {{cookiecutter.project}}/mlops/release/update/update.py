@@ -228,7 +228,7 @@ class Update:
             yield "without --dry-run this command says how to merge them by hand"
             return
         yield "merge them by hand:"
-        yield f"  git switch -C {BRANCH} && git cherry-pick {PENDING}"
+        yield f"  git switch -C {BRANCH} && git {shlex.join(RENAMES)} cherry-pick {PENDING}"
         yield f"  git add {shlex.join(conflicts)}    # once they are as they should be"
         yield "  git cherry-pick --continue"
         if relocked:
