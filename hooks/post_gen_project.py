@@ -81,6 +81,10 @@ def write_origin(context: dict[str, Any]) -> None:
     commit = ask(place, "rev-parse", "HEAD") if is_there else ""
     if commit and ask(place, "status", "--porcelain"):
         print(f"{place} has changes that are not committed; .template.yaml names {commit[:7]}")
+    if not commit:
+        print(
+            f"{template} has no history of Git; docs/updating.md says what `mlops update` needs instead"
+        )
     origin = {
         "address": without_secrets(address),
         "version": Path("mlops/VERSION").read_text(encoding="utf-8").strip(),

@@ -61,6 +61,7 @@ def test_the_address_is_where_the_template_comes_from(
     assert said["commit"] == ("" if kind == "zip" else commit)
     dirty = f"changes that are not committed; .template.yaml names {commit[:7]}"
     assert (dirty in done.stdout) == (kind == "uncommitted")
+    assert (f"{address} has no history of Git; docs/updating.md" in done.stdout) == (kind == "zip")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -64,11 +66,14 @@ def refused(
     assert not (project / update.FOLDER).exists()
 
 
-def change_address(run: Run, project: Path, address: str) -> None:
+def change_origin(run: Run, project: Path, **changed: str | None) -> None:
+    """Gives keys of .template.yaml another value, or deletes them for None, and commits."""
     file = project / ".template.yaml"
     lines = file.read_text().splitlines()
-    lines[1] = f'address: "{address}"'
-    file.write_text("\n".join(lines))
+    for key, value in changed.items():
+        (number,) = (n for n, line in enumerate(lines) if line.startswith(f"{key}: "))
+        lines[number : number + 1] = [] if value is None else [f'{key}: "{value}"']
+    file.write_text("".join(f"{line}\n" for line in lines))
     commit(run, project, "The template has moved")
 
 
@@ -84,11 +89,11 @@ def test_what_cannot_be_updated_is_refused_and_nothing_changes(run: Run, fresh: 
     run.git("switch", "--quiet", "--detach", "dev", cwd=fresh)
     refused(fresh, "no branch is checked out: `git switch dev`")
     run.git("switch", "--quiet", "dev", cwd=fresh)
-    change_address(run, fresh, str(fresh.parent / "nowhere"))
+    change_origin(run, fresh, address=str(fresh.parent / "nowhere"))
     refused(fresh, "there is no Git repository at .*nowhere", MlopsError)
-    change_address(run, fresh, "http://127.0.0.1:9/template.git")
+    change_origin(run, fresh, address="http://127.0.0.1:9/template.git")
     refused(fresh, "can't be fetched.*Try again when http://127.0.0.1:9", Away)
-    change_address(run, fresh, str(fresh))
+    change_origin(run, fresh, address=str(fresh))
     refused(fresh, "has no commit .* of which this project was made", MlopsError)
     (fresh / ".template.yaml").write_text("address: [\n")
     commit(run, fresh, "Broken")
@@ -99,6 +104,39 @@ def test_what_cannot_be_updated_is_refused_and_nothing_changes(run: Run, fresh: 
     run.git("rm", "--quiet", ".template.yaml", cwd=fresh)
     commit(run, fresh, "Gone")
     refused(fresh, "is missing, and it says which template", MlopsError)
+
+
+class WantsPassword(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="templates"')
+        self.end_headers()
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+def test_nobody_is_asked_for_the_password_of_a_template(run: Run, fresh: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), WantsPassword) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/template.git"
+        change_origin(run, fresh, address=address)
+        refused(fresh, f"{address} wants a password.*terminal prompts disabled", Refused)
+        server.shutdown()
+
+
+def test_a_template_without_history_is_named_once_it_has_one(
+    run: Run, fresh: Path, all_releases: Template
+) -> None:
+    """As after a bake from a zip file, and as docs/updating.md describes for a project without the file."""
+    change_origin(run, fresh, address="/downloads/template.zip", commit="")
+    refused(fresh, "was a zip file, .*template.zip, which has no history: .* `address`", MlopsError)
+    change_origin(run, fresh, address=str(all_releases.root))
+    assert "from 1.0.0 to 1.3.0" in updated(fresh, dry_run=True)
+    change_origin(run, fresh, version="0.0.1")
+    refused(fresh, "has no release '0.0.1', of which .* as `commit` into", MlopsError)
+    change_origin(run, fresh, version=None, without=None, machinery=None, commit="v1.0.0")
+    assert "from 1.0.0 to 1.3.0" in updated(fresh)
 
 
 def test_an_untouched_project_becomes_what_the_newer_template_makes(
@@ -228,7 +266,7 @@ def test_conflicts_are_left_to_git_and_end_as_one_commit(
     template = Template(run, tmp_path / "template")
     template.move("environments", "places")
     template.release("1.4.0")
-    change_address(run, fresh, "../template")
+    change_origin(run, fresh, address="../template")
     edit(fresh / "environments/dev.yaml", "fraction: 0.3", "fraction: 0.2")
     (fresh / "environments/mine.yaml").write_text("mine: true\n")
     edit(fresh / "params.yaml", "  importance_rows:", "  importance_kind: mine\n  importance_rows:")
@@ -274,7 +312,7 @@ def test_a_new_question_is_answered_by_its_default(
     )
     append(template.project / "README.md", "\n{{ cookiecutter.motto }}\n")
     template.release("1.4.0")
-    change_address(run, fresh, "../template")
+    change_origin(run, fresh, address="../template")
     said = updated(fresh)
     assert f"asks for 'motto' now, and .template.yaml takes the default: '{NAME} for all'" in said
     run.git("merge", "--quiet", "mlops-update", cwd=fresh)

@@ -16,10 +16,14 @@ ENGLISH = {"LANGUAGE": "C"}
 
 
 class Git:
-    """Runs Git in the working tree at `root`; a command that fails raises GitError."""
+    """Runs Git in the working tree at `root`; a command that fails raises GitError.
 
-    def __init__(self, root: Path) -> None:
+    `variables` are environment variables beside those of `child_environment.for_command`.
+    """
+
+    def __init__(self, root: Path, **variables: str) -> None:
         self.root = root
+        self.variables = variables
 
     @classmethod
     def of_current_directory(cls) -> "Git":
@@ -87,7 +91,7 @@ class Git:
             subprocess.Popen(
                 command,
                 cwd=self.root,
-                env=child_environment.for_command(),
+                env={**child_environment.for_command(), **self.variables},
                 bufsize=0,
                 stdin=PIPE,
                 stdout=PIPE,
@@ -125,7 +129,7 @@ class Git:
             return subprocess.run(
                 ["git", *arguments],
                 cwd=self.root,
-                env=child_environment.for_command() | ENGLISH,
+                env=child_environment.for_command() | ENGLISH | self.variables,
                 input=(given or "").encode(errors="surrogateescape"),
                 capture_output=True,
                 check=False,

@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mlops.errors import Away, MlopsError, UsageError
+from mlops.errors import Away, MlopsError, Refused, UsageError
 from mlops.release.errors import GitError
 from mlops.release.history import remotes
 from mlops.release.history.git import Git
@@ -20,6 +20,9 @@ from mlops.release.update.origin import FILE, Origin
 
 RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 REMOTE = re.compile(r"(\w+://|[\w.@-]+:)")
+NEEDS_PASSWORD = re.compile(
+    "terminal prompts disabled|Authentication failed|could not read Username"
+)
 QUESTIONS = "cookiecutter.json"
 THE_OWNERS = ["data/raw", "data/raw.dvc"]
 """The table, which no update touches: the template has only an example of one."""
@@ -28,18 +31,34 @@ NOBODY = ("-c", "user.name=template", "-c", "user.email=template@localhost")
 
 
 def clone_template(git: Git, address: str, folder: Path) -> Git:
-    """Clones the template with its tags into `folder`. Raises Away if a URL does not answer."""
+    """Clones the template with its tags into `folder`, and asks nobody for a password.
+
+    Raises Away if a remote address does not answer, Refused if it denies access or needs a password that Git
+    does not know, and MlopsError if the address is no Git repository.
+    """
     if not address or address.startswith("-"):
         raise MlopsError(f"{FILE} names no address of a template: `address: URL` is needed there")
+    if address.lower().endswith(".zip"):
+        raise MlopsError(
+            f"the template was a zip file, {address}, which has no history: write the place of its Git "
+            f"repository, a URL or a path, as `address` into {FILE}, and commit it"
+        )
     try:
-        remotes.contact(git, address, "clone", "--quiet", "--bare", "--", address, str(folder))
-    except remotes.RemoteDenies:
+        silent = Git(git.root, GIT_TERMINAL_PROMPT="0")
+        remotes.contact(silent, address, "clone", "--quiet", "--bare", "--", address, str(folder))
+    except remotes.RemoteDenies as error:
+        if NEEDS_PASSWORD.search(str(error)):
+            raise Refused(
+                f"the template can't be fetched, since {address} wants a password, for which this command "
+                f"does not ask ({error}). Store it with one of Git's credential helpers, or write an "
+                f"address for ssh as `address` into {FILE}, and commit it"
+            ) from error
         raise
     except GitError as error:
         if REMOTE.match(address):
             raise Away(
                 f"the template can't be fetched: {error}. If it has moved, write its new place as "
-                f"`address` into {FILE}"
+                f"`address` into {FILE}, and commit it"
             ) from error
         raise MlopsError(
             f"there is no Git repository at {address}: write the template's place, a URL or a path, "
@@ -75,10 +94,11 @@ def recorded_commit(clone: Git, origin: Origin) -> str:
     for name in (origin.commit, f"refs/tags/v{origin.version}"):
         if name and (commit := clone.commit(name)):
             return commit
+    named = {"commit": origin.commit, "release": origin.version}
+    lacking = " and no ".join(f"{kind} {name!r}" for kind, name in named.items() if name)
     raise MlopsError(
-        f"the template at {origin.address} has no commit {origin.commit or 'that the file names'!r} "
-        f"and no release {origin.version!r}, of which this project was made: write the commit that "
-        f"comes closest as `commit` into {FILE}, and commit it"
+        f"the template at {origin.address} has no {lacking or f'commit that {FILE} names'}, of which this "
+        f"project was made: write the commit that comes closest as `commit` into {FILE}, and commit it"
     )
 
 
