@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,13 +68,15 @@ class Walk:
                 for key in FALLBACK_IDENTITY
             }
         seconds = {True: 0.0, False: 0.0}
-        for number, step in enumerate(self.steps, 1):
-            print(f"\n[{number}/{len(self.steps)}] {step.title}", flush=True)
-            try:
-                seconds[step.installs] += perform(step, variables)
-            except subprocess.CalledProcessError as error:
-                status = f"failed with exit code {error.returncode}; it says why above"
-                sys.exit(f"\nStep {number}, {step.title!r}, {status}.\n{self.again()}")
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+            variables["TMPDIR"] = scratch  # cookiecutter leaves a copy of each hook there
+            for number, step in enumerate(self.steps, 1):
+                print(f"\n[{number}/{len(self.steps)}] {step.title}", flush=True)
+                try:
+                    seconds[step.installs] += perform(step, variables)
+                except subprocess.CalledProcessError as error:
+                    status = f"failed with exit code {error.returncode}; it says why above"
+                    sys.exit(f"\nStep {number}, {step.title!r}, {status}.\n{self.again()}")
         self.finished.touch()
         print(f"\nDone in {seconds[False]:.0f} s, beside {seconds[True]:.0f} s of installing.")
         print(f"{self.afterwards}\n{self.again()}")

@@ -32,3 +32,16 @@ def test_a_directory_of_a_repository_is_refused_in_a_sentence(run: Run, tmp_path
     )
     assert done.stderr.count("\n") == 1
     assert "[1/" not in done.stdout
+
+
+def test_a_walk_leaves_no_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It also removes those of cookiecutter, which leaves a copy of each hook."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)  # what it has found before
+    (tmp_path / "tmp").mkdir()
+    make = [sys.executable, "-c", "import tempfile; tempfile.mkstemp(suffix='.py')"]
+    project = tmp_path / "demo" / NAME
+    step = walkthrough.Step("Bake", tmp_path, [["mkdir", "-p", str(project / ".git")], make])
+    walkthrough.Walk("demo", project, [step], ["true"], "").run()
+    assert project.exists()
+    assert list((tmp_path / "tmp").iterdir()) == []
