@@ -109,6 +109,7 @@ def play(scene: Scene) -> str:
         scene.prepare(place)
         variables = {name: v for name, v in os.environ.items() if not name.startswith("GIT_")}
         variables |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "HOME": folder}
+        variables["TMPDIR"] = folder  # cookiecutter leaves a copy of each hook there
         variables |= {name: v.replace(SHOWN, folder) for name, v in scene.variables.items()}
         command = [*scene.command, str(TEMPLATE), *scene.options]
         _, shown = terminal.converse(command, place, variables, scene.answers, patience=10)

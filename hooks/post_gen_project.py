@@ -43,7 +43,8 @@ def run(*command: str) -> str:
     """Runs a command and returns its output. Raises FailedError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        raise FailedError(f"`{shlex.join(command)}` failed:\n{done.stderr.strip()}")
+        shown = shlex.join(command).replace(f"{shlex.join(OURS)} ", "")
+        raise FailedError(f"`{shown}` failed:\n{done.stderr.strip()}")
     return done.stdout
 
 
