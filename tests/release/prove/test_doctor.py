@@ -1,9 +1,11 @@
 """`mlops doctor` in a project that is broken in many ways, mended with the remedies that it prints."""
 
+import json
 import os
 import re
 import socket
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,7 +61,7 @@ def test_a_broken_project_is_mended_by_the_remedies(run: Run, project: Path, hom
 
     done = examined(run, project, home)
     assert done.returncode == 1
-    assert done.stderr == "mlops: 5 of 13 subjects are wrong; the lines with -> mend them\n"
+    assert done.stderr == "mlops: 5 of 14 subjects are wrong; the lines with -> mend them\n"
     wrong = [subject for subject, verdict in verdicts(done.stdout).items() if verdict == "WRONG"]
     assert wrong == ["libraries", "identity", "Git's settings", "merge driver", "storage"]
     lines = done.stdout.splitlines()
@@ -89,7 +91,7 @@ def test_without_git_the_other_subjects_are_looked_at(run: Run, tmp_path: Path) 
     done = run(sys.executable, "-c", MLOPS, "doctor", cwd=tmp_path, check=False, PATH=only_python)
     assert done.returncode == 1
     assert "apt-get install git" in done.stdout
-    assert len(verdicts(done.stdout)) == 13
+    assert len(verdicts(done.stdout)) == 14
     assert "Traceback" not in done.stderr
 
 
@@ -151,6 +153,47 @@ def test_libraries_that_differ_are_named(tmp_path: Path) -> None:
     found = doctor.check_libraries(tmp_path)
     assert found.verdict == "wrong"
     assert "(locked: 0.0.1), nobody-made-this is missing (locked: 1.0)" in found.words
+
+
+def test_the_lock_of_a_notebook_counts_where_it_was_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "requirements").mkdir()
+    for lock in doctor.LOCKS:
+        (tmp_path / lock).touch()
+    notebook = tmp_path / doctor.NOTEBOOK
+    notebook.write_text("nobody-made-this==1.0\n")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert doctor.check_libraries(tmp_path).verdict == "ok"
+    (tmp_path / "installed.json").write_text(json.dumps({"locks": {str(notebook): "a digest"}}))
+    found = doctor.check_libraries(tmp_path)
+    assert found.words == "not as locked: nobody-made-this is missing (locked: 1.0)"
+    notebook.unlink()
+    assert doctor.check_libraries(tmp_path).verdict == "ok"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for libgomp, the OpenMP of Linux")
+def test_lightgbm_without_the_library_of_the_system_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own compiled library asks for one that no system has."""
+    (tmp_path / "params.yaml").write_text("train: {architecture: lightgbm}\n")
+    assert doctor.check_architecture(tmp_path) == Finding("ok", "lightgbm can be loaded")
+    compiled = Path(sysconfig.get_path("purelib"), "lightgbm/lib/lib_lightgbm.so")
+    broken = tmp_path / "lightgbm/lib/lib_lightgbm.so"
+    broken.parent.mkdir(parents=True)
+    (tmp_path / "lightgbm/__init__.py").touch()
+    broken.write_bytes(compiled.read_bytes().replace(b"libgomp.so.1", b"libgomq.so.1"))
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found = doctor.check_architecture(tmp_path)
+    assert found.verdict == "wrong"
+    assert "lightgbm can't be loaded: libgomq.so.1: cannot open shared object file" in found.words
+    assert "apt-get install libgomp1" in found.remedy
+    (tmp_path / "params.yaml").write_text("train: {architecture: gradient_boosting}\n")
+    assert doctor.check_architecture(tmp_path) == Finding("ok", "gradient_boosting")
+    (tmp_path / "params.yaml").write_text("train: {}\n")
+    assert doctor.check_architecture(tmp_path).verdict == "warning"
 
 
 def test_a_port_is_free_or_taken_or_none(monkeypatch: pytest.MonkeyPatch) -> None:

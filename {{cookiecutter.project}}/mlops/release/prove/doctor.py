@@ -3,6 +3,9 @@
 Each check stands alone: one that fails is a finding, and the others are made all the same.
 """
 
+import ctypes
+import importlib.util
+import json
 import os
 import platform
 import re
@@ -22,12 +25,17 @@ from mlops.process_group import end_group
 from mlops.release import child_environment
 from mlops.release.errors import GitError
 from mlops.release.follow import running
+from mlops.release.history import core_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.settings import is_on, read_settings, unreadable_by_dvc
 from mlops.release.places import engines
 from mlops.release.prove import hook
 
 LOCKS = tuple(f"requirements/{room}.txt" for room in ("train", "serve", "batch", "tools"))
+NOTEBOOK = "requirements/notebook.txt"
+BOOSTERS = {"lightgbm": "lib/lib_lightgbm.*", "xgboost": "lib/libxgboost.*"}
+"""The compiled library, which may need OpenMP of the system, of each architecture that has one."""
+
 OLDEST_GIT = (2, 34)
 OLDEST_GLIBC = (2, 28)
 OLDEST_MACOS = 14
@@ -66,6 +74,7 @@ def examine(root: Path) -> Iterator[tuple[str, Finding]]:
         "system": check_system,
         "Python": partial(check_python, root),
         "libraries": partial(check_libraries, root),
+        "architecture": partial(check_architecture, root),
         "disk": partial(check_disk, root),
         "Git": partial(check_git, git),
         "repository": partial(check_repository, git),
@@ -121,7 +130,7 @@ def check_python(root: Path) -> Finding:
 
 def check_libraries(root: Path) -> Finding:
     found, pinned = libraries.installed_versions(), dict[str, str]()
-    for lock in LOCKS:
+    for lock in (*LOCKS, *([NOTEBOOK] if has_notebook(root) else [])):
         try:
             pinned |= libraries.pinned_versions((root / lock).read_text(encoding="utf-8"))
         except OSError as error:
@@ -135,6 +144,37 @@ def check_libraries(root: Path) -> Finding:
         return Finding("ok", f"all {len(pinned)} are as locked in requirements/")
     rest = f", and {len(differing) - 3} more" if len(differing) > 3 else ""
     return Finding("wrong", f"not as locked: {', '.join(differing[:3])}{rest}", "make install")
+
+
+def has_notebook(root: Path) -> bool:
+    """Returns whether install.py has installed the lock of the notebook, by its record in the environment."""
+    lock = root.resolve() / NOTEBOOK
+    try:
+        record = json.loads(Path(sys.prefix, "installed.json").read_text(encoding="utf-8"))
+        return str(lock) in record["locks"] and lock.exists()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def check_architecture(root: Path) -> Finding:
+    """Loads the compiled library of the architecture that params.yaml names, without importing it."""
+    try:
+        params = core_yaml.parse_yaml((root / "params.yaml").read_bytes(), "params.yaml")
+        name = str(params["train"]["architecture"])
+    except (MlopsError, OSError, KeyError, TypeError) as error:
+        return Finding("warning", f"params.yaml names none that can be read: {error}")
+    package = importlib.util.find_spec(name) if name in BOOSTERS else None
+    if package is None or package.origin is None:
+        return Finding("ok", name)
+    for library in Path(package.origin).parent.glob(BOOSTERS[name]):
+        try:
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            cure = (
+                "on Debian and Ubuntu: sudo apt-get install libgomp1; on macOS: brew install libomp"
+            )
+            return Finding("wrong", f"{name} can't be loaded: {error}", cure)
+    return Finding("ok", f"{name} can be loaded")
 
 
 def check_disk(root: Path) -> Finding:

@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 
 from mlops.errors import MlopsError, Refused, printable_text
-from mlops.release.data import dvc, push, reach
 from mlops.release.history.git import Git
-from mlops.release.prove import check
 
 MARK = "# Written by `mlops check --install-hook`"
 RUN = "-m mlops.release.prove.hook"
@@ -72,6 +70,9 @@ def main() -> int:
 
 
 def check_push(commit: str, branch: str) -> int:
+    from mlops.release.data import dvc, push, reach
+    from mlops.release.prove import check
+
     git = Git.of_current_directory()
     try:
         print(printable_text(check.check_commit(git, commit, branch)))
