@@ -30,8 +30,8 @@ CODES = {
 }
 """The exit codes with which a command may end under each fault, unless it ends well.
 
-Git does not always say that the disk of origin is full. A storage that is a read-only directory is a matter of
-rights (1), and one that becomes so while data are sent does not take the data (5).
+Git does not always say that the disk of origin is full. A storage that is a read-only directory is a matter
+of rights (1), and one that becomes so while data are sent does not take the data (5).
 """
 
 STRIKE = {
