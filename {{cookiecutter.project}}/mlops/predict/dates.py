@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from functools import lru_cache
 from math import nan
 from typing import Literal
 
@@ -57,6 +58,7 @@ def date_pattern(form: str) -> re.Pattern[str]:
     )
 
 
+@lru_cache(2**16)  # every piece of a table has the same dates
 def days_of_text(text: str, pattern: re.Pattern[str]) -> float:
     """Returns the number of days since FIRST_DAY of a date as text, NaN if it is no date of the pattern."""
     if not (found := pattern.fullmatch(text)):
