@@ -6,11 +6,11 @@ import pytest
 from test_publication import clone, refs, shared
 
 from instant_project import promote, refused, set_quality
-from mlops.errors import Refused
+from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc
 from mlops.release.history import models, records, versions
 from mlops.release.history.git import Git
-from mlops.release.look import status
+from mlops.release.look import status, timeline
 from mlops.release.promote import promotion, rollback
 
 __all__ = ["shared"]
@@ -94,6 +94,8 @@ def test_numbers_of_deleted_tags_are_not_used_again(released: Path) -> None:
     promote(released, "staging")
     for folder in (Git(released), origin_of(released)):
         folder.run("tag", "--delete", *record_names(folder))
+    with pytest.raises(MlopsError, match=r"released as staging/0002, and that tag is missing here"):
+        timeline.events_of(Git(released), "staging")
     colleague = clone(released, "colleague")
     set_quality(released, 0.92)
     with dvc.open_repo(released) as repo, dvc.quiet_dvc():

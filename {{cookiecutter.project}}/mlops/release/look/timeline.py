@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mlops import environments
 from mlops.errors import MlopsError
-from mlops.release.history import records
+from mlops.release.history import records, unrecorded
 from mlops.release.history.git import Git
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.promote import refusals
@@ -29,14 +29,16 @@ class Event:
 def events_of(git: Git, environment: str) -> list[Event]:
     """Returns the events of an environment, oldest first. The refusals are those of this clone.
 
-    Raises Refused for dev, to which nothing is released, and MlopsError if nothing has happened yet.
+    Raises Refused for dev, to which nothing is released, and MlopsError if nothing has happened yet or
+    no record of it is left.
     """
     source = environments.upstream(environment)
     released = [release_event(each) for each in records.records_of(git, environment)]
     refused = [refusal_event(each) for each in refusals.refusals_of(git, environment)]
     if not released and not refused:
         raise MlopsError(
-            f"nothing was released to {environment} yet: `mlops promote {environment}` releases {source}"
+            unrecorded.unrecorded_tip(git, environment)
+            or f"nothing was released to {environment} yet: `mlops promote {environment}` releases {source}"
         )
     return sorted([*released, *refused], key=lambda event: event.when)
 
