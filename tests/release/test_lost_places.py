@@ -41,7 +41,7 @@ STRIKE = {
     "full": "head -c 64m /dev/zero > {disk}/filler 2> {disk}.full",
 }
 HEAL = {
-    "gone": "mv {place}.away {place}",
+    "gone": "rm -rf {place} && mv {place}.away {place}",
     "refuses": "rm {place}/hooks/update",
     "read-only": "mount -o remount,rw {disk}",
     "full": "rm {disk}/filler",

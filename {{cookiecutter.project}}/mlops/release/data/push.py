@@ -88,10 +88,10 @@ def send_history(repo: Repo, revisions: Sequence[str]) -> str:
 
     Returns a sentence that says how much the remote lacked. Raises Away if it did not take all of it.
     """
-    reach.require_remote(repo, to_write=True)
-    known = hashes_in_history(Git(Path(repo.root_dir)), revisions)
-    count = store.send_objects(repo, sendable_objects(repo, known))
-    records = store.send_records(repo, records_among(repo, known))
+    with reach.sending(repo):
+        known = hashes_in_history(Git(Path(repo.root_dir)), revisions)
+        count = store.send_objects(repo, sendable_objects(repo, known))
+        records = store.send_records(repo, records_among(repo, known))
     if not count and not records:
         return f"the DVC remote {reach.describe_remote(repo)}, has all data and run records"
     return f"sent {count} objects and {records} run records to {reach.describe_remote(repo)}"

@@ -50,6 +50,32 @@ def require_remote(repo: Repo, *, to_write: bool = False) -> None:
             raise error
 
 
+@contextmanager
+def sending(repo: Repo) -> Iterator[None]:
+    """Runs the block, which sends data to the default remote, once the remote has answered.
+
+    Raises as `require_remote` does, and Away after the block if the remote is a directory that went away
+    meanwhile: DVC makes it anew, and writes to a directory that nobody else has.
+    """
+    require_remote(repo, to_write=True)
+    before = directory_identity(repo)
+    yield
+    if directory_identity(repo) != before:
+        raise Away(
+            f"the DVC remote {describe_remote(repo)}, went away while data were sent. Try again when it can "
+            "be reached"
+        )
+
+
+def directory_identity(repo: Repo) -> tuple[int, int] | None:
+    """Returns device and inode of a remote that is a directory, and None for any other or a missing one."""
+    remote = repo.cloud.get_remote()
+    if not isinstance(remote.fs, LocalFileSystem) or not os.path.isdir(remote.path):  # noqa: PTH112
+        return None
+    found = os.stat(remote.path)  # noqa: PTH116
+    return found.st_dev, found.st_ino
+
+
 def require_directory(name: str, path: str, *, to_write: bool) -> None:
     """Refuses a remote that is a directory and that is not there: DVC would make it, and find nothing."""
     if not os.path.isdir(path):  # noqa: PTH112

@@ -92,9 +92,9 @@ def push_objects(repo: Repo, tops: Iterable[str], lock: bytes) -> None:
 
     Raises Away unless the remote has taken all of them.
     """
-    reach.require_remote(repo, to_write=True)
-    send_objects(repo, tops)
-    send_records(repo, records_of_lock(repo, lock))
+    with reach.sending(repo):
+        send_objects(repo, tops)
+        send_records(repo, records_of_lock(repo, lock))
 
 
 def send_objects(repo: Repo, tops: Iterable[str]) -> int:
