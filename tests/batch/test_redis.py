@@ -415,11 +415,11 @@ def test_killed_at_any_moment_nothing_partial_is_seen_and_the_next_run_completes
     running.communicate()
     whole = len(predictions(database))
     assert whole in (0, MANY)
-    assert len(lasting_keys(database)) == (MANY + 2 if whole else 0)
+    assert len(lasting_keys(database)) == (MANY + 3 if whole else 0)
     expire_a_minute(database)
     assert process(released, to=redis).returncode == 0
     assert len(predictions(database)) == MANY
-    assert len(lasting_keys(database)) == MANY + 2 == database.dbsize()
+    assert len(lasting_keys(database)) == MANY + 3 == database.dbsize()
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
@@ -477,7 +477,7 @@ def test_a_server_out_of_memory_keeps_what_it_had(
         assert done.returncode == 5
         assert "command not allowed when used memory > 'maxmemory'" in done.stderr
         assert predictions(database) == before
-        assert len(lasting_keys(database)) == len(before) + 2
+        assert len(lasting_keys(database)) == len(before) + 3
         database.config_set("maxmemory", 0)
         expire_a_minute(database)
         assert process(released, to=small.url).returncode == 0
@@ -503,7 +503,7 @@ def test_memory_that_ends_between_loading_and_publishing_changes_nothing(
         assert batches(database) == {"w": "a", "x": "a"}
         assert lasting_keys(database) == {
             *("predictions:prod:w", "predictions:prod:x"),
-            *("batch:a", "newest:prod"),
+            *("batch:a", "newest:prod", f"source:prod:{batch('a').source_hash}"),
         }
 
 
