@@ -104,8 +104,9 @@ class Point:
         assert self.what_is_the_users() == self.user
         assert len(Git(self.project).lines("worktree", "list")) == 1
         truth.check(self.origin, self.project.parent / "storage")
-        for name in lockfile.carried_hashes(Git(self.origin), "dev").values():
-            assert truth.is_whole(self.project.parent / "storage", name)
+        if self.release == "push":
+            for name in lockfile.carried_hashes(Git(self.origin), "dev").values():
+                assert truth.is_whole(self.project.parent / "storage", name)
         return "new" if here else "new on origin" if there else "old"
 
     def release_again(self, *, done: bool) -> None:
