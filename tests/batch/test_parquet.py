@@ -281,7 +281,7 @@ def test_a_disk_that_is_full_may_be_tried_again(released: Path, arrived: Path) -
     )
     assert done.returncode == 5
     assert done.stderr.splitlines()[-1] == (
-        "mlops: predictions is unavailable now: File too large; nothing was stored, try again later"
+        "mlops: predictions can't be written now: File too large; nothing was stored, try again later"
     )
     assert contents(FOLDER) == {}
 
