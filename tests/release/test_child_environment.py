@@ -19,8 +19,11 @@ STARTS = {
     *("posix_spawn", "posix_spawnp", "spawnv", "spawnve"),
 }
 STARTERS = {"subprocess", "asyncio", "os"}
-INHERITS = {"mlops/release/places/tethered.py": 1}
-"""Calls without `env`: the process between us and a command hands on what it was given itself."""
+INHERITS = {
+    "mlops/release/places/tethered.py": 2,  # hands on what it was given itself
+    "mlops/process_group.py": 1,  # a tool of Windows
+}
+"""Calls without `env`."""
 READS_OS_ENVIRON = {
     "mlops/release/child_environment.py",
     "mlops/release/follow/image.py",  # where pip's settings are
@@ -30,6 +33,8 @@ READS_OS_ENVIRON = {
     "mlops/predict/__init__.py",
     "mlops/service/__main__.py",  # settings of the service
     "mlops/batch/destinations/redis_store.py",  # a password
+    "mlops/batch/destinations/postgresql.py",  # how long a connection may take
+    "mlops/train/__main__.py",  # how threads wait
 }
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from mlops import errors, libraries
+from mlops.errors import printable_text
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -30,4 +31,4 @@ class Progress:
     def show(self, line: str) -> None:
         if time.monotonic() - self._printed >= SECONDS_BETWEEN_LINES:
             self._printed = time.monotonic()
-            print(errors.printable_text(line), file=self._stream, flush=True)
+            print(printable_text(line), file=self._stream, flush=True)

@@ -66,8 +66,8 @@ class Deployment:
         self._git = git
         self._lock = f"{venv.LOCKS}/{room}.txt"
         self._say = say
-        self._held = held
         self.release: dict[str, Any] = json.loads((self.folder / RELEASE).read_bytes())
+        self._held = held.pop_all()
 
     @cached_property
     def python(self) -> Path:
@@ -130,7 +130,7 @@ def open_deployment(
     commit = released_commit(git, deployed_commit(git, revision, say))
     with hold_folder(git, commit, revision) as stack:
         refresh_release_file(git, commit)
-        return Deployment(git, commit, room, say, stack.pop_all())
+        return Deployment(git, commit, room, say, stack)
 
 
 def deployed_commit(git: Git, revision: str, say: Say) -> str:

@@ -252,7 +252,7 @@ class Supervisor:
         )
         try:
             return Child(deployed, self.shared)
-        except MlopsError:
+        except Exception:  # its folder may be removed meanwhile
             deployed.close()
             raise
 
