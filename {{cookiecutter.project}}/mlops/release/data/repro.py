@@ -18,6 +18,7 @@ from mlops.errors import MlopsError, printable_text
 from mlops.release import child_environment
 from mlops.release.data import attestation, dvc, lacking, reach, stage_code, store
 from mlops.release.errors import StageFailed
+from mlops.release.history import arrivals
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import LOCK
 
@@ -138,7 +139,16 @@ def bring_from_cache(repo: Repo) -> list[Output]:
 
 
 def absent_outputs(repo: Repo) -> list[Output]:
-    return [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.exists]
+    """Returns the data that are not in the working tree, but for those of data/incoming: no stage reads
+    them."""
+    return [
+        out
+        for out in repo.index.outs
+        if out.use_cache
+        and out.hash_info
+        and not out.exists
+        and not arrivals.is_arrival(Path(out.fs_path).relative_to(repo.root_dir).as_posix())
+    ]
 
 
 def made_by_stages(repo: Repo) -> dict[str, str]:

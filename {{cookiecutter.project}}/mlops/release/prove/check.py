@@ -24,6 +24,7 @@ def check_tree(
     git = Git(root)
     found = [
         *foreign_name(root, branch),
+        *release_findings(git, branch or git.branch()),
         *back_merge.back_merge_findings(git, git.run("rev-parse", "HEAD")),
     ]
     with dvc.open_repo(root, config) as repo:
