@@ -35,8 +35,9 @@ CHANGED = (
 OTHER_LIBRARY = """\
 import sys
 if "mlops.train" in sys.orig_argv:
-    import skl2onnx
-    skl2onnx.__producer_version__ = "0.0"  # the exporter writes it into the model
+    from functools import partial
+    from onnx import helper
+    helper.make_model = partial(helper.make_model, producer_version="0.0")  # it is in the model
 """
 
 
