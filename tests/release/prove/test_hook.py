@@ -62,9 +62,8 @@ def test_a_true_branch_is_pushed_whatever_the_working_tree_holds(
     done = push(project, "dev", "dev:feature/x")
     git(project, "checkout", "--", "params.yaml")
     assert done.returncode == 0, done.stderr
-    assert git(origin, "for-each-ref", "--format=%(refname)").split() == [
-        "refs/heads/dev", "refs/heads/feature/x",
-    ]  # fmt: skip
+    pushed = {*git(origin, "for-each-ref", "--format=%(refname)").split()}
+    assert {"refs/heads/dev", "refs/heads/feature/x"} <= pushed
     assert git(project, "worktree", "list").count("\n") == 1
 
 
