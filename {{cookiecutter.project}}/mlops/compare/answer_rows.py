@@ -17,14 +17,14 @@ from pyarrow import parquet
 from mlops import errors
 from mlops.errors import Incomparable
 from mlops.metrics import refuse_unanswered
-from mlops.predict.predictor import Predictions, Predictor
+from mlops.predict.predictor import Predictor
 from mlops.predict.schema import Column, Schema
-from mlops.tables import row_hashes, splits
+from mlops.tables import row_hashes
+from mlops.tables.answered import answer_file
 from mlops.tables.cells import read_cells
 from mlops.tables.parquet_source import is_number, is_text
 from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
-from mlops.tables.threads import map_in_order, usable_cores
 
 STORED = {"boolean": pa.types.is_boolean, "date": pa.types.is_date, "category": is_text}
 """Tells whether a column of the prepared table holds values of a type that is not a number."""
@@ -36,23 +36,11 @@ def main() -> None:
     rows = parquet.read_table(test)
     check_columns(rows, predictor.schema)
     check_unseen(rows, parquet.read_table(train), predictor.schema)
-    predictions = predict_rows(rows, predictor)
+    _, predictions = answer_file(test, predictor)
     positive, probability = predictor.schema.positive, predictions.probabilities[:, 1]
     refuse_unanswered(probability)
     predicted = (predictions.labels == positive).astype(np.int8)
     np.savez(scores, positive=positive, predicted=predicted, probability=probability)
-
-
-def predict_rows(rows: pa.Table, predictor: Predictor) -> Predictions:
-    """Returns the predictions for the rows, made in pieces and on all cores."""
-    names = [column.name for column in predictor.schema.columns]
-
-    def predict(piece: pa.RecordBatch) -> Predictions:
-        table = pa.Table.from_batches([piece])
-        return predictor.predict({name: splits.numpy_column(table[name]) for name in names})
-
-    pieces = rows.to_batches(max_chunksize=splits.PIECE)
-    return Predictions.joined([*map_in_order(predict, pieces, usable_cores())])
 
 
 def check_columns(rows: pa.Table, schema: Schema) -> None:

@@ -39,7 +39,8 @@ def main() -> None:
     rows = subgroup_metrics(predictor, test, predictions, params.subgroups)
     plots.write_csv(REPORTS / "subgroups.csv", ["group", "rows", *METRICS], rows)
     write_plots(predictor, test, predictions)
-    few = next(splits.split_pieces("test", predictor.schema, params.importance_rows))
+    file = splits.split_file("test")
+    few = next(splits.split_pieces(file, predictor.schema, params.importance_rows))
     plots.write_importance(PLOTS / "importance.csv", column_importance(predictor, few))
     measured = f"accuracy {metrics['test']['accuracy']} on {len(test):,} test rows"
     print(printable_text(f"evaluate: {measured}"))

@@ -1,7 +1,6 @@
 """Reads CSV files in pieces of text, which are cut between two records.
 
-Cells have the same meaning as in training: spaces around them are ignored, and the schema's texts for
-"unknown" are missing values. A record that has another number of cells than the header is a broken record.
+Spaces around cells are ignored. A record that has another number of cells than the header is a broken record.
 A file that cannot be cut into records and cells is refused.
 """
 

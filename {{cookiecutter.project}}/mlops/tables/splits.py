@@ -93,13 +93,11 @@ def read_split(name: SplitName, schema: Schema) -> Split:
     return split_of_table(parquet.read_table(split_file(name), **columns_of(schema)), schema)
 
 
-def split_pieces(name: SplitName, schema: Schema, rows: int = PIECE) -> Iterator[Split]:
-    """Yields what `read_split` returns, in pieces of as many rows."""
+def split_pieces(file: Path, schema: Schema, rows: int = PIECE) -> Iterator[Split]:
+    """Yields the columns of the schema and the target of a file of a split, in pieces of as many rows."""
     columns = columns_of(schema)
-    file = parquet.ParquetFile(
-        split_file(name), read_dictionary=columns["read_dictionary"], pre_buffer=False
-    )
-    for batch in file.iter_batches(rows, columns=columns["columns"]):
+    opened = parquet.ParquetFile(file, read_dictionary=columns["read_dictionary"], pre_buffer=False)
+    for batch in opened.iter_batches(rows, columns=columns["columns"]):
         yield split_of_table(pa.Table.from_batches([batch]), schema)
 
 

@@ -40,7 +40,8 @@ def main() -> None:
     table, target, inputs = read_training_rows(input_schema)
     estimator = fit_estimator(params, table, target, inputs, input_schema)
     model = export.to_onnx(estimator, inputs)
-    validation = next(splits.split_pieces("validation", input_schema, PARITY_ROWS))
+    file = splits.split_file("validation")
+    validation = next(splits.split_pieces(file, input_schema, PARITY_ROWS))
     export.check_parity(
         estimator, model, matrices_of(validation.columns, input_schema), input_schema
     )
