@@ -11,6 +11,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from mlops import provenance
 from mlops.errors import DataError, printable_text
 from mlops.params import PrepareParams, load_configuration
@@ -70,7 +72,7 @@ def split_table(
             hashes = position.input_hashes(cells, params)
             seen = position.positions(hashes, params, "slice") < fraction
             names = position.split_names(hashes, params)
-            counts.table.update(target.count_words(seen | ~seen))
+            counts.table.update(target.count_words(np.ones(len(target), bool)))
             for name, writer in writers.items():
                 rows = seen & (names == name)
                 writer.add(cells, rows)
@@ -118,7 +120,7 @@ def target_classes(rows: Mapping[str, int], params: PrepareParams) -> tuple[str,
 
 def check_classes(rows: Counter[str], name: SplitName, params: PrepareParams) -> None:
     """Raises DataError unless both classes are in the split of this name."""
-    if len(+rows) != 2:
+    if len(rows) != 2:
         raise DataError(
             f"{raw.RAW}: the {name} split holds {rows.total()} rows and not both classes of "
             f"{params.target!r}: add rows, or give the split a larger share in prepare.split"

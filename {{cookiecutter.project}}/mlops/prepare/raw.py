@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -178,10 +178,9 @@ def number_faults(column: Numbers, is_integer: bool) -> dict[str, Mask]:
     }
 
 
-def summarized(faults: Iterable[Fault]) -> Iterator[str]:
+def summarized(faults: Sequence[Fault]) -> Iterator[str]:
     """Yields a sentence for each kind of fault, with the lines of its first rows."""
-    kinds = sorted({fault.what for fault in faults}, key=[fault.what for fault in faults].index)
-    for what in kinds:
+    for what in dict.fromkeys(fault.what for fault in faults):
         same = [fault for fault in faults if fault.what == what]
         examples = [example for fault in same for example in fault.examples][:SHOWN]
         more = sum(fault.rows for fault in same) - len(examples)

@@ -43,7 +43,7 @@ class CategoryColumn:
     def known(self) -> list[str]:
         """Returns the most frequent categories, of equally frequent ones the first in the alphabet."""
         counts = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-        return [word for word, count in counts if word and count][:MOST_CATEGORIES]
+        return [word for word, _ in counts if word][:MOST_CATEGORIES]
 
     def column(self, name: str) -> Column | None:
         """Returns the column of the schema, or None if it is the same in every row."""
