@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 import raw_table
 import small_project
+from machinery import PROJECT
 from mlops import errors, params, stage
 from mlops.errors import DataError
 from mlops.params import PrepareParams
@@ -294,3 +298,33 @@ def test_a_long_reading_says_how_far_it_is(
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == "prepare: 0 of 0 MB are read"
     assert len(lines) > 10
+
+
+def peak_megabytes() -> float:
+    """Returns the peak of the memory of a process that prepares the current directory."""
+    code = (
+        "from mlops.contract import measure\n"
+        "from mlops.prepare import prepare\n"
+        "from mlops.tables import splits\n"
+        "splits.ROW_GROUP = 5000\n"
+        "prepare.main()\n"
+        "print(measure.peak_memory())"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return int(printed.splitlines()[-1]) / 1e6
+
+
+def test_memory_does_not_grow_with_the_rows(untrained: Path) -> None:
+    header, *rows = TABLE.read_text().splitlines(keepends=True)
+    TABLE.write_text(header + "".join(rows) * 100)
+    few = peak_megabytes()
+    TABLE.write_text(
+        header + "".join(rows) * 1000
+    )  # 600,000 rows, which take 80 MB more if they are held
+    assert peak_megabytes() < few + 40
