@@ -81,7 +81,9 @@ def test_a_deleted_record_is_named_and_brought_back_from_origin(git: Git) -> Non
     assert line(git) == ""
 
 
-def test_a_merged_proposal_waits_for_its_record(git: Git) -> None:
+def test_a_merged_proposal_waits_for_its_record(
+    git: Git, capsys: pytest.CaptureFixture[str]
+) -> None:
     git.run("init", "--quiet", "--bare", "../origin.git")
     git.run("remote", "add", "origin", "../origin.git")
     git.run("push", "--quiet", "origin", "--all")
@@ -90,4 +92,5 @@ def test_a_merged_proposal_waits_for_its_record(git: Git) -> None:
     git.run("update-ref", "refs/heads/staging", "refs/remotes/origin/proposal/staging/0003")
     assert "a proposal was merged, and `mlops promote staging` writes its record" in line(git)
     promote(git.root, "staging")
+    assert "no record stands behind" not in capsys.readouterr().err
     assert line(git) == ""

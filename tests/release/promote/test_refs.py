@@ -106,7 +106,9 @@ def test_numbers_of_deleted_tags_are_not_used_again(released: Path) -> None:
     assert (record.name, record.version) == ("staging/0003", "v1.2.0")
 
 
-def test_a_rollback_without_its_tag_still_holds(released: Path) -> None:
+def test_a_rollback_without_its_tag_still_holds(
+    released: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     set_quality(released, 0.91)
     promote(released, "staging")
     rollback.roll_back(Git(released), "staging", None, print)
@@ -118,6 +120,7 @@ def test_a_rollback_without_its_tag_still_holds(released: Path) -> None:
             "staging",
             r"rolled back from v1\.1\.0 \(staging/0002\) to v1\.0\.0 \(staging/0001",
         )
+    assert "released as staging/0003, and that tag is missing here" in capfd.readouterr().err
     record = promote(released, "staging", again=True)
     assert record
     assert (record.name, record.version, record.again) == ("staging/0004", "v1.2.0", "staging/0003")

@@ -170,13 +170,6 @@ def plan_promotion(
         publication.refuse_clash(git, shared, environment)
     if shared and not dry_run:
         publication.share_tags(git, shared, released)
-    tagged = released.records[environment]
-    if (
-        tagged
-        and tagged[-1].commit != target
-        and (line := unrecorded.unrecorded_tip(git, environment))
-    ):
-        notice(git, line)
     return Plan(
         environment=environment,
         source=source,
