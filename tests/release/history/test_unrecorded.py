@@ -6,7 +6,7 @@ import pytest
 
 import instant_project
 from instant_project import promote, set_quality
-from mlops.release.history import unrecorded
+from mlops.release.history import records, unrecorded
 from mlops.release.history.git import Git
 from mlops.release.promote import promotion, rollback
 from mlops.release.prove import check
@@ -30,7 +30,8 @@ def git(released_twice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def line(git: Git, environment: str = "staging") -> str:
-    return unrecorded.unrecorded_tip(git, environment) or ""
+    tagged = records.records_of(git, environment)
+    return unrecorded.unrecorded_tip(git, environment, tagged) or ""
 
 
 def commit_on(git: Git, branch: str, message: str = "By hand") -> str:
@@ -55,7 +56,8 @@ def test_a_direct_push_is_named_until_a_release_takes_its_place(
         f"no record stands behind the last commit of staging, {short} (By hand, by A. Tester): somebody has "
         "committed there since staging/0002. `mlops rollback staging` goes back to it"
     )
-    assert "nothing was released there yet" in (unrecorded.unrecorded_tip(git, "prod", made) or "")
+    told = unrecorded.unrecorded_tip(git, "prod", [], made) or ""
+    assert "nothing was released there yet" in told
     check.check_tree(git.root)
     assert f"staging: {line(git)}" in capsys.readouterr().out
     assert rollback.roll_back(git, "staging", None, print).restored == "staging/0002"

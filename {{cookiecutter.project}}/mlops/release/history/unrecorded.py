@@ -14,18 +14,19 @@ from mlops.release.history.records import TaggedRecord
 FIRST = environments.CHAIN[0]
 
 
-def unrecorded_tip(git: Git, environment: str, tip: str | None = None) -> str | None:
+def unrecorded_tip(
+    git: Git, environment: str, tagged: Sequence[TaggedRecord], tip: str | None = None
+) -> str | None:
     """Returns a sentence, with the remedy, if no record stands behind the environment's last commit.
 
-    `tip` is that commit; by default it is the later one of the branch here and on origin, or origin's where
-    they diverge. Commits that change data/incoming alone do not count, and neither does a branch on which no
-    model was made. Returns None if all is well.
+    `tagged` are the environment's records. `tip` is that commit; by default it is the later one of the branch
+    here and on origin, or origin's where they diverge. Commits that change data/incoming alone do not count,
+    and neither does a branch on which no model was made. Returns None if all is well.
     """
     last = tip or known_tip(git, environment)
     if environment == FIRST or not last:
         return None
     commit = arrivals.release_commit(git, last)
-    tagged = records.records_of(git, environment)
     if tagged and tagged[-1].commit == commit:
         return None
     if git.read_file(commit, lockfile.LOCK) is None:

@@ -80,7 +80,7 @@ def status_of(git: Git, environment: str) -> Status:
     lock = notes.read(lambda: lockfile.read_lock(git, commit))
     latest = tagged[-1] if tagged and tagged[-1].commit == commit else None
     if tagged is not None and not is_shallow(git):
-        line = unrecorded.unrecorded_tip(git, environment, tip)
+        line = unrecorded.unrecorded_tip(git, environment, tagged, tip)
         notes.lines += [line] if line else []
     return Status(
         environment,

@@ -37,7 +37,7 @@ def events_of(git: Git, environment: str) -> list[Event]:
     refused = [refusal_event(each) for each in refusals.refusals_of(git, environment)]
     if not released and not refused:
         raise MlopsError(
-            unrecorded.unrecorded_tip(git, environment)
+            unrecorded.unrecorded_tip(git, environment, [])
             or f"nothing was released to {environment} yet: `mlops promote {environment}` releases {source}"
         )
     return sorted([*released, *refused], key=lambda event: event.when)

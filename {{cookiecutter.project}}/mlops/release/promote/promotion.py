@@ -204,7 +204,7 @@ def notice_unrecorded(git: Git, plan: Plan) -> None:
     tagged = plan.released.records[plan.environment]
     if not tagged or tagged[-1].commit == plan.target_commit:
         return
-    if line := unrecorded.unrecorded_tip(git, plan.environment, plan.target_commit):
+    if line := unrecorded.unrecorded_tip(git, plan.environment, tagged, plan.target_commit):
         notice(git, line)
 
 

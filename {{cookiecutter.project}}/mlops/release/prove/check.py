@@ -61,10 +61,11 @@ def release_findings(git: Git, branch: str | None) -> Iterator[str]:
     """
     for environment in environments.CHAIN[1:]:
         own = environment == branch
+        tagged = records.records_of(git, environment)
         tip = git.commit("HEAD") if own else None
-        if line := unrecorded.unrecorded_tip(git, environment, tip):
+        if line := unrecorded.unrecorded_tip(git, environment, tagged, tip):
             print(printable_text(f"{environment}: {line}"), flush=True)
-        for finding in signatures.signature_findings(git, records.records_of(git, environment)):
+        for finding in signatures.signature_findings(git, tagged):
             if own:
                 yield finding
             else:
