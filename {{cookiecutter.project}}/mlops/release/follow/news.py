@@ -3,7 +3,6 @@
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
 
-from mlops.release import child_environment
 from mlops.release.errors import GitError
 from mlops.release.history import last_fetch, shared_refs
 from mlops.release.history.git import Git
@@ -43,7 +42,7 @@ async def ask_origin(git: Git, *arguments: str) -> tuple[str, str]:
         process = await asyncio.create_subprocess_exec(
             *("git", *arguments),
             cwd=git.root,
-            env={**child_environment.for_command(), "GIT_TERMINAL_PROMPT": "0"},
+            env=git.process_variables | {"GIT_TERMINAL_PROMPT": "0"},
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=PIPE,

@@ -38,6 +38,11 @@ class Git:
                 f"{here.root} is not in a Git repository: `cd` into your project"
             ) from error
 
+    @property
+    def process_variables(self) -> dict[str, str]:
+        """Returns the environment variables of every process of Git."""
+        return child_environment.for_command() | ENGLISH | self.variables
+
     def run(self, *arguments: str, given: str | None = None) -> str:
         """Returns what the command printed, without its last newline; `given` is its standard input.
 
@@ -91,7 +96,7 @@ class Git:
             subprocess.Popen(
                 command,
                 cwd=self.root,
-                env={**child_environment.for_command(), **self.variables},
+                env=self.process_variables,
                 bufsize=0,
                 stdin=PIPE,
                 stdout=PIPE,
@@ -129,7 +134,7 @@ class Git:
             return subprocess.run(
                 ["git", *arguments],
                 cwd=self.root,
-                env=child_environment.for_command() | ENGLISH | self.variables,
+                env=self.process_variables,
                 input=(given or "").encode(errors="surrogateescape"),
                 capture_output=True,
                 check=False,

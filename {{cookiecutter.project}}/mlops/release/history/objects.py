@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from threading import Thread
 from typing import IO, NamedTuple
 
-from mlops.release import child_environment
 from mlops.release.history.git import Git
 
 
@@ -22,7 +21,7 @@ def read_objects(git: Git, names: Sequence[str]) -> Iterator[Blob | None]:
     with subprocess.Popen(
         ["git", "cat-file", "--batch", "--buffer"],
         cwd=git.root,
-        env=child_environment.for_command(),
+        env=git.process_variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
