@@ -4,13 +4,11 @@
 repository of its own, which shares the objects and is thrown away.
 """
 
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlops.errors import Refused
-from mlops.release import child_environment
 from mlops.release.errors import GitError
 from mlops.release.history.git import Git
 from mlops.release.history.records import TaggedRecord
@@ -52,28 +50,17 @@ def write_tags(
 
 def write_signed_tag(git: Git, settings: Settings, name: str, commit: str, message: str) -> str:
     objects = git.run("rev-parse", "--path-format=absolute", "--git-path", "objects")
-    chosen = [
-        word
-        for key, value in settings.items()
-        if key.startswith(OF_SIGNING)
-        for word in ("-c", f"{key}={value}")
-    ]
+    chosen = [each for each in settings.items() if each[0].startswith(OF_SIGNING)]
+    variables = {"GIT_OBJECT_DIRECTORY": objects, "GIT_CONFIG_COUNT": str(len(chosen))}
+    for at, (key, value) in enumerate(chosen):
+        variables |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8", newline="\n")
         (Path(folder) / "refs").mkdir()
-        command = ["git", f"--git-dir={folder}", *chosen, "tag", "--sign", "--cleanup=verbatim"]
-        process = subprocess.run(
-            [*command, "--file=-", name, commit],
-            cwd=git.root,
-            env={**child_environment.for_command(), "GIT_OBJECT_DIRECTORY": objects},
-            input=message,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if process.returncode:
-            raise GitError(f"git tag --sign {name}: {process.stderr.strip()}")
-        return (Path(folder) / "refs/tags" / name).read_text(encoding="utf-8").strip()
+        alone = Git(git.root, GIT_DIR=folder, **variables)
+        options = ("--sign", "--cleanup=verbatim", "--file=-")
+        alone.run("tag", *options, name, commit, given=message)
+        return alone.run("rev-parse", f"refs/tags/{name}")
 
 
 def refuse_unable(git: Git, settings: Settings) -> None:
