@@ -158,7 +158,7 @@ def released_commit(git: Git, tip: str) -> str:
     The history of a shallow clone may end after it: there it is the record with the same content.
     """
     commit = arrivals.release_commit(git, tip)
-    if git.run("rev-parse", "--is-shallow-repository") == "true":
+    if branches.is_shallow(git):
         named = environments.parse_environment(
             (git.read_file(commit, environments.FILE) or b"").decode()
         )

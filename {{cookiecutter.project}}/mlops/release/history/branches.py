@@ -55,8 +55,12 @@ def fetch_every_ref(git: Git) -> None:
         remotes.contact(git, ORIGIN, *shared_refs.FETCH_ALL)
 
 
+def is_shallow(git: Git) -> bool:
+    return git.run("rev-parse", "--is-shallow-repository") == "true"
+
+
 def refuse_shallow(git: Git) -> None:
-    if git.run("rev-parse", "--is-shallow-repository") == "true":
+    if is_shallow(git):
         raise Refused(
             "this clone is shallow, and a release needs its history: `git fetch --unshallow`"
         )

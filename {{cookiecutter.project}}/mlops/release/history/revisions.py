@@ -109,7 +109,7 @@ def expressions(git: Git, name: str) -> Iterator[Revision]:
 
 
 def reason_not_found(git: Git, name: str) -> str:
-    shallow = git.run("rev-parse", "--is-shallow-repository") == "true"
+    shallow = branches.is_shallow(git)
     cure = "; this clone is shallow: `git fetch --unshallow --tags`" if shallow else ""
     if not version_called(name):
         return (

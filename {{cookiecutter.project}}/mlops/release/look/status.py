@@ -79,7 +79,7 @@ def status_of(git: Git, environment: str) -> Status:
     tagged = notes.read(lambda: records.records_of(git, environment))
     lock = notes.read(lambda: lockfile.read_lock(git, commit))
     latest = tagged[-1] if tagged and tagged[-1].commit == commit else None
-    if tagged is not None and not is_shallow(git):
+    if tagged is not None and not branches.is_shallow(git):
         line = unrecorded.unrecorded_tip(git, environment, tagged, tip)
         notes.lines += [line] if line else []
     return Status(
@@ -127,15 +127,11 @@ def reason_absent(git: Git, environment: str) -> str:
     )
 
 
-def is_shallow(git: Git) -> bool:
-    return git.run("rev-parse", "--is-shallow-repository") == "true"
-
-
 def remarks(git: Git) -> Iterator[str]:
     """Yields sentences about what this clone can know."""
     if branches.has_origin(git):
         yield last_fetch.fetch_sentence(git)
-    if is_shallow(git):
+    if branches.is_shallow(git):
         yield (
             "this clone is shallow, so that versions and records can be missing: "
             "`git fetch --unshallow`"
