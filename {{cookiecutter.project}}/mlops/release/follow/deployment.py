@@ -159,10 +159,7 @@ def released_commit(git: Git, tip: str) -> str:
     """
     commit = arrivals.release_commit(git, tip)
     if branches.is_shallow(git):
-        named = environments.parse_environment(
-            (git.read_file(commit, environments.FILE) or b"").decode()
-        )
-        for each in reversed(records.records_of(git, named)):
+        for each in reversed(records.records_of(git, branches.environment_at(git, commit))):
             if git.succeeds("diff", "--quiet", each.commit, commit, "--", *arrivals.ALL_ELSE):
                 return each.commit
     return commit
@@ -222,9 +219,7 @@ def bundle_of(git: Git, commit: str, revision: str) -> str:
 
 def release_facts(git: Git, commit: str, bundle: str, files: Mapping[str, str]) -> dict[str, Any]:
     """Returns the content of release.json; the fields of the record are null for an unreleased commit."""
-    environment = environments.parse_environment(
-        (git.read_file(commit, environments.FILE) or b"").decode()
-    )
+    environment = branches.environment_at(git, commit)
     file = f"environments/{environment}.yaml"
     settings = parse_yaml(git.read_file(commit, file), file)
     latest = record_of_commit(git, environment, commit)

@@ -104,6 +104,12 @@ def tip_of(git: Git, environment: str) -> str:
     return later_commit(git, read_position(git, environment))
 
 
+def environment_at(git: Git, commit: str) -> str:
+    """Returns the environment that branch.yaml names at a commit. Raises MlopsError if it names none."""
+    content = git.read_file(commit, environments.FILE) or b""
+    return environments.parse_environment(content.decode(errors="replace"))
+
+
 def hotfix_tip(git: Git, hotfix: str, start: Position) -> str:
     """Returns the last commit of the branch `hotfix`, which is to be released to an environment.
 
@@ -118,7 +124,7 @@ def hotfix_tip(git: Git, hotfix: str, start: Position) -> str:
             f"{hotfix} lacks commits of {environment}, and would undo them: `git switch {hotfix} && git "
             f"merge {environment}`, then `mlops repro`, commit, and again"
         )
-    named = environments.parse_environment((git.read_file(tip, environments.FILE) or b"").decode())
+    named = environment_at(git, tip)
     if named != environment:
         raise Refused(
             f"{hotfix} is a branch of {named}, as its branch.yaml says, and not of {environment}: a hotfix "
