@@ -13,10 +13,10 @@ from typing import TypeVar
 from mlops import environments
 from mlops.errors import MlopsError
 from mlops.release.history import lockfile, objects, reports, tags, versions
-from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import Lock
 from mlops.release.history.outputs import BUNDLE
+from mlops.release.history.shared_refs import ENVIRONMENT_BRANCHES
 
 EXPERIMENT = "experiment"
 UNREADABLE = "unreadable"
@@ -129,12 +129,8 @@ def verdict_in_bytes(content: bytes) -> bool | None:
 
 def tips_of_environments(git: Git) -> dict[str, str]:
     """Returns the last commit of each environment's branch, here and on origin, by ref."""
-    refs = [
-        f"refs/{place}/{environment}"
-        for place in ("heads", f"remotes/{ORIGIN}")
-        for environment in environments.CHAIN
-    ]
-    listed = git.lines("for-each-ref", "--format=%(refname) %(objectname)", *refs)
+    form = "--format=%(refname) %(objectname)"
+    listed = git.lines("for-each-ref", form, *ENVIRONMENT_BRANCHES)
     return dict(line.split() for line in listed)
 
 

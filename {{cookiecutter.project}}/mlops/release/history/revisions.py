@@ -10,6 +10,7 @@ from mlops.release.history import branches, models, versions
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
+from mlops.release.history.shared_refs import ENVIRONMENT_BRANCHES
 
 HASH = re.compile(r"[0-9a-f]{4,64}(\.dir)?")
 """DVC writes .dir behind the hash of a folder, such as a bundle."""
@@ -129,12 +130,8 @@ def is_held(git: Git, commit: str) -> bool:
     What such a branch holds was accepted by the team. Other commits may come from anybody, and so does
     their code.
     """
-    refs = [
-        f"refs/{place}/{environment}"
-        for place in ("heads", f"remotes/{ORIGIN}")
-        for environment in environments.CHAIN
-    ]
-    return bool(git.lines("for-each-ref", "--count=1", f"--contains={commit}", *refs))
+    holding = ("--count=1", f"--contains={commit}")
+    return bool(git.lines("for-each-ref", *holding, *ENVIRONMENT_BRANCHES))
 
 
 def refuse_to_run(

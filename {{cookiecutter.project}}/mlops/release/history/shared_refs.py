@@ -17,6 +17,11 @@ BRANCHES = "refs/heads/"
 TAGS = "refs/tags/"
 
 ENVIRONMENT = "|".join(environments.CHAIN)
+ENVIRONMENT_BRANCHES = tuple(
+    place + name for place in (BRANCHES, TRACKING) for name in environments.CHAIN
+)
+"""The branch of each environment, here and on origin, as full names of refs."""
+
 SHARED = re.compile(
     rf"{BRANCHES}({ENVIRONMENT})|{TAGS}(({ENVIRONMENT})/\d{{4,}}|{PREFIX}v\d+\.\d+\.\d+)"
 )
