@@ -279,9 +279,9 @@ def is_installed(locked: bytes, lock: Path) -> bool:
 
 def superseded_folders(git: Git) -> list[Path]:
     """Returns the folders of commits that are not the last one of any branch, here or on origin."""
-    tips = git.lines("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
-    current = {*tips, *(released_commit(git, tip) for tip in tips)}
-    folders = sorted((git.root / FOLDER).glob("*/"))
+    tips = {*git.lines("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")}
+    folders = [each for each in sorted((git.root / FOLDER).glob("*/")) if each.name not in tips]
+    current = {released_commit(git, tip) for tip in tips} if folders else ()
     return [folder for folder in folders if folder.name not in current]
 
 
