@@ -7,7 +7,6 @@ their own each time that origin has answered.
 import time
 from contextlib import suppress
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
 from mlops.release.history.git import Git
@@ -34,20 +33,21 @@ def fetch_sentence(git: Git) -> str:
 def note_answer(git: Git) -> None:
     """Notes that origin has answered now; somebody who may not write to Git's folder notes nothing."""
     with suppress(OSError):
-        file_inside(git.root, ANSWERED).write_text(f"{ORIGIN}\n", encoding="utf-8", newline="\n")
+        (file,) = files_inside(git, ANSWERED)
+        file.write_text(f"{ORIGIN}\n", encoding="utf-8", newline="\n")
 
 
 def last_fetch_file(git: Git) -> Path | None:
     """Returns the file that the last fetch, the last answer or the clone has left."""
-    inside = (ANSWERED, "FETCH_HEAD", f"logs/refs/remotes/{ORIGIN}/HEAD")
-    written = [path for name in inside if (path := file_inside(git.root, name)).exists()]
+    found = files_inside(git, ANSWERED, "FETCH_HEAD", f"logs/refs/remotes/{ORIGIN}/HEAD")
+    written = [path for path in found if path.exists()]
     return max(written, key=lambda path: path.stat().st_mtime, default=None)
 
 
-@cache
-def file_inside(root: Path, name: str) -> Path:
-    """Returns the path of a file in Git's folder."""
-    return Path(Git(root).run("rev-parse", "--path-format=absolute", "--git-path", name))
+def files_inside(git: Git, *names: str) -> list[Path]:
+    """Returns the paths of files in Git's folder."""
+    asked = [word for name in names for word in ("--git-path", name)]
+    return [Path(line) for line in git.lines("rev-parse", "--path-format=absolute", *asked)]
 
 
 def age(seconds: float) -> str:
