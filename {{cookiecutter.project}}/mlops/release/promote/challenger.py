@@ -57,7 +57,7 @@ def make_in_tree(repo: Repo, source: str, environment: str, target: str) -> list
         reach.require_remote(repo, to_write=True)
     commit = Git(tree).run("rev-parse", "HEAD")
     try:
-        restore_outputs(repo, commit)
+        restored = restore_outputs(repo, commit)
     except Away:
         raise
     except MlopsError as error:
@@ -68,7 +68,7 @@ def make_in_tree(repo: Repo, source: str, environment: str, target: str) -> list
     )
     begin_from_target(Git(tree), commit, target)
     done = repro.reproduce_stages(repo)
-    whole = {*lockfile.carried_hashes(Git(tree), commit).values()}
+    whole = {*restored.values()}
     made = repro.made_by_stages(repo).items()
     store.refuse_damaged(repo, {path: md5 for path, md5 in made if md5 not in whole})
     return done
@@ -157,8 +157,8 @@ def push_data(repo: Repo, commits: list[str]) -> bool:
     return True
 
 
-def restore_outputs(repo: Repo, commit: str) -> int:
-    """Fetches every output of `commit` into the cache, intact, and returns how many there are.
+def restore_outputs(repo: Repo, commit: str) -> dict[str, str]:
+    """Fetches every output of `commit` into the cache, intact, and returns the hash of each by its path.
 
     Raises MlopsError if one is lost.
     """
@@ -167,7 +167,7 @@ def restore_outputs(repo: Repo, commit: str) -> int:
     if lost := {*store.mend_cache(repo, named.values())}:
         words = lacking.lost_data(git, commit, {p: md5 for p, md5 in named.items() if md5 in lost})
         raise MlopsError(f"{commit[:7]} cannot be restored: {words}")
-    return len(named)
+    return named
 
 
 TASKS: dict[str, Callable[..., Any]] = {

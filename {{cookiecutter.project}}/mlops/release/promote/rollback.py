@@ -66,8 +66,8 @@ def roll_back(
         commit = commit_rollback(git, released.settings, target, wanted, record)
         say(f"checking every output of {wanted.record.name}, byte for byte")
         with start_worker(git.root, git.root) as worker:
-            count = worker.ask("restore", commit=commit)
-            say(f"{count} outputs are as recorded")
+            restored = worker.ask("restore", commit=commit)
+            say(f"{len(restored)} outputs are as recorded")
             worker.ask("push", commits=[commit])
         promotion.publish_record(git, start, commit, record, released)
         return record
