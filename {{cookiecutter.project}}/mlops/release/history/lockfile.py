@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mlops.errors import MlopsError
-from mlops.release.history import arrivals, lock_merge
+from mlops.release.history import arrivals, lock_merge, objects
 from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import MODEL
@@ -115,14 +115,20 @@ def carried_hashes(git: Git, revision: str, *, arrived: bool = False) -> dict[st
 
     The data of data/incoming are among them only with `arrived`.
     """
-    paths = set(git.run("ls-tree", "-r", "-z", "--name-only", revision).split("\0"))
+    entries = git.run("ls-tree", "-r", "-z", revision).split("\0")
+    inside = {path: entry for entry, _, path in (each.partition("\t") for each in entries)}
     made = {
-        path: md5 for path, md5 in read_lock(git, revision).outputs.items() if path not in paths
+        path: md5 for path, md5 in read_lock(git, revision).outputs.items() if path not in inside
     }
-    added = [
-        added_hashes(path, parse_yaml(git.read_file(revision, path), path))
-        for path in paths
+    files = [
+        path
+        for path in inside
         if path.endswith(".dvc") and (arrived or not arrivals.is_arrival(path))
+    ]
+    blobs = [*objects.read_objects(git, [inside[path].split()[2] for path in files])]
+    added = [
+        added_hashes(path, parse_yaml(blob and blob.content, path))
+        for path, blob in zip(files, blobs, strict=True)
     ]
     return {**made, **dict(each for pairs in added for each in pairs)}
 
