@@ -8,7 +8,7 @@ from test_publication import clone, refs, shared
 from instant_project import promote, refused, set_quality
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc
-from mlops.release.history import models, records, versions
+from mlops.release.history import models, records, tags, versions
 from mlops.release.history.git import Git
 from mlops.release.look import status, timeline
 from mlops.release.promote import promotion, rollback
@@ -178,4 +178,5 @@ def test_a_proposal_whose_number_was_taken_is_recorded_under_the_next(released: 
     assert record
     assert record.name == "staging/0003"
     assert promote(released, "staging") is None
-    assert [each.name for each in versions.all_versions(git)] == ["v1.0.0", "v1.1.0"]
+    found = versions.readable_versions(git, tags.tags_matching(git, "model@v*"))
+    assert [each.name for each in found] == ["v1.0.0", "v1.1.0"]

@@ -88,11 +88,6 @@ def version_name(text: str) -> str | None:
     return found[1] if found else None
 
 
-def all_versions(git: Git) -> list[Version]:
-    """Returns all versions, lowest number first; a tag that is no version is named in a notice."""
-    return readable_versions(git, tags.tags_matching(git, f"{PREFIX}v*"))
-
-
 def readable_versions(git: Git, found: Iterable[Tag]) -> list[Version]:
     """Returns those of the tags that are versions, lowest number first.
 
