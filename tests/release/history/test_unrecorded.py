@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-import instant_project
 from instant_project import promote, set_quality
 from mlops.release.history import records, unrecorded
 from mlops.release.history.git import Git
@@ -12,21 +11,9 @@ from mlops.release.promote import promotion, rollback
 from mlops.release.prove import check
 
 
-@pytest.fixture(scope="module")
-def released_twice(promoted_to_staging: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        instant_project.speak_as_tester(monkeypatch)
-        folder = tmp_path_factory.mktemp("twice") / "copy"
-        project = instant_project.copied(promoted_to_staging, folder)
-        set_quality(project, 0.91)
-        promote(project, "staging")
-        return project
-
-
 @pytest.fixture
-def git(released_twice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
-    instant_project.speak_as_tester(monkeypatch)
-    return Git(instant_project.copied(released_twice, tmp_path / "copy"))
+def git(twice_in_staging: Path) -> Git:
+    return Git(twice_in_staging)
 
 
 def line(git: Git, environment: str = "staging") -> str:

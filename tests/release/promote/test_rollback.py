@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import instant_project
 from instant_project import promote, refused, set_quality
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.release.history import lockfile, records
@@ -15,21 +14,9 @@ from mlops.release.promote import promotion, rollback
 from tiny_pipeline import commit
 
 
-@pytest.fixture(scope="module")
-def released_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        instant_project.speak_as_tester(monkeypatch)
-        project = instant_project.make(tmp_path_factory.mktemp("twice") / "project")
-        promote(project, "staging")
-        set_quality(project, 0.95)
-        promote(project, "staging")
-        return project
-
-
 @pytest.fixture
-def project(released_twice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    instant_project.speak_as_tester(monkeypatch)
-    return instant_project.copied(released_twice, tmp_path / "copy")
+def project(twice_in_staging: Path) -> Path:
+    return twice_in_staging
 
 
 def roll_back(project: Path, to: str | None = None, reason: str | None = None) -> records.Record:
