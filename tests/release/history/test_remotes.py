@@ -12,8 +12,8 @@ from mlops.release.history.git import Git
 NOT_READ = "fatal: Could not read from remote repository."
 
 
-def outcome(folder: Path, said: str) -> GitError:
-    """Returns the error for what a transport says, which Git starts as it would start ssh."""
+def fails(folder: Path, said: str, kind: type[Away | Refused], words: str) -> None:
+    """Checks the error for what a transport says, which Git starts as it would start ssh."""
     transport = folder / "transport"
     transport.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{said}\nEND\nexit 128\n")
     transport.chmod(0o755)
@@ -23,7 +23,10 @@ def outcome(folder: Path, said: str) -> GitError:
         remotes.contact(
             git, "origin", "-c", f"core.sshCommand={transport}", "ls-remote", "host:project.git"
         )
-    return caught.value
+    error = caught.value
+    assert isinstance(error, kind), said
+    assert error.exit_code == kind.exit_code
+    assert words in str(error)
 
 
 def test_what_denies_access_is_refused(tmp_path: Path) -> None:
@@ -35,10 +38,7 @@ def test_what_denies_access_is_refused(tmp_path: Path) -> None:
         "fatal: unable to access 'https://host/p.git/': The requested URL returned error: 403",
         "remote: Connection refused by the tracker\nerror: pre-receive hook declined",
     ):
-        error = outcome(tmp_path, said)
-        assert isinstance(error, Refused), said
-        assert error.exit_code == Refused.exit_code
-        assert "origin denies access: git " in str(error)
+        fails(tmp_path, said, Refused, "origin denies access: git ")
 
 
 def test_what_does_not_answer_is_out_of_reach(tmp_path: Path) -> None:
@@ -49,10 +49,7 @@ def test_what_does_not_answer_is_out_of_reach(tmp_path: Path) -> None:
         "fatal: the remote end hung up unexpectedly",
         "remote: fatal: write error: No space left on device",
     ):
-        error = outcome(tmp_path, said)
-        assert isinstance(error, Away), said
-        assert error.exit_code == Away.exit_code
-        assert "origin cannot be reached: git " in str(error)
+        fails(tmp_path, said, Away, "origin cannot be reached: git ")
 
 
 def test_any_other_failure_is_that_of_git(tmp_path: Path) -> None:
