@@ -9,9 +9,10 @@ import tiny_pipeline
 from instant_project import promote, refused, set_quality
 from mlops.cli import stages
 from mlops.errors import Refused
-from mlops.release.history import records, signatures
+from mlops.release.history import records
 from mlops.release.history.git import Git
 from mlops.release.promote import promotion, rollback
+from mlops.release.prove import check
 
 
 def make_key(folder: Path, name: str) -> Path:
@@ -39,7 +40,7 @@ def signing(in_staging: Path, tmp_path: Path) -> Path:
 
 
 def findings(git: Git) -> list[str]:
-    return list(signatures.signature_findings(git, records.records_of(git, "staging")))
+    return [*check.release_findings(git, "staging")]
 
 
 def test_releases_are_signed_and_the_signatures_are_checked(signing: Path, tmp_path: Path) -> None:
