@@ -501,7 +501,8 @@ class History(RuleBasedStateMachine):
         assert person.git.run("status", "--porcelain") == ""
         if record:
             self.note_number(record)
-            kept = records.find_record(Git(self.origin), record.environment, record.name)
+            released = records.records_of(Git(self.origin), record.environment)
+            kept = records.find_record(released, record.name)
             assert kept.commit == Git(self.origin).commit(record.environment)
         truth.check(self.origin, self.storage)
         assert record is None or truth.is_whole(person.cache, record.bundle)

@@ -127,7 +127,7 @@ def test_a_hotfix_of_a_colleague_is_a_release_that_all_can_use(
     with deployment.open_deployment(Git(project), "prod") as deployed:
         assert deployed.release["version"] == "v1.1.0"
         assert (deployed.folder / "deploy/model.onnx").read_text() == "quality: 0.95\n"
-    record = records.find_record(Git(project), "prod", "v1.1.0").record
+    record = records.find_record(records.records_of(Git(project), "prod"), "v1.1.0").record
     assert (record.kind, record.source) == ("promotion", "hotfix")
 
     instant_project.refused(project, "prod", rf"git cherry-pick -x {fix[:7]}")

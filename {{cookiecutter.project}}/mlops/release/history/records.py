@@ -5,7 +5,7 @@ is a title and, below it, the record as JSON.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -18,7 +18,6 @@ from mlops.release.history.notices import notice
 from mlops.release.history.tags import Tag
 
 NUMBER = "{environment}/{number:04d}"
-
 
 RECORD_TRAILER, VERSION_TRAILER, WITHDREW_TRAILER = "Record", "Version", "Withdrew"
 """The trailers with which the commit of a release names its record, the tag of its version and, after a
@@ -175,19 +174,16 @@ def latest_record(git: Git, environment: str) -> TaggedRecord | None:
     return tagged[-1] if tagged else None
 
 
-def find_record(git: Git, environment: str, name: str) -> TaggedRecord:
-    """Returns the record of this name (prod/0003), or the environment's latest record of a version.
+def find_record(tagged: Sequence[TaggedRecord], name: str) -> TaggedRecord:
+    """Returns the record of this name (prod/0003), or the latest record of a version.
 
-    Raises MlopsError, with the last names, if there is none.
+    `tagged` are the records of an environment, at least one. Raises MlopsError, with the last names, if none
+    of them is meant.
     """
-    tagged = records_of(git, environment)
     wanted = versions.version_name(name)
     for each in reversed(tagged):
         if name == each.record.name or wanted == each.record.version:
             return each
     known = ", ".join(f"{each.record.name} ({each.record.version})" for each in tagged[-5:])
-    raise MlopsError(
-        f"{environment} has no record {name!r}; its last are {known}"
-        if known
-        else f"{environment} has no record yet"
-    )
+    environment = tagged[-1].record.environment
+    raise MlopsError(f"{environment} has no record {name!r}; its last are {known}")

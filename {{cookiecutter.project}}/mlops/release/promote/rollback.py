@@ -46,7 +46,7 @@ def roll_back(
         if to is None:
             refuse_unseen(known, tagged)
         wanted = (
-            record_named(git, target, environment, to)
+            record_named(git, target, tagged, to)
             if to
             else record_before(git, target, tagged, released.standing_withdrawals(environment))
         )
@@ -98,11 +98,12 @@ def refuse_unseen(known: TaggedRecord | None, tagged: Sequence[TaggedRecord]) ->
         )
 
 
-def record_named(git: Git, target: str, environment: str, name: str) -> TaggedRecord:
-    wanted = records.find_record(git, environment, name)
+def record_named(git: Git, target: str, tagged: Sequence[TaggedRecord], name: str) -> TaggedRecord:
+    wanted = records.find_record(tagged, name)
     if holds_record(git, wanted, target):
         raise Refused(
-            f"{environment} already is as in {wanted.record.name}: there is nothing to roll back"
+            f"{wanted.record.environment} already is as in {wanted.record.name}: there is nothing to roll "
+            "back"
         )
     return wanted
 
