@@ -24,12 +24,11 @@ def unrecorded_tip(
     and neither does a branch on which no model was made. Returns None if all is well.
     """
     last = tip or known_tip(git, environment)
-    if environment == FIRST or not last:
+    recorded = tagged[-1].commit if tagged else None
+    if environment == FIRST or not last or last == recorded:
         return None
     commit = arrivals.release_commit(git, last)
-    if tagged and tagged[-1].commit == commit:
-        return None
-    if git.read_file(commit, lockfile.LOCK) is None:
+    if commit == recorded or git.read_file(commit, lockfile.LOCK) is None:
         return None
     about = git.run("log", "-1", "--format=%h (%s, by %an)", commit)
     return (

@@ -200,11 +200,9 @@ def refuse_withdrawn(plan: Plan, rollback: TaggedRecord | None) -> None:
 
 
 def notice_unrecorded(git: Git, plan: Plan) -> None:
-    """Says so if the target is not what its latest record released; nothing is asked where it is."""
-    tagged = plan.released.records[plan.environment]
-    if not tagged or tagged[-1].commit == plan.target_commit:
-        return
-    if line := unrecorded.unrecorded_tip(git, plan.environment, tagged, plan.target_commit):
+    """Says so if something was released to the target, and its last commit is not what was released last."""
+    tagged, target = plan.released.records[plan.environment], plan.target_commit
+    if tagged and (line := unrecorded.unrecorded_tip(git, plan.environment, tagged, target)):
         notice(git, line)
 
 
