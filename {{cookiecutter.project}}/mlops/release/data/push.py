@@ -3,7 +3,6 @@
 Nothing of Git is pushed if the data could not be.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from mlops.release.history import branches, lockfile, objects, remotes
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 
-HASH = re.compile(r"\b[0-9a-f]{32}(?:\.dir)?\b")
 LOST = "`mlops push` sends them from the machine that has them, or `mlops repro` makes them again"
 
 Say = Callable[[str], None]
@@ -101,13 +99,9 @@ def hashes_in_history(git: Git, revisions: Sequence[str]) -> set[str]:
     """Returns every hash in a dvc.lock or .dvc file of the commits of these revisions."""
     listed = git.lines("rev-list", "--objects", *revisions)
     named = [line.partition(" ") for line in listed]
-    blobs = objects.read_objects(git, [name for name, _, path in named if names_data(path)])
-    texts = (blob.content.decode(errors="replace") for blob in blobs if blob)
-    return {found for text in texts for found in HASH.findall(text)}
-
-
-def names_data(path: str) -> bool:
-    return Path(path).name == lockfile.LOCK or path.endswith(".dvc")
+    files = [name for name, _, path in named if lockfile.names_data(path)]
+    blobs = objects.read_objects(git, files)
+    return {found for blob in blobs if blob for found in lockfile.hashes_in(blob.content)}
 
 
 def sendable_objects(repo: Repo, names: Iterable[str]) -> list[str]:
@@ -120,8 +114,7 @@ def sendable_objects(repo: Repo, names: Iterable[str]) -> list[str]:
 def records_among(repo: Repo, hashes: set[str]) -> list[Path]:
     """Returns the run records of the cache that name only these hashes."""
     files = (file for file in Path(repo.stage_cache.cache_dir).glob("*/*/*") if file.is_file())
-    texts = ((file, file.read_text(encoding="utf-8", errors="replace")) for file in files)
-    return [file for file, text in texts if {*HASH.findall(text)} <= hashes]
+    return [file for file in files if lockfile.hashes_in(file.read_bytes()) <= hashes]
 
 
 def refuse_lacked(repo: Repo, name: str, commit: str, cure: str) -> None:

@@ -15,6 +15,7 @@ from mlops.release.history.outputs import MODEL
 
 LOCK = "dvc.lock"
 
+HASH = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
 PARAMETERS = re.compile(r"^    params:\n((?:      .*\n)+)", re.MULTILINE)
 OUTPUTS = re.compile(r"^    outs:\n((?:    [- ] .*\n)+)", re.MULTILINE)
 OUTPUT = re.compile(
@@ -103,6 +104,16 @@ def foreign_entry(file: str, error: Exception) -> MlopsError:
     return MlopsError(
         f"{file} has an entry that DVC did not write ({error!r}): `mlops repro` and commit"
     )
+
+
+def names_data(path: str) -> bool:
+    """Returns whether the file is one that names data: a dvc.lock, in any folder, or a .dvc file."""
+    return PurePosixPath(path).name == LOCK or path.endswith(".dvc")
+
+
+def hashes_in(content: bytes) -> set[str]:
+    """Returns every hash in a dvc.lock, a .dvc file or a run record, also those of dependencies."""
+    return {found.decode() for found in HASH.findall(content)}
 
 
 def read_lock(git: Git, revision: str) -> Lock:

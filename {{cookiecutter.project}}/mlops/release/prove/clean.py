@@ -14,12 +14,11 @@ from mlops.release.data import dvc, garbage
 from mlops.release.data.dvc import Repo
 from mlops.release.data.garbage import Waste
 from mlops.release.follow import deployment
-from mlops.release.history import branches, objects
+from mlops.release.history import branches, lockfile, objects
 from mlops.release.history.git import Git
 from mlops.release.places import scratch, venv, worktree
 from mlops.release.update import update
 
-HASH = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
 KINDS = {
     "branches": r"refs/(heads|remotes)/",
     "tags": r"refs/tags/",
@@ -79,10 +78,10 @@ def counted_refs(git: Git) -> str:
 def data_in_use(git: Git) -> InUse:
     """Returns every hash in a dvc.lock or .dvc file; those of dependencies count too, to be safe."""
     named = [line.partition(" ") for line in objects_of_refs(git)]
-    blobs = [name for name, _, path in named if names_data(path)]
+    blobs = [name for name, _, path in named if lockfile.names_data(path)]
     texts = [blob.content for blob in objects.read_objects(git, blobs) if blob]
     texts += [path.read_bytes() for path in uncommitted_files(git)]
-    data = {found.decode() for text in texts for found in HASH.findall(text)}
+    data = {found for text in texts for found in lockfile.hashes_in(text)}
     return InUse(data, {name for name, _, path in named if path == venv.LOCKS})
 
 
@@ -93,10 +92,6 @@ def objects_of_refs(git: Git) -> list[str]:
     return git.lines("rev-list", "--objects", "--no-walk", "--all", *commits)
 
 
-def names_data(path: str) -> bool:
-    return Path(path).name == "dvc.lock" or path.endswith(".dvc")
-
-
 def working_trees(git: Git) -> list[Path]:
     lines = git.lines("worktree", "list", "--porcelain")
     return [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
@@ -105,7 +100,7 @@ def working_trees(git: Git) -> list[Path]:
 def uncommitted_files(git: Git) -> Iterator[Path]:
     for tree in filter(Path.exists, working_trees(git)):
         listed = Git(tree).run("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        paths = [tree / path for path in listed.split("\0") if names_data(path)]
+        paths = [tree / path for path in listed.split("\0") if lockfile.names_data(path)]
         yield from filter(Path.is_file, paths)
 
 
