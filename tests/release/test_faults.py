@@ -50,15 +50,12 @@ def prepared(promoted_to_staging: Path, tmp_path_factory: pytest.TempPathFactory
         project = instant_project.copied(
             promoted_to_staging, tmp_path_factory.mktemp("prepared") / "copy"
         )
-        git = Git(project)
-        git.run("init", "--quiet", "--bare", "--initial-branch", "dev", "../origin.git")
-        git.run("remote", "add", "origin", "../origin.git")
-        git.run("push", "--quiet", "origin", "dev", "staging", "prod", "--tags")
+        instant_project.give_origin(project, "--tags")
         for quality in (0.91, 0.92):
             set_quality(project, quality)
             promote(project, "staging")
         set_quality(project, 0.93)
-        git.run("push", "--quiet", "origin", "dev")
+        Git(project).run("push", "--quiet", "origin", "dev")
         return project
 
 

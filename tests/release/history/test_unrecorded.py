@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from instant_project import promote, set_quality
+from instant_project import give_origin, promote, set_quality
 from mlops.release.history import records, unrecorded
 from mlops.release.history.git import Git
 from mlops.release.promote import promotion, rollback
@@ -60,10 +60,7 @@ def test_a_forced_push_is_named(git: Git) -> None:
 
 
 def test_a_deleted_record_is_named_and_brought_back_from_origin(git: Git) -> None:
-    git.run("init", "--quiet", "--bare", "../origin.git")
-    git.run("remote", "add", "origin", "../origin.git")
-    git.run("push", "--quiet", "origin", "--all")
-    git.run("push", "--quiet", "origin", "--tags")
+    give_origin(git.root, "--tags")
     git.run("tag", "--delete", "staging/0002")
     assert "it was released as staging/0002, and that tag is missing here" in line(git)
     git.run(*line(git).split("`")[1].split()[1:])
@@ -73,9 +70,7 @@ def test_a_deleted_record_is_named_and_brought_back_from_origin(git: Git) -> Non
 def test_a_merged_proposal_waits_for_its_record(
     git: Git, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    git.run("init", "--quiet", "--bare", "../origin.git")
-    git.run("remote", "add", "origin", "../origin.git")
-    git.run("push", "--quiet", "origin", "--all")
+    give_origin(git.root)
     set_quality(git.root, 0.92)
     promotion.promote(git, "staging", print, as_proposal=True)
     git.run("update-ref", "refs/heads/staging", "refs/remotes/origin/proposal/staging/0003")

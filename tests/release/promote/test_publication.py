@@ -23,11 +23,7 @@ from tiny_pipeline import commit
 @pytest.fixture
 def shared(on_dev: Path) -> Path:
     """A project whose three branches are on origin, a bare repository beside it."""
-    git = Git(on_dev)
-    origin = on_dev.parent / "origin.git"
-    git.run("init", "--quiet", "--bare", "--initial-branch", "dev", str(origin))
-    git.run("remote", "add", "origin", "../origin.git")
-    git.run("push", "--quiet", "origin", "dev", "staging", "prod")
+    instant_project.give_origin(on_dev)
     return on_dev
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from test_publication import clone, refs, shared
 
-from instant_project import promote, refused, set_quality
+from instant_project import give_origin, promote, refused, set_quality
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc
 from mlops.release.history import models, records, tags, versions
@@ -19,10 +19,7 @@ __all__ = ["shared"]
 @pytest.fixture
 def released(in_staging: Path) -> Path:
     """A project with a release in staging from before there was an origin, which has its branches alone."""
-    git = Git(in_staging)
-    git.run("init", "--quiet", "--bare", "--initial-branch", "dev", "../origin.git")
-    git.run("remote", "add", "origin", "../origin.git")
-    git.run("push", "--quiet", "origin", "dev", "staging", "prod")
+    give_origin(in_staging)
     return in_staging
 
 
@@ -50,11 +47,7 @@ def test_tags_of_others_cost_a_line_and_no_number(
     git.run("update-ref", "refs/remotes/origin/feature", "dev")
     set_quality(released, 0.91)
 
-    assert [each.record and each.record for each in status.all_statuses(git)] == [
-        None,
-        "staging/0001",
-        None,
-    ]
+    assert [each.record for each in status.all_statuses(git)] == [None, "staging/0001", None]
     assert models.all_models(git)
     for environment, name, version in (
         ("staging", "staging/0010", "v1.3.0"),
