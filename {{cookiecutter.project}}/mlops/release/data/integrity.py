@@ -8,9 +8,6 @@ from dvc.output import Output
 from dvc.repo import Repo
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.db import HashFileDB
-from dvc_data.hashfile.hash import hash_file
-from dvc_data.hashfile.tree import Tree
-from dvc_objects.errors import ObjectFormatError
 
 from mlops.release.data import dvc, lacking, reach, store
 from mlops.release.data.repro import absent_outputs, unreproduced
@@ -82,19 +79,5 @@ def output_cure(out: Output) -> str:
 
 def damaged_objects(out: Output) -> list[str]:
     """Returns the paths of the cached objects of this output whose content does not match their name."""
-    cache, recorded = out.cache, out.hash_info
-    names = [recorded.value]
-    if recorded.isdir:
-        try:
-            names += [child.value for _, _, child in Tree.load(cache, recorded)]
-        except (FileNotFoundError, ObjectFormatError):
-            return [cache.oid_to_path(recorded.value)]
-    paths = {name: cache.oid_to_path(name) for name in names}
-    return [path for name, path in paths.items() if not is_intact(cache, path, name)]
-
-
-def is_intact(cache: HashFileDB, path: str, name: str) -> bool:
-    if not cache.fs.exists(path):
-        return False
-    _, found = hash_file(path, cache.fs, cache.hash_name)
-    return bool(found.value == name.removesuffix(".dir"))
+    cache = out.cache
+    return [cache.oid_to_path(name) for name in store.broken_objects(cache, out.hash_info.value)]
