@@ -18,17 +18,12 @@ def main() -> None:
     try:
         with dvc.open_repo(Path.cwd()) as repo, dvc.quiet_dvc():
             if reach.has_remote(repo):
-                print(printable_text(ask_remote(repo)))
+                reach.require_remote(repo, to_write=True)
+                remote = repo.cloud.get_remote()
+                place = f"{remote.name}, {remote.fs.unstrip_protocol(remote.path)}"
+                print(printable_text(place))
     except MlopsError as error:
         sys.exit(printable_text(str(error)))
-    except Exception as error:  # each kind of remote raises its own
-        sys.exit(printable_text(reach.error_message(error)))
-
-
-def ask_remote(repo: dvc.Repo) -> str:
-    reach.require_remote(repo, to_write=True)
-    remote = repo.cloud.get_remote()
-    return f"{remote.name}, {remote.fs.unstrip_protocol(remote.path)}"
 
 
 if __name__ == "__main__":
