@@ -503,8 +503,9 @@ def test_a_page_that_can_not_be_written_is_told(three: list[tracker.Row], tmp_pa
 
 def test_nothing_heavy_is_loaded(git: Git) -> None:
     commit(git, "a")
-    command = "sys.argv[1:] = ['tracker']; app(standalone_mode=False)"
-    script = f"import sys; from mlops.cli.app import app; {command}"
+    commands = ("tracker", "tracker --explain", "show HEAD")
+    calls = "; ".join(f"app({command.split()}, standalone_mode=False)" for command in commands)
+    script = f"import sys; from mlops.cli.app import app; {calls}"
     heavy = "print({'dvc', 'pandas', 'sklearn', 'numpy', 'rich'} & {*sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", f"{script}; {heavy}"],

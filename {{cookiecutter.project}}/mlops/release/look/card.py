@@ -21,7 +21,7 @@ from mlops.release.history.outputs import BUNDLE, MODEL, RAW, TESTING, TRAINING,
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.revisions import Revision
 from mlops.release.history.tags import Tag
-from mlops.release.look.comparison import flattened
+from mlops.release.look.changes import flattened
 from mlops.release.promote import gate_report
 
 MADE_OF = {

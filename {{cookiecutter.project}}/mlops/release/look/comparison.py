@@ -11,11 +11,12 @@ from typing import Any
 
 from mlops import environments
 from mlops.errors import MlopsError
-from mlops.release.data import store
+from mlops.release.data import dvc, store
 from mlops.release.history import lockfile, reports, revisions
 from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE, RAW, TESTING, TRAINING, VALIDATION
+from mlops.release.look.changes import change_line, change_lines, flattened
 from mlops.release.promote import answers_at_commit
 from mlops.release.promote.answers_at_commit import run_module
 
@@ -121,8 +122,6 @@ def data(states: States) -> Iterator[str]:
 def rows_between(
     states: States, paths: list[str], before: Mapping[str, str], after: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    from mlops.release.data import dvc
-
     with tempfile.TemporaryDirectory() as folder, dvc.open_repo(states.git.root) as repo:
         old, new = Path(folder, "old"), Path(folder, "new")
         for place, commit, hashes in ((old, states.old, before), (new, states.new, after)):
@@ -197,8 +196,6 @@ def predictions(states: States) -> Iterator[str]:
 
 
 def compare_predictions(states: States) -> dict[str, Any]:
-    from mlops.release.data import dvc
-
     with tempfile.TemporaryDirectory() as folder, dvc.open_repo(states.git.root) as repo:
         test = Path(folder, TESTING)
         lock = lockfile.read_lock(states.git, states.new)
@@ -214,26 +211,6 @@ def compare_predictions(states: States) -> dict[str, Any]:
 
 def settings_at(git: Git, commit: str, file: str) -> dict[str, Any]:
     return flattened(parse_yaml(git.read_file(commit, file), file))
-
-
-def flattened(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Returns each value by its dotted path."""
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        inner = isinstance(value, Mapping) and value
-        found |= flattened(value, f"{path}{key}.") if inner else {f"{path}{key}": value}
-    return found
-
-
-def change_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            yield change_line(name, before.get(name), after.get(name))
-
-
-def change_line(name: str, before: object, after: object) -> str:
-    old, new = ("none" if value is None else value for value in (before, after))
-    return f"{name}: {old} -> {new}"
 
 
 SECTIONS = {

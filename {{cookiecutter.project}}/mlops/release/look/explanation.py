@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlops.release.history.outputs import TESTING, TRAINING, VALIDATION
-from mlops.release.look.comparison import change_lines, flattened
+from mlops.release.look.changes import change_lines, flattened
 from mlops.release.look.tracker import COLUMNS, Numbers, Row, parameters_of
 
 FILES = {"training": TRAINING, "validation": VALIDATION, "testing": TESTING}
