@@ -1,14 +1,16 @@
 """The commands that release models, and those that show what was released."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mlops.cli import printing
 from mlops.cli.arguments import Run, permission
 from mlops.release.history.git import Git
-from mlops.release.history.records import Record
+
+if TYPE_CHECKING:
+    from mlops.release.history.records import Record
 
 commands = typer.Typer()
 
@@ -82,7 +84,7 @@ def promote(
         printing.say(record.title)
 
 
-def show_gates(record: Record) -> None:
+def show_gates(record: "Record") -> None:
     from mlops.release.promote import gate_report
 
     for line in gate_report.gate_lines(record.gate):
