@@ -1,6 +1,5 @@
 """Tests `mlops push` with a bare origin, a storage and a colleague's clone of the tiny pipeline."""
 
-import shutil
 import stat
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from mlops.errors import Away, MlopsError, Refused
 from mlops.release.data import dvc, push
 from mlops.release.data.repro import run_repro
 from mlops.release.history.git import Git
-from tiny_pipeline import ENVIRONMENT, commit, git, make
+from tiny_pipeline import ENVIRONMENT, commit, copied, git, make
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +31,7 @@ def run_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(run_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    shutil.copytree(run_once.parent, tmp_path / "copy", symlinks=True)
-    return tmp_path / "copy" / "project"
+    return copied(run_once, tmp_path, monkeypatch)
 
 
 def pushed(project: Path, *branches: str) -> str:

@@ -15,7 +15,7 @@ from mlops.release.data import dvc
 from mlops.release.data.repro import run_repro, unreproduced
 from mlops.release.errors import StageFailed
 from storages import Storage
-from tiny_pipeline import ENVIRONMENT, commit, git, make, reproduced, shell
+from tiny_pipeline import commit, copied, git, make, reproduced, shell
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(pushed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    shutil.copytree(pushed.parent, tmp_path / "copy", symlinks=True)
-    return tmp_path / "copy" / "project"
+    return copied(pushed, tmp_path, monkeypatch)
 
 
 def replace(path: Path, old: str, new: str) -> None:

@@ -2,7 +2,6 @@
 remedy works."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from mlops.errors import Refused
 from mlops.release.data import dvc
 from mlops.release.data.repro import run_repro
 from mlops.release.prove.check import check_tree
-from tiny_pipeline import ENVIRONMENT, commit, git, make, reproduced, shell
+from tiny_pipeline import commit, copied, git, make, reproduced, shell
 
 FILES = {
     **tiny_pipeline.FILES,
@@ -33,10 +32,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(pushed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    shutil.copytree(pushed.parent, tmp_path / "copy")
-    return tmp_path / "copy" / "project"
+    return copied(pushed, tmp_path, monkeypatch)
 
 
 def findings(project: Path) -> list[str]:

@@ -14,7 +14,7 @@ from mlops.release.errors import GitError
 from mlops.release.history.git import Git
 from mlops.release.places import scratch, worktree
 from mlops.release.prove import clean
-from tiny_pipeline import ENVIRONMENT, commit, git, reproduced
+from tiny_pipeline import commit, copied, git, reproduced
 
 PIPELINE = """\
 stages:
@@ -51,10 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    shutil.copytree(made.parent, tmp_path / "copy", symlinks=True)
-    return tmp_path / "copy/project"
+    return copied(made, tmp_path, monkeypatch)
 
 
 def cleaned(project: Path, *, cloud: bool = False, agreed: bool = True) -> list[str]:

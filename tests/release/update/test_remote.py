@@ -16,7 +16,7 @@ from mlops.release.data.repro import run_repro
 from mlops.release.history.git import Git
 from mlops.release.update import remote
 from storages import Storage
-from tiny_pipeline import ENVIRONMENT, commit, git, make
+from tiny_pipeline import ENVIRONMENT, commit, copied, git, make
 
 PYPROJECT = '[dependency-groups]\ntools = [\n    "dvc[s3,ssh]>=3",\n    "dvc-render",\n]\n'
 FILES = {
@@ -50,10 +50,7 @@ def two_branches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(two_branches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    project = tmp_path / "copy" / "project"
-    shutil.copytree(two_branches.parent, project.parent, symlinks=True)
+    project = copied(two_branches, tmp_path, monkeypatch)
     monkeypatch.chdir(project)
     return project
 
