@@ -30,7 +30,7 @@ def write_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
 
 def source(name: str = "rows.csv") -> csv_source.CsvSource:
-    (file,) = files.find_files([name])
+    file = files.hashed_file(name)
     return csv_source.open_csv(file, WANTED.names, WANTED.dialect)
 
 
@@ -222,7 +222,7 @@ def test_pieces_are_cut_between_records_wherever_they_end(
 def cells_of(dialect: Dialect, name: str = "rows.csv") -> list[tuple[object, str]]:
     """Returns the number, None if it is missing, and the text of each row as every reader takes them."""
     wanted = Wanted(("n",), ("t",), None, dialect)
-    (file,) = files.find_files([name])
+    file = files.hashed_file(name)
     pieces = csv_source.open_csv(file, wanted.names, dialect).pieces(wanted)
     read = [cells.read_cells(piece.content.records(wanted).columns, wanted) for piece in pieces]
     return [

@@ -23,8 +23,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pa.Table:
 
 
 def source() -> parquet_source.ParquetSource:
-    (file,) = files.find_files(["rows.parquet"])
-    return parquet_source.open_parquet(file)
+    return parquet_source.open_parquet(files.hashed_file("rows.parquet"))
 
 
 def test_pieces_hold_the_wanted_columns_and_count_rows_and_bytes(

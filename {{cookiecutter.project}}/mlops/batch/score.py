@@ -28,7 +28,6 @@ from mlops.predict.predictor import MODEL, SCHEMA
 from mlops.predict.release import BUNDLE, Release
 from mlops.predict.schema import Schema
 from mlops.tables import files, urls
-from mlops.tables.errors import SourceError
 from mlops.tables.files import File
 from mlops.tables.urls import Url
 
@@ -56,7 +55,7 @@ def score_files(order: ScoreOrder, say: Say) -> None:
     failed; other errors end the run."""
     Limit.parse(order.max_rejects)
     url = urls.parse_url(order.to)
-    paths, unfound = find_paths(order.inputs)
+    paths, unfound = files.find_paths(order.inputs)
     report = Report(say, len(paths) + len(unfound), as_json=order.json)
     for text, error in unfound.items():
         report.begin(text)
@@ -71,18 +70,6 @@ def score_files(order: ScoreOrder, say: Say) -> None:
         report.stop(error)
         raise
     report.finish()
-
-
-def find_paths(inputs: Sequence[str]) -> tuple[list[str], dict[str, SourceError]]:
-    """Returns the paths of the files that the inputs name, and the errors of inputs that name none."""
-    paths: dict[str, None] = {}
-    unfound = {}
-    for text in inputs:
-        try:
-            paths |= dict.fromkeys(files.find_paths([text]))
-        except SourceError as error:
-            unfound[text] = error
-    return list(paths), unfound
 
 
 class Run:

@@ -2,7 +2,6 @@
 
 import glob
 import hashlib
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -48,18 +47,17 @@ class File:
         return Path(self.path).open("rb")
 
 
-def find_files(inputs: Iterable[str]) -> list[File]:
-    """Returns the files that the inputs name, in the order of their paths. Of files with equal contents only
-    the first one is returned. Raises SourceError if an input names no file."""
-    files = [hashed_file(path) for path in sorted(find_paths(inputs))]
-    first = {file.digest: file for file in reversed(files)}
-    return [file for file in files if first[file.digest] is file]
-
-
-def find_paths(inputs: Iterable[str]) -> list[str]:
-    """Returns the paths of the files that the inputs name, each once, in the order of the inputs; those of a
-    folder or a pattern are sorted. Raises SourceError if an input names no file."""
-    return list(dict.fromkeys(path for text in inputs for path in sorted(paths_of_input(text))))
+def find_paths(inputs: Iterable[str]) -> tuple[list[str], dict[str, SourceError]]:
+    """Returns the paths of the files that the inputs name, each once, in the order of the inputs, and the
+    errors of the inputs that name none. The paths of a folder or a pattern are sorted."""
+    paths: dict[str, None] = {}
+    unfound = {}
+    for text in inputs:
+        try:
+            paths |= dict.fromkeys(paths_of_input(text))
+        except SourceError as error:
+            unfound[text] = error
+    return list(paths), unfound
 
 
 def size_of_file(path: str) -> int:
@@ -73,19 +71,19 @@ def size_of_file(path: str) -> int:
     return 0
 
 
-def paths_of_input(text: str) -> Iterator[str]:
-    """Yields the paths of the files that an input names. Raises SourceError if there is none."""
-    paths = [path for path in entries_of_input(text) if can_be_scored(path)]
+def paths_of_input(text: str) -> list[str]:
+    """Returns the sorted paths of the files that an input names. Raises SourceError if there is none."""
+    paths = sorted(filter(can_be_scored, entries_of_input(text)))
     if not paths:
         raise SourceError(
             f"{urls.redact_passwords(text)} holds no file that can be scored: names of such files end in "
             f"{', '.join((PARQUET, *TEXT))}, and text may be compressed ({', '.join(COMPRESSED)})"
         )
-    yield from paths
+    return paths
 
 
 def unread_entries(inputs: Iterable[str]) -> list[str]:
-    """Returns what the inputs name but `find_files` does not read: files with other names, and folders, whose
+    """Returns what the inputs name but `find_paths` leaves out: files with other names, and folders, whose
     paths end in a slash. Hidden files and those of DVC are left out."""
     entries = sorted({entry for text in inputs for entry in entries_of_input(text)})
     return [
@@ -194,10 +192,9 @@ def hashed_file(path: str) -> File:
     try:
         with file.open() as stream:
             digest = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
-            size = stream.seek(0, io.SEEK_END)
     except OSError as error:
         raise unreadable_error(file, error) from None
-    return replace(file, size=size, digest=digest)
+    return replace(file, digest=digest)
 
 
 def state_of(file: File) -> str:
