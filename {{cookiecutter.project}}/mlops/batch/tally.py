@@ -21,7 +21,7 @@ class Tally:
         self.warnings: Counter[str] = Counter()
         self._profile: Counter[tuple[str, int]] = Counter()
         self._sample = NO_ROWS
-        self._records: Counter[str] = Counter()
+        self._records = 0
         self._limit = limit
         self._rejects = rejects
         self._advance = advance
@@ -30,8 +30,8 @@ class Tally:
         """Yields the scored rows of each part, after it has counted them and written the rejects."""
         self._rejects.remove_earlier()
         for part in parts:
-            rows = part.rows(self._records[part.file.path])
-            self._records[part.file.path] += part.records
+            rows = part.rows(self._records)
+            self._records += part.records
             self.rows += len(rows)
             self.rejected += len(part.rejects)
             self.warnings.update(part.warnings)
