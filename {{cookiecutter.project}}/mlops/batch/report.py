@@ -6,14 +6,14 @@ file. A line without a file says that the whole run ends.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mlops.batch import errors
 from mlops.errors import MlopsError
 
 Say = Callable[[str], None]
 
-MOST_NAMES = 5
+MOST_NAMES = 10
 
 
 class Report:
@@ -33,7 +33,7 @@ class Report:
             self._say(json.dumps({"file": file}))
 
     def tell(self, line: str) -> None:
-        """Reports something about the file whose turn it is."""
+        """Reports something about the file whose turn it is, or about the order before the first turn."""
         self._lines.append(line)
         if not self._as_json:
             self._say(line)
@@ -70,9 +70,13 @@ class Report:
             self._say(f"{self._files} files: scored {scored}, and {self._scored_before} before")
         if failed:
             codes = {error.exit_code for error in self._failures.values()}
-            names = ", ".join([*self._failures][:MOST_NAMES])
-            more = f" and {failed - MOST_NAMES} more" if failed > MOST_NAMES else ""
             raise errors.FilesFailed(
-                f"{failed} of {self._files} files were not scored, for the reasons above: {names}{more}",
+                f"{failed} of {self._files} files were not scored, for the reasons above: "
+                f"{listed_names([*self._failures])}",
                 codes.pop() if len(codes) == 1 else 1,
             )
+
+
+def listed_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -21,7 +21,7 @@ from mlops.batch.destinations.destinations import Destination
 from mlops.batch.errors import AlreadyScored
 from mlops.batch.order import ScoreOrder, read_order
 from mlops.batch.rejects import Limit, RejectsFile
-from mlops.batch.report import Report, Say
+from mlops.batch.report import Report, Say, listed_names
 from mlops.errors import Away, MlopsError
 from mlops.predict import release, schema
 from mlops.predict.predictor import MODEL, SCHEMA
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from mlops.tables.pieces import Wanted
     from mlops.tables.sources import Source
 
-MOST_NAMES = 10
 MOST_WARNINGS = 5
 
 
@@ -61,8 +60,8 @@ def score_files(order: ScoreOrder, say: Say) -> None:
         report.begin(text)
         report.end(text, error)
     unread = files.unread_entries(text for text in order.inputs if text not in unfound)
-    if unread and not order.json:
-        say(f"not read, since only files with known names are: {listed_names(unread)}")
+    if unread:
+        report.tell(f"not read, since only files with known names are: {listed_names(unread)}")
     try:
         with Run(order, url, report) as run:
             run.score_each(paths)
@@ -102,14 +101,15 @@ class Run:
             self._report.begin(path)
             try:
                 self.score_file(path, moments[path])
-            except (*errors.FAULTS_OF_FILES, Away) as error:
+            except Away as error:
                 self._report.end(path, error)
-                is_away = isinstance(error, Away)
-                if was_away and is_away:
+                if was_away:
                     raise
-                if is_away:
-                    self._disconnect()
-                was_away = is_away
+                self._disconnect()
+                was_away = True
+            except errors.FAULTS_OF_FILES as error:
+                self._report.end(path, error)
+                was_away = False
             else:
                 self._report.end(path)
                 was_away = False
@@ -202,17 +202,10 @@ def already_scored(batch: Batch, finished: Finished) -> str:
 
 
 def announce_source(source: "Source", wanted: "Wanted", say: Say) -> None:
-    from mlops.tables import sources
-
     if source.notice:
         say(source.notice)
-    if names := sources.ignored_columns([source], wanted):
+    if names := [*dict.fromkeys(name for name in source.names if name not in wanted.names)]:
         say(f"ignored columns, which the model does not use: {listed_names(names)}")
-
-
-def listed_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def summary_lines(

@@ -49,12 +49,6 @@ def open_file(file: File, known: Collection[str], dialect: Dialect) -> Source:
     return csv_source.open_csv(file, known, dialect)
 
 
-def ignored_columns(sources: Sequence[Source], wanted: Wanted) -> list[str]:
-    """Returns the names of the columns that are not read, each once."""
-    names = (name for source in sources for name in source.names if name not in wanted.names)
-    return list(dict.fromkeys(names))
-
-
 def pieces_of(sources: Sequence[Source], wanted: Wanted) -> Iterator[Piece]:
     """Yields the pieces of each file in turn. Raises SourceError if a file changed meanwhile."""
     for source in sources:
