@@ -69,13 +69,12 @@ class Seen:
 
 @dataclass
 class Run:
-    """What a process has reported: the file whose turn it is, the files whose turn has ended, and whether the
-    process has ended itself with a message. `errors` are the lines of its standard error."""
+    """What a process has reported: the file whose turn it is, the files whose turn has ended, and why the
+    database was away. `errors` are the lines of its standard error."""
 
     turn: Path | None = None
     ended: set[Path] = field(default_factory=set)
     away: str = ""
-    is_stopped: bool = False
     errors: list[str] = field(default_factory=list)
 
 
@@ -170,7 +169,7 @@ class Watch:
             if state and state != moved.state:
                 back = free_path(self.folder / path.name)
                 path.rename(back)
-                log_line(f"{shown(path)}: changed after it was scored; it is scored again")
+                log_line(f"{path.name}: changed after it was scored; it is scored again")
             if state != moved.state or moment - moved.since > SECONDS_IN_DONE:
                 del self.moved[path]
 
@@ -217,14 +216,14 @@ class Watch:
         code, self.process = self.process.returncode, None
         if not self.stopping.is_set():
             self.conclude(run, paths, code)
-        elif left := [shown(path) for path in paths if path not in run.ended]:
+        elif left := [path.name for path in paths if path not in run.ended]:
             log_line(f"{', '.join(left)}: left to the next watch")
 
     def take_line(self, run: Run, line: str) -> None:
         """Takes a line of a report."""
         report = json.loads(line)
         if report["file"] is None:
-            run.turn, run.is_stopped = None, True
+            run.turn = None
             return
         path, code = Path(report["file"]), report.get("exit_code")
         if code is None:
@@ -235,14 +234,14 @@ class Watch:
         words = " ".join(report["message"].split())
         try:
             if state_of(path) != self.seen[path].state:
-                log_line(f"{shown(path)}: changed while it was scored; it is scored when complete")
+                log_line(f"{path.name}: changed while it was scored; it is scored when complete")
             elif code == AWAY:
                 self.suspect(run, path, words)
             else:
                 self.decide(path, code, words)
         except OSError as error:
             self.postpone(path, LONGEST_PAUSE)
-            log_line(f"{shown(path)}: {error}; next attempt in {LONGEST_PAUSE} s")
+            log_line(f"{path.name}: {error}; next attempt in {LONGEST_PAUSE} s")
 
     def suspect(self, run: Run, path: Path, words: str) -> None:
         """Counts an attempt of a file if others were stored between two times that the database was away for
@@ -263,7 +262,7 @@ class Watch:
             target = free_path(self.folder / DONE / path.name)
             path.rename(target)
             self.moved[target] = Seen(self.seen[path].state, time.monotonic())
-            log_line(f"{shown(path)}: {words}")
+            log_line(f"{path.name}: {words}")
         else:
             self.record_failure(path, code, words)
 
@@ -275,7 +274,7 @@ class Watch:
                 self.record_failure(run.turn, code, words)
         elif run.away:
             self.let_wait(paths, run.away)
-        elif code and (run.is_stopped or not run.ended):
+        elif code and not run.ended.issuperset(paths):
             if code == USAGE:
                 raise UsageError(words.removeprefix("mlops: "))
             self.let_wait(paths, words)
@@ -289,7 +288,7 @@ class Watch:
         waiting = [path for path in paths if path.exists()]
         self.due |= dict.fromkeys(waiting, self.away_until)
         log_line(
-            f"{', '.join(map(shown, waiting[:5]))}: {len(waiting)} files wait; next attempt in "
+            f"{', '.join(path.name for path in waiting[:5])}: {len(waiting)} files wait; next attempt in "
             f"{self.away_until - moment:.3g} s: {words}"
         )
 
@@ -299,12 +298,12 @@ class Watch:
             target = free_path(self.folder / FAILED / path.name)
             reasons_of(path).rename(target.with_name(f"{target.name}.reason.txt"))
             path.rename(target)
-            log_line(f"{shown(path)}: moved to {shown(target)}: {words}")
+            log_line(f"{path.name}: moved to {target.name}: {words}")
         else:
             pause = self.growing_pause(attempt)
             self.postpone(path, pause)
             log_line(
-                f"{shown(path)}: attempt {attempt} of {self.attempts}, next in {pause:g} s: {words}"
+                f"{path.name}: attempt {attempt} of {self.attempts}, next in {pause:g} s: {words}"
             )
 
     def postpone(self, path: Path, pause: float) -> None:
@@ -381,7 +380,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def listen(stream: IO[str], lines: list[str]) -> None:
-    """Collects the lines of a stream, and logs those by which a process says that it waits or installs."""
+    """Collects the lines of a stream, and logs those by which a process says that it waits."""
     for line in stream:
         lines.append(line.rstrip("\n"))
         if line.startswith("waiting for "):
@@ -392,11 +391,6 @@ def message_in(lines: Sequence[str]) -> str:
     """Returns the last message of `mlops` among the lines, or the last line, as one line."""
     last = max((n for n, line in enumerate(lines) if line.startswith("mlops: ")), default=-1)
     return " ".join(" ".join(lines[last:]).split())[:1000]
-
-
-def shown(path: Path) -> str:
-    """Returns the name of a file; bytes that are not UTF-8 are written with escapes."""
-    return path.name.encode("utf-8", "backslashreplace").decode()
 
 
 def timestamp() -> str:
