@@ -42,7 +42,7 @@ for turn in range(1, len(sys.argv)):
     if what == "fail":
         end(1, f"{name} is broken:\\nline 7")
     elif what == "reject":
-        end(4, "9 of 10 rows break the contract")
+        end(4, f"9 of 10 rows of {path.name} break the contract")
     elif what == "poison" or away:
         end(5, "the database does not answer")
     elif what == "password":
@@ -59,6 +59,7 @@ for turn in range(1, len(sys.argv)):
             time.sleep(float(argument))
         if what == "wait":
             print("waiting for a lock since 5 s", file=sys.stderr, flush=True)
+            print("a line of features.py")
         end(0, "reading; scored 10 rows")
 sys.exit(max(codes))
 """
@@ -203,10 +204,13 @@ def test_a_file_that_fails_is_tried_again_and_then_moved_with_the_reasons(
 
 
 def test_a_file_that_breaks_the_contract_is_moved_at_once(place: Place) -> None:
-    place.arrive("bad.csv", "reject")
+    name = os.fsdecode(b"caf\xe9.csv")
+    place.arrive(name, "reject")
     place.start()
-    place.wait_for_files("failed/bad.csv", "failed/bad.csv.reason.txt")
-    assert place.calls == ["bad.csv"]
+    place.wait_for_files(f"failed/{name}", f"failed/{name}.reason.txt")
+    assert place.calls == [r"caf\udce9.csv"]
+    reasons = (place.folder / f"failed/{name}.reason.txt").read_text()
+    assert reasons.endswith("9 of 10 rows of caf\\udce9.csv break the contract\n")
 
 
 def test_an_unavailable_database_counts_as_an_attempt_of_no_file(place: Place) -> None:
@@ -262,6 +266,7 @@ def test_many_files_are_scored_by_one_process_and_one_that_crashes_it_is_known(
     assert place.processes() <= 5
     assert r"caf\udce9.csv: reading; scored 10 rows" in place.log
     assert "waiting for a lock since 5 s" in place.log
+    assert "a line of features.py" in place.log
 
 
 def test_a_file_that_ends_within_a_line_is_left_alone_for_longer(place: Place) -> None:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import watchfiles
 from watchfiles._rust_notify import WatchfilesRustInternalError
@@ -211,7 +211,10 @@ class Watch:
             if self.stopping.is_set():
                 self.stop()
             for line in self.process.stdout:
-                self.take_line(run, line)
+                if line.startswith('{"file": '):
+                    self.take_line(run, json.loads(line))
+                else:  # science/features.py may print
+                    log_line(line.strip())
             listener.join()
         code, self.process = self.process.returncode, None
         if not self.stopping.is_set():
@@ -219,9 +222,8 @@ class Watch:
         elif left := [path.name for path in paths if path not in run.ended]:
             log_line(f"{', '.join(left)}: left to the next watch")
 
-    def take_line(self, run: Run, line: str) -> None:
+    def take_line(self, run: Run, report: Mapping[str, Any]) -> None:
         """Takes a line of a report."""
-        report = json.loads(line)
         if report["file"] is None:
             run.turn = None
             return
@@ -231,7 +233,7 @@ class Watch:
             return
         run.turn = None
         run.ended.add(path)
-        words = " ".join(report["message"].split())
+        words = printable_text(" ".join(report["message"].split()))
         try:
             if state_of(path) != self.seen[path].state:
                 log_line(f"{path.name}: changed while it was scored; it is scored when complete")
