@@ -10,7 +10,8 @@ MlopsError              exit code 1: an input or the bundle is broken
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mlops.errors import Away, MlopsError, Refused, printable_text
 from mlops.tables.errors import SourceError
@@ -46,12 +47,28 @@ class AlreadyScored(Exception):
     """Signals that another run has scored the batch, which is not a failure."""
 
 
-def storage_error(what: object, error: OSError) -> MlopsError:
-    """Returns the error for something that cannot be written: Refused if this user may not, else Away."""
-    reason = error.strerror or error
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Refused(f"{what}: {reason}; nothing was stored: let this user write there")
-    return Away(f"{what} can't be written now: {reason}; nothing was stored, try again later")
+def duplicate_key(which: str) -> DuplicateKey:
+    return DuplicateKey(
+        f"two rows of the batch have {which}, and nothing was stored: name another --key, or leave it "
+        "out to identify rows by file and number"
+    )
+
+
+@contextmanager
+def storage_errors(what: object) -> Iterator[None]:
+    """Turns an OSError about something that cannot be written into Refused if this user may not write there,
+    and else into Away."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise Refused(
+                f"{what}: {reason}; nothing was stored: let this user write there"
+            ) from error
+        raise Away(
+            f"{what} can't be written now: {reason}; nothing was stored, try again later"
+        ) from error
 
 
 def report_errors(run: Callable[[], None]) -> None:

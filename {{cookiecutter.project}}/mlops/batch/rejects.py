@@ -3,13 +3,12 @@
 import csv
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
 
-from mlops.batch.errors import storage_error
+from mlops.batch.errors import storage_errors
 from mlops.errors import UsageError
 
 
@@ -61,7 +60,7 @@ class RejectsFile:
         """Appends rejects to the file. Raises Away or Refused if it cannot be written."""
         if not rejects:
             return
-        with self._storage_errors():
+        with storage_errors(self.path):
             if self._file is None:
                 self._file = private_file(self.path)
                 csv.writer(self._file).writerow(["file", "line", "reasons"])
@@ -70,16 +69,9 @@ class RejectsFile:
             )
 
     def close(self) -> None:
-        with self._storage_errors():
+        with storage_errors(self.path):
             if self._file:
                 self._file.close()
-
-    @contextmanager
-    def _storage_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise storage_error(self.path, error) from error
 
 
 def private_file(path: Path) -> TextIO:

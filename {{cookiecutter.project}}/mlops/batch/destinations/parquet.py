@@ -20,10 +20,9 @@ from typing import IO, Any, Protocol
 import pyarrow as pa
 from pyarrow import parquet
 
-from mlops.batch import errors
 from mlops.batch.batches import ROWS, SOURCE_DIGITS, Batch, Finished, Outcome, batch_facts
 from mlops.batch.destinations import destinations
-from mlops.batch.errors import AlreadyScored
+from mlops.batch.errors import AlreadyScored, storage_errors
 from mlops.batch.waiting import announce_wait
 from mlops.errors import UsageError
 from mlops.file_lock import lock_file
@@ -256,15 +255,6 @@ def read_batch_facts(file: IO[bytes]) -> dict[str, Any] | None:
     except pa.ArrowInvalid:
         return None
     return stored and json.loads(stored)
-
-
-@contextmanager
-def storage_errors(url: Url) -> Iterator[None]:
-    """Turns an OSError into Refused if this user may not write, and else into Away."""
-    try:
-        yield
-    except OSError as error:
-        raise errors.storage_error(url, error) from error
 
 
 def open_destination(url: Url) -> ParquetFolder:

@@ -10,7 +10,7 @@ import adbc_driver_postgresql
 
 from mlops.batch.destinations.relational import Relational
 from mlops.batch.errors import UnfitRow
-from mlops.errors import Away, MlopsError, Refused, UsageError
+from mlops.errors import MlopsError, Refused, UsageError
 from mlops.tables.urls import Url
 
 SCHEMA_LOCK = 5_021_977
@@ -97,9 +97,7 @@ class Postgresql(Relational):
             )
         if state in MISSING_RIGHTS:
             return Refused(f"{self.url}: {reason}; nothing was stored: {self._rights(state)}")
-        if state.startswith(TABLE_STATES):
-            return None
-        return Away(f"{self.url} is unavailable now: {reason}; nothing was stored, try again later")
+        return None if state.startswith(TABLE_STATES) else self.unavailable(reason)
 
     def _connection_fault(self, message: str, reason: str) -> MlopsError | None:
         if "Failed to connect" in message:

@@ -32,7 +32,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyErr
 from redis.retry import Retry
 
 from mlops.batch.batches import Batch, Finished, Outcome, batch_facts
-from mlops.batch.errors import AlreadyScored, DuplicateKey
+from mlops.batch.errors import AlreadyScored, DuplicateKey, duplicate_key
 from mlops.batch.waiting import announce_wait
 from mlops.errors import Away, MlopsError, Refused, UsageError
 from mlops.tables.urls import Url
@@ -345,10 +345,7 @@ def duplicate_in_portion(keys: Sequence[str]) -> DuplicateKey:
     key, times = Counter(keys).most_common(1)[0]
     between = f"the same key, which is among those from {keys[0]!r} to {keys[-1]!r}"
     which = f"the key {key!r}" if times > 1 else between
-    return DuplicateKey(
-        f"two rows of the batch have {which}, and nothing was stored: name another --key, or leave it "
-        "out to identify rows by file and number"
-    )
+    return duplicate_key(which)
 
 
 def redis_client(url: Url, patience: int) -> "redis.Redis":

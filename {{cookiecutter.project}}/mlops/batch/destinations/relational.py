@@ -17,7 +17,7 @@ import adbc_driver_manager as adbc
 import pyarrow as pa
 
 from mlops.batch.batches import Batch, Finished, Outcome
-from mlops.batch.errors import AlreadyScored, DuplicateKey
+from mlops.batch.errors import AlreadyScored, DuplicateKey, duplicate_key
 from mlops.batch.waiting import announce_wait
 from mlops.errors import Away, MlopsError, Refused
 from mlops.tables.urls import Url
@@ -306,10 +306,10 @@ class Relational(ABC):
         that came before it."""
         key = re.search(r"\(row_key, batch\)=\((.*), \d+\)", str(error.__cause__))
         if key:
-            return duplicate_key(key[1])
+            return duplicate_key(f"the key {key[1]!r}")
         sql = "SELECT count(*) AS rows FROM scores WHERE batch = ?"
         stored = self.query(sql, number)["rows"][0].as_py()
-        return duplicate_key(stream.key(stored))
+        return duplicate_key(f"the key {stream.key(stored)!r}")
 
     @contextmanager
     def _prepared_statement(
@@ -341,6 +341,9 @@ class Relational(ABC):
             return Refused(
                 f"{self.url} has other tables than expected: {reason}; nothing was stored: {self.own_place}"
             )
+        return self.unavailable(reason)
+
+    def unavailable(self, reason: str) -> Away:
         return Away(f"{self.url} is unavailable now: {reason}; nothing was stored, try again later")
 
     def _migrate(self) -> None:
@@ -407,13 +410,6 @@ def driver_reason(error: adbc.Error) -> str:
     text = re.sub(r"^[A-Z_]+: |\[\w+\] ", "", str(error)).strip()
     reason = re.search(r"(?:ERROR|FATAL): +(.*)", text)
     return reason[1] if reason else text.splitlines()[0]
-
-
-def duplicate_key(key: str) -> DuplicateKey:
-    return DuplicateKey(
-        f"two rows of the batch have the key {key!r}, and nothing was stored: name another --key, or "
-        "leave it out to identify rows by file and number"
-    )
 
 
 def with_batch_number(rows: pa.RecordBatchReader, number: int) -> pa.RecordBatchReader:
