@@ -137,6 +137,11 @@ def test_the_password_comes_from_the_environment(
 def test_what_no_waiting_mends_is_named(redis: str, database: Redis) -> None:
     with pytest.raises(UsageError, match="DB index is out of range: correct the number"):
         destinations.open_destination(urls.parse_url(redis.replace("/0", "/999")))
+    with (
+        closing(destinations.open_destination(urls.parse_url(redis))) as opened,
+        pytest.raises(UsageError, match="Redis removes predictions itself"),
+    ):
+        opened.remove_before("prod", START)
     database.acl_setuser(
         "reader", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-exec"]
     )

@@ -185,6 +185,7 @@ def test_unfinished_and_foreign_names_are_not_scored(place: Place) -> None:
     place.arrive("last.csv.partial").rename(place.folder / "last.csv")
     place.wait_for_files("done/last.csv", *ignored)
     assert place.calls == ["last.csv"]
+    assert "folder/ is a folder: its files are not scored" in place.log
 
 
 @pytest.mark.parametrize("fault", ["fail", "crash"])
