@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -126,6 +127,22 @@ def test_the_latest_prediction_is_the_newest_of_its_environment(
     assert query("SELECT scored_at FROM latest_predictions WHERE row_key = 'z'") == [
         START + timedelta(hours=1)
     ]
+
+
+def test_old_batches_are_superseded_and_lose_their_rows(database: str, query: Query) -> None:
+    old = batch("old")
+    store(database, old, "x", "y")
+    store(database, replace(batch("new", 2), model_version="v2"), "x")
+    with closing(open_database(database)) as opened:
+        finished = opened.finished(old)
+        assert finished
+        assert finished.superseded_by == "v2"
+        moment = START + timedelta(hours=1)
+        assert opened.remove_before("prod", moment) == [2]
+        assert opened.remove_before("prod", moment) == []
+    for table in ("scores", "profiles"):
+        assert query(f"SELECT batch_id FROM {table} JOIN batches USING (batch)") == ["new"]  # noqa: S608
+    assert query("SELECT status FROM batches ORDER BY batch") == ["removed", "finished"]
 
 
 def test_a_batch_that_is_there_is_not_stored_again(database: str, query: Query) -> None:
