@@ -19,8 +19,9 @@ import pytest
 import instant_project
 import soak
 import tiny_pipeline
-from fault import MLOPS, mlops
+from fault import mlops
 from instant_project import promote, set_quality
+from machinery import MLOPS
 from mlops.release.data import dvc
 from mlops.release.history.git import Git
 
