@@ -11,13 +11,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from test_faults import COMMANDS, Point, in_a_soak, prepared
+from test_faults import COMMANDS, Point, in_a_soak, prepared, tester
 
-import instant_project
 import soak
 from small_disk import mounted
 
-__all__ = ["prepared"]
+__all__ = ["prepared", "tester"]
 
 CODES = {
     ("origin.git", "gone"): {5},
@@ -46,11 +45,6 @@ HEAL = {
     "read-only": "mount -o remount,rw {disk}",
     "full": "rm {disk}/filler",
 }
-
-
-@pytest.fixture(autouse=True)
-def tester(monkeypatch: pytest.MonkeyPatch) -> None:
-    instant_project.speak_as_tester(monkeypatch)
 
 
 @contextmanager
