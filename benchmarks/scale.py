@@ -76,8 +76,8 @@ def head(by_hand: Environment) -> list[str]:
             "31 leaves on native categories, and measure on validation and test rows. This template also "
             "stores data and models in DVC's cache, exports to ONNX, compares the exported model with the "
             "estimator, writes plots, subgroups and the profile, and tests the bundle. Every process begins "
-            "with the table in memory, and `mlops repro` with no cache, lock or earlier output. A peak is the "
-            "sum over the processes of a contestant, each at its own. A stage alone was measured once."
+            "with the table in memory, and `mlops repro` with no cache, lock or earlier output. A peak is "
+            "the sum over the processes of a contestant, each at its own. A stage alone was measured once."
         ),
         "    make install && .venv/bin/python benchmarks/scale.py",
     ]
@@ -132,7 +132,7 @@ def whole_section(rows: int, project: Path, by_hand: Environment, rounds: int) -
         [
             f"## {rows:,} rows ({(project / TABLE).stat().st_size / 1e6:,.0f} MB)",
             whole_table(costs),
-            stage_table(stages, [outside]),
+            cost_table("stage", stages, [outside]),
         ]
     )
 
@@ -178,24 +178,20 @@ def stage_costs(project: Path) -> dict[str, Cost]:
     }
 
 
-def stage_table(stages: Mapping[str, Cost], others: Iterable[Sequence[str]] = ()) -> str:
-    rows = [
-        [name, f"{each.seconds:.1f}", f"{each.megabytes:,.0f}"] for name, each in stages.items()
-    ]
-    return page.table(["stage", "seconds", "peak MB"], [*rows, *others])
+def cost_table(of: str, costs: Mapping[str, Cost], others: Iterable[Sequence[str]] = ()) -> str:
+    rows = [[name, f"{each.seconds:.1f}", f"{each.megabytes:,.0f}"] for name, each in costs.items()]
+    return page.table([of, "seconds", "peak MB"], [*rows, *others])
 
 
 def prepare_section(sizes: Sequence[int], project: Path) -> str:
-    rows = []
+    start_up = [sys.executable, "-c", "import mlops.prepare.prepare"]
+    costs = {"none: start-up alone": measured(start_up, project)}
     for size in sizes:
         print(f"prepare alone, {size:,} rows", flush=True)
         restore(project)
         write_table(size, project)
-        found = measured([sys.executable, "-m", "mlops.prepare"], project)
-        rows.append([f"{size:,}", f"{found.seconds:.1f}", f"{found.megabytes:,.0f}"])
-    return "\n\n".join(
-        ["## prepare alone", page.table(["rows", "seconds, start-up included", "peak MB"], rows)]
-    )
+        costs[f"{size:,}"] = measured([sys.executable, "-m", "mlops.prepare"], project)
+    return "\n\n".join(["## prepare alone", cost_table("rows", costs)])
 
 
 def shape_sections(project: Path) -> Iterator[str]:
@@ -224,7 +220,7 @@ def shape_section(
     csv.write_csv(pa.table({**columns, "income": income}), project / TABLE)
     declare_columns(project / "params.yaml", numbers, categories)
     (project / "science/features.py").write_text('"""No derived columns."""\n')
-    return "\n\n".join([f"## {title}", stage_table(stage_costs(project))])
+    return "\n\n".join([f"## {title}", cost_table("stage", stage_costs(project))])
 
 
 def declare_columns(file: Path, numbers: Sequence[str], categories: Sequence[str]) -> None:
