@@ -140,8 +140,8 @@ def test_old_batches_are_superseded_and_lose_their_rows(database: str, query: Qu
         moment = START + timedelta(hours=1)
         assert opened.remove_before("prod", moment) == [2]
         assert opened.remove_before("prod", moment) == []
-    for table in ("scores", "profiles"):
-        assert query(f"SELECT batch_id FROM {table} JOIN batches USING (batch)") == ["new"]  # noqa: S608
+    for name in ("scores", "profiles"):
+        assert query(f"SELECT batch_id FROM {name} JOIN batches USING (batch)") == ["new"]  # noqa: S608
     assert query("SELECT status FROM batches ORDER BY batch") == ["removed", "finished"]
 
 

@@ -455,9 +455,13 @@ def test_every_number_of_data_and_parameters_is_explained(git: Git) -> None:
     chosen = conditions.rows_where(rows, "training=1.1")
     few = [*explanation.explanation_lines(chosen, rows, numbers)]
     assert [line for line in few if line.startswith("  ")] == [
-        line for line in lines[: forest + 3] if "1.1" in line or "v1" in line or "e1" in line
+        line
+        for line in lines[: forest + 3]
+        if line.startswith("  1.1 ")
+        or "MD5 v1" in line
+        or "MD5 e1" in line
         or line == lines[forest + 1]
-    ]  # fmt: skip
+    ]
 
 
 def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:

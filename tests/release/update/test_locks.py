@@ -77,8 +77,10 @@ def test_each_room_has_a_lock_and_they_agree(project: Path) -> None:
     ],
 )
 def test_libraries_that_do_not_go_together_change_nothing(
-    project: Path, library: str, words: str
+    project: Path, library: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in {"MAKELEVEL": "1", "MAKEFLAGS": "w"}.items():
+        monkeypatch.setenv(name, value)
     require(project, library)
     before = content(project)
     with pytest.raises(MlopsError, match=words) as raised:

@@ -12,10 +12,12 @@ from mlops.release.places import process
 
 FOLDER = "requirements"
 ENTRY = re.compile(r"^([\w.-]+)==.*\n(?:[ \t]+.*\n?)*", re.MULTILINE)
-COMMAND = ("make", "lock", "INSTALL=:", "ACTIVATE=:")
+COMMAND = ("make", "--no-print-directory", "lock", "INSTALL=:", "ACTIVATE=:")
 """Makefile's own way to write the locks, with the tools of the environment that runs now."""
 
-OF_MAKE = re.compile(r"make lock: |make: \*\*\* \[")
+OF_MAKE = re.compile(r"make lock: |make(\[\d+\])?: \*\*\* \[")
+"""What make adds to the words of uv; within another make it counts its level in brackets."""
+
 OUT_OF_REACH = re.compile(
     "Failed to fetch|could not be queried|network was disabled|Failed to read `--find-links`"
 )
