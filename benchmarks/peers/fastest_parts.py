@@ -18,8 +18,9 @@ import pyarrow as pa
 from pyarrow import compute, csv, parquet
 
 import mlops.batch.without_pandas  # noqa: F401  # Arrow would import pandas, which takes a second
-from mlops.predict.predictor import Predictions, Predictor
+from mlops.predict.predictor import Predictor
 from mlops.predict.schema import Schema
+from mlops.predict.task import Predictions
 
 ROWS = 50_000
 """The number of rows that are predicted at a time, the fastest one for the caches of the processor."""
@@ -75,7 +76,7 @@ def append(database: str, keys: pa.ChunkedArray, answers: list[Predictions]) -> 
     table = pa.table(
         {
             "id": keys,
-            "prediction": np.concatenate([each.labels for each in answers]),
+            "prediction": np.concatenate([each.answers for each in answers]),
             "probability": np.concatenate([each.probabilities[:, 1] for each in answers]),
         }
     )

@@ -39,6 +39,7 @@ DIALECT = Dialect(
 PARAMS = PrepareParams.model_validate(
     {
         "dataset": "trees",
+        "task": "binary",
         "target": "kind",
         "positive": "oak",
         "source": asdict(DIALECT),
@@ -53,7 +54,7 @@ PARAMS = PrepareParams.model_validate(
         "contract": dict.fromkeys(
             ("missing_value", "unknown_category", "out_of_range", "extra_column"), "warning"
         ),
-        "split": {"by": "row", "validation": 0.2, "test": 0.2, "seed": 1},
+        "split": {"by": "row", "column": None, "validation": 0.2, "test": 0.2, "seed": 1},
     }
 )
 NUMBER = Column("height", "number", 1.0, True, -LARGEST, LARGEST)

@@ -43,7 +43,7 @@ def test_evaluate_the_service_and_a_batch_answer_alike(trained: Path, architectu
     predictor = Predictor(Path("models"))
     test = splits.read_split("test", predictor.schema)
     evaluated = predictor.predict(test.columns)
-    expected = Answers(evaluated.labels.tolist(), evaluated.probabilities.astype(float))
+    expected = Answers(evaluated.answers.tolist(), evaluated.probabilities.astype(float))
     rows = [
         dict(zip(test.columns, map(json_value, values), strict=True))
         for values in zip(*test.columns.values(), strict=True)

@@ -61,7 +61,7 @@ def test_every_row_is_predicted_as_the_predictor_does(
         "SELECT prediction, probability_negative, probability_positive, row_key "
         "FROM predictions ORDER BY CAST(substr(row_key, 19) AS INTEGER)"
     )
-    assert [row[0] for row in answers] == expected.labels.tolist()
+    assert [row[0] for row in answers] == expected.answers.tolist()
     assert [row[1:3] for row in answers] == [*map(tuple, expected.probabilities.tolist())]
     assert [row[3] for row in answers] == [default_key(n) for n in range(1, len(answers) + 1)]
 

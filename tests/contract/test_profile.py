@@ -7,8 +7,8 @@ from mlops.contract import profile
 from mlops.contract.profile import CategoryBins, Counts, NumberBins, count_probabilities
 from mlops.predict.errors import BundleError
 from mlops.predict.inputs import Columns
-from mlops.predict.predictor import Predictions
 from mlops.predict.schema import Column, Schema
+from mlops.predict.task import Predictions
 
 SCHEMA = Schema(
     "trees",

@@ -8,7 +8,7 @@ import pytest
 from mlops.contract.contract import Contract
 from mlops.predict import derived, schema
 from mlops.predict.errors import BundleError
-from mlops.predict.predictor import Predictor, likeliest_labels
+from mlops.predict.predictor import Predictor, chosen_classes
 from mlops.tables import splits
 
 BUNDLE = Path("deploy")
@@ -48,7 +48,7 @@ def test_a_row_gets_the_same_answer_alone_as_among_others(trained: Path) -> None
     together = predictor.predict(test.columns)
     for row in range(len(test)):
         alone = predictor.predict(test.take(slice(row, row + 1)).columns)
-        assert alone.labels[0] == together.labels[row]
+        assert alone.answers[0] == together.answers[row]
         np.testing.assert_allclose(
             alone.probabilities[0], together.probabilities[row], rtol=0, atol=1e-6
         )
@@ -85,7 +85,7 @@ def test_nothing_known_and_nothing_seen_before_are_answered(trained: Path) -> No
 def test_at_a_tie_the_first_class_is_named() -> None:
     tied = np.array([[0.5, 0.5], [0.4999999, 0.5000001], [0.499, 0.501]])
     table = schema.Schema("d", "t", ("no", "yes"), ())
-    assert likeliest_labels(table, tied).tolist() == ["no", "no", "yes"]
+    assert chosen_classes(table, tied).tolist() == ["no", "no", "yes"]
 
 
 def test_a_probability_is_never_above_one(trained: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_row_gets_a_prediction_a_probability_for_each_class_and_the_version(
     assert content["version"] == "v1.2.0"
     (prediction,) = content["predictions"]
     expected = Predictor(folder / "deploy").predict(Contract(inputs).columns([row]))
-    assert prediction["prediction"] == expected.labels[0]
+    assert prediction["prediction"] == expected.answers[0]
     assert list(prediction["probability"]) == list(inputs.classes)
     assert [*prediction["probability"].values()] == expected.probabilities[0].tolist()
 

@@ -33,7 +33,7 @@ def test_metrics_are_those_of_the_model_on_both_splits(trained: Path) -> None:
     for name in ("validation", "test"):
         split = splits.read_split(name, predictor.schema)
         predictions = predictor.predict(split.columns)
-        right = (predictions.labels == predictor.schema.positive) == split.target
+        right = (predictions.answers == predictor.schema.positive) == split.target
         area = roc_auc_score(split.target, predictions.probabilities[:, 1])
         measured = metrics()[name]
         assert measured["rows"] == len(split)

@@ -44,7 +44,7 @@ def accuracy_on_odd_numbers() -> float:
     show."""
     a = np.random.default_rng(1).integers(0, 10**6, 400)
     options = params.load_configuration().params.prepare
-    target = {options.target: np.where(a % 2 == 1, options.positive, "other")}
+    target = {options.target: np.where(a % 2 == 1, str(options.positive), "other")}
     use(pd.DataFrame({"a": a, "b": ["x", "y"] * 200, **target}), integer=["a"], category=["b"])
     for stage in (prepare, train, evaluate):
         stage.main()
@@ -80,4 +80,4 @@ def test_a_derived_column_is_one_function_for_training_and_prediction(
     assert matrix_columns(predictor.schema) == matrix
     rows = [{"a": 31_415, "b": "x"}, {"a": 31_416, "b": "x"}]
     answers = predictor.predict(Contract(predictor.schema).columns(rows))
-    assert answers.labels.tolist() == [predictor.schema.positive, "other"]
+    assert answers.answers.tolist() == [predictor.schema.positive, "other"]

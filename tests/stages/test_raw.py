@@ -13,6 +13,7 @@ from mlops.prepare import raw
 PARAMS = PrepareParams.model_validate(
     {
         "dataset": "trees",
+        "task": "binary",
         "target": "kind",
         "positive": "oak",
         "source": asdict(Dialect(missing=("", "?"))),
@@ -30,7 +31,7 @@ PARAMS = PrepareParams.model_validate(
             "out_of_range": "warning",
             "extra_column": "error",
         },
-        "split": {"by": "row", "validation": 0.2, "test": 0.2, "seed": 1},
+        "split": {"by": "row", "column": None, "validation": 0.2, "test": 0.2, "seed": 1},
     }
 )
 HEADER = "age,height,soil,note,kind\n"

@@ -54,7 +54,7 @@ def test_a_model_that_answers_something_else_than_its_estimator_is_not_written(
     options = params.load_configuration().params.prepare
     table = pd.DataFrame({"a": np.arange(400.0), "b": np.random.default_rng(2).random(400)})
     table.loc[::3, "a"] = np.nan
-    table[options.target] = np.where(table.a > 200, options.positive, "other")
+    table[options.target] = np.where(table.a > 200, str(options.positive), "other")
     change("params.yaml", "prepare.source.missing", [""])
     use(table, number=["a", "b"])
     prepare.main()

@@ -38,7 +38,7 @@ def table() -> pd.DataFrame:
     written = joined.dt.strftime("%d.%m.%Y").mask(random.random(ROWS) < 0.05, "")
     is_positive = np.isin(native, ["TRUE", "Yes"]) & (written != "") & (day == 0)
     declared = params.load_configuration().params.prepare
-    target = np.where(is_positive, declared.positive, "other")
+    target = np.where(is_positive, str(declared.positive), "other")
     return pd.DataFrame({"joined": written, "native": native, declared.target: target})
 
 
@@ -112,7 +112,7 @@ def test_booleans_and_dates_are_the_same_from_the_raw_table_to_the_answer(
     assert matrix_columns(model) == {"numbers": ["native", *parts], "categories": []}
     split = splits.read_split("test", model)
     expected = predictor.predict(split.columns)
-    assert (expected.labels == np.asarray(model.classes)[split.target]).all()
+    assert (expected.answers == np.asarray(model.classes)[split.target]).all()
     rows = json.loads(json.dumps(stored.select(["native", "joined"]).to_pylist(), default=str))
     written = stored.to_pandas()
     written["native"] = written["native"].map({True: "yes", False: "FALSE"})
@@ -126,7 +126,7 @@ def test_booleans_and_dates_are_the_same_from_the_raw_table_to_the_answer(
     ):
         for name, values in split.columns.items():
             np.testing.assert_array_equal(columns[name], values)
-        assert (predictor.predict(columns).labels == expected.labels).all()
+        assert (predictor.predict(columns).answers == expected.answers).all()
     groups = evaluate.subgroup_metrics(predictor, split, expected, ["native"])
     assert [name for name, *_ in groups] == ["native: missing", "native: false", "native: true"]
     assert min(drop for _, drop in evaluate.column_importance(predictor, split)) > 0.01

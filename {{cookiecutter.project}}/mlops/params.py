@@ -33,6 +33,7 @@ from mlops.predict.dates import DIGITS, part_names
 from mlops.predict.dialect import Dialect
 from mlops.predict.release import ServeSettings
 from mlops.predict.schema import Severity
+from mlops.predict.task import Task
 
 NAMES_IGNORED_BY_DVC = ("size", "nfiles")
 
@@ -76,6 +77,7 @@ class ColumnParams(Strict):
 
 class SplitParams(Strict):
     by: Literal["row"]
+    column: None
     validation: Fraction
     test: Fraction
     seed: int
@@ -157,12 +159,25 @@ class SourceParams(Strict):
 
 class PrepareParams(Strict):
     dataset: str
+    task: Task
     target: str
-    positive: str
+    positive: str | None
     source: SourceParams
     columns: ColumnParams
     split: SplitParams
     contract: ContractParams
+
+    @model_validator(mode="after")
+    def positive_fits_the_task(self) -> "PrepareParams":
+        if self.task == "binary" and self.positive is None:
+            raise ValueError(
+                "positive: a binary task needs the class that false positives are about"
+            )
+        if self.task != "binary" and self.positive is not None:
+            raise ValueError(
+                f"positive: {self.positive!r} has no meaning for the task {self.task}: set it to null"
+            )
+        return self
 
 
 class TrainParams(Strict):

@@ -83,7 +83,7 @@ class Scorer:
             records.count,
             positions[good],
             None if keys is None else keys.filter(pa.array(good)),
-            pa.array(predictions.labels, pa.string(), from_pandas=False),
+            pa.array(predictions.answers, pa.string(), from_pandas=False),
             predictions.probabilities,
             self._rejects(piece, records, cells, wrong, keyless),
             warnings,

@@ -39,7 +39,7 @@ def main() -> None:
     _, predictions = answer_file(test, predictor)
     positive, probability = predictor.schema.positive, predictions.probabilities[:, 1]
     refuse_unanswered(probability)
-    predicted = (predictions.labels == positive).astype(np.int8)
+    predicted = (predictions.answers == positive).astype(np.int8)
     np.savez(scores, positive=positive, predicted=predicted, probability=probability)
 
 

@@ -45,7 +45,7 @@ def main() -> None:
             f"{predictor.schema.positive!r}"
         )
     test, predictions = answer_split("test", predictor)
-    predicted = (predictions.labels == predictor.schema.positive).astype(np.int8)
+    predicted = (predictions.answers == predictor.schema.positive).astype(np.int8)
     before = row_losses(test.target, champion["predicted"], champion["probability"])
     after = row_losses(test.target, predicted, predictions.probabilities[:, 1])
     gate = load_configuration().environment.gate

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mlops.predict import bundle_file
 from mlops.predict.dates import date_text
-from mlops.predict.predictor import Predictions
 from mlops.predict.schema import Column, Schema
+from mlops.predict.task import Predictions
 
 REFERENCE = "reference.json"
 BINS = 10

@@ -18,8 +18,9 @@ from mlops.contract.profile import REFERENCE
 from mlops.errors import SmokeTestFailed, printable_text
 from mlops.params import DeploySettings, load_configuration
 from mlops.predict.errors import AnswerError
-from mlops.predict.predictor import MODEL, SCHEMA, Predictions, Predictor
+from mlops.predict.predictor import MODEL, SCHEMA, Predictor
 from mlops.predict.schema import Schema
+from mlops.predict.task import Predictions
 from mlops.tables import splits
 from mlops.tables.answered import answer_split
 from mlops.tables.splits import Split
@@ -109,7 +110,7 @@ def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
 
 def refuse_other_than_evaluated(test: Split, predictions: Predictions, schema: Schema) -> None:
     """Raises SmokeTestFailed if the accuracy on the test rows is not the one that evaluate has measured."""
-    accuracy = float(((predictions.labels == schema.positive) == test.target).mean())
+    accuracy = float(((predictions.answers == schema.positive) == test.target).mean())
     evaluated = json.loads(METRICS.read_text(encoding="utf-8"))["test"]["accuracy"]
     if not abs(accuracy - evaluated) <= 1e-6:  # NaN is refused too
         raise SmokeTestFailed(

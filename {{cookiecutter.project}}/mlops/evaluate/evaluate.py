@@ -17,7 +17,8 @@ from mlops.errors import DataError, printable_text
 from mlops.evaluate import plots
 from mlops.metrics import METRICS, measure
 from mlops.params import load_configuration
-from mlops.predict.predictor import Predictions, Predictor
+from mlops.predict.predictor import Predictor
+from mlops.predict.task import Predictions
 from mlops.tables import splits
 from mlops.tables.answered import answer_split
 from mlops.tables.splits import Split
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def metrics_of(predictor: Predictor, split: Split, predictions: Predictions) -> dict[str, Any]:
-    predicted = (predictions.labels == predictor.schema.positive).astype(np.int8)
+    predicted = (predictions.answers == predictor.schema.positive).astype(np.int8)
     return measure(split.target, predicted, predictions.probabilities[:, 1])
 
 
@@ -76,7 +77,7 @@ def write_plots(predictor: Predictor, test: Split, predictions: Predictions) -> 
     plots.write_roc(PLOTS / "roc.csv", test.target, probability)
     plots.write_precision_recall(PLOTS / "precision_recall.csv", test.target, probability)
     plots.write_calibration(PLOTS / "calibration.csv", test.target, probability)
-    plots.write_confusion(PLOTS / "confusion.csv", actual, predictions.labels)
+    plots.write_confusion(PLOTS / "confusion.csv", actual, predictions.answers)
 
 
 def column_importance(predictor: Predictor, test: Split) -> list[tuple[str, float]]:

@@ -1,7 +1,5 @@
 """Loads a bundle and predicts with it. This is the only module that runs a model."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from mlops.predict.derived import DERIVED
 from mlops.predict.errors import BundleError
 from mlops.predict.inputs import Columns, arrange_matrices, matrix_columns
 from mlops.predict.schema import Schema
+from mlops.predict.task import Predictions, output_name
 
 MODEL = "model.onnx"
 SCHEMA = "schema.json"
@@ -21,26 +20,6 @@ SCHEMA = "schema.json"
 DECIMALS = 5
 """Probabilities that agree in this many decimals count as equal, so that scikit-learn and ONNX, which
 differ in the last bits, choose the same class at a tie."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """`labels` has shape (rows,), `probabilities` (rows, 2) in the order of the schema's classes."""
-
-    labels: NDArray[Any]
-    probabilities: NDArray[np.float32]
-
-    @classmethod
-    def joined(cls, predictions: Sequence["Predictions"]) -> "Predictions":
-        """Returns the predictions for the rows of all parts, in their order."""
-        return cls(
-            np.concatenate([each.labels for each in predictions]),
-            np.concatenate([each.probabilities for each in predictions]),
-        )
-
-    def take(self, rows: slice | NDArray[Any]) -> "Predictions":
-        """Returns the predictions of some of the rows, by their positions or a mask."""
-        return Predictions(self.labels[rows], self.probabilities[rows])
 
 
 class Predictor:
@@ -60,17 +39,34 @@ class Predictor:
     def predict(self, columns: Columns) -> Predictions:
         """Predicts rows, given as columns of the table of shape (rows,), the derived ones not included."""
         inputs = arrange_matrices(columns, self._matrix_columns, self._date_parts)
-        (probabilities,) = self._session.run(["probabilities"], inputs)
-        # The trees of a forest add up in 32 bits, to 1.0000001 at times.
-        probabilities = probabilities.clip(0, 1)
-        return Predictions(likeliest_labels(self.schema, probabilities), probabilities)
+        (output,) = self._session.run([output_name(self.schema.task)], inputs)
+        return predictions_of(self.schema, output)
 
 
-def likeliest_labels(schema: Schema, probabilities: NDArray[Any]) -> NDArray[Any]:
-    """Returns the likelier class of each row, the first one at a tie: shape (rows,)."""
+def predictions_of(schema: Schema, output: NDArray[Any]) -> Predictions:
+    """Returns the predictions that the output of a model means: probabilities of shape (rows, classes), or
+    numbers of shape (rows, 1)."""
+    if schema.task == "regression":
+        numbers = output[:, 0].astype(np.float64)
+        if scale := schema.target_scale:
+            numbers = scale.offset + scale.factor * numbers
+        return Predictions(numbers, np.empty((len(numbers), 0), np.float32))
+    # The trees of a forest add up in 32 bits, to 1.0000001 at times.
+    probabilities = output.clip(0, 1)
+    return Predictions(chosen_classes(schema, probabilities), probabilities)
+
+
+def chosen_classes(schema: Schema, probabilities: NDArray[Any]) -> NDArray[Any]:
+    """Returns the class of each row by its probabilities, as text: shape (rows,). It is the positive class
+    from the schema's threshold on, or without a threshold the likeliest class, the first one at a tie."""
     classes: NDArray[Any] = np.asarray(schema.classes, object)
-    likeliest: NDArray[Any] = classes[probabilities.round(DECIMALS).argmax(axis=1)]
-    return likeliest
+    rounded = probabilities.round(DECIMALS)
+    if schema.threshold is None:
+        chosen = rounded.argmax(axis=1)
+    else:
+        chosen = (rounded[:, 1] >= schema.threshold).astype(np.intp)
+    answers: NDArray[Any] = classes[chosen]
+    return answers
 
 
 def model_session(model: bytes) -> Any:

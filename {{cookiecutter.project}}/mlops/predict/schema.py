@@ -8,6 +8,7 @@ import msgspec
 from mlops.predict import bundle_file
 from mlops.predict.dates import FirstDay
 from mlops.predict.dialect import Dialect
+from mlops.predict.task import Task, has_classes_of
 
 ColumnType = Literal["integer", "number", "boolean", "date", "category"]
 Severity = Literal["error", "warning"]
@@ -44,20 +45,40 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     extra_column: Severity = "error"
 
 
+class Scale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A number is `offset + factor * x` for the x that the model predicts."""
+
+    offset: float
+    factor: float
+
+
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The input schema. `classes` are (negative, positive); `derived` are the columns that features.py
-    adds; `source` says how the files of a table are written."""
+    """The input schema. `classes` are (negative, positive) of a binary task, all of them in the order of the
+    alphabet if there are more, and none if the target is a number. `derived` are the columns that features.py
+    adds; `source` says how the files of a table are written.
+
+    `threshold` is the probability from which the answer is the positive class, or None if the likeliest class
+    is the answer. `target_scale` makes numbers of what the model of a regression predicts.
+    """
 
     dataset: str
     target: str
-    classes: tuple[str, str]
+    classes: tuple[str, ...]
     columns: tuple[Column, ...]
+    task: Task = "binary"
+    threshold: float | None = None
+    target_scale: Scale | None = None
     derived: tuple[str, ...] = ()
     source: Dialect = Dialect()
     policy: Policy = Policy()
 
+    def __post_init__(self) -> None:
+        if not has_classes_of(self.task, len(self.classes)):
+            raise ValueError(f"{len(self.classes)} classes are not those of the task {self.task}")
+
     @property
     def positive(self) -> str:
+        """Returns the positive class of a binary task."""
         return self.classes[1]
 
     def names(self, *types: ColumnType) -> list[str]:

@@ -94,6 +94,7 @@ def infer_schema(training: TrainingRows, classes: tuple[str, str], params: Prepa
         params.target,
         classes,
         tuple(columns),
+        params.task,
         source=params.source.dialect,
         policy=Policy(**params.contract.model_dump()),
     )
@@ -109,7 +110,7 @@ def target_classes(rows: Mapping[str, int], params: PrepareParams) -> tuple[str,
             f"class{'es' * (len(classes) > 1)} ({', '.join(map(repr, classes[:5]))}), and this pipeline "
             "needs two: correct the rows, or name another prepare.target"
         )
-    if params.positive not in classes:
+    if params.positive is None or params.positive not in classes:
         raise DataError(
             f"params.yaml: prepare.positive: {params.positive!r} is not a class of column "
             f"{params.target!r}; use one of {classes}"

@@ -44,7 +44,7 @@ def answer_row(folder: Path, row: str | None = None) -> str:
     probabilities = predictions.probabilities[0].tolist()
     content = {
         "row": json.loads(body),
-        predictor.schema.target: predictions.labels[0],
+        predictor.schema.target: predictions.answers[0],
         "probability": dict(zip(predictor.schema.classes, probabilities, strict=True)),
     }
     return json.dumps(content, indent=1, ensure_ascii=False)

@@ -134,7 +134,7 @@ class PredictionEndpoint:
 
     def _predict(self, rows: Values) -> list[Prediction]:
         predictions = self._predictor.predict(self._contract.arrays(rows))
-        labels = predictions.labels.tolist()
+        labels = predictions.answers.tolist()
         self._metrics.count_predictions(labels)
         return [
             Prediction(label, dict(zip(self._classes, row, strict=True)))

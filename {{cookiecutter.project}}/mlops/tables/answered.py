@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from mlops.predict.predictor import Predictions, Predictor
+from mlops.predict.predictor import Predictor
+from mlops.predict.task import Predictions
 from mlops.tables import splits, threads
 from mlops.tables.splits import Split, SplitName
 

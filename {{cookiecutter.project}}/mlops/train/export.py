@@ -18,7 +18,7 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from mlops.architectures import Inputs, category_codes
 from mlops.errors import ExportError, ParityError
 from mlops.predict.inputs import Matrices
-from mlops.predict.predictor import likeliest_labels, model_session
+from mlops.predict.predictor import chosen_classes, model_session
 from mlops.predict.schema import Schema
 from mlops.train import boosters, trees
 
@@ -162,7 +162,7 @@ def check_parity(estimator: Any, model: bytes, inputs: Matrices, schema: Schema)
     expected = estimator.predict_proba(table_of(rows))
     actual = run_model(model, rows)
     worst = float(np.abs(actual - expected).max())
-    flipped = int((likeliest_labels(schema, actual) != likeliest_labels(schema, expected)).sum())
+    flipped = int((chosen_classes(schema, actual) != chosen_classes(schema, expected)).sum())
     if flipped or not worst <= TOLERANCE:
         raise ParityError(
             f"the ONNX model differs from its estimator on {len(actual)} rows: {flipped} classes are "

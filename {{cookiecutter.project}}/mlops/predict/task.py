@@ -1,0 +1,47 @@
+"""The kinds of question that a model answers, and what its answers are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Task = Literal["binary", "multiclass", "regression"]
+"""Which of two classes a row has, which of more than two, or a number."""
+
+Output = Literal["probabilities", "predictions"]
+"""The output of an ONNX model: the probability of each class, of shape (rows, classes), or the number that is
+predicted, of shape (rows, 1)."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`answers` has shape (rows,): the class of each row as text, or the number in 64 bits. `probabilities`
+    has shape (rows, classes), in the order of the schema's classes, and no columns if numbers are
+    predicted."""
+
+    answers: NDArray[Any]
+    probabilities: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, predictions: Sequence["Predictions"]) -> "Predictions":
+        """Returns the predictions for the rows of all parts, in their order."""
+        return cls(
+            np.concatenate([each.answers for each in predictions]),
+            np.concatenate([each.probabilities for each in predictions]),
+        )
+
+    def take(self, rows: slice | NDArray[Any]) -> "Predictions":
+        """Returns the predictions of some of the rows, by their positions or a mask."""
+        return Predictions(self.answers[rows], self.probabilities[rows])
+
+
+def output_name(task: Task) -> Output:
+    """Returns the name of the output that the model of a task has."""
+    return "predictions" if task == "regression" else "probabilities"
+
+
+def has_classes_of(task: Task, classes: int) -> bool:
+    """Returns whether a target with this number of classes is one of the task; a number has none."""
+    return {"binary": classes == 2, "multiclass": classes > 2, "regression": classes == 0}[task]
