@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from msgspec.structs import replace
@@ -103,6 +103,39 @@ class NumberColumn:
         return column
 
 
+class Sample:
+    """The rows with the smallest hashes, which do not depend on the order of the rows."""
+
+    def __init__(self, columns: int) -> None:
+        self._hashes = [np.array([], np.uint64)]
+        self._rows = [np.empty((0, columns))]
+        self._bound = np.uint64(2**64 - 1)
+
+    def add(self, columns: Sequence[NDArray[np.float64]], hashes: Hashes, rows: Mask) -> None:
+        """Adds the rows of a mask, whose columns and hashes are of shape (rows,)."""
+        chosen = np.flatnonzero(rows & (hashes <= self._bound))
+        added = np.empty((len(chosen), len(columns)))
+        for position, values in enumerate(columns):
+            added[:, position] = values[chosen]
+        self._hashes.append(hashes[chosen])
+        self._rows.append(added)
+        if sum(map(len, self._hashes)) > 2 * SAMPLED:
+            self._keep_smallest()
+
+    def _keep_smallest(self) -> None:
+        every = np.concatenate(self._hashes)
+        smallest = np.argsort(every, kind="stable")[:SAMPLED]
+        self._hashes = [every[smallest]]
+        self._rows = [np.concatenate(self._rows)[smallest]]
+        if len(smallest) == SAMPLED:
+            self._bound = self._hashes[0][-1]
+
+    def rows(self) -> NDArray[np.float64]:
+        """Returns the rows of the sample, of shape (rows, columns)."""
+        self._keep_smallest()
+        return self._rows[0]
+
+
 class TrainingRows:
     """What is known of the columns of the training rows."""
 
@@ -116,8 +149,7 @@ class TrainingRows:
         }
         self._numbers = {name: NumberColumn() for name in self._types}
         self._categories = {name: CategoryColumn() for name in columns.category}
-        self._hashes = np.array([], np.uint64)
-        self._sample = np.empty((0, len(self._numbers)))
+        self._sample = Sample(len(self._numbers))
 
     def add(self, cells: Cells, hashes: Hashes, rows: Mask) -> None:
         """Adds the rows of a mask. `hashes` are those of all rows, of shape (rows,)."""
@@ -125,29 +157,16 @@ class TrainingRows:
             numbers.add(cells.numbers[name], rows)
         for name, categories in self._categories.items():
             categories.add(cells.texts[name], rows)
-        self._add_to_sample(cells, hashes, rows)
-
-    def _add_to_sample(self, cells: Cells, hashes: Hashes, rows: Mask) -> None:
-        """Keeps the rows with the smallest hashes, which do not depend on the order of the rows."""
-        if len(self._hashes) == SAMPLED:
-            rows = rows & (hashes < self._hashes[-1])
-        if not rows.any():
-            return
-        chosen = hashes[rows]
-        added = np.empty((len(chosen), len(self._numbers)))
-        for position, name in enumerate(self._numbers):
-            added[:, position] = cells.numbers[name].values[rows]
-        every = np.concatenate([self._hashes, chosen])
-        smallest = np.argsort(every, kind="stable")[:SAMPLED]
-        self._hashes = every[smallest]
-        self._sample = np.concatenate([self._sample, added])[smallest]
+        self._sample.add([cells.numbers[name].values for name in self._numbers], hashes, rows)
 
     def columns(self) -> list[Column]:
         """Returns the columns of the schema, without those that are the same in every row, of which it prints
         a warning."""
         numbers = (
             column.column(name, self._types[name], sample)
-            for (name, column), sample in zip(self._numbers.items(), self._sample.T, strict=True)
+            for (name, column), sample in zip(
+                self._numbers.items(), self._sample.rows().T, strict=True
+            )
         )
         categories = (column.column(name) for name, column in self._categories.items())
         return [column for column in (*numbers, *categories) if column]

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 BOM = b"\xef\xbb\xbf"
 PIECE = 1_000_000
-"""The number of bytes that are read at a time."""
+"""The number of bytes that are read at a time. It is this for each WIDE columns of a table that has more: in
+pieces of few rows, such a table would take much longer."""
+
+WIDE = 100
 
 LONGEST = 32_000_000
 """The largest size of a record in bytes; a longer one is taken for a quote that is not closed."""
@@ -77,7 +80,8 @@ class CsvSource:
         with open_utf8(self.file, self.text) as (raw, stream):
             stream.read(self.length)
             line, before = self.lines + 1, 0
-            for text in whole_records(stream, self.file.path, self.delimiter, line):
+            size = PIECE * max(1, len(self.names) // WIDE)
+            for text in whole_records(stream, size, self.file.path, self.delimiter, line):
                 bytes_read = raw.tell() - before
                 before += bytes_read
                 content = CsvText(self.file.path, names, self.delimiter, line, text)
@@ -266,11 +270,13 @@ def decode_utf8(text: bytes, file: str, first_line: int) -> str:
         ) from None
 
 
-def whole_records(stream: Readable, file: str, delimiter: str, line: int) -> Iterator[bytes]:
-    """Yields the text of a stream in parts that end with a record; `line` is the line at which it begins.
-    Raises SourceError for a quote that is not closed."""
+def whole_records(
+    stream: Readable, piece: int, file: str, delimiter: str, line: int
+) -> Iterator[bytes]:
+    """Yields the text of a stream in parts of about `piece` bytes, each of which ends with a record; `line`
+    is the line at which the text begins. Raises SourceError for a quote that is not closed."""
     rest = b""
-    while more := stream.read(PIECE):
+    while more := stream.read(piece):
         rest += more
         end = end_of_records(rest)
         if not end and len(rest) > LONGEST:

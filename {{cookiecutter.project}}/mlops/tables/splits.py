@@ -18,7 +18,10 @@ SCHEMA = PREPARED / "schema.json"
 PROVENANCE = PREPARED / "provenance.json"
 
 ROW_GROUP = 100_000
-"""The number of rows that are written at a time."""
+"""The largest number of rows that are written at a time."""
+
+CELLS = 10_000_000
+"""The number of cells that are written at a time, if this many rows have more."""
 
 PIECE = 20_000
 """The number of rows of a piece of a split."""
@@ -71,10 +74,11 @@ class SplitWriter:
         chosen = pa.array(rows)
         arrays = {name: each.to_arrow().filter(chosen) for name, each in cells.columns.items()}
         self._waiting.append(pa.RecordBatch.from_pydict(arrays))
-        while sum(map(len, self._waiting)) >= ROW_GROUP:
+        group = min(ROW_GROUP, max(1, CELLS // len(arrays)))
+        while sum(map(len, self._waiting)) >= group:
             table = pa.Table.from_batches(self._waiting)
-            self._write(table.slice(0, ROW_GROUP))
-            self._waiting = table.slice(ROW_GROUP).to_batches()
+            self._write(table.slice(0, group))
+            self._waiting = table.slice(group).to_batches()
 
     def close(self) -> None:
         """Writes the last rows; a split without rows has no file."""
