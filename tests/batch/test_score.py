@@ -187,6 +187,10 @@ def test_rows_of_old_batches_are_removed_and_their_files_not_scored_again(
         database.execute(long_ago)
         database.execute(label)
     to = f"sqlite:///{small_batch.DATABASE}"
+    missing = f"{to}.missing"
+    with pytest.raises(SourceError, match="there is no such database"):
+        removal.remove_old_batches(removal.RemovalOrder(missing, 30, str(released)))
+    assert not Path(missing.removeprefix("sqlite:///")).exists()
     for removed in ("10 rows of 1 batches", "0 rows of 0 batches"):
         removal.remove_old_batches(removal.RemovalOrder(to, 30, str(released)))
         assert f"removed {removed} that prod scored before" in capsys.readouterr().out

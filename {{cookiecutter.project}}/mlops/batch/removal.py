@@ -33,7 +33,7 @@ def remove_old_batches(order: RemovalOrder) -> None:
     still there is not scored again."""
     environment = release.read_release(Path(order.release)).environment
     before = datetime.now(UTC) - timedelta(days=order.days)
-    with closing(destinations.open_destination(urls.parse_url(order.url))) as destination:
+    with closing(destinations.open_existing(urls.parse_url(order.url))) as destination:
         removed = destination.remove_before(environment, before)
     errors.say(
         f"removed {sum(removed):,} rows of {len(removed)} batches that {environment} scored before "

@@ -73,12 +73,18 @@ def open_relational(text: str) -> "Relational":
         raise UsageError(
             f"{url} stores no labels and no profiles of the scored rows; use sqlite:// or postgresql://"
         )
+    return cast("Relational", open_existing(url))
+
+
+def open_existing(url: Url) -> Destination:
+    """Returns the destination that a URL names. Raises SourceError if it is a SQLite database that is missing,
+    and else what `open_destination` raises."""
     if url.scheme == "sqlite":
         from mlops.batch.destinations import sqlite
 
         if not sqlite.database_file(url).exists():
             raise SourceError(f"{url}: there is no such database; `mlops score` creates it")
-    return cast("Relational", open_destination(url))
+    return open_destination(url)
 
 
 def unknown_destination(url: Url) -> UsageError:
