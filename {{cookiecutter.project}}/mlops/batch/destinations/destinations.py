@@ -77,8 +77,8 @@ def open_relational(text: str) -> "Relational":
 
 
 def open_existing(url: Url) -> Destination:
-    """Returns the destination that a URL names. Raises SourceError if it is a SQLite database that is missing,
-    and else what `open_destination` raises."""
+    """Returns the destination that a URL names. Raises SourceError if it is a SQLite database that is
+    missing, and else what `open_destination` raises."""
     if url.scheme == "sqlite":
         from mlops.batch.destinations import sqlite
 
