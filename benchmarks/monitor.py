@@ -26,7 +26,7 @@ sys.path.insert(0, str(TEMPLATE / "{{cookiecutter.project}}"))
 from mlops.batch.monitoring import drift, shares  # noqa: E402
 from mlops.batch.monitoring.window import Window  # noqa: E402
 from mlops.contract import profile  # noqa: E402
-from mlops.contract.profile import CategoryBins, NumberBins, Reference  # noqa: E402
+from mlops.contract.profile import CategoryBins, NumberBins, ProbabilityBins, Reference  # noqa: E402
 from mlops.tables.row_hashes import RowSample  # noqa: E402
 
 ROWS, COLUMNS = (5, 20, 50, 200, 1000, 10_000), (5, 20, 50)
@@ -68,7 +68,7 @@ def source(random: np.random.Generator, columns: int) -> Source:
     first = bins["c0"]
     assert isinstance(first, NumberBins)
     return Source(
-        Reference(bins, tenths),
+        Reference(bins, ProbabilityBins(tenths)),
         probabilities,
         lambda shift: number_probabilities(first, 0, shift, floor=0),
     )
@@ -131,7 +131,7 @@ def alarms_now(reference: Reference, window: Window) -> bool:
 
 def usual_alarms(reference: Reference, window: Window) -> bool:
     training = {name: bins.rows for name, bins in reference.columns.items()}
-    training[TARGET] = reference.probability
+    training[TARGET] = reference.answers.rows
     p_values, sizes = [], []
     for column, scored in window.totals().items():
         table = np.array([training[column], scored])

@@ -12,7 +12,7 @@ PROJECT = TEMPLATE / "{{cookiecutter.project}}"
 FIXTURES = (
     *("baking", "machinery", "small_project", "instant_project", "small_batch", "production"),
     *("contenders", "template_states"),
-    *("servers", "storages"),
+    *("servers", "storages", "three_tasks"),
 )
 
 

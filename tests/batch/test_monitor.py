@@ -93,7 +93,7 @@ def test_few_rows_are_too_few_to_tell(root: Path, capsys: pytest.CaptureFixture[
         score(root / "p.db", root / "folder/deploy", monitored.training(1, seed), {}, days_ago=seed)
     run_monitor(html="page.html")
     verdict = (
-        "too few rows to tell whether probability of answer, age, colour drifted: 5 rows count"
+        "too few rows to tell whether predictions of answer, age, colour drifted: 5 rows count"
     )
     output = capsys.readouterr().out
     assert output.startswith(f"CANNOT BE TOLD YET\n- {verdict}")

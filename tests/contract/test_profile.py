@@ -2,9 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from mlops.contract import profile
-from mlops.contract.profile import CategoryBins, Counts, NumberBins, count_probabilities
+from mlops.contract.profile import CategoryBins, ClassBins, Counts, NumberBins, ProbabilityBins
 from mlops.predict.errors import BundleError
 from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema
@@ -40,7 +41,7 @@ def counts(columns: Columns) -> dict[str, Counts]:
     return {name: bins.count(columns[name]) for name, bins in REFERENCE.columns.items()}
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"columns": {}, "probability": "x"}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"columns": {}, "answers": "x"}', b"\xff"])
 def test_a_broken_reference_is_refused_with_its_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "reference.json").write_bytes(content)
     with pytest.raises(BundleError, match=r"reference\.json is not a profile of the training"):
@@ -71,7 +72,24 @@ def test_the_bins_of_a_category_are_the_known_ones_any_other_and_missing() -> No
 
 
 def test_the_answers_for_the_test_rows_are_counted_by_tenths() -> None:
-    assert REFERENCE.probability == (2, 0, 0, 0, 0, 1, 0, 0, 0, 1)
+    assert REFERENCE.answers == ProbabilityBins((2, 0, 0, 0, 0, 1, 0, 0, 0, 1))
+
+
+def test_the_answers_of_more_classes_are_counted_by_class() -> None:
+    trees = replace(SCHEMA, task="multiclass", classes=("elm", "fir", "oak"))
+    test = Predictions(TEST.answers, np.zeros((4, 3), np.float32))
+    answers = profile.reference_of(TRAINING.values(), test, trees).answers
+    assert answers == ClassBins(("elm", "fir", "oak"), (2, 0, 2))
+    assert answers.names() == ["elm", "fir", "oak"]
+
+
+def test_numbers_that_are_answered_are_counted_by_the_deciles_of_the_test_rows() -> None:
+    ages = replace(SCHEMA, task="regression", classes=())
+    test = Predictions(np.arange(1.0, 21), np.empty((20, 0), np.float32))
+    answers = profile.reference_of(TRAINING.values(), test, ages).answers
+    assert answers == NumberBins((2, 4, 6, 8, 10, 12, 14, 16, 18), (2,) * 10 + (0,))
+    beyond = Predictions(np.array([-9.0, 99, 99]), np.empty((3, 0), np.float32))
+    assert profile.count_answers(answers, beyond).tolist() == [1, *[0] * 8, 2, 0]
 
 
 def test_the_rows_of_the_training_have_the_counts_of_the_reference() -> None:
@@ -134,4 +152,4 @@ def test_a_value_is_counted_in_the_bin_that_its_name_says(
     ("probability", "tenth"), [(0, 0), (0.0999, 0), (0.55, 5), (0.95, 9), (1, 9)]
 )
 def test_a_probability_is_in_its_tenth(probability: float, tenth: int) -> None:
-    assert count_probabilities(np.array([probability], np.float32)).argmax() == tenth
+    assert ProbabilityBins().count(np.array([probability], np.float32)).argmax() == tenth

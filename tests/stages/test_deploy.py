@@ -121,7 +121,7 @@ def test_the_reference_profile_counts_every_row_of_the_training_and_of_the_test(
     training, test = (splits.read_split(name, predictor.schema) for name in ("train", "test"))
     assert [*reference.columns] == [column.name for column in predictor.schema.columns]
     assert {sum(bins.rows) for bins in reference.columns.values()} == {len(training)}
-    assert sum(reference.probability) == len(test)
+    assert sum(reference.answers.rows) == len(test)
 
 
 def test_staging_and_prod_deploy_the_same_bytes(trained: Path) -> None:

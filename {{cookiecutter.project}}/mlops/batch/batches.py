@@ -42,7 +42,7 @@ class Batch:
 @dataclass(frozen=True)
 class Count:
     """The number of rows of a batch in one bin of a column's profile; bins are counted from 0. The bins of
-    the target are the tenths of the probability of the positive class."""
+    the target are those of the predictions."""
 
     column: str
     bin: int

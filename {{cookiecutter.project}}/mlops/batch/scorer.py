@@ -19,6 +19,7 @@ from mlops.contract import profile
 from mlops.contract.contract import Contract
 from mlops.contract.profile import CategoryBins, Counts
 from mlops.predict.predictor import Predictor
+from mlops.predict.task import Predictions
 from mlops.tables import row_hashes
 from mlops.tables.cells import Cells, Mask, read_cells
 from mlops.tables.files import File
@@ -87,7 +88,7 @@ class Scorer:
             predictions.probabilities,
             self._rejects(piece, records, cells, wrong, keyless),
             warnings,
-            self._profile(cells, good, predictions.probabilities[:, 1]),
+            self._profile(cells, good, predictions),
             RowSample.of_hashes(
                 row_hashes.row_hashes(each.hashes()[good] for each in cells.columns.values())
             ),
@@ -120,10 +121,9 @@ class Scorer:
             if fault.severity == "error":
                 yield str(fault)
 
-    def _profile(
-        self, cells: Cells, rows: Mask, positive: NDArray[np.float32]
-    ) -> dict[str, Counts]:
-        counts: dict[str, Any] = {self.schema.target: profile.count_probabilities(positive)}
+    def _profile(self, cells: Cells, rows: Mask, predictions: Predictions) -> dict[str, Counts]:
+        answers = profile.count_answers(self._reference.answers, predictions)
+        counts: dict[str, Any] = {self.schema.target: answers}
         for name, bins in self._reference.columns.items():
             if isinstance(bins, CategoryBins):
                 counts[name] = bins.count_values(cells.texts[name].count_words(rows))

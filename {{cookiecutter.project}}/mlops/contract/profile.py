@@ -87,15 +87,45 @@ class CategoryBins(Struct, frozen=True, tag="category", forbid_unknown_fields=Tr
         return [*self.categories, "(other)", "(missing)"]
 
 
+class ProbabilityBins(Struct, frozen=True, tag="probability", forbid_unknown_fields=True):
+    """The bins of the answers of a binary task: the tenths of the probability of the positive class."""
+
+    rows: tuple[int, ...] = ()
+
+    def count(self, positive: NDArray[np.float32]) -> Counts:
+        """Returns the rows in each tenth, for probabilities from 0 to 1 of shape (rows,), with 1 itself in
+        the last."""
+        tenths = np.minimum((positive * BINS).astype(np.int64), BINS - 1)
+        return np.bincount(tenths, minlength=BINS)
+
+    def names(self) -> list[str]:
+        return [f"{tenth / BINS:g} to {(tenth + 1) / BINS:g}" for tenth in range(BINS)]
+
+
+class ClassBins(Struct, frozen=True, tag="class", forbid_unknown_fields=True):
+    """The bins of answers that are one of more than two classes: each class."""
+
+    classes: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+
+    def count(self, answers: NDArray[Any]) -> Counts:
+        """Returns the rows in each class, for text of shape (rows,)."""
+        found = Counter(answers.tolist())
+        return np.array([found[name] for name in self.classes], np.int64)
+
+    def names(self) -> list[str]:
+        return [*self.classes]
+
+
 Bins = NumberBins | DateBins | BooleanBins | CategoryBins
+AnswerBins = ProbabilityBins | ClassBins | NumberBins
 
 
 class Reference(Struct, frozen=True, forbid_unknown_fields=True):
-    """The profile: `columns` of the training rows; `probability` counts the test rows whose probability of
-    the positive class is in each tenth from 0 to 1."""
+    """The profile: `columns` counts the training rows, and `answers` the predictions for the test rows."""
 
     columns: dict[str, Bins]
-    probability: tuple[int, ...]
+    answers: AnswerBins
 
 
 def reference_of(training: Iterable[NDArray[Any]], test: Predictions, schema: Schema) -> Reference:
@@ -105,8 +135,9 @@ def reference_of(training: Iterable[NDArray[Any]], test: Predictions, schema: Sc
         column.name: filled_bins(column, values)
         for column, values in zip(schema.columns, training, strict=True)
     }
-    tenths = count_probabilities(test.probabilities[:, 1])
-    return Reference(columns, tuple(tenths.tolist()))
+    answers = empty_answer_bins(schema, test)
+    counts = count_answers(answers, test)
+    return Reference(columns, msgspec.structs.replace(answers, rows=tuple(counts.tolist())))
 
 
 def filled_bins(column: Column, values: NDArray[Any]) -> Bins:
@@ -134,10 +165,23 @@ def deciles(values: NDArray[np.float64]) -> NumberBins:
     return NumberBins(tuple(np.unique(edges).tolist()))
 
 
-def count_probabilities(positive: NDArray[np.float32]) -> Counts:
-    """Returns the rows in each tenth from 0 to 1, with 1 itself in the last: shape (BINS,)."""
-    tenths = np.minimum((positive * BINS).astype(np.int64), BINS - 1)
-    return np.bincount(tenths, minlength=BINS)
+def empty_answer_bins(schema: Schema, test: Predictions) -> AnswerBins:
+    """Returns bins without rows for predictions. The edges for numbers are the deciles of those for the test
+    rows."""
+    match schema.task:
+        case "binary":
+            return ProbabilityBins()
+        case "multiclass":
+            return ClassBins(schema.classes)
+        case "regression":
+            return deciles(test.answers)
+
+
+def count_answers(bins: AnswerBins, predictions: Predictions) -> Counts:
+    """Returns the number of predictions in each bin, of shape (bins,)."""
+    if isinstance(bins, ProbabilityBins):
+        return bins.count(predictions.probabilities[:, 1])
+    return bins.count(predictions.answers)
 
 
 def read_reference(bundle: Path) -> Reference:

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from mlops.contract.contract import Contract
+from mlops.contract.profile import read_reference
 from mlops.errors import printable_text
 from mlops.log_stream import LogStream
 from mlops.predict.errors import AnswerError
@@ -53,7 +54,7 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
     predictor = verified_predictor(folder, release)
     fd = options.fd
     listening = server.listen_on(settings) if fd is None else server.inherited_socket(fd)
-    metrics = Metrics(release, predictor.schema)
+    metrics = Metrics(release, predictor.schema, read_reference(folder / BUNDLE).answers)
     stream = LogStream(sys.stdout.fileno(), metrics.count_dropped_lines)
     log = Log(stream, release.name)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING)

@@ -41,12 +41,10 @@ def answer_row(folder: Path, row: str | None = None) -> str:
     for warning in decoded.warnings:
         print(printable_text(f"warning: {warning}"), file=sys.stderr)
     predictions = predictor.predict(contract.arrays(decoded.values))
-    probabilities = predictions.probabilities[0].tolist()
-    content = {
-        "row": json.loads(body),
-        predictor.schema.target: predictions.answers[0],
-        "probability": dict(zip(predictor.schema.classes, probabilities, strict=True)),
-    }
+    (answer,), (probabilities,) = predictions.answers.tolist(), predictions.probabilities.tolist()
+    content = {"row": json.loads(body), predictor.schema.target: answer}
+    if classes := predictor.schema.classes:
+        content["probability"] = dict(zip(classes, probabilities, strict=True))
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 

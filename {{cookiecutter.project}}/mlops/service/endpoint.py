@@ -31,10 +31,10 @@ Headers = dict[bytes, bytes]
 
 
 class Prediction(msgspec.Struct, omit_defaults=True):
-    """The answer to one row. `probability` is that of each class."""
+    """The answer to one row: a class with the `probability` of each class, or a number."""
 
-    prediction: str
-    probability: dict[str, float]
+    prediction: str | float
+    probability: dict[str, float] = {}
     warnings: list[Fault] = []
 
 
@@ -134,11 +134,11 @@ class PredictionEndpoint:
 
     def _predict(self, rows: Values) -> list[Prediction]:
         predictions = self._predictor.predict(self._contract.arrays(rows))
-        labels = predictions.answers.tolist()
-        self._metrics.count_predictions(labels)
+        answers = predictions.answers.tolist()
+        self._metrics.count_predictions(answers)
         return [
-            Prediction(label, dict(zip(self._classes, row, strict=True)))
-            for label, row in zip(labels, predictions.probabilities.tolist(), strict=True)
+            Prediction(answer, dict(zip(self._classes, row, strict=True)))
+            for answer, row in zip(answers, predictions.probabilities.tolist(), strict=True)
         ]
 
     def _answer_with_warnings(self, decoded: Decoded, predictions: list[Prediction]) -> Answer:

@@ -66,7 +66,8 @@ def openapi_document(app: FastAPI, schema: Schema, settings: Settings, secured: 
     _, components = msgspec.json.schema_components(
         [Answer, ProblemBody, Model], ref_template=REFERENCE
     )
-    document["components"] = {"schemas": {**components, "Row": row_schema(schema)}}
+    own = {"Row": row_schema(schema), "Prediction": prediction_schema(schema, components)}
+    document["components"] = {"schemas": {**components, **own}}
     document["paths"][PREDICT] = {"post": predict_operation(schema, settings)}
     if secured:
         key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
@@ -100,6 +101,39 @@ def predict_operation(schema: Schema, settings: Settings) -> Document:
             **problems,
         },
     }
+
+
+def prediction_schema(schema: Schema, components: dict[str, Document]) -> Document:
+    """Returns the JSON Schema of the answer to a row, which names the classes of the model."""
+    generated = components["Prediction"]
+    warnings = {"warnings": generated["properties"]["warnings"]}
+    if not schema.classes:
+        properties: Document = {"prediction": {"type": "number"}}
+    else:
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        properties = {
+            "prediction": {"type": "string", "enum": [*schema.classes]},
+            "probability": {
+                "type": "object",
+                "properties": dict.fromkeys(schema.classes, share),
+                "required": [*schema.classes],
+                "additionalProperties": False,
+            },
+        }
+    description = f"What is predicted for a row: {answer_range(schema)}"
+    return {
+        **generated,
+        "description": description,
+        "properties": {**properties, **warnings},
+        "required": [*properties],
+    }
+
+
+def answer_range(schema: Schema) -> str:
+    """Returns what the model can answer, as a text for people."""
+    if not schema.classes:
+        return f"{schema.target}, a number"
+    return f"{schema.target}, which is one of {', '.join(schema.classes)}"
 
 
 def row_schema(schema: Schema) -> Document:

@@ -11,7 +11,7 @@ from string import Template
 
 from mlops.predict.release import Release
 from mlops.predict.schema import Schema
-from mlops.service.openapi import training_range
+from mlops.service.openapi import answer_range, training_range
 
 PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
@@ -22,6 +22,7 @@ def render_docs(release: Release, schema: Schema, *, secured: bool) -> str:
     return PAGE.substitute(
         title=escape(f"{schema.target}, from {schema.dataset}"),
         model=escape(f"{release.name} of {release.environment}"),
+        answer=escape(answer_range(schema)),
         example=escape(example),
         height=len(schema.columns) + 2,
         shell=escape(shell),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,6 +14,7 @@ from prometheus_client import (
 )
 
 from mlops.contract.faults import Fault
+from mlops.contract.profile import AnswerBins, NumberBins
 from mlops.predict.release import Release
 from mlops.predict.schema import Schema
 
@@ -20,9 +22,10 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 
 class Metrics:
-    """Counts requests, seconds, predictions and faults since the start of the process."""
+    """Counts requests, seconds, predictions and faults since the start of the process. The buckets of
+    predicted numbers are the bins of `answers`, the profile of the predictions for the test rows."""
 
-    def __init__(self, release: Release, schema: Schema) -> None:
+    def __init__(self, release: Release, schema: Schema, answers: AnswerBins) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         Info("model", "The release that answers", registry=registry).info(
@@ -42,7 +45,6 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        predictions = Counter("predictions", "Rows predicted", ["class"], registry=registry)
         self._faults = Counter(
             "input_faults",
             "Fields that broke the input contract; column is empty if the model has no such column",
@@ -56,16 +58,26 @@ class Metrics:
         # Finding a child by its labels takes longer than counting in it.
         self._requests = cache(lambda route, status: requests.labels(route, str(status)))
         self._seconds = cache(seconds.labels)
-        self._predictions = {name: predictions.labels(name) for name in schema.classes}
+        self._classes: dict[str, Counter] = {}
+        self._numbers: Histogram | None = None
+        if isinstance(answers, NumberBins):
+            buckets, help_ = answers.edges, "Numbers predicted, one for each row"
+            self._numbers = Histogram("predictions", help_, buckets=buckets, registry=registry)
+        else:
+            predictions = Counter("predictions", "Rows predicted", ["class"], registry=registry)
+            self._classes = {name: predictions.labels(name) for name in schema.classes}
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         self._requests(route, status).inc()
         self._seconds(route).observe(seconds)
 
-    def count_predictions(self, labels: Sequence[str]) -> None:
-        for name, counter in self._predictions.items():
-            if rows := labels.count(name):
+    def count_predictions(self, answers: Sequence[Any]) -> None:
+        for name, counter in self._classes.items():
+            if rows := answers.count(name):
                 counter.inc(rows)
+        if self._numbers:
+            for number in answers:
+                self._numbers.observe(number)
 
     def count_faults(self, faults: Iterable[Fault]) -> None:
         for fault in faults:

@@ -66,8 +66,8 @@ def drifts_of(
     reference: Reference, target: str, scored: Mapping[str, Counts], independent: float = 1
 ) -> list[Drift]:
     """Returns the drift of the predictions and then that of each column, the largest PSI first. `scored` are
-    the counts of the scored rows by column, each of shape (bins,), with those of the probability of the
-    positive class under the name of the target; `independent` is the share of them that is not repeated."""
+    the counts of the scored rows by column, each of shape (bins,), with those of the predictions under the
+    name of the target; `independent` is the share of them that is not repeated."""
     spreads = [
         spread_of(name, bins, scored[name])
         for name, bins in reference.columns.items()
@@ -86,9 +86,8 @@ def spread_of(name: str, bins: Bins, scored: Counts) -> Spread:
 
 
 def spread_of_predictions(reference: Reference, target: str, scored: Counts) -> Spread:
-    """Returns the spread of the probability of the positive class, whose bins are its tenths."""
-    tenths = [f"{tenth / 10:g} to {(tenth + 1) / 10:g}" for tenth in range(len(scored))]
-    return Spread(f"probability of {target}", tenths, np.array(reference.probability), scored)
+    answers = reference.answers
+    return Spread(f"predictions of {target}", answers.names(), np.array(answers.rows), scored)
 
 
 def measure_drifts(spreads: Sequence[Spread], independent: float = 1) -> list[Drift]:

@@ -49,7 +49,7 @@ def make_report(
     on the labels of rows that were scored since `labels_since`."""
     reference, target = profile.read_reference(bundle), schema.read_schema(bundle / SCHEMA).target
     bins = {name: len(each.rows) for name, each in reference.columns.items()}
-    bins[target] = len(reference.probability)
+    bins[target] = len(reference.answers.rows)
     scored = window.read_window(database, released, since, bins)
     parts = scored.parts()
     environment = released.environment
