@@ -293,11 +293,13 @@ def faster(costs: Sequence[Cost], than: Sequence[Cost]) -> float:
 
 
 def middle(costs: Sequence[Cost]) -> Cost:
-    """Returns the medians of seconds and of megabytes, with the output of the last run."""
+    """Returns the medians of seconds and of megabytes, with the output and the processes of the last
+    run."""
     return Cost(
         median(each.seconds for each in costs),
         median(each.megabytes for each in costs),
         costs[-1].printed,
+        costs[-1].parts,
     )
 
 

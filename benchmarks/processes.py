@@ -23,21 +23,35 @@ SAMPLE = 0.1
 
 
 @dataclass(frozen=True)
+class Part:
+    """A process that a command started: its command line, the seconds for which it was seen, and the
+    megabytes at its peak."""
+
+    command: Sequence[str]
+    seconds: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
 class Cost:
-    """The seconds from start to end, and the megabytes at the peak, summed over the tree of processes."""
+    """The seconds from start to end, and the megabytes at the peak, summed over the tree of processes, whose
+    `parts` were seen."""
 
     seconds: float
     megabytes: float
     printed: str
+    parts: Sequence[Part]
 
 
 def cost(command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str]) -> Cost:
     """Runs a command and returns its cost. Exits with a message if the command fails."""
-    peaks, ended = [0.0], Event()
+    peaks: list[float] = [0.0]
+    parts: dict[int, Part] = {}
+    ended = Event()
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as faults:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=cwd, env=variables, stdout=output, stderr=faults)
-        watcher = Thread(target=watch, args=(process.pid, peaks, ended))
+        watcher = Thread(target=watch, args=(process.pid, peaks, parts, ended))
         watcher.start()
         process.wait()
         seconds = time.perf_counter() - started
@@ -48,17 +62,21 @@ def cost(command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str])
         printed = output.read()
         if process.returncode:
             sys.exit(f"{command} ended with {process.returncode}\n{printed}{faults.read()}")
-    return Cost(seconds, max(peaks), printed)
+    return Cost(seconds, max(peaks), printed, [*parts.values()])
 
 
-def watch(pid: int, peaks: list[float], ended: Event) -> None:
+def watch(pid: int, peaks: list[float], parts: dict[int, Part], ended: Event) -> None:
+    """Adds the sum of the peaks of the living processes, an upper bound for the peak of the tree, again and
+    again until the end, and keeps what was last seen of each process."""
     while not ended.wait(SAMPLE):
-        peaks.append(peak_megabytes(pid))
-
-
-def peak_megabytes(pid: int) -> float:
-    """Returns the sum of the peaks of the living processes, an upper bound for the peak of the tree."""
-    return sum(map(peak_kilobytes, tree(pid))) * 1024 / 1e6
+        total = 0.0
+        for process in tree(pid):
+            megabytes = peak_kilobytes(process) * 1024 / 1e6
+            total += megabytes
+            with suppress(psutil.Error):
+                seconds = time.time() - process.create_time()
+                parts[process.pid] = Part(process.cmdline(), seconds, megabytes)
+        peaks.append(total)
 
 
 def peak_kilobytes(process: psutil.Process) -> int:

@@ -3,9 +3,10 @@
     make install && .venv/bin/python benchmarks/scale.py
 
 writes benchmarks/scale.md. Every time and peak is that of whole processes, from their start to their end. The
-contestants take turns in rounds, whose medians count; a stage alone is measured once. The benchmark needs an
-otherwise idle machine with 16 GB of memory and 20 GB of disk. --rows names the sizes, and --prepare those for
-prepare alone; --environments DIR keeps the installed environments for the next run.
+contestants take turns in rounds, whose medians count; prepare alone and the stages of other tables are
+measured once. The benchmark needs an otherwise idle machine with 16 GB of memory and 20 GB of disk. --rows
+names the sizes, and --prepare those for prepare alone; --environments DIR keeps the installed environments
+for the next run.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -27,7 +28,7 @@ import environments  # the modules that follow are of benchmarks/
 import page
 import pipeline
 from environments import Environment
-from processes import Cost, cost
+from processes import Cost, Part, cost
 from project import PEERS, SAME_MODEL
 
 ROUNDS = 3
@@ -77,7 +78,9 @@ def head(by_hand: Environment) -> list[str]:
             "stores data and models in DVC's cache, exports to ONNX, compares the exported model with the "
             "estimator, writes plots, subgroups and the profile, and tests the bundle. Every process begins "
             "with the table in memory, and `mlops repro` with no cache, lock or earlier output. A peak is "
-            "the sum over the processes of a contestant, each at its own. A stage alone was measured once."
+            "the sum over the processes of a contestant, each at its own. The seconds of the stages are "
+            "those inside `mlops repro`; prepare alone and the stages of the other tables were measured "
+            "once."
         ),
         "    make install && .venv/bin/python benchmarks/scale.py",
     ]
@@ -123,18 +126,31 @@ def whole_section(rows: int, project: Path, by_hand: Environment, rounds: int) -
             print(f"{rows:,} rows, round {number + 1}: {name}", flush=True)
             restore(project)
             costs[name].append(measured(command, project))
-    restore(project)
-    stages = stage_costs(project)
-    others = median(each.seconds for each in costs[OURS])
-    others -= sum(each.seconds for each in stages.values())
-    outside = ["outside the stages: DVC, and the guard of deploy", f"{others:.1f}", ""]
     return "\n\n".join(
         [
             f"## {rows:,} rows ({(project / TABLE).stat().st_size / 1e6:,.0f} MB)",
             whole_table(costs),
-            cost_table("stage", stages, [outside]),
+            parts_table(costs[OURS]),
         ]
     )
+
+
+def parts_table(runs: Sequence[Cost]) -> str:
+    """Returns the seconds and the peak of each stage inside `mlops repro`, and the seconds outside them."""
+    stages = [[stage_parts(run, stage) for run in runs] for stage in pipeline.STAGES]
+    inside = [median(sum(each.seconds for each in parts) for parts in found) for found in stages]
+    peaks = [median(max(each.megabytes for each in parts) for parts in found) for found in stages]
+    rows = [
+        [name, f"{seconds:.1f}", f"{peak:,.0f}"]
+        for name, seconds, peak in zip(pipeline.STAGES, inside, peaks, strict=True)
+    ]
+    others = median(run.seconds for run in runs) - sum(inside)
+    outside = ["outside the stages: DVC, and the guard of deploy", f"{others:.1f}", ""]
+    return page.table(["stage", "seconds", "peak MB"], [*rows, outside])
+
+
+def stage_parts(run: Cost, stage: str) -> list[Part]:
+    return [part for part in run.parts if [*part.command[-2:]] == ["-m", f"mlops.{stage}"]]
 
 
 def restore(project: Path) -> None:
@@ -178,9 +194,9 @@ def stage_costs(project: Path) -> dict[str, Cost]:
     }
 
 
-def cost_table(of: str, costs: Mapping[str, Cost], others: Iterable[Sequence[str]] = ()) -> str:
+def cost_table(of: str, costs: Mapping[str, Cost]) -> str:
     rows = [[name, f"{each.seconds:.1f}", f"{each.megabytes:,.0f}"] for name, each in costs.items()]
-    return page.table([of, "seconds", "peak MB"], [*rows, *others])
+    return page.table([of, "seconds", "peak MB"], rows)
 
 
 def prepare_section(sizes: Sequence[int], project: Path) -> str:
