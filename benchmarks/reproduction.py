@@ -21,7 +21,7 @@ from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 NAME = "adult-income"
-ARCHITECTURES = ("logistic_regression", "random_forest", "gradient_boosting", "lightgbm", "xgboost")
+ARCHITECTURES = ("linear", "random_forest", "gradient_boosting", "lightgbm", "xgboost")
 PYTHONS = ("python3.12", "python3.13", "python3.14")
 RECORDED = {"OMP_NUM_THREADS": "2", "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
 CHANGED = {

@@ -61,8 +61,8 @@ def lesson(project: Path, tool: list[str]) -> Walk:
         return change
 
     changes = {
-        "Logistic regression": set_to("architecture", "gradient_boosting", "logistic_regression"),
-        "A random forest": set_to("architecture", "logistic_regression", "random_forest"),
+        "Logistic regression": set_to("architecture", "gradient_boosting", "linear"),
+        "A random forest": set_to("architecture", "linear", "random_forest"),
         "Gradient boosting": set_to("architecture", "random_forest", "gradient_boosting"),
         "Slower learning": set_to("learning_rate", "0.1", "0.05"),
         "Smaller trees": set_to("leaves", "31", "15"),

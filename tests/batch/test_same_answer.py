@@ -22,7 +22,7 @@ from mlops.tables import splits
 from mlops.train import train
 from running_service import deployment, running
 
-LINEAR = {"logistic_regression"}
+LINEAR = {"linear"}
 ALL = {"SERVE_MAX_ROWS": "10000", "SERVE_MAX_BODY_MEGABYTES": "10"}
 
 

@@ -82,7 +82,7 @@ def train(project: Path, architecture: str, **options: float) -> None:
 
 
 def train_sound(project: Path) -> None:
-    train(project, "logistic_regression", inverse_penalty=1.0, iterations=500)
+    train(project, "linear", inverse_penalty=1.0, iterations=500)
 
 
 def allow(project: Path, max_drop: Mapping[str, float], on_failure: str = "stop") -> None:

@@ -58,7 +58,7 @@ CODES = native_categories(Inputs(2, ()))
 )  # fmt: skip
 def test_what_cannot_be_exported_is_refused_by_name(estimator: Any, message: str) -> None:
     with pytest.raises(ExportError) as refused:
-        export.refuse_unexportable(estimator)
+        export.refuse_unexportable(estimator, "binary")
     assert message in str(refused.value)
 
 
@@ -79,7 +79,7 @@ BAD = LinearDiscriminantAnalysis()
 )
 def test_it_is_found_wherever_it_is_inside(estimator: Any) -> None:
     with pytest.raises(ExportError, match="LinearDiscriminantAnalysis cannot be exported"):
-        export.refuse_unexportable(estimator)
+        export.refuse_unexportable(estimator, "binary")
 
 
 def fitted(matrix: NDArray[np.float32], estimator: Any) -> tuple[Any, bytes, Matrices]:

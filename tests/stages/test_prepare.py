@@ -77,10 +77,10 @@ def one_row_in_each_split(table: pd.DataFrame) -> pd.DataFrame:
     [
         (no_rows, "table.csv holds a header and no rows"),
         (no_target, "declared in params.yaml (prepare: columns, target) and not in the file"),
-        (one_class, "holds 1 class ("),
-        (three_classes, "holds 3 classes ("),
+        (one_class, "in all rows: there is nothing to predict; correct the rows, or name"),
+        (three_classes, "to predict one of them, set prepare.task to multiclass"),
         (other_classes, "params.yaml: prepare.positive"),
-        (too_few_rows, "rows and not both classes of"),
+        (too_few_rows, "rows of the train split is of the class"),
         (one_row_in_each_split, "every column is constant or missing"),
     ],
 )

@@ -127,6 +127,6 @@ def test_booleans_and_dates_are_the_same_from_the_raw_table_to_the_answer(
         for name, values in split.columns.items():
             np.testing.assert_array_equal(columns[name], values)
         assert (predictor.predict(columns).answers == expected.answers).all()
-    groups = evaluate.subgroup_metrics(predictor, split, expected, ["native"])
+    groups = evaluate.subgroup_metrics(model, split, expected, ["native"])
     assert [name for name, *_ in groups] == ["native: missing", "native: false", "native: true"]
     assert min(drop for _, drop in evaluate.column_importance(predictor, split)) > 0.01

@@ -20,7 +20,7 @@ from mlops.release.history import versions
 TRAINING = "errors params predict provenance stage tables"
 RELEASE = "environments errors file_lock process_group release release.history"
 ARROWS = {
-    "architectures": "",
+    "architectures": "predict",
     "errors": "",
     "environments": "errors",
     "file_lock": "",
@@ -28,7 +28,7 @@ ARROWS = {
     "log_stream": "",
     "libraries": "errors",
     "stage": "errors libraries",
-    "metrics": "errors",
+    "metrics": "errors predict",
     "params": "architectures errors metrics predict science.architectures",
     "provenance": "params",
     "declared": "errors params",

@@ -11,17 +11,26 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from mlops.predict.task import Task
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a model: how many number columns it has, and the known values of each category column."""
+    """What a model is given and asked for: how many number columns there are, the known values of each
+    category column, and the task."""
 
     numbers: int
     categories: tuple[tuple[str, ...], ...]
+    task: Task = "binary"
 
     @property
     def number_positions(self) -> list[int]:
         return list(range(self.numbers))
+
+    def choose(self, classifier: type, regressor: type) -> type:
+        """Returns the kind of estimator for the task: the regressor if a number is predicted, else the
+        classifier."""
+        return regressor if self.task == "regression" else classifier
 
     @property
     def category_positions(self) -> list[int]:

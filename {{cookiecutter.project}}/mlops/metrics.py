@@ -1,55 +1,109 @@
-"""The metrics of a binary classifier on some rows.
+"""The metrics of each task, and their values for rows whose answers are known.
 
-`false_positive_percent` is the share of the truly negative rows that were predicted positive, and
-`false_negative_percent` the share of the truly positive rows that were predicted negative, both from 0 to
-100. A metric that is not defined for the rows is None, such as ROC AUC if all rows are of one class.
+- `false_positive_percent` is the share of the truly negative rows that were predicted positive, and
+  `false_negative_percent` the share of the truly positive rows that were predicted negative; both from 0 to
+  100.
+- `macro_f1` and `balanced_accuracy` are the means of F1 and of recall over the classes, `worst_recall` is the
+  recall of the class for which it is lowest, and `roc_auc` of a multiclass task is the mean over the classes,
+  of each against all others. Classes that no row has do not count.
+- `mape` is the mean absolute error in percent of the actual number.
+
+A metric that is not defined for the rows is None, such as ROC AUC if all rows are of one class, and `mape` if
+an actual number is 0.
 """
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops.errors import Unanswered
+from mlops.predict.schema import Schema
+from mlops.predict.task import Predictions, Task, class_positions
 
-METRICS = (
-    "accuracy",
-    "false_positive_percent",
-    "false_negative_percent",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "average_precision",
-    "log_loss",
-    "brier",
-)
+
+@dataclass(frozen=True)
+class Metric:
+    """Whether a `higher` or a `lower` value is better, the least and the greatest value that there can be,
+    and whether two models are compared by what each loses on each row (`is_paired`)."""
+
+    better: Literal["higher", "lower"]
+    least: float
+    greatest: float
+    is_paired: bool = False
+
+
+METRICS: Mapping[Task, Mapping[str, Metric]] = {
+    "binary": {
+        "accuracy": Metric("higher", 0, 1, is_paired=True),
+        "false_positive_percent": Metric("lower", 0, 100, is_paired=True),
+        "false_negative_percent": Metric("lower", 0, 100, is_paired=True),
+        "precision": Metric("higher", 0, 1),
+        "recall": Metric("higher", 0, 1),
+        "f1": Metric("higher", 0, 1),
+        "roc_auc": Metric("higher", 0, 1),
+        "average_precision": Metric("higher", 0, 1),
+        "log_loss": Metric("lower", 0, inf),
+        "brier": Metric("lower", 0, 1, is_paired=True),
+    },
+    "multiclass": {
+        "accuracy": Metric("higher", 0, 1, is_paired=True),
+        "balanced_accuracy": Metric("higher", 0, 1, is_paired=True),
+        "macro_f1": Metric("higher", 0, 1),
+        "log_loss": Metric("lower", 0, inf, is_paired=True),
+        "roc_auc": Metric("higher", 0, 1),
+        "worst_recall": Metric("higher", 0, 1),
+    },
+    "regression": {
+        "mae": Metric("lower", 0, inf, is_paired=True),
+        "rmse": Metric("lower", 0, inf, is_paired=True),
+        "r2": Metric("higher", -inf, 1),
+        "median_absolute_error": Metric("lower", 0, inf),
+        "mape": Metric("lower", 0, inf, is_paired=True),
+    },
+}
+"""The metrics of each task by name, in the order in which they are reported."""
+
+SCORES: Mapping[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
+"""The metric by which models of a task are chosen: the lower, the better. It has a value for any rows."""
 
 DIGITS = 6
+"""The number of decimals of a metric of classes, and of significant digits of a metric of numbers, which may
+be in any unit."""
+
+Values = dict[str, float | None]
+"""The value of each metric of a task, by name."""
 
 
-def measure(
-    target: NDArray[Any], predicted: NDArray[Any], probability: NDArray[Any]
-) -> dict[str, float | None]:
-    """Returns `rows`, the number of rows, and then every metric by name, rounded to 6 decimals.
+def measure(schema: Schema, target: NDArray[Any], predictions: Predictions) -> Values:
+    """Returns `rows`, the number of rows, and then every metric of the task by name, rounded.
 
-    Args:
-        target: 1 for the truly positive rows and 0 for the others, of shape (rows,).
-        predicted: 1 for the rows that were predicted positive and 0 for the others, of shape (rows,).
-        probability: the predicted probability of the positive class, 0 to 1, of shape (rows,).
-
-    Raises Unanswered if a probability is NaN.
+    `target` holds the position of each row's class in `schema.classes`, or the number that was to be
+    predicted: shape (rows,). Raises Unanswered if a prediction is NaN.
     """
+    refuse_unanswered(predictions.numbers)
+    values = MEASURES[schema.task](schema, target, predictions)
+    digits = {
+        name: None if value is None else reported(value, schema.task)
+        for name, value in values.items()
+    }
+    return {"rows": len(target), **digits}
+
+
+def measure_binary(schema: Schema, target: NDArray[Any], predictions: Predictions) -> Values:
     from sklearn import metrics
 
-    refuse_unanswered(probability)
+    predicted, probability = predictions.answers == schema.positive, predictions.probabilities[:, 1]
     negatives, positives = int((target == 0).sum()), int((target == 1).sum())
     both = bool(negatives and positives)
-    false_positives = int(((target == 0) & (predicted == 1)).sum())
-    false_negatives = int(((target == 1) & (predicted == 0)).sum())
-    predicted_positives = int((predicted == 1).sum())
+    false_positives = int(((target == 0) & predicted).sum())
+    false_negatives = int(((target == 1) & ~predicted).sum())
+    predicted_positives = int(predicted.sum())
     true_positives = positives - false_negatives
-    values: dict[str, float | None] = {
+    return {
         "accuracy": metrics.accuracy_score(target, predicted),
         "false_positive_percent": share(100 * false_positives, negatives),
         "false_negative_percent": share(100 * false_negatives, positives),
@@ -61,15 +115,57 @@ def measure(
         "log_loss": metrics.log_loss(target, probability, labels=[0, 1]),
         "brier": metrics.brier_score_loss(target, probability, pos_label=1),
     }
-    return {"rows": len(target), **{name: rounded(value) for name, value in values.items()}}
 
 
-def refuse_unanswered(probability: NDArray[Any]) -> None:
-    """Raises Unanswered if a probability is NaN: every comparison with NaN is false, so any bound would seem
-    to hold."""
-    if unanswered := np.count_nonzero(np.isnan(probability)):
+def measure_multiclass(schema: Schema, target: NDArray[Any], predictions: Predictions) -> Values:
+    from sklearn import metrics
+
+    predicted = class_positions(predictions.answers, schema.classes)
+    probabilities = predictions.probabilities
+    present = np.unique(target)
+    recalls = [float((predicted[target == each] == each).mean()) for each in present]
+    areas = [
+        metrics.roc_auc_score(target == each, probabilities[:, each])
+        for each in present
+        if len(present) > 1
+    ]
+    return {
+        "accuracy": metrics.accuracy_score(target, predicted),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "macro_f1": metrics.f1_score(target, predicted, labels=present, average="macro"),
+        "log_loss": metrics.log_loss(target, probabilities, labels=range(len(schema.classes))),
+        "roc_auc": float(np.mean(areas)) if areas else None,
+        "worst_recall": min(recalls),
+    }
+
+
+def measure_regression(schema: Schema, target: NDArray[Any], predictions: Predictions) -> Values:
+    errors = predictions.answers - target
+    squares, spread = float((errors**2).mean()), float(target.var())
+    return {
+        "mae": float(np.abs(errors).mean()),
+        "rmse": squares**0.5,
+        "r2": 1 - squares / spread if spread else None,
+        "median_absolute_error": float(np.median(np.abs(errors))),
+        "mape": 100 * float(np.abs(errors / target).mean()) if target.all() else None,
+    }
+
+
+Measure = Callable[[Schema, NDArray[Any], Predictions], Values]
+MEASURES: Mapping[Task, Measure] = {
+    "binary": measure_binary,
+    "multiclass": measure_multiclass,
+    "regression": measure_regression,
+}
+
+
+def refuse_unanswered(numbers: NDArray[Any]) -> None:
+    """Raises Unanswered if a number of a model's answers, of shape (rows,) or (rows, classes), is NaN: every
+    comparison with NaN is false, so any bound would seem to hold."""
+    unanswered = np.isnan(numbers).reshape(len(numbers), -1).any(axis=1)
+    if rows := np.count_nonzero(unanswered):
         raise Unanswered(
-            f"the model answers {unanswered:,} of the {len(probability):,} rows with NaN: change the "
+            f"the model answers {rows:,} of the {len(numbers):,} rows with NaN: change the "
             "derived column (science/features.py) or the architecture that causes it"
         )
 
@@ -78,5 +174,8 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(value), DIGITS)
+def reported(value: float, task: Task) -> float:
+    """Returns the value of a metric as it is reported, with DIGITS digits."""
+    if task == "regression":
+        return float(f"{value:.{DIGITS}g}")
+    return round(float(value), DIGITS) + 0.0  # adding 0 turns -0 into 0

@@ -38,7 +38,6 @@ from mlops.predict.task import Task
 NAMES_IGNORED_BY_DVC = ("size", "nfiles")
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
-PairedMetric = Literal["accuracy", "false_positive_percent", "false_negative_percent", "brier"]
 Mark = Annotated[str, Field(min_length=1, max_length=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -256,14 +255,18 @@ class Bound(Strict):
 class GateSettings(Strict):
     on_failure: Literal["report", "stop"]
     bounds: Mapping[str, Bound]
-    max_drop: Mapping[PairedMetric, Annotated[float, Field(ge=0)]]
+    max_drop: Mapping[str, Annotated[float, Field(ge=0)]]
 
-    @model_validator(mode="after")
-    def metrics_are_known(self) -> "GateSettings":
-        for name in self.bounds:
-            if name not in METRICS:
-                raise ValueError(f"bounds: {name!r} is not a metric{suggestion(name, METRICS)}")
-        return self
+    def faults(self, task: Task) -> Iterator[str]:
+        """Yields what is wrong with the names of metrics, which depend on the task."""
+        paired = {name: metric for name, metric in METRICS[task].items() if metric.is_paired}
+        for key, known in (("bounds", METRICS[task]), ("max_drop", paired)):
+            for name in getattr(self, key):
+                if name not in known:
+                    yield (
+                        f"gate.{key}: {name!r} is not a metric for it of the task {task}"
+                        + suggestion(name, known)
+                    )
 
 
 class DeploySettings(Strict):
@@ -309,6 +312,12 @@ def load_configuration(root: Path = Path()) -> Configuration:
             f"branch.yaml: environment: {name!r} has no file in environments/"
             + suggestion(name, environments)
         )
+    if params:
+        for file in files:
+            if environment := environments[file.stem]:
+                faults += [
+                    f"{file}: {fault}" for fault in environment.gate.faults(params.prepare.task)
+                ]
     if faults:
         raise ParameterError("\n  ".join(["nothing was run:", *faults]))
     return Configuration(params=params, environment=environments[name])

@@ -1,10 +1,12 @@
 """Kinds of models. To add one, write a function with `@architecture` above it, then its block in params.yaml.
 
 `train.architecture` in params.yaml chooses one by its name. `inputs` says how many columns there are, and
-`seed` is for whatever is random. The other arguments are the hyperparameters: each needs its value under
-`train.architectures` in params.yaml, and with a type (`trees: int`) a wrong value is found before anything
-runs. The function returns an estimator of scikit-learn, not fitted, for a table with the numbers first (nan
-for missing), then the categories ("" for missing); `one_hot` prepares these columns.
+`inputs.task` what is predicted: a class (binary, multiclass) or a number (regression). `seed` is for whatever
+is random. The other arguments are the hyperparameters: each needs its value under `train.architectures` in
+params.yaml, and with a type (`trees: int`) a wrong value is found before anything runs. The function returns
+an estimator of scikit-learn, not fitted, for a table with the numbers first (nan for missing), then the
+categories ("" for missing); `one_hot` prepares these columns. A number to predict is scaled: its mean is 0,
+and its standard deviation is 1.
 
 Import scikit-learn inside the function: it takes seconds, and most commands need none of it.
 """
@@ -13,35 +15,38 @@ from mlops.architectures import architecture, native_categories, one_hot
 
 
 @architecture
-def logistic_regression(inputs, seed, *, inverse_penalty: float, iterations: int):
+def linear(inputs, seed, *, inverse_penalty: float, iterations: int):
+    """Logistic regression for classes, and ridge regression for a number."""
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = LogisticRegression(C=inverse_penalty, max_iter=iterations, random_state=seed)
+    if inputs.task == "regression":
+        model = Ridge(alpha=1 / inverse_penalty, max_iter=iterations, random_state=seed)
+    else:
+        model = LogisticRegression(C=inverse_penalty, max_iter=iterations, random_state=seed)
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     return make_pipeline(one_hot(inputs, numbers), model)
 
 
 @architecture
 def random_forest(inputs, seed, *, trees: int, leaves: int):
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
 
-    model = RandomForestClassifier(
-        n_estimators=trees, max_leaf_nodes=leaves, random_state=seed, n_jobs=-1
-    )
+    forest = inputs.choose(RandomForestClassifier, RandomForestRegressor)
+    model = forest(n_estimators=trees, max_leaf_nodes=leaves, random_state=seed, n_jobs=-1)
     return make_pipeline(one_hot(inputs, SimpleImputer(strategy="median")), model)
 
 
 @architecture
 def gradient_boosting(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.pipeline import make_pipeline
 
-    model = HistGradientBoostingClassifier(
+    model = inputs.choose(HistGradientBoostingClassifier, HistGradientBoostingRegressor)(
         max_iter=iterations,
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,
@@ -54,10 +59,10 @@ def gradient_boosting(inputs, seed, *, iterations: int, learning_rate: float, le
 
 @architecture
 def lightgbm(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
-    from lightgbm import LGBMClassifier
+    from lightgbm import LGBMClassifier, LGBMRegressor
     from sklearn.pipeline import make_pipeline
 
-    model = LGBMClassifier(
+    model = inputs.choose(LGBMClassifier, LGBMRegressor)(
         n_estimators=iterations,
         learning_rate=learning_rate,
         num_leaves=leaves,
@@ -74,9 +79,9 @@ def lightgbm(inputs, seed, *, iterations: int, learning_rate: float, leaves: int
 @architecture
 def xgboost(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
     from sklearn.pipeline import make_pipeline
-    from xgboost import XGBClassifier
+    from xgboost import XGBClassifier, XGBRegressor
 
-    model = XGBClassifier(
+    model = inputs.choose(XGBClassifier, XGBRegressor)(
         n_estimators=iterations,
         learning_rate=learning_rate,
         max_leaves=leaves,

@@ -25,7 +25,7 @@ def rows():
 @pytest.mark.parametrize("name", TRAIN.architectures)
 def test_it_learns_and_answers(name, rows):
     estimator = ARCHITECTURES[name](INPUTS, TRAIN.seed, **TRAIN.architectures[name])
-    refuse_unexportable(estimator)
+    refuse_unexportable(estimator, "binary")
     positive = rows["numbers"][:, 0] > 0
     with threadpool_limits(limits=1):
         estimator.fit(table_of(rows), positive.astype(int))

@@ -66,7 +66,7 @@ stages:
           seed: 20
           architecture: {architecture}
           architectures:
-            logistic_regression:
+            linear:
               iterations: 500
             random_forest:
               trees: {trees}
@@ -140,19 +140,19 @@ def table(git: Git, *columns: str) -> list[tuple[tracker.Cell, ...]]:
 
 
 def test_versions_of_data_and_parameters_are_numbered_as_they_come_up(git: Git) -> None:
-    commit(git, "a", architecture="logistic_regression")
+    commit(git, "a", architecture="linear")
     commit(git, "b")
     commit(git, "c", trees=200)
     commit(git, "d", trees=200, training="t2")
     commit(git, "e", validation="v2", testing="e2")
-    commit(git, "f", architecture="logistic_regression", trees=200)
+    commit(git, "f", architecture="linear", trees=200)
     assert table(git, *MADE) == [
-        ("experiment a", "logistic_regression", "1.0", "1.0", "1.0", "1.0"),
+        ("experiment a", "linear", "1.0", "1.0", "1.0", "1.0"),
         ("experiment b", "random_forest", "1.0", "1.0", "1.0", "1.0"),
         ("experiment c", "random_forest", "1.0", "1.0", "1.1", "1.0"),
         ("experiment d", "random_forest", "1.1", "1.0", "1.1", "1.0"),
         ("experiment e", "random_forest", "1.0", "1.1", "1.0", "1.1"),
-        ("experiment f", "logistic_regression", "1.0", "1.0", "1.0", "1.0"),
+        ("experiment f", "linear", "1.0", "1.0", "1.0", "1.0"),
     ]
 
 
@@ -331,7 +331,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> list[tracker.Row]:
         git = begun(tmp_path_factory.mktemp("three"))
         commit(git, "a", accuracy=0.7, dataset="adult")
         commit(git, "b", accuracy=0.9, dataset="titanic")
-        commit(git, "c", accuracy=0.8, dataset="titanic", architecture="logistic_regression")
+        commit(git, "c", accuracy=0.8, dataset="titanic", architecture="linear")
         git.run("branch", "staging")
         return tracker.model_rows(git)
 
@@ -440,7 +440,7 @@ def test_a_model_that_never_says_yes_is_not_the_best(git: Git) -> None:
 def test_every_number_of_data_and_parameters_is_explained(git: Git) -> None:
     commit(git, "a")
     second = commit(git, "b", training="t2", trees=200)
-    commit(git, "c", architecture="logistic_regression")
+    commit(git, "c", architecture="linear")
     numbers = tracker.Numbers()
     rows = tracker.model_rows(git, numbers)
     lines = [*explanation.explanation_lines(rows, rows, numbers)]

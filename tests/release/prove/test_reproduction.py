@@ -13,7 +13,7 @@ import pytest
 from baking import Run
 
 ROWS = 2000
-ARCHITECTURES = ("logistic_regression", "random_forest", "gradient_boosting")
+ARCHITECTURES = ("linear", "random_forest", "gradient_boosting")
 SETTINGS = """\
 data: {fraction: 1.0}
 gate:

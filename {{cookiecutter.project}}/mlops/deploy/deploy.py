@@ -6,6 +6,7 @@ smoke test there, and is then moved to deploy.
 """
 
 import json
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from mlops.params import DeploySettings, load_configuration
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import MODEL, SCHEMA, Predictor
 from mlops.predict.schema import Schema
-from mlops.predict.task import Predictions
+from mlops.predict.task import Predictions, class_positions
 from mlops.tables import splits
 from mlops.tables.answered import answer_split
 from mlops.tables.splits import Split
@@ -109,11 +110,16 @@ def refuse_costly(bundle: Path, settings: DeploySettings) -> None:
 
 
 def refuse_other_than_evaluated(test: Split, predictions: Predictions, schema: Schema) -> None:
-    """Raises SmokeTestFailed if the accuracy on the test rows is not the one that evaluate has measured."""
-    accuracy = float(((predictions.answers == schema.positive) == test.target).mean())
-    evaluated = json.loads(METRICS.read_text(encoding="utf-8"))["test"]["accuracy"]
-    if not abs(accuracy - evaluated) <= 1e-6:  # NaN is refused too
+    """Raises SmokeTestFailed if the accuracy on the test rows, or the mean absolute error of numbers, is not
+    the one that evaluate has measured."""
+    if schema.classes:
+        right = class_positions(predictions.answers, schema.classes) == test.target
+        name, value = "accuracy", float(right.mean())
+    else:
+        name, value = "mae", float(abs(predictions.answers - test.target).mean())
+    evaluated = json.loads(METRICS.read_text(encoding="utf-8"))["test"][name]
+    if not math.isclose(value, evaluated, rel_tol=1e-5, abs_tol=1e-6):  # NaN is refused too
         raise SmokeTestFailed(
-            f"the accuracy of the bundle on the test rows is {accuracy:.6f}, but evaluate measured "
+            f"the {name} of the bundle on the test rows is {value:.6g}, but evaluate measured "
             f"{evaluated}: run `dvc repro -f evaluate`"
         )

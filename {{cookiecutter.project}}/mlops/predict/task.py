@@ -32,9 +32,22 @@ class Predictions:
             np.concatenate([each.probabilities for each in predictions]),
         )
 
+    @property
+    def numbers(self) -> NDArray[Any]:
+        """Returns the numbers that the model gives: the probabilities, or the predictions if it predicts
+        numbers, of shape (rows,)."""
+        return self.probabilities if self.probabilities.shape[1] else self.answers
+
     def take(self, rows: slice | NDArray[Any]) -> "Predictions":
         """Returns the predictions of some of the rows, by their positions or a mask."""
         return Predictions(self.answers[rows], self.probabilities[rows])
+
+
+def class_positions(answers: NDArray[Any], classes: Sequence[str]) -> NDArray[np.intp]:
+    """Returns the position of each answer among the classes: shape (rows,). Raises KeyError for an answer
+    that is none of them."""
+    positions = {name: position for position, name in enumerate(classes)}
+    return np.fromiter((positions[answer] for answer in answers), np.intp, len(answers))
 
 
 def output_name(task: Task) -> Output:

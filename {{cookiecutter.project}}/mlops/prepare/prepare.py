@@ -5,7 +5,6 @@ takes the same memory.
 """
 
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from mlops.params import PrepareParams, load_configuration
 from mlops.predict import schema
 from mlops.predict.schema import Policy, Schema
 from mlops.prepare import position, raw
+from mlops.prepare.target import TargetRows, check_split, target_classes
 from mlops.prepare.training_rows import TrainingRows
 from mlops.tables import splits
 from mlops.tables.splits import SplitName, SplitWriter
@@ -26,12 +26,11 @@ from mlops.tables.splits import SplitName, SplitWriter
 
 @dataclass(frozen=True)
 class Rows:
-    """The classes of the target and the number of rows of each: in the whole table, and in each split of the
-    rows that the environment sees."""
+    """The rows of the whole table, and of each split of the rows that the environment sees."""
 
-    table: Counter[str] = field(default_factory=Counter)
-    splits: Mapping[SplitName, Counter[str]] = field(
-        default_factory=lambda: {name: Counter() for name in splits.NAMES}
+    table: TargetRows = field(default_factory=TargetRows)
+    splits: Mapping[SplitName, TargetRows] = field(
+        default_factory=lambda: {name: TargetRows() for name in splits.NAMES}
     )
 
 
@@ -44,7 +43,7 @@ def main() -> None:
         rows = split_table(params, data.fraction, prepared, training)
         classes = target_classes(rows.table, params)
         for name, found in rows.splits.items():
-            check_classes(found, name, params)
+            check_split(found, name, classes, params)
         schema.write_schema(infer_schema(training, classes, params), prepared / splits.SCHEMA.name)
         provenance.write_provenance(
             prepared / splits.PROVENANCE.name, "prepare", {"prepare": params, "data": data}
@@ -68,20 +67,20 @@ def split_table(
             for name in splits.NAMES
         }
         for cells in raw.read_rows(params):
-            target = cells.texts[params.target]
+            target = cells.columns[params.target]
             hashes = position.input_hashes(cells, params)
             seen = position.positions(hashes, params, "slice") < fraction
             names = position.split_names(hashes, params)
-            counts.table.update(target.count_words(np.ones(len(target), bool)))
+            counts.table.add(target, np.ones(len(target), bool))
             for name, writer in writers.items():
                 rows = seen & (names == name)
                 writer.add(cells, rows)
-                counts.splits[name].update(target.count_words(rows))
+                counts.splits[name].add(target, rows)
             training.add(cells, hashes, seen & (names == "train"))
     return counts
 
 
-def infer_schema(training: TrainingRows, classes: tuple[str, str], params: PrepareParams) -> Schema:
+def infer_schema(training: TrainingRows, classes: tuple[str, ...], params: PrepareParams) -> Schema:
     """Returns the input schema of the training rows. Raises DataError if no column is informative."""
     columns = training.columns()
     if not columns:
@@ -100,43 +99,15 @@ def infer_schema(training: TrainingRows, classes: tuple[str, str], params: Prepa
     )
 
 
-def target_classes(rows: Mapping[str, int], params: PrepareParams) -> tuple[str, str]:
-    """Returns the negative and the positive class of the rows of each class. Raises DataError unless the
-    target has two classes and `prepare.positive` is one of them."""
-    classes = sorted(rows)
-    if len(classes) != 2:
-        raise DataError(
-            f"{raw.RAW}: column {params.target!r} holds {len(classes)} "
-            f"class{'es' * (len(classes) > 1)} ({', '.join(map(repr, classes[:5]))}), and this pipeline "
-            "needs two: correct the rows, or name another prepare.target"
-        )
-    if params.positive is None or params.positive not in classes:
-        raise DataError(
-            f"params.yaml: prepare.positive: {params.positive!r} is not a class of column "
-            f"{params.target!r}; use one of {classes}"
-        )
-    (negative,) = set(classes) - {params.positive}
-    return negative, params.positive
-
-
-def check_classes(rows: Counter[str], name: SplitName, params: PrepareParams) -> None:
-    """Raises DataError unless both classes are in the split of this name."""
-    if len(rows) != 2:
-        raise DataError(
-            f"{raw.RAW}: the {name} split holds {rows.total()} rows and not both classes of "
-            f"{params.target!r}: add rows, or give the split a larger share in prepare.split"
-        )
-
-
 def summary(rows: Rows, params: PrepareParams) -> str:
     """Returns the number of rows of each split, with its share and the one that params.yaml declares."""
-    seen = sum(split.total() for split in rows.splits.values())
+    seen = sum(split.count for split in rows.splits.values())
     declared: dict[SplitName, float] = {
         "validation": params.split.validation,
         "test": params.split.test,
     }
-    sizes = [f"{rows.splits['train'].total():,} train"] + [
-        f"{rows.splits[name].total():,} {name} ({rows.splits[name].total() / seen:.1%}, declared {share:.1%})"
+    sizes = [f"{rows.splits['train'].count:,} train"] + [
+        f"{rows.splits[name].count:,} {name} ({rows.splits[name].count / seen:.1%}, declared {share:.1%})"
         for name, share in declared.items()
     ]
-    return f"{seen:,} of {rows.table.total():,} rows: {', '.join(sizes)}"
+    return f"{seen:,} of {rows.table.count:,} rows: {', '.join(sizes)}"

@@ -33,10 +33,14 @@ class Fault:
 
 
 def wanted_columns(params: PrepareParams) -> Wanted:
-    """Returns the columns of the raw table that are read: those for the model, and the target as text."""
+    """Returns the columns of the raw table that are read: those for the model, and the target, which is a
+    number or the text of a class."""
     columns = params.columns
-    numbers, texts = (*columns.integer, *columns.number), (*columns.category, params.target)
-    return Wanted(numbers, texts, None, params.source.dialect, columns.boolean, columns.date)
+    numbers, texts = [*columns.integer, *columns.number], [*columns.category]
+    (numbers if params.task == "regression" else texts).append(params.target)
+    return Wanted(
+        tuple(numbers), tuple(texts), None, params.source.dialect, columns.boolean, columns.date
+    )
 
 
 def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
@@ -62,7 +66,7 @@ def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
         faults: list[Fault] = []
         for piece, cells, more in parts:
             faults += more
-            rows[path] += len(cells.texts[params.target])
+            rows[path] += len(cells.columns[params.target])
             yield cells
             done += piece.size
             progress.show(f"prepare: {done / 1e6:,.0f} of {size / 1e6:,.0f} MB are read")
@@ -130,6 +134,9 @@ def find_faults(
         examples = [f"{line(each.position)} ({each.reason})" for each in records.broken[:SHOWN]]
         yield Fault("records that are not rows", len(records.broken), examples)
     for name, column in cells.numbers.items():
+        which = f"column {name!r}"
+        if name == params.target:
+            which += " (to predict a class, set prepare.task to binary or multiclass)"
         for problem, wrong in cell_faults(column, name in params.columns.integer).items():
             if wrong.any():
                 positions = records.positions
@@ -137,8 +144,8 @@ def find_faults(
                     f"{line(int(positions[row]))} ({column.cell(row)!r})"
                     for row in np.flatnonzero(wrong)[:SHOWN].tolist()
                 ]
-                yield Fault(f"column {name!r}: {problem}", int(wrong.sum()), examples)
-    unlabelled = cells.texts[params.target].unknown
+                yield Fault(f"{which}: {problem}", int(wrong.sum()), examples)
+    unlabelled = cells.columns[params.target].unknown
     if unlabelled.any():
         first = np.flatnonzero(unlabelled)[:SHOWN]
         yield Fault(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from mlops.predict.schema import Schema
+from mlops.predict.task import class_positions
 from mlops.tables.cells import Cells, Mask
 
 PREPARED = Path("data/prepared")
@@ -32,11 +33,11 @@ NAMES: Sequence[SplitName] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of a split. Each of `columns` is of shape (rows,), and so is `target`, which is 0 for the
-    negative and 1 for the positive class."""
+    """The rows of a split. Each of `columns` is of shape (rows,), and so is `target`, which holds the
+    position of the row's class among those of the schema, or the number that is to be predicted."""
 
     columns: dict[str, NDArray[Any]]
-    target: NDArray[np.int8]
+    target: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.target)
@@ -112,7 +113,7 @@ def read_column(name: SplitName, column: str) -> NDArray[Any]:
 
 
 def columns_of(schema: Schema) -> dict[str, list[str]]:
-    texts = [*schema.names("category"), schema.target]
+    texts = [*schema.names("category"), *([schema.target] if schema.classes else [])]
     return {
         "columns": [*(column.name for column in schema.columns), schema.target],
         "read_dictionary": texts,
@@ -121,8 +122,12 @@ def columns_of(schema: Schema) -> dict[str, list[str]]:
 
 def split_of_table(table: pa.Table, schema: Schema) -> Split:
     columns = {column.name: numpy_column(table[column.name]) for column in schema.columns}
-    target = (numpy_column(table[schema.target]) == schema.positive).astype(np.int8)
-    return Split(columns, target)
+    return Split(columns, target_of(numpy_column(table[schema.target]), schema))
+
+
+def target_of(values: NDArray[Any], schema: Schema) -> NDArray[Any]:
+    """Returns the `target` of a split from the values of its column, both of shape (rows,)."""
+    return class_positions(values, schema.classes) if schema.classes else values
 
 
 def numpy_column(column: pa.ChunkedArray) -> NDArray[Any]:

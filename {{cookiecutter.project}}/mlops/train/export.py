@@ -12,14 +12,17 @@ import numpy as np
 import pandas as pd
 import skl2onnx
 from numpy.typing import NDArray
+from onnx import GraphProto
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.base import is_regressor
 
 from mlops.architectures import Inputs, category_codes
 from mlops.errors import ExportError, ParityError
 from mlops.predict.inputs import Matrices
 from mlops.predict.predictor import chosen_classes, model_session
 from mlops.predict.schema import Schema
+from mlops.predict.task import Task, output_name
 from mlops.train import boosters, trees
 
 TOLERANCE = 1e-5
@@ -28,15 +31,25 @@ UNEXPORTABLE = {
     "LinearDiscriminantAnalysis": "its ONNX model gives other answers",
     "TunedThresholdClassifierCV": "its ONNX model forgets the threshold",
     "TargetEncoder": "its ONNX model gives other answers for more than two classes",
-    "TransformedTargetRegressor": "it has no converter",
+    "TransformedTargetRegressor": "it has no converter, and the target is scaled already",
+    **dict.fromkeys(
+        ("PoissonRegressor", "GammaRegressor", "TweedieRegressor"),
+        "it needs positive numbers, and the target is scaled to a mean of 0",
+    ),
 }
 
 UNEXPORTABLE_OPTIONS = {
     ("SimpleImputer", "add_indicator"): "its ONNX model loses the flags",
     ("OneHotEncoder", "min_frequency"): "its ONNX model fails; pass `categories` instead",
     ("OneHotEncoder", "max_categories"): "its ONNX model fails; pass `categories` instead",
-    ("HistGradientBoostingClassifier", "categorical_features"): "it flips labels; make "
-    "a pipeline of native_categories(inputs) and it, or encode one-hot and set None",
+    **dict.fromkeys(
+        [
+            (f"HistGradientBoosting{kind}", "categorical_features")
+            for kind in ("Classifier", "Regressor")
+        ],
+        "it gives other answers; make a pipeline of native_categories(inputs) and it, or encode one-hot and "
+        "set None",
+    ),
 }
 
 CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion")
@@ -44,12 +57,17 @@ SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 TREES = ("Tree", "Forest", "Boosting", "Bagging")
 
 
-def refuse_unexportable(estimator: Any) -> None:
-    """Raises ExportError for an unfitted estimator that ONNX cannot represent faithfully."""
+def refuse_unexportable(estimator: Any, task: Task) -> None:
+    """Raises ExportError for an unfitted estimator that ONNX cannot represent faithfully, or that does not
+    predict what the task asks for."""
     if boosters.native_booster(estimator) is None:
         refuse_unconvertible(estimator)
-    if not hasattr(estimator, "predict_proba"):
-        *_, last = nested_estimators(estimator)
+    *_, last = nested_estimators(estimator)
+    if task == "regression" and not is_regressor(estimator):
+        raise ExportError(
+            f"{type(last).__name__} predicts no numbers, and prepare.task is regression: choose a regressor"
+        )
+    if task != "regression" and not hasattr(estimator, "predict_proba"):
         raise ExportError(
             f"{type(last).__name__} cannot be exported: it gives no probabilities; choose a classifier that "
             "has predict_proba"
@@ -105,14 +123,14 @@ def nested_estimators(estimator: Any) -> Iterator[Any]:
 
 def to_onnx(estimator: Any, inputs: Inputs) -> bytes:
     """Returns the serialized ONNX model of a fitted estimator. Its inputs are the matrices `numbers` and
-    `categories`, its output is `probabilities` of shape (rows, 2). Raises ExportError if no model can be
-    made."""
+    `categories`, its output is `probabilities` of shape (rows, classes), or `predictions` of shape (rows, 1)
+    if the task is a regression. Raises ExportError if no model can be made."""
     if (booster := boosters.native_booster(estimator)) is not None:
         known = boosters.known_categories(estimator)
         ensemble = boosters.read_trees(booster, inputs.numbers, known)
         return trees.to_onnx(ensemble, inputs.numbers, known)
     for part in nested_estimators(estimator):
-        if type(part).__name__ == "HistGradientBoostingClassifier":
+        if type(part).__name__.startswith("HistGradientBoosting"):
             floor_thresholds(part)
     columns = {
         "numbers": (FloatTensorType, inputs.numbers),
@@ -123,18 +141,28 @@ def to_onnx(estimator: Any, inputs: Inputs) -> bytes:
         model = skl2onnx.to_onnx(
             estimator,
             initial_types=initial,
-            options={"zipmap": False},
+            options={} if inputs.task == "regression" else {"zipmap": False},
             target_opset=trees.OPERATOR_SETS,
         )
     except Exception as error:  # converters raise whatever their author chose
         reason = str(error).splitlines()[0]
         raise ExportError(f"{type(estimator).__name__} cannot be exported: {reason}") from error
+    if inputs.task == "regression":
+        rename_output(model.graph, output_name(inputs.task))
     # The converter lists the operator sets in an order that changes with Python's hash seed.
     operator_sets = sorted(model.opset_import, key=lambda operators: operators.domain)
     del model.opset_import[:]
     model.opset_import.extend(operator_sets)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def rename_output(graph: GraphProto, name: str) -> None:
+    """Renames the only output of a graph."""
+    (output,) = graph.output
+    for node in graph.node:
+        node.output[:] = [name if each == output.name else each for each in node.output]
+    output.name = name
 
 
 def floor_thresholds(booster: Any) -> None:
@@ -157,30 +185,44 @@ def floor_thresholds(booster: Any) -> None:
 
 def check_parity(estimator: Any, model: bytes, inputs: Matrices, schema: Schema) -> None:
     """Raises ParityError unless estimator and ONNX model predict the same class for every row, and
-    probabilities that differ by at most TOLERANCE."""
+    probabilities that differ by at most TOLERANCE. Numbers may differ by TOLERANCE of the standard deviation
+    of the target or, if that is more, of the number's distance from its mean."""
     rows = with_missing_and_unseen(inputs)
+    actual = run_model(model, rows, schema.task)
+    if schema.task == "regression":
+        number = np.asarray(estimator.predict(table_of(rows)), np.float64)
+        apart = np.abs(actual[:, 0] - number) / np.maximum(np.abs(number), 1)
+        if not (worst := float(apart.max())) <= TOLERANCE:
+            raise ParityError(
+                f"the ONNX model differs from its estimator on {len(actual)} rows: the largest difference "
+                f"is {worst:.2g} of the standard deviation of the target or of the prediction, {ADVICE}"
+            )
+        return
     expected = estimator.predict_proba(table_of(rows))
-    actual = run_model(model, rows)
     worst = float(np.abs(actual - expected).max())
     flipped = int((chosen_classes(schema, actual) != chosen_classes(schema, expected)).sum())
     if flipped or not worst <= TOLERANCE:
         raise ParityError(
             f"the ONNX model differs from its estimator on {len(actual)} rows: {flipped} classes are "
-            f"flipped, and the largest difference of a probability is {worst:.2g}, allowed is "
-            f"{TOLERANCE:.0e}; nothing was written. Change the estimator: mlops/train/export.py lists what "
-            "ONNX gets wrong"
+            f"flipped, and the largest difference of a probability is {worst:.2g}, {ADVICE}"
         )
 
 
-def run_model(model: bytes, rows: Matrices) -> NDArray[np.float32]:
+ADVICE = (
+    f"allowed is {TOLERANCE:.0e}; nothing was written. Change the estimator: mlops/train/export.py lists "
+    "what ONNX gets wrong"
+)
+
+
+def run_model(model: bytes, rows: Matrices, task: Task) -> NDArray[np.float32]:
     try:
-        (probabilities,) = model_session(model).run(["probabilities"], rows)
+        (output,) = model_session(model).run([output_name(task)], rows)
     except Exception as error:  # onnxruntime raises bare classes of its own, one per failure
         reason = str(error).splitlines()[0]
         raise ParityError(
             f"the ONNX model does not run, and nothing was written: {reason}; change the estimator"
         ) from error
-    return np.asarray(probabilities)
+    return np.asarray(output)
 
 
 def with_missing_and_unseen(inputs: Matrices) -> Matrices:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -21,7 +20,8 @@ from mlops.predict import schema
 from mlops.predict.derived import DERIVED, arguments
 from mlops.predict.inputs import Matrices, matrices_of, matrix_columns
 from mlops.predict.predictor import MODEL, SCHEMA
-from mlops.predict.schema import Schema
+from mlops.predict.schema import Scale, Schema
+from mlops.predict.task import Task
 from mlops.tables import splits
 from mlops.train import boosters, export
 from mlops.train.progress import reported_iterations
@@ -38,7 +38,10 @@ def main() -> None:
     input_schema = schema.read_schema(splits.SCHEMA)
     check_features(input_schema)
     table, target, inputs = read_training_rows(input_schema)
-    estimator = fit_estimator(params, table, target, inputs, input_schema)
+    input_schema = msgspec.structs.replace(
+        input_schema, derived=tuple(DERIVED), target_scale=scale_of(target, input_schema.task)
+    )
+    estimator = fit_estimator(params, table, scaled(target, input_schema), inputs, input_schema)
     model = export.to_onnx(estimator, inputs)
     file = splits.split_file("validation")
     validation = next(splits.split_pieces(file, input_schema, PARITY_ROWS))
@@ -47,16 +50,14 @@ def main() -> None:
     )
     MODELS.mkdir(exist_ok=True)
     (MODELS / MODEL).write_bytes(model)
-    schema.write_schema(
-        msgspec.structs.replace(input_schema, derived=tuple(DERIVED)), MODELS / SCHEMA
-    )
+    schema.write_schema(input_schema, MODELS / SCHEMA)
     parameters = {params.architecture: params.hyperparameters, "train": {"seed": params.seed}}
     provenance.write_provenance(PROVENANCE, "train", parameters)
     made = f"train: {params.architecture} on {len(target):,} rows, {len(model) / 1e6:.1f} MB"
     print(printable_text(made))
 
 
-def read_training_rows(schema: Schema) -> tuple[pd.DataFrame, NDArray[np.int8], Inputs]:
+def read_training_rows(schema: Schema) -> tuple[pd.DataFrame, NDArray[Any], Inputs]:
     """Returns the training rows as the table that estimators get, their target of shape (rows,), and what an
     architecture is told of them."""
     training = splits.read_split("train", schema)
@@ -64,10 +65,23 @@ def read_training_rows(schema: Schema) -> tuple[pd.DataFrame, NDArray[np.int8], 
     return export.table_of(matrices), training.target, describe_inputs(matrices, schema)
 
 
+def scale_of(target: NDArray[Any], task: Task) -> Scale | None:
+    """Returns how the numbers of the target are scaled for the fit, and None if it is a class. A model
+    answers with 32 bits, which would not tell 1,000,000,001 from 1,000,000,002; so it is fitted to numbers
+    of mean 0 and standard deviation 1, and its answers are restored with 64 bits."""
+    return Scale(float(target.mean()), float(target.std())) if task == "regression" else None
+
+
+def scaled(target: NDArray[Any], schema: Schema) -> NDArray[Any]:
+    """Returns the target as an estimator is fitted to it: shape (rows,)."""
+    scale = schema.target_scale
+    return (target - scale.offset) / scale.factor if scale else target
+
+
 def fit_estimator(
     params: TrainParams,
     table: pd.DataFrame,
-    target: NDArray[np.int8],
+    target: NDArray[Any],
     inputs: Inputs,
     schema: Schema,
 ) -> Any:
@@ -81,7 +95,7 @@ def fit_estimator(
             f"{params.architecture} needs a library of the system: {error}. On Debian and Ubuntu: "
             "`apt-get install libgomp1`; on macOS: `brew install libomp`"
         ) from error
-    export.refuse_unexportable(estimator)
+    export.refuse_unexportable(estimator, schema.task)
     boosters.refuse_many_categories(estimator, matrix_columns(schema)["categories"])
     # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
     with threadpool_limits(limits=1, user_api="blas"), reported_iterations(estimator) as options:
@@ -102,7 +116,7 @@ def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
     )
     categories = tuple(known.get(name) or tuple(sorted(set(values))) for name, values in named)
     numbers = inputs["numbers"].shape[1] if "numbers" in inputs else 0
-    return Inputs(numbers, categories)
+    return Inputs(numbers, categories, schema.task)
 
 
 def check_features(schema: Schema) -> None:
