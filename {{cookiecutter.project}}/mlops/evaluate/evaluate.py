@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mlops.errors import printable_text
 from mlops.evaluate import plots
 from mlops.evaluate.intervals import intervals
-from mlops.metrics import METRICS, SCORES, measure
+from mlops.metrics import METRICS, loss, measure
 from mlops.params import load_configuration
 from mlops.predict.predictor import Predictor
 from mlops.predict.schema import Schema
@@ -90,16 +90,14 @@ def group_texts(values: NDArray[Any]) -> NDArray[Any]:
 def column_importance(predictor: Predictor, test: Split) -> list[tuple[str, float]]:
     """Returns how much the loss of the model, log loss or RMSE, rises if a column is shuffled, by column, the
     most important one first (permutation importance: Breiman, Random Forests, 2001)."""
-    schema = predictor.schema
-    score = SCORES[schema.task]
 
-    def loss(columns: dict[str, NDArray[Any]]) -> float:
-        return measure(schema, test.target, predictor.predict(columns))[score] or 0.0
+    def loss_of(columns: dict[str, NDArray[Any]]) -> float:
+        return loss(predictor.schema, test.target, predictor.predict(columns))
 
     shuffled = np.random.default_rng(0).permutation(len(test))
-    unshuffled = loss(test.columns)
+    unshuffled = loss_of(test.columns)
     rises = [
-        (name, loss({**test.columns, name: values[shuffled]}) - unshuffled)
+        (name, loss_of({**test.columns, name: values[shuffled]}) - unshuffled)
         for name, values in test.columns.items()
     ]
     return sorted(rises, key=lambda rise: -rise[1])
