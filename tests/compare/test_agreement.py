@@ -16,7 +16,21 @@ Capture = pytest.CaptureFixture[str]
 def write_answers(
     file: str, probability: list[float], predicted: list[int], positive: str = "yes"
 ) -> None:
-    np.savez(file, positive=positive, predicted=predicted, probability=probability)
+    classes = ["other", positive]
+    np.savez(
+        file,
+        classes=classes,
+        answers=np.array(classes)[predicted],
+        probabilities=np.column_stack([probability, probability]),
+        scale=[0, 1],
+    )
+
+
+def write_numbers(file: str, numbers: list[float]) -> None:
+    nothing = np.empty((len(numbers), 0))
+    np.savez(
+        file, classes=np.array([], str), answers=numbers, probabilities=nothing, scale=[1e9, 2.0]
+    )
 
 
 def write_pair(one: list[float], other: list[float], predicted: tuple[int, int] = (0, 0)) -> None:
@@ -43,7 +57,8 @@ def test_models_of_other_positive_classes_are_refused(here: None, capsys: Captur
     write_answers("1.npz", [0.1], [0], "yes")
     write_answers("2.npz", [0.1], [0], "no")
     with pytest.raises(
-        Incomparable, match="positive class of one model is 'yes', of the other 'no'"
+        Incomparable,
+        match=r"classes of one model are \['other', 'yes'\], of the other \['other', 'no'\]",
     ):
         run_agreement("1.npz", "2.npz", capsys)
 
@@ -64,6 +79,17 @@ def test_probabilities_agree_up_to_the_tolerance(
         "tolerance": agreement.TOLERANCE,
         "agree": agree,
     }
+
+
+def test_numbers_agree_by_the_spread_of_the_target_and_not_by_its_size(
+    here: None, capsys: Capture
+) -> None:
+    write_numbers("1.npz", [1e9, 1e9 + 1000])
+    write_numbers("2.npz", [1e9 + 1e-5, 1e9 + 1000.005])
+    assert run_agreement("1.npz", "2.npz", capsys)["agree"]
+    write_numbers("2.npz", [1e9 + 1, 1e9 + 1000])
+    report = run_agreement("1.npz", "2.npz", capsys)
+    assert (report["flipped"], report["apart"], report["agree"]) == (1, 0.5, False)
 
 
 def test_another_class_does_not_agree_however_near_the_probabilities(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 from pyarrow import parquet
 
 from contenders import answer_test_rows, metrics_of
@@ -37,11 +38,25 @@ def test_rows_that_fit_the_champion_are_accepted() -> None:
     check_rows(x=[1, 2], further=[0, 0])
 
 
-@pytest.mark.parametrize("name", ["x", "c", "y"])
+@pytest.mark.parametrize("name", ["x", "c"])
 def test_a_column_that_the_rows_lack_is_named(name: str) -> None:
     rows = pa.table({other: values for other, values in ROWS.items() if other != name})
     with pytest.raises(Incomparable, match=f"^the test rows lack {name}, which the champion needs"):
         answer_rows.check_columns(rows, TABLE)
+
+
+def test_another_question_is_named() -> None:
+    rows = pa.table({**ROWS, "z": ROWS["y"]})
+    for schema_of_champion, words in (
+        (replace(TABLE, target="w"), "the champion predicts w, which the test rows lack"),
+        (replace(TABLE, target="x"), "predicts classes of x, and the test rows hold numbers"),
+        (
+            replace(TABLE, task="regression", classes=()),
+            "predicts numbers of y, and the test rows hold classes",
+        ),
+    ):
+        with pytest.raises(Incomparable, match=words):
+            answer_rows.check_columns(rows, schema_of_champion)
 
 
 @pytest.mark.parametrize(("name", "values"), [("x", ["1", "2"]), ("c", [1, 2]), ("c", [1.5, 2.0])])
@@ -175,8 +190,8 @@ def test_the_scores_are_what_evaluate_measures(contenders: Path, name: str) -> N
         parquet.read_table(splits.split_file("test"))[input_schema.target].to_numpy()
     ) == input_schema.positive
     measured = metrics_of(name)
-    assert scores["positive"] == input_schema.positive
-    assert set(scores["predicted"]) == {0, 1}
-    assert (scores["predicted"] == target).mean() == pytest.approx(measured["accuracy"], abs=1e-6)
-    brier = ((scores["probability"].astype(float) - target) ** 2).mean()
+    assert tuple(scores["classes"]) == input_schema.classes
+    right = (scores["answers"] == input_schema.positive) == target
+    assert right.mean() == pytest.approx(measured["accuracy"], abs=1e-6)
+    brier = ((scores["probabilities"][:, 1].astype(float) - target) ** 2).mean()
     assert brier == pytest.approx(measured["brier"], abs=1e-6)

@@ -53,7 +53,7 @@ def test_too_few_rows_of_a_class_are_refused_for_its_metric_alone(
     answers = answer_test_rows("sound")
     keep_positives(rows)
     count = len(parquet.read_table(splits.split_file("test")))
-    shorter = {name: answers[name][:count] for name in ("predicted", "probability")}
+    shorter = {name: answers[name][:count] for name in ("answers", "probabilities")}
     write_answers({**answers, **shorter})
     change("environments/dev.yaml", "gate.max_drop", {"false_negative_percent": 1000})
     with pytest.raises(Incomparable) as refused:
@@ -72,7 +72,7 @@ def test_too_few_rows_of_a_class_are_refused_for_its_metric_alone(
 @pytest.mark.parametrize("name", PAIRED)
 def test_no_metric_is_judged_on_fewer_than_two_rows(name: str, rows: int) -> None:
     with pytest.raises(Incomparable, match=f"{name} can be measured on {rows} of the test rows"):
-        compare.compare_losses(name, np.zeros(rows), np.zeros(rows), 1000)
+        compare.compare_losses(name, "binary", np.zeros(rows), np.zeros(rows), 1000)
 
 
 def test_two_rows_of_a_class_are_enough(contenders: Path, capsys: Capture) -> None:
@@ -86,7 +86,7 @@ def test_another_positive_class_is_refused_though_the_classes_are_the_same(
     contenders: Path, capsys: Capture
 ) -> None:
     answers = answer_test_rows("sound")
-    write_answers({**answers, "positive": np.array("other")})
+    write_answers({**answers, "classes": np.array([">50K", "other"])})
     with pytest.raises(Incomparable) as refused:
         run_main(compare.main, "scores.npz")
     positive = schema.read_schema(splits.SCHEMA).positive
@@ -102,7 +102,7 @@ def test_an_answer_that_is_nan_is_refused_whoever_gives_it(
     answers = answer_test_rows("sound")
     change("environments/dev.yaml", "gate.max_drop", EVERY_DROP)
     if who == "champion":
-        write_answers({**answers, "probability": np.where(answers["predicted"] == 1, np.nan, 0)})
+        write_answers({**answers, "probabilities": answers["probabilities"] * np.nan})
     else:
         predict = Predictor.predict
 
@@ -157,9 +157,12 @@ def test_the_same_predictions_in_other_bytes_pass_where_no_drop_is_allowed(
 
 def test_a_difference_that_is_not_reported_is_none() -> None:
     before = np.array([0.2, 0.4, 0.6])
-    assert compare.compare_losses("brier", before, before + 4e-7, 0)["passed"]
-    assert not compare.compare_losses("brier", before, before + 6e-7, 0)["passed"]
-    assert str(compare.compare_losses("brier", before, before + 4e-7, 0)["advantage"]) == "0.0"
+    assert compare.compare_losses("brier", "binary", before, before + 4e-7, 0)["passed"]
+    assert not compare.compare_losses("brier", "binary", before, before + 6e-7, 0)["passed"]
+    assert (
+        str(compare.compare_losses("brier", "binary", before, before + 4e-7, 0)["advantage"])
+        == "0.0"
+    )
 
 
 def test_what_is_reported_is_what_evaluate_measures(contenders: Path, capsys: Capture) -> None:
@@ -180,7 +183,7 @@ def test_the_interval_is_that_of_the_mean_of_the_paired_differences(gains: Seque
     mean = statistics.mean(gains)
     error = 1.96 * statistics.stdev(gains) / len(gains) ** 0.5
     before = np.array([2.0] * len(gains))
-    report = compare.compare_losses("accuracy", before, before - gains, 0)
+    report = compare.compare_losses("accuracy", "binary", before, before - gains, 0)
     assert report["advantage"] == pytest.approx(mean, abs=1e-6)
     assert report["interval"] == pytest.approx([mean - error, mean + error], abs=1e-6)
 
@@ -196,3 +199,24 @@ def test_the_environment_says_whether_a_drop_stops(
 def test_where_no_metric_is_bounded_nothing_fails(contenders: Path, capsys: Capture) -> None:
     report = run_compare("sound", "misled", {}, capsys)
     assert (report["passed"], report["metrics"]) == (True, {})
+
+
+def test_the_difference_of_two_rmse_has_the_interval_of_its_resamples() -> None:
+    random = np.random.default_rng(6)
+    before, after = random.normal(0, 2e9, 500) ** 2, random.normal(0, 1e9, 500) ** 2
+    report = compare.compare_losses("rmse", "regression", before, after, 0)
+    assert report["advantage"] == pytest.approx(
+        np.sqrt(before.mean()) - np.sqrt(after.mean()), rel=1e-5
+    )
+    drawn = random.integers(0, 500, (2000, 500))
+    resampled = np.sqrt(before[drawn].mean(axis=1)) - np.sqrt(after[drawn].mean(axis=1))
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    assert report["interval"] == pytest.approx([low, high], rel=0.1)
+
+
+def test_numbers_that_differ_in_the_seventh_digit_are_equal() -> None:
+    before = np.array([2e9, 4e9, 6e9])
+    for name in ("mae", "rmse"):
+        report = compare.compare_losses(name, "regression", before, before * (1 + 1e-8), 0)
+        assert (report["advantage"], report["passed"]) == (0, True)
+        assert not compare.compare_losses(name, "regression", before, before * 1.01, 0)["passed"]

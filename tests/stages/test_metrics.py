@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mlops.errors import Unanswered
-from mlops.metrics import METRICS, measure
+from mlops.metrics import METRICS, measure, metric_of_losses, row_losses
 from mlops.predict.schema import Schema
 from mlops.predict.task import Predictions
 
@@ -104,6 +104,26 @@ def test_every_metric_is_measured_in_its_order_and_within_its_limits(
         value = measured[name]
         assert value is not None
         assert metric.least <= value <= metric.greatest
+
+
+@pytest.mark.parametrize(
+    ("schema", "target", "found"),
+    [
+        (BINARY, TARGET, predictions()),
+        (COLOURS, np.array([0, 1, 1, 2]), LIKELIEST),
+        (COLOURS, np.array([0, 1, 1, 1]), LIKELIEST),
+        (NUMBER, np.array([1.0, 2.0]), numbers(1, 3)),
+    ],
+)
+def test_the_losses_of_rows_make_the_metrics_that_are_compared_in_pairs(
+    schema: Schema, target: NDArray[Any], found: Predictions
+) -> None:
+    losses, measured = row_losses(schema, target, found), measure(schema, target, found)
+    assert [*losses] == [name for name, metric in METRICS[schema.task].items() if metric.is_paired]
+    for name, values in losses.items():
+        assert metric_of_losses(name, schema.task, values) == pytest.approx(
+            measured[name], abs=1e-5
+        )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ A metric that is not defined for the rows is None, such as ROC AUC if all rows a
 an actual number is 0.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -152,7 +153,8 @@ def log_losses(target: NDArray[Any], predictions: Predictions) -> NDArray[np.flo
     """Returns minus the logarithm of the probability of the right class of each row: shape (rows,). The
     probability counts as at least 1.2e-7, the precision of 32 bits."""
     right = predictions.probabilities[np.arange(len(target)), target].astype(float)
-    return -np.log(np.maximum(right, np.finfo(np.float32).eps))
+    losses: NDArray[np.float64] = -np.log(np.maximum(right, np.finfo(np.float32).eps))
+    return losses
 
 
 def loss(schema: Schema, target: NDArray[Any], predictions: Predictions) -> float:
@@ -161,6 +163,45 @@ def loss(schema: Schema, target: NDArray[Any], predictions: Predictions) -> floa
     if schema.classes:
         return float(log_losses(target, predictions).mean())
     return float(np.sqrt(((predictions.answers - target) ** 2).mean()))
+
+
+def row_losses(
+    schema: Schema, target: NDArray[Any], predictions: Predictions
+) -> dict[str, NDArray[np.float64]]:
+    """Returns what a model loses on each row, by each metric by which models are compared in pairs: shape
+    (rows that count for it,), and less is better. Arguments and errors are those of `measure`.
+
+    The mean of the losses is the metric, with two exceptions: it is 1 minus a metric of which more is better,
+    and the square of RMSE.
+    """
+    refuse_unanswered(predictions.numbers)
+    if not schema.classes:
+        errors = np.abs(predictions.answers - target)
+        percent = 100 * errors / np.abs(target) if target.all() else errors[:0]
+        return {"mae": errors, "rmse": errors**2, "mape": percent}
+    wrong = (class_positions(predictions.answers, schema.classes) != target).astype(float)
+    if schema.task == "multiclass":
+        rows = np.bincount(target, minlength=len(schema.classes))
+        weights = len(target) / np.count_nonzero(rows) / rows[target]
+        return {
+            "accuracy": wrong,
+            "balanced_accuracy": wrong * weights,
+            "log_loss": log_losses(target, predictions),
+        }
+    return {
+        "accuracy": wrong,
+        "false_positive_percent": 100 * wrong[target == 0],
+        "false_negative_percent": 100 * wrong[target == 1],
+        "brier": (predictions.probabilities[:, 1].astype(float) - target) ** 2,
+    }
+
+
+def metric_of_losses(name: str, task: Task, losses: NDArray[np.float64]) -> float:
+    """Returns the metric that the losses of rows make, not rounded."""
+    mean = float(losses.mean())
+    if name == "rmse":
+        return math.sqrt(mean)
+    return 1 - mean if METRICS[task][name].better == "higher" else mean
 
 
 Measure = Callable[[Schema, NDArray[Any], Predictions], Values]
@@ -186,8 +227,11 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def reported(value: float, task: Task) -> float:
-    """Returns the value of a metric as it is reported, with DIGITS digits."""
-    if task == "regression":
-        return float(f"{value:.{DIGITS}g}")
-    return round(float(value), DIGITS) + 0.0  # adding 0 turns -0 into 0
+def reported(value: float, task: Task, size: float | None = None) -> float:
+    """Returns the value of a metric, or a difference of two values that have about this size, as it is
+    reported: with DIGITS digits."""
+    size = abs(value if size is None else size)
+    places = DIGITS
+    if task == "regression" and size:
+        places -= 1 + math.floor(math.log10(size))
+    return round(float(value), places) + 0.0  # adding 0 turns -0 into 0

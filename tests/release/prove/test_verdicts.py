@@ -53,8 +53,9 @@ from pathlib import Path
 import numpy as np
 bundle, train, test, scores = map(Path, sys.argv[1:])
 probability = np.array([float((bundle / "probability.txt").read_text())] * 3)
-predicted = (probability > 0.5).astype(np.int8)
-np.savez(scores, positive="yes", predicted=predicted, probability=probability)
+answers = np.where(probability > 0.5, "yes", "no")
+probabilities = np.column_stack([1 - probability, probability])
+np.savez(scores, classes=["no", "yes"], answers=answers, probabilities=probabilities, scale=[0, 1])
 """
 UNUSED = ("params.yaml", "branch.yaml", "models/.gitignore")
 FILES = {

@@ -3,7 +3,10 @@
 `python -m mlops.compare.agreement SCORES SCORES` reads the answers that mlops.compare.answer_rows wrote for
 each model, and prints JSON: `rows`, how many rows there are; `flipped`, for how many the models predict
 different classes; `apart`, the largest difference of a probability; `tolerance`, the largest that is allowed;
-and whether the models `agree`. It refuses models whose positive classes differ, and answers that are NaN.
+and whether the models `agree`. If they predict numbers, `apart` is the largest difference in standard
+deviations of the target or, where that is less, relative to the distance of the number from its mean, and
+`flipped` counts the rows that are further apart than the tolerance. It refuses models whose classes differ,
+and answers that are NaN.
 """
 
 import json
@@ -24,14 +27,21 @@ estimator."""
 
 def main() -> None:
     one, other = map(read_answers, sys.argv[1:])
-    if (first := str(one["positive"])) != (second := str(other["positive"])):
-        raise Incomparable(f"the positive class of one model is {first!r}, of the other {second!r}")
+    first, second = (each["classes"].tolist() for each in (one, other))
+    if first != second:
+        raise Incomparable(f"the classes of one model are {first}, of the other {second}")
     for answers in (one, other):
-        refuse_unanswered(answers["probability"])
-    flipped = int((one["predicted"] != other["predicted"]).sum())
-    apart = float(np.abs(one["probability"] - other["probability"]).max(initial=0))
+        refuse_unanswered(answers["probabilities" if first else "answers"])
+    if first:
+        apart = float(np.abs(one["probabilities"] - other["probabilities"]).max(initial=0))
+        flipped = int((one["answers"] != other["answers"]).sum())
+    else:
+        offset, factor = one["scale"]
+        unit = np.maximum(np.abs(one["answers"] - offset), factor)
+        differences = np.abs(one["answers"] - other["answers"]) / unit
+        apart, flipped = float(differences.max(initial=0)), int((differences > TOLERANCE).sum())
     report = {
-        "rows": len(one["predicted"]),
+        "rows": len(one["answers"]),
         "flipped": flipped,
         "apart": apart,
         "tolerance": TOLERANCE,

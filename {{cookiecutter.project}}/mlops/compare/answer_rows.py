@@ -1,10 +1,11 @@
 """Writes what a bundle answers for rows that it was not trained on, with the features of its own commit.
 
 `python -m mlops.compare.answer_rows BUNDLE TRAIN TEST SCORES` writes the answers for the rows of TEST to
-SCORES, an .npz file with `positive`, the name of the positive class; `predicted`, 1 for each row for which it
-was predicted, else 0; and `probability`, its probability for each row. It refuses rows that are among those
-of TRAIN, on which the bundle was trained; rows that lack columns of the bundle or hold them in another type;
-rows of other classes; and a bundle that answers with NaN.
+SCORES, an .npz file with `classes`, as in the schema; `answers`, the class or the number that is predicted
+for each row; `probabilities` of shape (rows, classes); and `scale`, the offset and the factor of numbers. It
+refuses rows that are among those of TRAIN, on which the bundle was trained; rows that lack columns of the
+bundle or hold them in another type; rows of another target or other classes; and a bundle that answers with
+NaN.
 """
 
 import sys
@@ -18,7 +19,7 @@ from mlops import errors
 from mlops.errors import Incomparable
 from mlops.metrics import refuse_unanswered
 from mlops.predict.predictor import Predictor
-from mlops.predict.schema import Column, Schema
+from mlops.predict.schema import Column, Scale, Schema
 from mlops.tables import row_hashes
 from mlops.tables.answered import answer_file
 from mlops.tables.cells import read_cells
@@ -37,21 +38,35 @@ def main() -> None:
     check_columns(rows, predictor.schema)
     check_unseen(rows, parquet.read_table(train), predictor.schema)
     _, predictions = answer_file(test, predictor)
-    positive, probability = predictor.schema.positive, predictions.probabilities[:, 1]
-    refuse_unanswered(probability)
-    predicted = (predictions.answers == positive).astype(np.int8)
-    np.savez(scores, positive=positive, predicted=predicted, probability=probability)
+    refuse_unanswered(predictions.numbers)
+    classes, scale = predictor.schema.classes, predictor.schema.target_scale or Scale(0, 1)
+    np.savez(
+        scores,
+        classes=np.array(classes, str),
+        answers=predictions.answers.astype(str if classes else float),
+        probabilities=predictions.probabilities,
+        scale=[scale.offset, scale.factor],
+    )
 
 
 def check_columns(rows: pa.Table, schema: Schema) -> None:
     """Raises Incomparable unless the rows have the schema's columns, in its types, and its classes."""
-    names = [*(column.name for column in schema.columns), schema.target]
+    if schema.target not in rows.column_names:
+        raise Incomparable(f"the champion predicts {schema.target}, which the test rows lack")
+    names = [column.name for column in schema.columns]
     if missing := [name for name in names if name not in rows.column_names]:
         raise Incomparable(f"the test rows lack {', '.join(missing)}, which the champion needs")
     if other := [column.name for column in schema.columns if has_another_type(column, rows)]:
         raise Incomparable(
             f"the test rows hold {', '.join(other)} in another type than the champion was trained on"
         )
+    if is_text(rows.schema.field(schema.target).type) != bool(schema.classes):
+        kinds = ("numbers", "classes") if schema.classes else ("classes", "numbers")
+        raise Incomparable(
+            f"the champion predicts {kinds[1]} of {schema.target}, and the test rows hold {kinds[0]}"
+        )
+    if not schema.classes:
+        return
     classes = sorted(map(str, rows[schema.target].unique().to_pylist()))
     if classes != sorted(schema.classes):
         raise Incomparable(

@@ -9,7 +9,6 @@ two rows count for.
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,15 @@ from numpy.typing import NDArray
 
 from mlops import errors
 from mlops.errors import Incomparable
-from mlops.metrics import refuse_unanswered
+from mlops.metrics import metric_of_losses, reported, row_losses
 from mlops.params import load_configuration
 from mlops.predict.predictor import Predictor
+from mlops.predict.task import Predictions, Task
 from mlops.tables.answered import answer_split
 
 BUNDLE = Path("deploy")
 Z = 1.96
 """The number of standard errors on either side of a 95 % interval."""
-
-DIGITS = 6
-"""The number of decimals that are reported and judged. Models that differ by less, as an exported model does
-from its estimator, are equal."""
 
 Losses = NDArray[np.float64]
 """The loss of each row that counts for a metric, of shape (rows,)."""
@@ -39,18 +35,19 @@ def main() -> None:
     with np.load(sys.argv[1]) as scores:
         champion = dict(scores)
     predictor = Predictor(BUNDLE)
-    if (positive := str(champion["positive"])) != predictor.schema.positive:
+    schema = predictor.schema
+    if (classes := tuple(champion["classes"].tolist())) != schema.classes:
         raise Incomparable(
-            f"the champion's positive class is {positive!r}, and the challenger's is "
-            f"{predictor.schema.positive!r}"
+            f"the champion's positive class is {classes[-1]!r}, and the challenger's is "
+            f"{schema.positive!r}"
         )
     test, predictions = answer_split("test", predictor)
-    predicted = (predictions.answers == predictor.schema.positive).astype(np.int8)
-    before = row_losses(test.target, champion["predicted"], champion["probability"])
-    after = row_losses(test.target, predicted, predictions.probabilities[:, 1])
+    answers = Predictions(champion["answers"], champion["probabilities"])
+    before = row_losses(schema, test.target, answers)
+    after = row_losses(schema, test.target, predictions)
     gate = load_configuration().environment.gate
     metrics = {
-        name: compare_losses(name, before[name], after[name], max_drop)
+        name: compare_losses(name, schema.task, before[name], after[name], max_drop)
         for name, max_drop in gate.max_drop.items()
     }
     report = {
@@ -62,32 +59,14 @@ def main() -> None:
     print(json.dumps(report, allow_nan=False))
 
 
-def row_losses(
-    target: NDArray[Any], predicted: NDArray[Any], probability: NDArray[Any]
-) -> Mapping[str, Losses]:
-    """Returns the losses by metric. Their mean is the metric, except that for accuracy it is 1 - accuracy, so
-    that less is always better.
-
-    Args:
-        target: 1 for the truly positive rows and 0 for the others, of shape (rows,).
-        predicted: 1 for the rows that were predicted positive and 0 for the others, of shape (rows,).
-        probability: the predicted probability of the positive class, 0 to 1, of shape (rows,).
-
-    Raises Unanswered if a probability is NaN.
-    """
-    refuse_unanswered(probability)
-    wrong = (predicted != target).astype(float)
-    return {
-        "accuracy": wrong,
-        "false_positive_percent": 100 * wrong[target == 0],
-        "false_negative_percent": 100 * wrong[target == 1],
-        "brier": (probability.astype(float) - target) ** 2,
-    }
-
-
-def compare_losses(name: str, before: Losses, after: Losses, max_drop: float) -> dict[str, Any]:
+def compare_losses(
+    name: str, task: Task, before: Losses, after: Losses, max_drop: float
+) -> dict[str, Any]:
     """Returns the metric of the champion and of the challenger, the challenger's advantage, which is the mean
     of the paired differences, with its normal interval, and whether the drop is at most `max_drop`.
+
+    `before` and `after` are the losses of each row, both of shape (rows that count for the metric,). The
+    difference of two RMSE is that of their squares, divided by their sum.
 
     Raises Incomparable if there are fewer than two rows, because there is no interval for them.
     """
@@ -97,27 +76,19 @@ def compare_losses(name: str, before: Losses, after: Losses, max_drop: float) ->
             "2: add rows, give the test split a larger share (prepare.split), or take the metric out of "
             "gate.max_drop"
         )
-    gains = before - after
+    values = [metric_of_losses(name, task, losses) for losses in (before, after)]
+    gains = (before - after) / ((sum(values) or 1) if name == "rmse" else 1)
     gain = float(gains.mean())
-    advantage = reported(gain)
+    advantage = reported(gain, task, values[0])
     error = float(Z * gains.std(ddof=1) / np.sqrt(len(gains)))
     return {
-        "champion": metric_value(name, before),
-        "challenger": metric_value(name, after),
+        "champion": reported(values[0], task),
+        "challenger": reported(values[1], task),
         "advantage": advantage,
-        "interval": [reported(gain - error), reported(gain + error)],
+        "interval": [reported(end, task, values[0]) for end in (gain - error, gain + error)],
         "max_drop": max_drop,
         "passed": -advantage <= max_drop,
     }
-
-
-def metric_value(name: str, losses: Losses) -> float:
-    mean = float(losses.mean())
-    return reported(1 - mean if name == "accuracy" else mean)
-
-
-def reported(value: float) -> float:
-    return round(value, DIGITS) + 0.0  # adding 0 turns -0 into 0
 
 
 if __name__ == "__main__":
