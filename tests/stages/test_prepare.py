@@ -76,7 +76,10 @@ def one_row_in_each_split(table: pd.DataFrame) -> pd.DataFrame:
     ("breaks", "message"),
     [
         (no_rows, "table.csv holds a header and no rows"),
-        (no_target, "declared in params.yaml (prepare: columns, target) and not in the file"),
+        (
+            no_target,
+            "declared in params.yaml (prepare: columns, target, split) and not in the file",
+        ),
         (one_class, "in all rows: there is nothing to predict; correct the rows, or name"),
         (three_classes, "to predict one of them, set prepare.task to multiclass"),
         (other_classes, "params.yaml: prepare.positive"),

@@ -75,11 +75,22 @@ class ColumnParams(Strict):
 
 
 class SplitParams(Strict):
-    by: Literal["row"]
-    column: None
+    by: Literal["row", "class", "group", "time"]
+    column: str | None
     validation: Fraction
     test: Fraction
     seed: int
+
+    @model_validator(mode="after")
+    def column_fits(self) -> "SplitParams":
+        if self.by in ("group", "time") and self.column is None:
+            raise ValueError(f"column: a split by {self.by} needs the name of a column")
+        if self.by in ("row", "class") and self.column is not None:
+            raise ValueError(
+                f"column: {self.column!r} has no meaning for a split by {self.by}: set it to null, or set "
+                "by to group or time"
+            )
+        return self
 
     @model_validator(mode="after")
     def leave_rows_to_train_on(self) -> "SplitParams":
@@ -165,6 +176,25 @@ class PrepareParams(Strict):
     columns: ColumnParams
     split: SplitParams
     contract: ContractParams
+
+    @property
+    def further_column(self) -> str | None:
+        """Returns the column of the split if it is none of the inputs; it is read, and no model sees it."""
+        return None if self.split.column in self.columns.inputs else self.split.column
+
+    @model_validator(mode="after")
+    def split_fits_the_columns(self) -> "PrepareParams":
+        by, column = self.split.by, self.split.column
+        if column == self.target:
+            raise ValueError(f"split.column: {column!r} is the target: name another column")
+        if by == "time" and column in (*self.columns.category, *self.columns.boolean):
+            raise ValueError(
+                f"split.column: {column!r} holds categories or booleans and no time: declare it as date, "
+                "integer or number, or as ignored"
+            )
+        if by == "class" and self.task == "regression":
+            raise ValueError("split.by: a number has no classes: split by row, group or time")
+        return self
 
     @model_validator(mode="after")
     def positive_fits_the_task(self) -> "PrepareParams":

@@ -17,10 +17,11 @@ from mlops.errors import DataError, printable_text
 from mlops.params import PrepareParams, load_configuration
 from mlops.predict import schema
 from mlops.predict.schema import Policy, Schema
-from mlops.prepare import position, raw
+from mlops.prepare import position, raw, split_rules
 from mlops.prepare.target import TargetRows, check_split, target_classes
 from mlops.prepare.training_rows import TrainingRows
 from mlops.tables import splits
+from mlops.tables.row_hashes import NO_ROWS, RowSample
 from mlops.tables.splits import SplitName, SplitWriter
 
 
@@ -43,7 +44,7 @@ def main() -> None:
         rows = split_table(params, data.fraction, prepared, training)
         classes = target_classes(rows.table, params)
         for name, found in rows.splits.items():
-            check_split(found, name, classes, params)
+            check_split(found, name, classes, params, data.fraction)
         schema.write_schema(infer_schema(training, classes, params), prepared / splits.SCHEMA.name)
         provenance.write_provenance(
             prepared / splits.PROVENANCE.name, "prepare", {"prepare": params, "data": data}
@@ -60,7 +61,8 @@ def split_table(
     """Writes the splits of the rows that an environment sees to the folder, adds the training rows to
     `training`, and returns the numbers of rows. The rows of a smaller fraction are always among those of a
     larger one."""
-    counts = Rows()
+    counts, groups = Rows(), NO_ROWS
+    rule = split_rules.split_rule(params)
     with ExitStack() as opened:
         writers = {
             name: opened.enter_context(closing(SplitWriter(folder / splits.split_file(name).name)))
@@ -68,15 +70,20 @@ def split_table(
         }
         for cells in raw.read_rows(params):
             target = cells.columns[params.target]
-            hashes = position.input_hashes(cells, params)
-            seen = position.positions(hashes, params, "slice") < fraction
-            names = position.split_names(hashes, params)
+            inputs = position.input_hashes(cells, params)
+            units = position.unit_hashes(cells, inputs, params)
+            seen = position.positions(units, params, "slice") < fraction
+            names = rule(cells, units)
+            if params.split.by == "group":
+                groups = RowSample.merged([groups, RowSample.of_hashes(units)])
             counts.table.add(target, np.ones(len(target), bool))
             for name, writer in writers.items():
                 rows = seen & (names == name)
                 writer.add(cells, rows)
                 counts.splits[name].add(target, rows)
-            training.add(cells, hashes, seen & (names == "train"))
+            training.add(cells, inputs, seen & (names == "train"))
+    if params.split.by == "group":
+        split_rules.refuse_useless_groups(groups, params)
     return counts
 
 

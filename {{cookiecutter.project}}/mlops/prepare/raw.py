@@ -14,7 +14,7 @@ from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.stage import Progress
 from mlops.tables import files, sources, threads
-from mlops.tables.cells import Booleans, Cells, Dates, Mask, Numbers, read_cells
+from mlops.tables.cells import Booleans, Cells, Dates, Mask, Numbers, Times, read_cells
 from mlops.tables.pieces import Piece, Records, Wanted
 from mlops.tables.sources import Source
 
@@ -33,13 +33,21 @@ class Fault:
 
 
 def wanted_columns(params: PrepareParams) -> Wanted:
-    """Returns the columns of the raw table that are read: those for the model, and the target, which is a
-    number or the text of a class."""
+    """Returns the columns of the raw table that are read: those for the model, the target, which is a number
+    or the text of a class, and the column by which rows are split."""
     columns = params.columns
     numbers, texts = [*columns.integer, *columns.number], [*columns.category]
     (numbers if params.task == "regression" else texts).append(params.target)
+    further = (params.further_column,) if params.further_column else ()
+    texts += further if params.split.by == "group" else ()
     return Wanted(
-        tuple(numbers), tuple(texts), None, params.source.dialect, columns.boolean, columns.date
+        tuple(numbers),
+        tuple(texts),
+        None,
+        params.source.dialect,
+        columns.boolean,
+        columns.date,
+        further if params.split.by == "time" else (),
     )
 
 
@@ -108,7 +116,7 @@ def check_columns(source: Source, params: PrepareParams) -> None:
     counts, declared = Counter(source.names), declared_columns(params)
     problems = {
         "twice in the header; name each column once": [name for name, n in counts.items() if n > 1],
-        "declared in params.yaml (prepare: columns, target) and not in the file": declared
+        "declared in params.yaml (prepare: columns, target, split) and not in the file": declared
         - counts.keys(),
         "in the file and not declared in params.yaml (prepare.columns); add it there, to "
         "`ignored` if the model should not see it": counts.keys() - declared,
@@ -145,14 +153,18 @@ def find_faults(
                     for row in np.flatnonzero(wrong)[:SHOWN].tolist()
                 ]
                 yield Fault(f"{which}: {problem}", int(wrong.sum()), examples)
-    unlabelled = cells.columns[params.target].unknown
-    if unlabelled.any():
-        first = np.flatnonzero(unlabelled)[:SHOWN]
-        yield Fault(
-            f"column {params.target!r}: missing, and it is the target",
-            int(unlabelled.sum()),
-            [line(int(position)) for position in records.positions[first]],
-        )
+    needed = {params.target: "it is the target"}
+    if params.split.column:
+        needed[params.split.column] = "rows are split by it (prepare.split)"
+    for name, why in needed.items():
+        missing = cells.columns[name].unknown
+        if missing.any():
+            first = np.flatnonzero(missing)[:SHOWN]
+            yield Fault(
+                f"column {name!r}: missing, and {why}",
+                int(missing.sum()),
+                [line(int(position)) for position in records.positions[first]],
+            )
 
 
 def cell_faults(column: Numbers, is_integer: bool) -> dict[str, Mask]:
@@ -162,6 +174,12 @@ def cell_faults(column: Numbers, is_integer: bool) -> dict[str, Mask]:
         return {what: ~column.unknown & np.isnan(column.values)}
     if isinstance(column, Dates):
         what = "not a date in the form of `dates` (prepare.source), or one with a time"
+        return {what: ~column.unknown & np.isnan(column.values)}
+    if isinstance(column, Times):
+        what = (
+            "no time, by which rows are split (prepare.split): neither a date in the form of `dates` "
+            "(prepare.source), nor such as 2024-12-24 18:30, nor in a column of numbers"
+        )
         return {what: ~column.unknown & np.isnan(column.values)}
     return number_faults(column, is_integer)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from math import inf, isnan
+from math import ceil, inf, isnan
 
 from mlops.errors import DataError
 from mlops.params import PrepareParams
@@ -86,15 +86,23 @@ def other_task(classes: list[str], rows: TargetRows, params: PrepareParams) -> s
 
 
 def check_split(
-    rows: TargetRows, name: SplitName, classes: tuple[str, ...], params: PrepareParams
+    rows: TargetRows,
+    name: SplitName,
+    classes: tuple[str, ...],
+    params: PrepareParams,
+    fraction: float,
 ) -> None:
     """Raises DataError unless each class is in the split of this name or, if numbers are predicted, different
-    numbers are."""
+    numbers are. `fraction` is the share of the table that the environment sees."""
     cure = "add rows, or give the split a larger share in prepare.split"
     if missing := [each for each in classes if not rows.classes[each]]:
+        split = params.split
+        shares = {"test": split.test, "validation": split.validation}
+        share = shares.get(name, 1 - split.test - split.validation) * fraction
         raise DataError(
             f"{RAW}: none of the {rows.count:,} rows of the {name} split is of the class {missing[0]!r} of "
-            f"{params.target!r}: {cure}, or leave the rows of this class out of the table"
+            f"{params.target!r}: about {ceil(3 / share):,} rows of a class in the table are needed for this "
+            f"split; {cure}, set prepare.split.by to class, or leave the rows of this class out of the table"
         )
     if not classes and not rows.least < rows.greatest:
         raise DataError(

@@ -4,6 +4,7 @@ batches."""
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,14 @@ class Dates(Numbers):
 
 
 @dataclass(frozen=True)
+class Times(Numbers):
+    """A column that puts rows in order. Its `values` are the seconds since 1970-01-01 of dates and times, or
+    other numbers; `are_dates` tells which."""
+
+    are_dates: bool
+
+
+@dataclass(frozen=True)
 class Texts:
     """A category column. `words` are its distinct texts, with "" for a missing one, and `numbers`, of shape
     (rows,), is the position in `words` of the text of each row."""
@@ -153,7 +162,8 @@ def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:
     return Cells(
         {name: number_cells(columns[name], dialect) for name in wanted.numbers}
         | {name: boolean_cells(columns[name], dialect) for name in wanted.booleans}
-        | {name: date_cells(columns[name], dialect) for name in wanted.dates},
+        | {name: date_cells(columns[name], dialect) for name in wanted.dates}
+        | {name: time_cells(columns[name], dialect) for name in wanted.times},
         {name: text_cells(columns[name], dialect) for name in wanted.texts},
     )
 
@@ -178,6 +188,33 @@ def date_cells(cells: pa.Array, dialect: Dialect) -> Dates:
     has_time = pc.not_equal(dates.cast(cells.type, safe=False), cells).fill_null(False)
     is_date = (days >= FIRST) & (days <= LAST) & ~has_time.to_numpy(zero_copy_only=False)
     return Dates(np.where(is_date, days, np.nan), unknown, cells, dialect.dates)
+
+
+def time_cells(cells: pa.Array, dialect: Dialect) -> Times:
+    """Returns dates in the form of the dialect, dates and times in that of ISO 8601, or numbers. In a column
+    of dates a number is none."""
+    if is_text(cells.type):
+        values, unknown = parsed_texts(cells, dialect, lambda text: seconds_of(text, dialect))
+        if are_dates := not np.isnan(values).all():
+            return Times(values, unknown, cells, are_dates)
+        return Times(*parsed_texts(cells, dialect, dialect.number_of), cells, are_dates)
+    if pa.types.is_temporal(cells.type):
+        values, unknown = float_values(cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64()))
+        return Times(values / 1e6, unknown, cells, are_dates=True)
+    return Times(*float_values(cells), cells, are_dates=False)
+
+
+def seconds_of(text: str, dialect: Dialect) -> float:
+    """Returns the seconds since 1970-01-01 of a date or time, which is that of Greenwich if it names no zone,
+    and NaN for another text."""
+    days = dialect.days_of(text)
+    if not np.isnan(days) or "-" not in text:
+        return days * 86400
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return np.nan
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def float_values(cells: pa.Array) -> tuple[NDArray[np.float64], Mask]:

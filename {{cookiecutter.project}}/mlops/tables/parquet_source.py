@@ -35,6 +35,7 @@ class ParquetSource:
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
         kinds |= dict.fromkeys(wanted.booleans, (is_boolean, "booleans"))
         kinds |= dict.fromkeys(wanted.dates, (is_date, "dates, without a time zone"))
+        kinds |= dict.fromkeys(wanted.times, (can_be_time, "dates, times or numbers"))
         kinds |= dict.fromkeys(wanted.texts, (is_category, "text or whole numbers"))
         if wanted.key:
             kinds.setdefault(wanted.key, (can_be_key, "text, numbers or dates, to be the key"))
@@ -117,6 +118,10 @@ def is_boolean(kind: pa.DataType) -> bool:
 def is_date(kind: pa.DataType) -> bool:
     is_local = types.is_timestamp(kind) and kind.tz is None
     return types.is_date(kind) or is_local or is_text(kind)
+
+
+def can_be_time(kind: pa.DataType) -> bool:
+    return is_number(kind) or is_date(kind) or types.is_timestamp(kind)
 
 
 def is_category(kind: pa.DataType) -> bool:

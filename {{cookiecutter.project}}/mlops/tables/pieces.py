@@ -16,7 +16,8 @@ from mlops.tables.files import File
 @dataclass(frozen=True)
 class Wanted:
     """The columns to read: the model's columns of numbers, `booleans` and `dates`, its category columns as
-    `texts`, and the key if rows are known by one. `dialect` says how they are written."""
+    `texts`, the key if rows are known by one, and `times`, by which rows are put in order. `dialect` says how
+    they are written."""
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]
@@ -24,6 +25,7 @@ class Wanted:
     dialect: Dialect
     booleans: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
     @classmethod
     def from_schema(cls, schema: Schema, key: str | None) -> "Wanted":
@@ -34,7 +36,7 @@ class Wanted:
     @property
     def names(self) -> tuple[str, ...]:
         """Returns the name of each column once, the model's columns before the key."""
-        names = [*self.numbers, *self.booleans, *self.dates, *self.texts]
+        names = [*self.numbers, *self.booleans, *self.dates, *self.times, *self.texts]
         return tuple(dict.fromkeys([*names, *([self.key] if self.key else [])]))
 
 
