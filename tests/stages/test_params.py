@@ -39,6 +39,10 @@ def test_what_the_project_ships_is_valid() -> None:
         ("params.yaml", OPTIONS, {}, f"architectures.{ARCHITECTURE}.{OPTION}: missing; add it"),
         ("params.yaml", OPTIONS, 3, f"{OPTIONS}: 3 should hold keys and values"),
         ("params.yaml", "train.architectures", {}, f"has no block '{ARCHITECTURE}': add one"),
+        ("params.yaml", "train.threshold", {}, "threshold: give one of probability, precision and costs"),
+        ("params.yaml", "train.threshold", {"probability": 0.3, "precision": 0.9}, "threshold: give one of"),
+        ("params.yaml", "train.threshold", {"probability": 1}, "probability: 1 should be less than 1"),
+        ("params.yaml", "train.class_weights", {"yes": 0}, "class_weights"),
         ("params.yaml", "prepare.positive", 1, "prepare.positive: 1 should be text: put it in quotes"),
         ("params.yaml", "prepare.source.missing", "?", "prepare.source.missing: '?' should be a list"),
         ("params.yaml", "prepare.source.missing", ["yes"], "'yes' has two meanings: missing, true_words and"),
@@ -85,6 +89,42 @@ def test_a_wrong_value_is_refused_with_its_file_its_key_and_the_cure(
     refused = refusal()
     assert f"{file}: " in refused
     assert message in refused
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "value", "message"),
+    [
+        ("binary", "prepare.positive", None, "positive: a binary task needs the class"),
+        (
+            "multiclass",
+            "prepare.positive",
+            "yes",
+            "positive: 'yes' has no meaning for the task mult",
+        ),
+        (
+            "regression",
+            "prepare.positive",
+            "yes",
+            "positive: 'yes' has no meaning for the task reg",
+        ),
+        ("multiclass", "train.threshold", {"precision": 0.9}, "train.threshold has no meaning"),
+        ("regression", "train.class_weights", "balanced", "train.class_weights has no meaning"),
+        (
+            "regression",
+            "evaluate.subgroups",
+            [],
+            "prod.yaml: gate.bounds: 'accuracy' is not a metric",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_task_is_refused(
+    untrained: Path, task: str, key: str, value: object, message: str
+) -> None:
+    change("params.yaml", "prepare.task", task)
+    if task != "binary":
+        change("params.yaml", "prepare.positive", None)
+    change("params.yaml", key, value)
+    assert message in refusal()
 
 
 def test_prod_asks_for_a_key_and_where_people_try_things_out_none_is_asked_for(

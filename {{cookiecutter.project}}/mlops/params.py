@@ -209,8 +209,29 @@ class PrepareParams(Strict):
         return self
 
 
+class CostParams(Strict):
+    false_positive: Annotated[float, Field(gt=0)]
+    false_negative: Annotated[float, Field(gt=0)]
+
+
+class ThresholdParams(Strict):
+    """The rule by which the threshold of a binary task is chosen: exactly one of its keys is given."""
+
+    probability: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Fraction | None = None
+    costs: CostParams | None = None
+
+    @model_validator(mode="after")
+    def one_rule(self) -> "ThresholdParams":
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError("give one of probability, precision and costs")
+        return self
+
+
 class TrainParams(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    class_weights: Literal["balanced"] | Mapping[str, Annotated[float, Field(gt=0)]] | None
+    threshold: ThresholdParams | None
     architecture: str
     architectures: Mapping[str, Mapping[str, Any]]
 
@@ -252,6 +273,15 @@ class Params(Strict):
     prepare: PrepareParams
     train: TrainParams
     evaluate: EvaluateParams
+
+    @model_validator(mode="after")
+    def training_fits_the_task(self) -> "Params":
+        task = self.prepare.task
+        if self.train.threshold and task != "binary":
+            raise ValueError(f"train.threshold has no meaning for the task {task}: set it to null")
+        if self.train.class_weights and task == "regression":
+            raise ValueError("train.class_weights has no meaning for a regression: set it to null")
+        return self
 
     @model_validator(mode="after")
     def subgroups_are_columns(self) -> "Params":

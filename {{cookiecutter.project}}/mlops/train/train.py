@@ -3,28 +3,33 @@
 It reads data/prepared and writes models.
 """
 
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 import science.architectures  # noqa: F401 - what it imports is code of this stage
 from mlops import provenance
 from mlops.architectures import ARCHITECTURES, Inputs
 from mlops.errors import DataError, OtherLibraries, printable_text
-from mlops.params import TrainParams, load_configuration
-from mlops.predict import schema
+from mlops.params import ThresholdParams, TrainParams, load_configuration
 from mlops.predict.derived import DERIVED, arguments
 from mlops.predict.inputs import Matrices, matrices_of, matrix_columns
-from mlops.predict.predictor import MODEL, SCHEMA
-from mlops.predict.schema import Scale, Schema
+from mlops.predict.predictor import MODEL, SCHEMA, Predictor
+from mlops.predict.schema import Scale, Schema, read_schema, write_schema
 from mlops.predict.task import Task
 from mlops.tables import splits
+from mlops.tables.answered import answer_split
 from mlops.train import boosters, export
 from mlops.train.progress import reported_iterations
+from mlops.train.threshold import choose_threshold
 
 MODELS = Path("models")
 PROVENANCE = MODELS / "provenance.json"
@@ -35,7 +40,7 @@ PARITY_ROWS = 20_000
 
 def main() -> None:
     params = load_configuration().params.train
-    input_schema = schema.read_schema(splits.SCHEMA)
+    input_schema = read_schema(splits.SCHEMA)
     check_features(input_schema)
     table, target, inputs = read_training_rows(input_schema)
     input_schema = msgspec.structs.replace(
@@ -48,10 +53,16 @@ def main() -> None:
     export.check_parity(
         estimator, model, matrices_of(validation.columns, input_schema), input_schema
     )
+    if params.threshold:
+        threshold = chosen_threshold(params.threshold, model, input_schema)
+        input_schema = msgspec.structs.replace(input_schema, threshold=threshold)
     MODELS.mkdir(exist_ok=True)
     (MODELS / MODEL).write_bytes(model)
-    schema.write_schema(input_schema, MODELS / SCHEMA)
-    parameters = {params.architecture: params.hyperparameters, "train": {"seed": params.seed}}
+    write_schema(input_schema, MODELS / SCHEMA)
+    parameters = {
+        params.architecture: params.hyperparameters,
+        "train": params.model_dump(exclude={"architecture", "architectures"}, exclude_none=True),
+    }
     provenance.write_provenance(PROVENANCE, "train", parameters)
     made = f"train: {params.architecture} on {len(target):,} rows, {len(model) / 1e6:.1f} MB"
     print(printable_text(made))
@@ -97,9 +108,53 @@ def fit_estimator(
         ) from error
     export.refuse_unexportable(estimator, schema.task)
     boosters.refuse_many_categories(estimator, matrix_columns(schema)["categories"])
+    weights = row_weights(params.class_weights, target, schema.classes)
     # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
     with threadpool_limits(limits=1, user_api="blas"), reported_iterations(estimator) as options:
-        return estimator.fit(table, target, **options)
+        return estimator.fit(table, target, **options, **fit_weights(estimator, weights))
+
+
+def row_weights(
+    weights: str | Mapping[str, float] | None, target: NDArray[Any], classes: Sequence[str]
+) -> NDArray[np.float64] | None:
+    """Returns how much each row counts in the fit, of shape (rows,), or None if all count alike. Raises
+    DataError for the weight of a class that the target does not have."""
+    if weights is None:
+        return None
+    if isinstance(weights, str):  # balanced: each class counts alike, and a row 1 in the mean
+        by_class = len(target) / len(classes) / np.bincount(target, minlength=len(classes))
+    else:
+        if unknown := [name for name in weights if name not in classes]:
+            raise DataError(
+                f"params.yaml: train.class_weights: {unknown[0]!r} is not a class of the target; they are "
+                f"{', '.join(map(repr, classes))}"
+            )
+        by_class = np.array([weights.get(name, 1.0) for name in classes])
+    by_row: NDArray[np.float64] = by_class[target]
+    return by_row
+
+
+def fit_weights(estimator: Any, weights: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Returns the argument of the method `fit` that gives the weights of rows to the estimator or, if it is a
+    pipeline, to the last step. Raises DataError if that takes none."""
+    if weights is None:
+        return {}
+    *_, (name, last) = getattr(estimator, "steps", [("", estimator)])
+    if not has_fit_parameter(last, "sample_weight"):
+        raise DataError(
+            f"params.yaml: train.class_weights: {type(last).__name__} cannot weigh rows: set it to null, or "
+            "choose another train.architecture"
+        )
+    return {f"{name}__sample_weight" if name else "sample_weight": weights}
+
+
+def chosen_threshold(rule: ThresholdParams, model: bytes, schema: Schema) -> float:
+    """Returns the threshold for the model by the rule, on all validation rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, MODEL).write_bytes(model)
+        write_schema(schema, Path(folder, SCHEMA))
+        rows, predictions = answer_split("validation", Predictor(Path(folder)))
+    return choose_threshold(rule, rows.target, predictions.probabilities[:, 1])
 
 
 def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
