@@ -20,7 +20,7 @@ from production import TABLE
 TEST_ROWS = "data/prepared/test.parquet"
 TRAINING_ROWS = "data/prepared/train.parquet"
 DROP = re.compile(
-    r"(\w+) was ([\d.]+) and is ([\d.]+), a drop of ([\d.]+) where ([\d.]+) is allowed"
+    r"(\w+) was ([\d.]+) and is ([\d.]+), a drop of ([\d.e-]+) where ([\d.]+) is allowed"
 )
 
 
