@@ -66,7 +66,7 @@ def test_what_the_project_ships_is_valid() -> None:
         (PROD, "gate.bounds", {"acuracy": {"min": 1}}, "bounds: 'acuracy' is not a metric for it"),
         (PROD, "gate.max_drop", {"roc_auc": 1}, "of the task binary; it is one of accuracy, false_pos"),
         (PROD, "gate.bounds.accuracy", {"mn": 1}, "accuracy.mn: unknown key; did you mean 'min'?"),
-        (PROD, "gate.bounds.accuracy", {}, "gate.bounds.accuracy: a bound needs min, max or both"),
+        (PROD, "gate.bounds.accuracy", {}, "a bound needs a limit: min, max, above_baseline, below_baseline"),
         (PROD, "gate.bounds.accuracy", {"min": 0.9, "max": 0.1}, "no value is at least 0.9 and at most"),
         (PROD, "gate.bounds.accuracy.min", float("nan"), "min: nan should be a finite number"),
         ("params.yaml", "prepare.contract.extra_column", "warn",

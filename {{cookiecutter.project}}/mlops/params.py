@@ -39,6 +39,7 @@ NAMES_IGNORED_BY_DVC = ("size", "nfiles")
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Mark = Annotated[str, Field(min_length=1, max_length=1)]
+Rows = Annotated[int, Field(ge=2)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -305,28 +306,59 @@ class Bound(Strict):
 
     @model_validator(mode="after")
     def bounds_something(self) -> "Bound":
-        if self.min is None and self.max is None:
-            raise ValueError("a bound needs min, max or both")
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(f"a bound needs a limit: {', '.join(type(self).model_fields)}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"no value is at least {self.min} and at most {self.max}: swap them")
         return self
 
 
+class BoundWithBaseline(Bound):
+    """A bound that can also say how much larger or smaller than the baseline a metric has to be."""
+
+    above_baseline: float | None = None
+    below_baseline: float | None = None
+
+    @property
+    def is_relative(self) -> bool:
+        return self.above_baseline is not None or self.below_baseline is not None
+
+
+class SubgroupSettings(Strict):
+    min_rows: Rows
+    bounds: Mapping[str, Bound]
+    max_drop: Mapping[str, Annotated[float, Field(gt=0)]]
+
+
 class GateSettings(Strict):
     on_failure: Literal["report", "stop"]
-    bounds: Mapping[str, Bound]
+    min_rows: Rows
+    bounds: Mapping[str, BoundWithBaseline]
     max_drop: Mapping[str, Annotated[float, Field(ge=0)]]
+    subgroups: SubgroupSettings
 
-    def faults(self, task: Task) -> Iterator[str]:
-        """Yields what is wrong with the names of metrics, which depend on the task."""
+    def faults(self, params: Params) -> Iterator[str]:
+        """Yields what is wrong with names of metrics, which depend on the task, and with subgroups."""
+        task, subgroups = params.prepare.task, self.subgroups
         paired = {name: metric for name, metric in METRICS[task].items() if metric.is_paired}
-        for key, known in (("bounds", METRICS[task]), ("max_drop", paired)):
-            for name in getattr(self, key):
+        named = {
+            "bounds": (self.bounds, METRICS[task]),
+            "max_drop": (self.max_drop, paired),
+            "subgroups.bounds": (subgroups.bounds, METRICS[task]),
+            "subgroups.max_drop": (subgroups.max_drop, paired),
+        }
+        for key, (names, known) in named.items():
+            for name in names:
                 if name not in known:
                     yield (
                         f"gate.{key}: {name!r} is not a metric for it of the task {task}"
                         + suggestion(name, known)
                     )
+        if (subgroups.bounds or subgroups.max_drop) and not params.evaluate.subgroups:
+            yield (
+                "gate.subgroups: params.yaml names no column in evaluate.subgroups: name one, or empty "
+                "bounds and max_drop"
+            )
 
 
 class DeploySettings(Strict):
@@ -375,9 +407,7 @@ def load_configuration(root: Path = Path()) -> Configuration:
     if params:
         for file in files:
             if environment := environments[file.stem]:
-                faults += [
-                    f"{file}: {fault}" for fault in environment.gate.faults(params.prepare.task)
-                ]
+                faults += [f"{file}: {fault}" for fault in environment.gate.faults(params)]
     if faults:
         raise ParameterError("\n  ".join(["nothing was run:", *faults]))
     return Configuration(params=params, environment=environments[name])

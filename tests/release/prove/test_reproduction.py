@@ -18,9 +18,11 @@ SETTINGS = """\
 data: {fraction: 1.0}
 gate:
   on_failure: stop
+  min_rows: 2
   bounds:
     accuracy: {min: 0.6}
   max_drop: {}
+  subgroups: {min_rows: 50, bounds: {}, max_drop: {}}
 deploy: {max_milliseconds: 1000, max_megabytes: 50, max_memory_megabytes: 500}
 serve: {api_key_required: false, max_rows: 1000, max_body_megabytes: 1, max_seconds: 5}
 """

@@ -1,8 +1,8 @@
 """The stage evaluate measures the exported model with the predictor that production uses.
 
 It reads models and data/prepared, and writes reports: metrics of the validation and test rows; for the test
-rows also their 95 % intervals, the metrics of a model that has learnt nothing, and metrics by subgroup; and
-plots of the test rows.
+rows also their 95 % intervals, the metrics of a model that has learnt nothing, the number of rows of each
+class, and metrics by subgroup; and plots of the test rows.
 """
 
 import json
@@ -41,6 +41,7 @@ def main() -> None:
         "test": measure(schema, test.target, predictions),
         "baseline": measure(schema, test.target, baseline(schema, len(test))),
         "interval": intervals(schema, test, predictions),
+        "class_rows": class_rows(schema, test.target),
     }
     REPORTS.mkdir(exist_ok=True)
     report = json.dumps(metrics, indent=1, allow_nan=False)
@@ -55,6 +56,11 @@ def main() -> None:
     values = [f"{metrics[part][first]}" for part in ("test", "baseline")]
     measured = f"{first} {values[0]} (baseline {values[1]}) on {len(test):,} test rows"
     print(printable_text(f"evaluate: {measured}"))
+
+
+def class_rows(schema: Schema, target: NDArray[Any]) -> dict[str, int]:
+    """Returns the number of rows of each class; there are none if the target is a number."""
+    return {name: int((target == number).sum()) for number, name in enumerate(schema.classes)}
 
 
 def baseline(schema: Schema, rows: int) -> Predictions:
