@@ -83,7 +83,7 @@ def lesson(project: Path, tool: list[str]) -> Walk:
         afterwards=f"""
 Next, in the project (cd {shlex.quote(str(project))} && . .venv/bin/activate):
   mlops tracker --sort recall
-  mlops tracker --html models.html
+  mlops site --open
   mlops compare dev~1 dev""",
     )
 

@@ -358,7 +358,7 @@ class History(RuleBasedStateMachine):
         for environment in ROOMS:
             with self.left_without_records(git, environment):
                 timeline.events_of(git, environment)
-            assert [*card.card_lines(git, environment)]
+            assert card.card_of(git, environment)
         with self.refusable(who, "looks at everything and checks"):
             check.check_tree(person.folder)
             assert [*check.release_findings(git, "dev")] == []

@@ -53,7 +53,8 @@ ARROWS = {
     "release.look": f"{RELEASE} release.data release.follow release.promote",
     "release.update": f"{RELEASE} release.data release.places",
     "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places release.update",
-    "cli": f"batch tables {RELEASE} release.data release.follow release.look release.promote "
+    "site": f"{RELEASE} release.data release.look release.promote",
+    "cli": f"batch site tables {RELEASE} release.data release.follow release.look release.promote "
     "release.prove release.update",
     "science.features": "predict.derived",
     "science.architectures": "architectures",

@@ -270,7 +270,13 @@ class EvaluateParams(Strict):
     importance_rows: Annotated[int, Field(gt=0)]
 
 
+class AboutParams(Strict):
+    purpose: str = ""
+    limits: str = ""
+
+
 class Params(Strict):
+    about: AboutParams = AboutParams()
     prepare: PrepareParams
     train: TrainParams
     evaluate: EvaluateParams

@@ -12,7 +12,7 @@ from mlops.release.follow import deployment
 from mlops.release.history import lockfile, revisions
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
-from mlops.release.look import card, comparison, status, tracker
+from mlops.release.look import card, card_lines, comparison, status, tracker
 
 LOCK = """\
 schema: '2.0'
@@ -64,7 +64,7 @@ def test_every_name_that_a_command_prints_is_known_to_all(in_staging: Path) -> N
         assert revisions.commit_of(git, name) == commit, name
     for name in ("prod/0001", "staging", f"experiment {str(row['md5'])[:7]}", "better", latest[:7]):
         commit = expected[name]
-        lines = [*card.card_lines(git, name)]
+        lines = [*card_lines.card_lines(card.card_of(git, name))]
         assert f"commit {first if commit in released else commit}" in lines[1], name
         assert len([*comparison.compare_states(git, "dev", name)]) == 7
         with deployment.open_deployment(git, name) as deployed:
@@ -74,14 +74,14 @@ def test_every_name_that_a_command_prints_is_known_to_all(in_staging: Path) -> N
 def test_a_card_of_no_release_says_so_and_how_to_get_it(on_dev: Path) -> None:
     git = Git(on_dev)
     saved = save_experiment(on_dev, "better", 0.97)
-    dev, better = [*card.card_lines(git, "dev")], [*card.card_lines(git, "better")]
+    dev, better = ([*card_lines.card_lines(card.card_of(git, name))] for name in ("dev", "better"))
     assert dev[0].startswith("experiment ")
     assert dev[1] == f"commit {git.run('rev-parse', 'dev')}, which is no release"
     assert {"  accuracy: 0.97", "  quality: 0.97", "  accuracy 0.97 (min 0.1) passed"} < {*better}
     assert f"  dvc get . models/model.onnx --rev {saved} --out {saved[:7]}.onnx" in better
     (on_dev / "reports/metrics.json").write_text("{")
     git.run("commit", "--quiet", "--all", "--message", "Break")
-    broken = [*card.card_lines(git, "dev")]
+    broken = [*card_lines.card_lines(card.card_of(git, "dev"))]
     assert (
         "reports/metrics.json can't be read"
         in broken[broken.index("\nmetrics of the test rows") + 1]

@@ -17,7 +17,7 @@ from mlops.errors import UNPRINTABLE, MlopsError
 from mlops.release.data import dvc
 from mlops.release.history.git import Git
 from mlops.release.history.versions import Answers, Version
-from mlops.release.look import conditions, explanation, tracker, tracker_page
+from mlops.release.look import conditions, explanation, tracker
 
 LOCK = """\
 schema: '2.0'
@@ -482,27 +482,10 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     )
 
 
-def test_names_from_the_data_stay_text_on_the_page_and_in_markdown(git: Git) -> None:
+def test_names_from_the_data_stay_text_in_markdown(git: Git) -> None:
     commit(git, "a", dataset="'<script>|{x}'")
     rows = tracker.model_rows(git)
-    page = tracker_page.render_page(rows, tracker.headings(), rows)
-    assert "&lt;script&gt;|{x}" in page
-    assert page.count("<script>") == 1
     assert r"<script>\|{x}" in tracker.as_markdown(rows, tracker.headings())
-
-
-def test_the_page_needs_nothing_else_and_draws_each_metric(three: list[tracker.Row]) -> None:
-    page = tracker_page.render_page(three, tracker.headings(), three)
-    assert not any(word in page for word in ("http:", "https:", "src=", "href=", "url("))
-    assert page.count("<svg") == len(tracker.metrics_of(three)) == 3
-    assert page.count("<circle") == 9
-
-
-def test_a_page_that_can_not_be_written_is_told(three: list[tracker.Row], tmp_path: Path) -> None:
-    with pytest.raises(MlopsError, match=r"the page can't be written: .*nowhere"):
-        tracker_page.write_tracker_page(
-            tmp_path / "nowhere/page.html", three, tracker.headings(), three
-        )
 
 
 def test_nothing_heavy_is_loaded(git: Git) -> None:

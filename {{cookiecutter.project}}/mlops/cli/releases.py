@@ -194,10 +194,6 @@ def tracker(
     form: Annotated[
         Literal["table", "markdown", "csv", "json"], typer.Option("--format", help="How to print.")
     ] = "table",
-    html: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a page with a table and charts instead."),
-    ] = None,
 ) -> None:
     """Show every model of the history: its data, its metrics, and where it runs."""
     from mlops.release.look import conditions, tracker
@@ -216,12 +212,7 @@ def tracker(
             printing.say(line)
         return
     columns = tracker.headings(column)
-    if html:
-        from mlops.release.look import tracker_page
-
-        tracker_page.write_tracker_page(html, rows, columns, selected)
-        printing.say(f"wrote {html}")
-    elif form == "table":
+    if form == "table":
         printing.say(printing.table([*columns.values()], tracker.shown_cells(rows, columns)))
     else:
         formats = {
@@ -250,9 +241,40 @@ def compare(old: Revision, new: Revision, run: Run = False) -> None:
 
 
 @commands.command()
-def show(version: Revision) -> None:
+def show(
+    version: Revision,
+    form: Annotated[
+        Literal["text", "markdown", "json"], typer.Option("--format", help="How to print.")
+    ] = "text",
+) -> None:
     """Show what is known about a version or commit, and the commands that get its model and data."""
-    from mlops.release.look import card
+    from mlops.release.look import card, card_lines
 
-    for line in card.card_lines(Git.of_current_directory(), version):
-        printing.say(line)
+    found = card.card_of(Git.of_current_directory(), version)
+    if form == "markdown":
+        from mlops.site import pages
+
+        printing.say(pages.card_markdown(found).removesuffix("\n"))
+    elif form == "json":
+        printing.say(card_lines.as_json(found))
+    else:
+        for line in card_lines.card_lines(found):
+            printing.say(line)
+
+
+@commands.command()
+def site(
+    folder: Annotated[
+        Path, typer.Argument(help="Where to write it; a site that is there is replaced.")
+    ] = Path("site"),
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write all that is known as a site of static pages: environments, models, history, comparisons."""
+    from mlops.site import pages
+
+    start = pages.write_site(Git.of_current_directory(), folder)
+    printing.say(f"wrote {start}")
+    if show:
+        import webbrowser
+
+        webbrowser.open(start.absolute().as_uri())

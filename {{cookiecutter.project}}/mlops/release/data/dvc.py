@@ -18,7 +18,7 @@ from mlops.release import child_environment
 from mlops.release.data import attestation, reach
 
 __all__ = [
-    "Repo", "dvc_settings", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
+    "Repo", "cache_folder", "dvc_settings", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
     "unattested_entries",
 ]  # fmt: skip
 
@@ -54,6 +54,11 @@ def dvc_settings(home: Path) -> dict[str, Any]:
     config = Config(str(dvc_dir))
     cache = {"dir": str(dvc_dir / "cache"), **config["cache"]}
     return {"core": config["core"], "cache": cache, "remote": config["remote"]}
+
+
+def cache_folder(home: Path) -> Path:
+    """Returns the folder of the cache of the working tree `home`."""
+    return Path(dvc_settings(home)["cache"]["dir"])
 
 
 def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:

@@ -88,6 +88,23 @@ def all_models(git: Git) -> list[Model]:
     ]
 
 
+def model_at(git: Git, commit: str, version: str | None) -> Model:
+    """Returns the model that a commit has; its name is the version, if there is one."""
+    state = next(states_of(git, [commit]), State(commit, Lock({}, {})))
+    ((metrics, metrics_fault), (passed, gate_fault)) = next(read_reports(git, [commit]))
+    name = f"{EXPERIMENT} {state.lock.model[:7]}" if state.lock.model else "no model"
+    return Model(
+        version or name,
+        commit,
+        git.run("show", "-s", "--format=%s", commit),
+        state.lock,
+        metrics or {},
+        passed,
+        (),
+        state.fault or metrics_fault or gate_fault,
+    )
+
+
 def read_reports(git: Git, commits: Sequence[str]) -> Iterator[tuple[Read[Metrics], Read[bool]]]:
     """Yields the metrics of the test rows and the verdict of the gate at each commit.
 

@@ -1,174 +1,285 @@
-"""`mlops show`: prints what is known about a version or commit, and the commands that get what it made."""
+"""Cards: what Git says about a model, of a version, an experiment or any other commit.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+`cards_of` reads the cards of many models with three processes of Git; `card_of` reads that of one name.
+"""
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice, pairwise
 from typing import Any
 
 from mlops import environments
-from mlops.errors import MlopsError
 from mlops.release.history import (
     arrivals,
     lockfile,
     models,
+    objects,
     records,
     reports,
     revisions,
     tags,
     versions,
 )
+from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
+from mlops.release.history.lockfile import Lock
+from mlops.release.history.models import Model, Read, read_or_fault
 from mlops.release.history.outputs import BUNDLE, MODEL, RAW, TESTING, TRAINING, VALIDATION
 from mlops.release.history.records import Record, TaggedRecord
-from mlops.release.history.revisions import Revision
 from mlops.release.history.tags import Tag
 from mlops.release.look.changes import flattened
-from mlops.release.promote import gate_report
 
 MADE_OF = {
-    "model": MODEL,
-    "bundle": BUNDLE,
-    "raw data": RAW,
-    "training data": TRAINING,
-    "validation data": VALIDATION,
-    "testing data": TESTING,
+    MODEL: "model",
+    BUNDLE: "bundle",
+    RAW: "raw data",
+    TRAINING: "training data",
+    VALIDATION: "validation data",
+    TESTING: "testing data",
 }
+CODE = {"science": "code of science/", "mlops": "machinery (mlops/)", "requirements": "libraries"}
+"""The folders whose hash in Git says by which code and libraries a model was made, and what they hold."""
+
+PARAMETERS, RAW_DVC = "params.yaml", f"{RAW}.dvc"
+INTERVAL = "interval"
+"""The block of reports/metrics.json with a pair for each metric; all other blocks hold numbers."""
+ABOUT = re.compile(r"^about:.*\n(?:(?:[ \t#].*)?\n)*", re.MULTILINE)
+"""The block `about` of params.yaml: to parse the whole file takes ten times as long."""
 
 
-def card_lines(git: Git, name: str) -> Iterator[str]:
-    """Yields the lines about the version that a name stands for, or about its commit if it is no release.
+@dataclass(frozen=True)
+class Stay:
+    """A period in which an environment had a version, by which record; `until` is None if it still has it."""
+
+    environment: str
+    record: str
+    kind: str
+    author: str
+    since: str
+    until: str | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about a model.
+
+    `version` and `reason`, which explains its number, are None for what was not released. `hashes` are the
+    MD5 of the model, of its bundle and of its data, `code` the hashes in Git of CODE, and `parameters` those
+    with which the stages ran, by dotted name, of the chosen architecture only. `metrics` and `gate` are the
+    content of the reports, and `subgroups` the rows of reports/subgroups.csv by column. `faults` says, by the
+    name of a part, what can't be read.
+    """
+
+    name: str
+    commit: str
+    subject: str
+    author: str
+    when: str
+    version: str | None = None
+    reason: str | None = None
+    running: tuple[str, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    subgroups: Sequence[Mapping[str, str]] = ()
+    stays: Sequence[Stay] = ()
+    records: Sequence[Record] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def test(self) -> Mapping[str, float | None]:
+        """Returns the metrics of the test rows."""
+        found: Mapping[str, float | None] = self.metrics.get("test", {})
+        return found
+
+    @property
+    def commands(self) -> Sequence[str]:
+        """Returns the commands that get the model and the data."""
+        if self.version is None:
+            return [*fetching_commands(self.commit, self.commit[:7])]
+        return [
+            f"dvc artifacts get . model --rev {self.version} --out model-{self.version}",
+            *fetching_commands(f"{versions.PREFIX}{self.version}", self.version),
+        ]
+
+
+def card_of(git: Git, name: str) -> Card:
+    """Returns the card of the version that a name stands for, or of its commit if it is no release.
 
     Raises MlopsError if nothing has this name.
     """
     found = revisions.find_revision(git, name)
     commit = arrivals.release_commit(git, found.commit)
-    released = [tagged for each in environments.CHAIN for tagged in records.records_of(git, each)]
-    version = version_at(found, commit, released)
-    try:
-        tag, reason = tag_of_version(git, version)
-    except MlopsError as error:
-        yield str(error)
-        tag = None
-    if version is None or tag is None:
-        yield from unreleased_lines(git, commit)
-        return
-    own = [each for each in released if each.record.version == version]
-    yield f"{version}: {reason}"
-    yield f"commit {tag.commit}"
-    yield f"made by {tag.author}, {tag.when}"
-    yield from content_lines(git, tag.commit)
-    yield from section_lines("gates", (line for each in own for line in gate_lines(each)))
-    yield from section_lines("cost", (cost_line(each.record) for each in own))
-    by_environment = (
-        [each for each in released if each.record.environment == environment]
-        for environment in environments.CHAIN
-    )
-    yield from section_lines(
-        "running", (line for tagged in by_environment for line in stay_lines(tagged, version))
-    )
-    yield from section_lines("get it", command_lines(version))
-
-
-def tag_of_version(git: Git, version: str | None) -> tuple[Tag | None, str]:
-    """Returns the tag of a version and the reason that it gives; the tag is None if there is none.
-
-    Raises MlopsError if mlops did not write the tag.
-    """
-    for tag in tags.tags_matching(git, f"{versions.PREFIX}{version}") if version else ():
-        return tag, str(tag.content().get("reason"))
-    return None, ""
-
-
-def version_at(found: Revision, commit: str, released: Sequence[TaggedRecord]) -> str | None:
-    """Returns the version that was named, or that was released at the commit, or None."""
+    released = all_records(git)
     made = [each.record.version for each in released if each.commit == commit]
-    return versions.version_name(found.name) or (made[-1] if made else None)
+    version = versions.version_name(found.name) or (made[-1] if made else None)
+    _, tag = version_tags(git).get(version, (None, None))
+    model = models.model_at(git, tag.commit if tag else commit, version if tag else None)
+    return cards_of(git, [model], released)[0]
 
 
-def unreleased_lines(git: Git, commit: str) -> Iterator[str]:
-    """Yields the lines about a commit that is no release."""
-    model = lockfile.read_lock(git, commit).model
-    what = f"{models.EXPERIMENT} {model[:7]}" if model else "no model"
-    yield f"{what}: {git.run('show', '-s', '--format=%s', commit)}"
-    yield f"commit {commit}, which is no release"
-    yield f"made by {git.run('show', '-s', '--format=%an <%ae>, %aI', commit)}"
-    yield from content_lines(git, commit)
-    yield from section_lines("gates", judged_lines(git, commit))
-    yield from section_lines("get it", fetching_lines(commit, commit[:7]))
+def all_records(git: Git) -> list[TaggedRecord]:
+    """Returns the records of all environments, those of each oldest first."""
+    return [tagged for each in environments.CHAIN for tagged in records.records_of(git, each)]
 
 
-def content_lines(git: Git, commit: str) -> Iterator[str]:
-    """Yields what a model was made of, with which parameters, and its metrics."""
-    yield from section_lines("made of (MD5)", hash_lines(git, commit))
-    yield from section_lines("parameters", parameter_lines(git, commit))
-    yield from section_lines("metrics of the test rows", metric_lines(git, commit))
-
-
-def hash_lines(git: Git, commit: str) -> Iterator[str]:
-    hashes = lockfile.carried_hashes(git, commit)
-    yield from fact_lines({what: hashes[path] for what, path in MADE_OF.items() if path in hashes})
-
-
-def parameter_lines(git: Git, commit: str) -> Iterator[str]:
-    for used in lockfile.read_lock(git, commit).parameters.values():
-        yield from fact_lines(flattened(used))
-
-
-def metric_lines(git: Git, commit: str) -> Iterator[str]:
-    report = reports.read_report(git, commit, reports.METRICS)
-    yield from fact_lines(reports.metrics_in(report))
-
-
-def judged_lines(git: Git, commit: str) -> Iterator[str]:
-    yield from gate_report.gate_lines(reports.read_report(git, commit, reports.GATE))
-
-
-def section_lines(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """Yields the lines below a title, or why they can't be read."""
-    yield f"\n{title}"
-    try:
-        yield from (f"  {line}" for line in lines)
-    except MlopsError as error:
-        yield f"  {error}"
-
-
-def fact_lines(content: Mapping[str, Any]) -> Iterator[str]:
-    return (f"{name}: {value}" for name, value in content.items())
-
-
-def gate_lines(tagged: TaggedRecord) -> Iterator[str]:
-    for line in gate_report.gate_lines(tagged.record.gate):
-        yield f"{tagged.record.name}: {line}"
-    if reason := (tagged.record.comparison or {}).get("accepted"):
-        yield f"{tagged.record.name}: released without comparison: {reason}"
-
-
-def cost_line(record: Record) -> str:
-    measured = {
-        "ms for one row": record.milliseconds,
-        "MB of files": record.megabytes,
-        "MB of memory": record.memory_megabytes,
-    }
-    known = (f"{value} {unit}" for unit, value in measured.items() if value is not None)
-    return f"{record.name}: {', '.join(known)}"
-
-
-def stay_lines(tagged: Sequence[TaggedRecord], version: str) -> Iterator[str]:
-    """Yields a line for each period in which an environment had the version."""
-    for one, after in pairwise([*tagged, None]):
-        if one and one.record.version == version:
-            until = f"until {after.when}" if after else "until now"
-            yield (
-                f"{one.record.environment}: from {one.when} {until} "
-                f"({one.record.name}, a {one.record.kind} by {one.author})"
+def cards_of(git: Git, found: Sequence[Model], released: Sequence[TaggedRecord]) -> list[Card]:
+    """Returns the card of each model, in their order; `released` are the records of all environments."""
+    commits = [model.commit for model in found]
+    authors, tagged, stays = authors_of(git, commits), version_tags(git), stays_of(released)
+    by_version: dict[str | None, list[Record]] = {}
+    for each in released:
+        by_version.setdefault(each.record.version, []).append(each.record)
+    cards = []
+    for model, (code, read) in zip(found, read_parts(git, commits), strict=True):
+        version = versions.version_name(model.name)
+        reason, tag = tagged.get(version, (None, None))
+        author, when = (tag.author, tag.when) if tag else authors[model.commit]
+        faults = {part: fault for part, (_, fault) in read.items() if fault}
+        parts = {part: content for part, (content, _) in read.items() if content is not None}
+        hashes = {**parts.pop("raw data", {}), **model.lock.outputs}
+        cards.append(
+            Card(
+                name=model.name,
+                commit=model.commit,
+                subject=model.subject,
+                author=author,
+                when=when,
+                version=version,
+                reason=reason,
+                running=model.running,
+                hashes={what: hashes[path] for path, what in MADE_OF.items() if path in hashes},
+                code=code,
+                parameters=used_parameters(model.lock),
+                stays=stays.get(version, ()),
+                records=by_version.get(version, ()) if version else (),
+                faults=faults | ({"lock": str(model.fault)} if not model.lock.outputs else {}),
+                **parts,
             )
+        )
+    return cards
 
 
-def command_lines(version: str) -> Iterator[str]:
-    yield f"dvc artifacts get . model --rev {version} --out model-{version}"
-    yield from fetching_lines(f"{versions.PREFIX}{version}", version)
+def about_in(content: bytes) -> Mapping[str, str]:
+    block = ABOUT.search(content.decode(errors="replace"))
+    about = parse_yaml(block[0], PARAMETERS).get("about") if block else None
+    return {str(key): str(text).strip() for key, text in (about or {}).items() if text}
 
 
-def fetching_lines(revision: str, name: str) -> Iterator[str]:
+def metrics_in(content: bytes) -> Mapping[str, Any]:
+    """Returns the blocks of reports/metrics.json with finite numbers or None; a pair that is no interval is
+    left out. Raises MlopsError if a metric is neither a number nor null."""
+    report = reports.parse_report(content, reports.METRICS)
+    found = {
+        name: reports.metrics_in({"test": block})
+        for name, block in report.items()
+        if name != INTERVAL
+    }
+    intervals = report.get(INTERVAL)
+    pairs = intervals.items() if isinstance(intervals, dict) else ()
+    return {**found, INTERVAL: {name: pair for name, pair in pairs if is_interval(pair)}}
+
+
+def is_interval(pair: object) -> bool:
+    return (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(type(end) in (int, float) and math.isfinite(end) for end in pair)
+    )
+
+
+def raw_data_in(content: bytes) -> dict[str, str]:
+    return dict(lockfile.added_hashes(RAW_DVC, parse_yaml(content, RAW_DVC)))
+
+
+def subgroups_in(content: bytes) -> list[dict[str, str]]:
+    return [*csv.DictReader(content.decode(errors="replace").splitlines())]
+
+
+PARTS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
+    "about": (PARAMETERS, about_in),
+    "metrics": (reports.METRICS, metrics_in),
+    "gate": (reports.GATE, partial(reports.parse_report, path=reports.GATE)),
+    "subgroups": (f"{reports.FOLDER}/subgroups.csv", subgroups_in),
+    "raw data": (RAW_DVC, raw_data_in),
+}
+"""Which file of a commit holds each part of a card, and what reads it."""
+
+
+def read_parts(
+    git: Git, commits: Sequence[str]
+) -> Iterator[tuple[dict[str, str], dict[str, Read[Any]]]]:
+    """Yields the hashes of CODE at each commit, and each of PARTS or why it can't be read."""
+    known: dict[tuple[str, str], Read[Any]] = {}
+    paths = [*CODE, *(path for path, _ in PARTS.values())]
+    blobs = objects.read_objects(git, [f"{commit}:{path}" for commit in commits for path in paths])
+    for _ in commits:
+        found = dict(zip(paths, islice(blobs, len(paths)), strict=True))
+        read = {}
+        for part, (path, parse) in PARTS.items():
+            if blob := found[path]:
+                key = part, blob.hash
+                if key not in known:
+                    known[key] = read_or_fault(partial(parse, blob.content))
+                read[part] = known[key]
+        yield {name: blob.hash for name in CODE if (blob := found[name])}, read
+
+
+def authors_of(git: Git, commits: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Returns the author and the time (ISO 8601) of each commit."""
+    form = ("log", "--no-walk=unsorted", "--stdin", "--format=%H%x00%an <%ae>%x00%aI")
+    listed = git.run(*form, given="".join(f"{commit}\n" for commit in commits)).split("\n")
+    found = (line.split("\0") for line in listed if line)
+    return {commit: (author, when) for commit, author, when in found}
+
+
+def version_tags(git: Git) -> dict[str | None, tuple[str, Tag]]:
+    """Returns why each version has its number, and its tag; a foreign tag is named in a notice."""
+    found = tags.tags_matching(git, f"{versions.PREFIX}v*")
+    known = {version.tag: version for version in versions.readable_versions(git, found)}
+    return {
+        known[tag.name].name: (known[tag.name].reason, tag) for tag in found if tag.name in known
+    }
+
+
+def used_parameters(lock: Lock) -> dict[str, Any]:
+    """Returns the parameters by dotted name, and of the architectures only the chosen one."""
+    values = {
+        name: value for used in lock.parameters.values() for name, value in flattened(used).items()
+    }
+    chosen, every = (
+        f"train.architectures.{each}" for each in (f"{values.get('train.architecture')}.", "")
+    )
+    return {
+        name: value
+        for name, value in values.items()
+        if name.startswith(chosen) or not name.startswith(every)
+    }
+
+
+def stays_of(released: Sequence[TaggedRecord]) -> dict[str | None, list[Stay]]:
+    """Returns the periods in which an environment had each version."""
+    found: dict[str | None, list[Stay]] = {}
+    for one, after in pairwise([*released, None]):
+        if one:
+            record = one.record
+            same = after and after.record.environment == record.environment
+            stay = Stay(
+                record.environment, record.name, record.kind, one.author, one.when,
+                after.when if after and same else None,
+            )  # fmt: skip
+            found.setdefault(record.version, []).append(stay)
+    return found
+
+
+def fetching_commands(revision: str, name: str) -> Iterator[str]:
     yield f"dvc get . models/model.onnx --rev {revision} --out {name}.onnx"
     yield f"dvc get . {RAW} --rev {revision} --out raw-{name}"
     yield f"dvc get . data/prepared --rev {revision} --out prepared-{name}"

@@ -1,0 +1,279 @@
+"""The geometry of charts: where a template draws what. Positions are in the units of an SVG's viewBox."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+WIDTH, HEIGHT = 360, 170
+LEFT, RIGHT, TOP, BOTTOM = 46, 84, 10, 22
+"""The margins of a chart of models: for its scale, the names of its bounds, and the names of its models."""
+
+NAME = 44
+"""How far apart the names below a chart are at least."""
+
+LINE = 12
+"""How far apart two lines of text are at least."""
+
+TICKS = 5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale from `low` to `high`, with the values at which it has ticks and their texts."""
+
+    low: float
+    high: float
+    ticks: Sequence[tuple[float, str]]
+
+    @classmethod
+    def over(cls, values: Iterable[float]) -> "Axis":
+        """Returns a scale that holds the values and begins and ends at a tick."""
+        found = [*values]
+        low, high = min(found), max(found)
+        if low == high:
+            low, high = low - (abs(low) / 20 or 1), high + (abs(high) / 20 or 1)
+        rough = (high - low) / TICKS
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        digits = max(0, -math.floor(math.log10(step) + 1e-9))
+        ticks = [(each * step, f"{each * step:,.{digits}f}") for each in range(first, last + 1)]
+        return cls(first * step, last * step, ticks)
+
+    def at(self, value: float, start: float, end: float) -> float:
+        """Returns the position of a value between those of `low` and `high`."""
+        return round(start + (end - start) * (value - self.low) / (self.high - self.low), 1)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model in a chart. `low`, `high` and `baseline` are None where they are not known."""
+
+    name: str
+    link: str
+    text: str
+    released: bool
+    value: float
+    low: float | None = None
+    high: float | None = None
+    baseline: float | None = None
+
+
+@dataclass(frozen=True)
+class Dot:
+    point: Point
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    named: bool
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line with a name; `text_y` keeps its name apart from the others."""
+
+    name: str
+    y: float
+    text_y: float
+
+
+@dataclass(frozen=True)
+class ModelChart:
+    """A chart of one metric, a dot for each model from left to right. `line` joins the versions, and
+    `baseline` the values that the baselines have."""
+
+    metric: str
+    direction: str
+    ticks: Sequence[tuple[float, str]]
+    dots: Sequence[Dot]
+    line: str
+    baseline: str
+    levels: Sequence[Level]
+
+
+def model_chart(
+    metric: str, direction: str, points: Sequence[Point], bounds: Mapping[str, float]
+) -> ModelChart:
+    """Returns the chart of a metric; `bounds` are its bounds by their names. There is at least one point."""
+    ends = (end for each in points for end in (each.value, each.low, each.high, each.baseline))
+    axis = Axis.over([*(end for end in ends if end is not None), *bounds.values()])
+
+    def height(value: float) -> float:
+        return axis.at(value, HEIGHT - BOTTOM, TOP)
+
+    step = (WIDTH - LEFT - RIGHT - 12) / max(len(points) - 1, 1)
+    dots, free = [], 0.0
+    for number, point in enumerate(points):
+        x = round(LEFT + 6 + step * number, 1)
+        named = point.released and x >= free
+        free = x + NAME if named else free
+        low, high = (None if end is None else height(end) for end in (point.low, point.high))
+        dots.append(Dot(point, x, height(point.value), low, high, named))
+    return ModelChart(
+        metric=metric,
+        direction=direction,
+        ticks=[(height(value), text) for value, text in axis.ticks],
+        dots=dots,
+        line=joined((dot.x, dot.y) for dot in dots if dot.point.released),
+        baseline=joined(
+            (dot.x, height(dot.point.baseline)) for dot in dots if dot.point.baseline is not None
+        ),
+        levels=[*levels_of({name: height(value) for name, value in bounds.items()})],
+    )
+
+
+def levels_of(heights: Mapping[str, float]) -> Iterator[Level]:
+    """Yields the levels from the top, with their names at least LINE apart."""
+    free = 0.0
+    for name, y in sorted(heights.items(), key=lambda each: each[1]):
+        free = max(y + 4, free + LINE)
+        yield Level(name, y, free)
+
+
+def joined(positions: Iterable[tuple[float, float]]) -> str:
+    """Returns positions as the attribute `points` of a polyline."""
+    return " ".join(f"{x:g},{y:g}" for x, y in positions)
+
+
+SIDE, EDGE, CURVE = 240, 36, 80
+"""The width and height of a plot of two numbers, its margin, and the largest number of points of its line."""
+
+OF_ONE_KIND = ("true_positive_rate", "observed")
+"""What is plotted over a share of its own kind, so that equal shares have a meaning."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A plot of two numbers. `diagonal` says whether equal numbers have a meaning in it."""
+
+    title: str
+    x: str
+    y: str
+    across: Sequence[tuple[float, str]]
+    up: Sequence[tuple[float, str]]
+    line: str
+    diagonal: bool
+
+
+def curve(title: str, names: Sequence[str], points: Sequence[tuple[float, float]]) -> Curve:
+    """Returns the plot of at least one point; shares have the whole scale from 0 to 1."""
+    shares = all(0 <= each <= 1 for point in points for each in point)
+    across, up = (
+        Axis.over([0, 1] if shares else (point[number] for point in points)) for number in (0, 1)
+    )
+    chosen = {round(each * (len(points) - 1) / CURVE) for each in range(CURVE + 1)}
+    start, end = SIDE - EDGE, 8
+    return Curve(
+        title,
+        names[0].replace("_", " "),
+        names[1].replace("_", " "),
+        [(across.at(value, EDGE, SIDE - end), text) for value, text in across.ticks],
+        [(up.at(value, start, end), text) for value, text in up.ticks],
+        joined(
+            (across.at(x, EDGE, SIDE - end), up.at(y, start, end))
+            for x, y in (points[number] for number in sorted(chosen))
+        ),
+        shares and names[1] in OF_ONE_KIND,
+    )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from `start` to `end`, each a share of the width from 0 to 100."""
+
+    name: str
+    text: str
+    start: float
+    end: float
+
+
+def bars(values: Sequence[tuple[str, float]]) -> list[Bar]:
+    """Returns a bar for each value on one scale that holds 0."""
+    low, high = (extreme([0.0, *(value for _, value in values)]) for extreme in (min, max))
+    width = (high - low) or 1
+
+    def place(value: float) -> float:
+        return round(100 * (value - low) / width, 1)
+
+    return [Bar(name, f"{value:.4g}", *sorted((place(0), place(value)))) for name, value in values]
+
+
+LONG, LANE, MARGIN = 720, 34, 64
+"""The width of the time line, the height of a lane, and the room for the names of the lanes."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """A version in an environment, from `x` on for `width`; `text` is empty where its name has no room."""
+
+    x: float
+    width: float
+    name: str
+    text: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    x: float
+    title: str
+
+
+@dataclass(frozen=True)
+class TimeLane:
+    name: str
+    y: float
+    periods: Sequence[Period]
+    refusals: Sequence[Mark]
+
+
+@dataclass(frozen=True)
+class TimeLine:
+    height: float
+    lanes: Sequence[TimeLane]
+    ticks: Sequence[Mark]
+
+
+@dataclass(frozen=True)
+class Span:
+    """What an environment held from a time until another."""
+
+    version: str
+    title: str
+    since: datetime
+    until: datetime
+
+
+def time_line(
+    spans: Mapping[str, Sequence[Span]], refusals: Mapping[str, Sequence[tuple[datetime, str]]]
+) -> TimeLine | None:
+    """Returns the time line of environments, or None if nothing has happened."""
+    times = [
+        *(each for lane in spans.values() for span in lane for each in (span.since, span.until)),
+        *(when for lane in refusals.values() for when, _ in lane),
+    ]
+    if not times:
+        return None
+    begin, end = min(times), max(times)
+    length = max(end - begin, timedelta(seconds=1))
+
+    def place(when: datetime) -> float:
+        return round(MARGIN + (LONG - MARGIN - 8) * ((when - begin) / length), 1)
+
+    lanes = []
+    for number, (name, lane) in enumerate(spans.items()):
+        periods = []
+        for span in lane:
+            x, width = place(span.since), max(place(span.until) - place(span.since), 2)
+            room = width > 7 * len(span.version) + 6
+            periods.append(
+                Period(x, round(width, 1), span.version, span.version if room else "", span.title)
+            )
+        marks = [Mark(place(when), title) for when, title in refusals.get(name, ())]
+        lanes.append(TimeLane(name, number * LANE + 6, periods, marks))
+    form = "%Y-%m-%d" if length > timedelta(days=TICKS) else "%m-%d %H:%M"
+    dates = [begin + length * part / (TICKS - 1) for part in range(TICKS)]
+    ticks = [Mark(place(each), f"{each:{form}}") for each in dates]
+    return TimeLine(len(lanes) * LANE + 26, lanes, ticks)

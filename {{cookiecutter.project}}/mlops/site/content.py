@@ -1,0 +1,184 @@
+"""What the pages show: everything that Git's objects and DVC's cache tell, read once for all pages."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mlops import environments
+from mlops.errors import MlopsError
+from mlops.release.data import dvc
+from mlops.release.history import branches, models
+from mlops.release.history.core_yaml import parse_yaml
+from mlops.release.history.git import Git
+from mlops.release.history.models import Model
+from mlops.release.history.records import TaggedRecord
+from mlops.release.look import card, status, timeline, tracker
+from mlops.release.look.card import Card
+from mlops.release.look.changes import change_lines
+from mlops.release.look.status import Status
+from mlops.release.look.timeline import Event
+from mlops.release.look.tracker import Row
+from mlops.site.plot_files import Cache
+
+COUNT = "rows"
+"""What stands among the metrics of reports/metrics.json and is none."""
+
+PREFIXES = re.compile(r"^(train|prepare)\.")
+NOT_IN_NAMES = re.compile(r"[^\w.-]+")
+CHOICES = "train.architectures."
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model on the site. `page` is the path of its card, `before` the model of the same kind, version or
+    experiment, that was made before it, and `changes` says in words what differs from that."""
+
+    model: Model
+    card: Card
+    row: Row
+    page: str
+    before: "Entry | None"
+    changes: Sequence[str]
+
+    @property
+    def released(self) -> bool:
+        return self.card.version is not None
+
+
+@dataclass(frozen=True)
+class Lane:
+    """An environment: its state, the model that it holds, its latest record, the commits upstream that it
+    lacks, and its bounds by metric."""
+
+    status: Status
+    entry: Entry | None
+    latest: TaggedRecord | None
+    newer: Sequence[str]
+    bounds: Mapping[str, Mapping[str, float]]
+
+    @property
+    def name(self) -> str:
+        return self.status.environment
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that the pages show. `events` are those of all environments, the newest first."""
+
+    title: str
+    made: datetime
+    entries: Sequence[Entry]
+    lanes: Sequence[Lane]
+    records: Sequence[TaggedRecord]
+    events: Sequence[tuple[str, Event]]
+    numbers: tracker.Numbers
+    remarks: Sequence[str]
+    cache: Cache
+    metrics: Sequence[str] = field(default=())
+
+    def bounds(self, metric: str) -> dict[str, float]:
+        """Returns the bounds of a metric by what they are called."""
+        return {
+            f"{lane.name} {sign} {limit:g}": limit
+            for lane in self.lanes
+            for end, sign in (("min", "≥"), ("max", "≤"))
+            if (limit := lane.bounds.get(metric, {}).get(end)) is not None
+        }
+
+
+def read_content(git: Git) -> Content:
+    """Reads everything. Raises MlopsError if no model was committed yet."""
+    found = models.all_models(git)
+    if not found:
+        raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
+    released, numbers = card.all_records(git), tracker.Numbers()
+    rows = [tracker.model_row(model, numbers) for model in found]
+    entries = [*joined_entries(found, card.cards_of(git, found, released), rows)]
+    return Content(
+        title=git.root.name,
+        made=datetime.now().astimezone(),
+        entries=entries,
+        lanes=[lane_of(git, each, entries, released) for each in status.all_statuses(git)],
+        records=released,
+        events=sorted(events_of(git), key=lambda each: each[1].when, reverse=True),
+        numbers=numbers,
+        remarks=[*status.remarks(git)],
+        cache=Cache(dvc.cache_folder(git.root)),
+        metrics=[*dict.fromkeys(name for each in found for name in each.metrics if name != COUNT)],
+    )
+
+
+def joined_entries(
+    found: Sequence[Model], cards: Sequence[Card], rows: Sequence[Row]
+) -> Iterator[Entry]:
+    latest: dict[bool, Entry] = {}
+    for model, known, row in zip(found, cards, rows, strict=True):
+        before = latest.get(known.version is not None)
+        changes = [*changes_between(before.card, known)] if before else []
+        page = f"models/{NOT_IN_NAMES.sub('-', known.name)}.html"
+        entry = Entry(model, known, row, page, before, changes)
+        latest[entry.released] = entry
+        yield entry
+
+
+def changes_between(old: Card, new: Card) -> Iterator[str]:
+    """Yields in words what of the parameters, the data and the code of two models differs."""
+    before, after = dict(old.parameters), dict(new.parameters)
+    if before.get("train.architecture") != after.get("train.architecture"):
+        before, after = (
+            {name: value for name, value in each.items() if not name.startswith(CHOICES)}
+            for each in (before, after)
+        )
+    yield from (PREFIXES.sub("", line) for line in change_lines(before, after))
+    for what in ("raw data", "training data", "validation data", "testing data"):
+        if old.hashes.get(what) != new.hashes.get(what):
+            yield f"other {what}"
+    for folder, what in card.CODE.items():
+        if old.code.get(folder) != new.code.get(folder):
+            yield f"other {what}"
+
+
+def lane_of(
+    git: Git, each: Status, entries: Sequence[Entry], released: Sequence[TaggedRecord]
+) -> Lane:
+    name = each.environment
+    own = [tagged for tagged in released if tagged.record.environment == name]
+    held = [entry for entry in entries if name in entry.model.running]
+    newer: list[str] = []
+    if each.commit and name != environments.CHAIN[0]:
+        source = branches.read_position(git, environments.upstream(name))
+        if tip := source.there or source.here:
+            newer = branches.changes_between(git, each.commit, tip)
+    latest = own[-1] if own and own[-1].record.name == each.record else None
+    bounds = bounds_at(git, each.commit, name) if each.commit else {}
+    return Lane(each, held[-1] if held else None, latest, newer, bounds)
+
+
+def bounds_at(git: Git, commit: str, environment: str) -> Mapping[str, Mapping[str, float]]:
+    """Returns the bounds of the gate by metric; there are none if the file is not as it should be."""
+    file = f"environments/{environment}.yaml"
+    try:
+        gate = parse_yaml(git.read_file(commit, file), file).get("gate")
+    except MlopsError:
+        return {}
+    bounds = gate.get("bounds") if isinstance(gate, dict) else None
+    return {
+        str(metric): {end: float(limit) for end, limit in each.items() if is_number(limit)}
+        for metric, each in (bounds.items() if isinstance(bounds, dict) else ())
+        if isinstance(each, dict)
+    }
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def events_of(git: Git) -> Iterator[tuple[str, Event]]:
+    """Yields each event with its environment; an environment to which nothing was released has none."""
+    for name in environments.CHAIN[1:]:
+        try:
+            yield from ((name, event) for event in timeline.events_of(git, name))
+        except MlopsError:
+            continue

@@ -1,0 +1,95 @@
+"""How metrics are judged and written: their direction, their bounds, and for whom a model is worst."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from mlops.release.look import tracker
+from mlops.release.look.card import INTERVAL, Card
+
+FEW = 30
+"""The number of rows under which a subgroup is too small to be called the worst."""
+
+
+def is_less_better(metric: str) -> bool:
+    return bool(tracker.LESS_IS_BETTER.fullmatch(metric))
+
+
+def direction(metric: str) -> str:
+    return "less is better" if is_less_better(metric) else "more is better"
+
+
+def metric_name(metric: str) -> str:
+    """Returns a metric as it is called in a sentence: false_positive_percent is "false positives"."""
+    words = re.sub("_percent$", "s", metric).replace("_", " ")
+    return re.sub(r"\b(roc auc|f1|mae|rmse|mape)\b", lambda found: found[0].upper(), words)
+
+
+def metric_text(value: object, metric: str) -> str:
+    """Returns the value of a metric, or a count, in as many digits as tell something."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "-" if value is None else str(value)
+    if metric.endswith("_percent"):
+        return f"{value:.2f} %"
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def number_in(text: str | None) -> float | str | None:
+    """Returns the number in a cell of a CSV file, None for an empty one, and any other text as it is."""
+    try:
+        return int(text or "") if (text or "").isdecimal() else float(text or "")
+    except ValueError:
+        return text or None
+
+
+def bounded_metrics(lane: Any) -> Iterator[tuple[str, float | None, Any, str]]:
+    """Yields each metric that the environment bounds: its name, value and interval, and the bounds."""
+    found: Card = lane.entry.card
+    for metric, bound in lane.bounds.items():
+        limits = " and ".join(
+            f"{words} {bound[end]:g}"
+            for end, words in (("min", "at least"), ("max", "at most"))
+            if end in bound
+        )
+        interval = found.metrics.get(INTERVAL, {}).get(metric)
+        yield metric, found.test.get(metric), interval, limits
+    if not lane.bounds:
+        for metric in list(found.test)[:2]:
+            yield metric, found.test[metric], None, ""
+
+
+def advantage_text(drop: Mapping[str, Any]) -> str:
+    """Returns in words how a challenger does beside the champion by one metric."""
+    words = "better" if drop["advantage"] > 0 else "worse" if drop["advantage"] < 0 else "equal"
+    text = words if words == "equal" else f"{words} by {abs(drop['advantage']):.4g}"
+    if not drop.get(INTERVAL):
+        return text
+    low, high = drop[INTERVAL]
+    chance = ", which chance can explain" if low <= 0 <= high else ""
+    return f"{text} ({low:.4g} to {high:.4g}){chance}"
+
+
+class Worst(NamedTuple):
+    group: str
+    metric: str
+    value: float
+    rows: int
+
+
+def worst_group(found: Card, bounds: Mapping[str, object]) -> Worst | None:
+    """Returns the subgroup for which the model is worst by the first metric that is bounded, or by the first
+    one; None if there is no subgroup of FEW rows."""
+    rows = [row for row in found.subgroups if row["rows"].isdecimal() and int(row["rows"]) >= FEW]
+    names = [name for name in found.subgroups[0] if name not in ("group", "rows")] if rows else []
+    metric = next((name for name in [*bounds, *names] if name in names), None)
+    if metric is None:
+        return None
+    measured = [
+        Worst(row["group"], metric, value, int(row["rows"]))
+        for row in rows
+        if isinstance(value := number_in(row[metric]), int | float)
+    ]
+    choose = max if is_less_better(metric) else min
+    return choose(measured, key=lambda each: each.value, default=None)

@@ -1,0 +1,264 @@
+"""`mlops site`: renders the pages from the templates, and puts them in the place of an older site."""
+
+import json
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from mlops import environments
+from mlops.errors import MlopsError, Refused, printable_text
+from mlops.release.history.git import Git
+from mlops.release.history.outputs import SCHEMA
+from mlops.release.look import card, explanation, tracker
+from mlops.release.look.card import Card
+from mlops.site import charts, judged, plot_files
+from mlops.site.charts import ModelChart, Point, Span, TimeLine
+from mlops.site.content import COUNT, Content, Entry, read_content
+
+TEMPLATES = Path(__file__).with_name("templates")
+ASSETS = ("site.css", "site.js")
+MARK = ASSETS[0]
+"""The file by which a folder is known to be a site."""
+
+CHARTED = 100
+"""The largest number of models in a chart: the latest."""
+
+GROUPS = 8
+"""The largest number of sets of test rows that are charted."""
+
+MARKDOWN = re.compile(r"[\\`*_{}\[\]<>&|~]")
+"""What Markdown may take for something else than text."""
+
+EXPLAINED = 500
+"""The largest number of models for which the numbers of data and parameters are explained."""
+
+
+def write_site(git: Git, folder: Path) -> Path:
+    """Writes the site into the folder, in the place of an older one, and returns its start page.
+
+    Raises Refused if the folder holds anything else, and MlopsError if no model was committed yet or if
+    the folder can't be written.
+    """
+    if folder.exists() and not (folder.is_dir() and is_site(folder)):
+        raise Refused(
+            f"{folder} holds something else than a site: name another folder, or remove it"
+        )
+    content = read_content(git)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".site-", dir=folder.parent) as scratch:
+            made = Path(scratch, "site")
+            (made / "models").mkdir(parents=True)
+            for name, text in rendered_pages(content):
+                (made / name).write_text(text, encoding="utf-8", newline="\n")
+            for name in ASSETS:
+                shutil.copyfile(TEMPLATES / name, made / name)
+            if folder.exists():
+                folder.rename(Path(scratch, "old"))
+            made.rename(folder)
+    except OSError as error:
+        raise MlopsError(f"the site can't be written: {error}; name another folder") from error
+    return folder / "index.html"
+
+
+def is_site(folder: Path) -> bool:
+    return (folder / MARK).exists() or not any(folder.iterdir())
+
+
+def rendered_pages(content: Content) -> Iterator[tuple[str, str]]:
+    """Yields the path and the text of each page."""
+    templates = open_templates(page_text)
+    pages = {entry.card.name: entry.page for entry in content.entries}
+    given = {"content": content, "pages": pages, "root": ""}
+    rows = [entry.row for entry in content.entries]
+    explained = len(rows) <= EXPLAINED
+    yield (
+        "index.html",
+        templates.get_template("index.html").render(
+            given, page="index", line=releases_line(content)
+        ),
+    )
+    yield "history.html", templates.get_template("history.html").render(given, page="history")
+    yield (
+        "models.html",
+        templates.get_template("models.html").render(
+            given,
+            page="models",
+            columns=tracker.headings(),
+            groups=[*chart_groups(content)],
+            baselines=any(entry.card.metrics.get("baseline") for entry in content.entries),
+            remarks=[*tracker.remarks(rows)],
+            explanation=[*explanation.explanation_lines(rows, rows, content.numbers)]
+            if explained
+            else [],
+        ),
+    )
+    template = templates.get_template("model.html")
+    for entry in content.entries:
+        yield entry.page, template.render(given, page="model", **card_values(entry, content))
+
+
+def card_values(entry: Entry, content: Content) -> dict[str, Any]:
+    """Returns what the template of a card is given beside what all templates are."""
+    found, outputs = entry.card, entry.model.lock.outputs
+    before = entry.before.row["testing"] if entry.before else None
+    numbered = {
+        "training data": "training",
+        "validation data": "validation",
+        "testing data": "testing",
+    }
+    return {
+        "entry": entry,
+        "gates": gates_of(found),
+        "same_test": before == entry.row["testing"],
+        "numbered": {what: entry.row[name] for what, name in numbered.items()},
+        "code": card.CODE,
+        "plots": plot_files.plots_of(content.cache.read_folder(outputs.get(plot_files.PLOTS))),
+        "example": shlex.quote(json.dumps(example_row(content.cache.read(outputs.get(SCHEMA))))),
+    }
+
+
+def gates_of(found: Card) -> list[tuple[str, Mapping[str, Any]]]:
+    """Returns the reports of the gates with the records that hold them, or that of the commit."""
+    released = [(record.name, record.gate) for record in found.records]
+    return released or [("its commit", found.gate)]
+
+
+def example_row(schema: bytes | None) -> Mapping[str, Any]:
+    """Returns the example of each column of an input schema; it is empty if the schema is not here."""
+    try:
+        return {each["name"]: each["example"] for each in json.loads(schema or b"{}")["columns"]}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def card_markdown(found: Card) -> str:
+    """Returns the card in Markdown."""
+    template = open_templates(markdown_text).get_template("card.md")
+    return template.render(card=found, gates=gates_of(found), code=card.CODE)
+
+
+def open_templates(finalize: Callable[[object], object]) -> Environment:
+    """Returns the templates; `finalize` is applied to each value that a page shows."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=finalize,
+    )
+    found.filters |= {
+        "advantage": judged.advantage_text,
+        "bounded": judged.bounded_metrics,
+        "cell": tracker.shown_cell,
+        "direction": judged.direction,
+        "metric": judged.metric_text,
+        "minute": minute,
+        "number": judged.number_in,
+        "person": lambda author: author.partition(" <")[0],
+        "words": judged.metric_name,
+        "worst_group": judged.worst_group,
+    }
+    return found
+
+
+def page_text(value: object) -> object:
+    """Returns a value without the characters that have no place in a page; the template escapes the rest."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable_text(value)
+    return value
+
+
+def markdown_text(value: object) -> object:
+    """Returns a value as Markdown that shows nothing but its characters."""
+    if isinstance(value, Markup):
+        return value
+    return Markup(MARKDOWN.sub(r"\\\g<0>", printable_text(str(value)).replace("\n", " ")))  # noqa: S704
+
+
+def minute(when: str | datetime) -> str:
+    """Returns a time, or its text in ISO 8601, to the minute in the zone of this machine."""
+    known = when if isinstance(when, datetime) else datetime.fromisoformat(when)
+    return f"{known.astimezone():%Y-%m-%d %H:%M}"
+
+
+def chart_groups(content: Content) -> Iterator[dict[str, Any]]:
+    """Yields the charts of each set of test rows on which two models or more were measured, the latest
+    set first."""
+    by_test: dict[object, list[Entry]] = {}
+    for entry in reversed(content.entries):
+        by_test.setdefault(entry.row["testing"], []).insert(0, entry)
+    several = ((name, group) for name, group in by_test.items() if len(group) > 1 and name)
+    for name, group in islice(several, GROUPS):
+        shown = group[-CHARTED:]
+        yield {
+            "name": name,
+            "rows": int(shown[-1].card.test.get(COUNT) or 0),
+            "count": len(group),
+            "shown": len(shown),
+            "charts": [*metric_charts(content, shown)],
+        }
+
+
+def metric_charts(content: Content, group: Sequence[Entry]) -> Iterator[ModelChart]:
+    for metric in content.metrics:
+        points = [
+            point_of(entry, metric, value)
+            for entry in group
+            if (value := entry.card.test.get(metric)) is not None
+        ]
+        if points:
+            yield charts.model_chart(
+                metric, judged.direction(metric), points, content.bounds(metric)
+            )
+
+
+def point_of(entry: Entry, metric: str, value: float) -> Point:
+    measured = entry.card.metrics
+    low, high = measured.get(card.INTERVAL, {}).get(metric, (None, None))
+    between = (
+        f" ({judged.metric_text(low, metric)} to {judged.metric_text(high, metric)})"
+        if low is not None
+        else ""
+    )
+    return Point(
+        entry.card.name,
+        entry.page,
+        f"{entry.card.name}: {judged.metric_text(value, metric)}{between}",
+        entry.released,
+        value,
+        low,
+        high,
+        measured.get("baseline", {}).get(metric),
+    )
+
+
+def releases_line(content: Content) -> TimeLine | None:
+    """Returns the time line of the environments to which something is released."""
+    spans: dict[str, list[Span]] = {name: [] for name in environments.CHAIN[1:]}
+    for entry in content.entries:
+        for stay in entry.card.stays:
+            since = datetime.fromisoformat(stay.since)
+            until = datetime.fromisoformat(stay.until) if stay.until else content.made
+            title = f"{entry.card.name} in {stay.environment} since {minute(since)} ({stay.record})"
+            spans[stay.environment].append(Span(entry.card.name, title, since, until))
+    refusals = {
+        name: [
+            (event.when, f"refused on {minute(event.when)}: {event.why}")
+            for where, event in content.events
+            if where == name and event.what == "refused"
+        ]
+        for name in spans
+    }
+    ordered = {name: sorted(lane, key=lambda span: span.since) for name, lane in spans.items()}
+    return charts.time_line(ordered, refusals)
