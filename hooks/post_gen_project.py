@@ -30,6 +30,8 @@ Next:
   . .venv/bin/activate
   mlops promote staging
   mlops promote prod
+
+Your own table instead of the census: mlops adopt FILE --target COLUMN
 """
 
 ORIGIN = "# Where this project came from; `mlops update` reads and writes it: docs/updating.md\n"

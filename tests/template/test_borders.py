@@ -53,8 +53,9 @@ ARROWS = {
     "release.look": f"{RELEASE} release.data release.follow release.promote",
     "release.update": f"{RELEASE} release.data release.places",
     "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places release.update",
+    "adopt": "environments errors params predict prepare release.data release.history tables",
     "site": f"{RELEASE} release.data release.look release.promote",
-    "cli": f"batch site tables {RELEASE} release.data release.follow release.look release.promote "
+    "cli": f"adopt batch site tables {RELEASE} release.data release.follow release.look release.promote "
     "release.prove release.update",
     "science.features": "predict.derived",
     "science.architectures": "architectures",
@@ -161,7 +162,9 @@ def test_modules_have_no_circle() -> None:
     ).prepare()
 
 
-@pytest.mark.parametrize("group", ["stages", "releases", "answers", "batches", "project"])
+@pytest.mark.parametrize(
+    "group", ["adoption", "stages", "releases", "answers", "batches", "project"]
+)
 def test_a_group_of_commands_imports_no_other_group(group: str) -> None:
     own = {name for name in ours(imports(FILES[f"mlops.cli.{group}"])) if room(name) == "cli"}
     assert own <= {"mlops.cli", "mlops.cli.printing", "mlops.cli.arguments"}

@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 
 import mlops
-from mlops.cli import answers, batches, printing, project, releases, stages
+from mlops.cli import adoption, answers, batches, printing, project, releases, stages
 from mlops.errors import MlopsError
 
 GROUPS = {
     "Stages": stages.commands,
+    "Your table": adoption.commands,
     "Releases": releases.commands,
     "Answers": answers.commands,
     "Batches": batches.commands,

@@ -1,0 +1,167 @@
+"""Tests `mlops adopt` on real projects: what is refused, what is written, and how it is undone."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from baking import Run
+from mlops import params
+from mlops.adopt.adopt import Order, adopt
+from mlops.errors import MlopsError, Refused, UsageError
+from mlops.prepare import raw
+from mlops.release.history.git import Git
+
+ROWS = 300
+Rows = list[dict[str, object]]
+
+
+def rows(count: int = ROWS) -> Rows:
+    """Returns rows of customers, of whom some have bought something."""
+    random = np.random.default_rng(3)
+    return [
+        {
+            "Nr": number + 1,
+            "age": int(random.integers(18, 90)),
+            "price": round(float(random.normal(50, 9)), 2),
+            "city": str(random.choice(["Köln", "Bonn", "Ulm"])),
+            "active": bool(random.integers(2)),
+            "joined": f"2023-{random.integers(1, 13):02d}-{random.integers(1, 28):02d}",
+            "bought": str(random.choice(["yes", "no", "no"])),
+        }
+        for number in range(count)
+    ]
+
+
+def write_csv(path: Path, table: Rows, delimiter: str = ",", encoding: str = "utf-8") -> Path:
+    lines = [delimiter.join(table[0]), *(delimiter.join(map(str, row.values())) for row in table)]
+    path.write_text("\n".join([*lines, ""]), encoding=encoding)
+    return path
+
+
+@pytest.fixture
+def adopted(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Adopts a table in `project` and returns what was said; all is answered as --yes does."""
+    for name, value in run.environment.items():
+        if name.startswith("GIT_"):
+            monkeypatch.setenv(name, value)
+
+    def refuse(question: str, known: Sequence[str]) -> str:
+        raise UsageError(f"{question} {known}")
+
+    def adopted(*paths: Path, **order: object) -> list[str]:
+        said: list[str] = []
+        given = Order(tuple(map(str, paths)), **{"target": "bought", **order})  # type: ignore[arg-type]
+        adopt(Git(project), given, said.append, lambda _, default: default, refuse)
+        return said
+
+    return adopted
+
+
+def state(project: Path) -> list[object]:
+    git = Git(project)
+    table = {file.name: file.read_bytes() for file in (project / "data/raw").iterdir()}
+    return [git.run("rev-parse", "HEAD"), git.run("status", "--porcelain"), table]
+
+
+REFUSED: list[tuple[str, dict[str, object], str]] = [
+    ("a,bought\n1,2\n", {"target": "buoght"}, "no column 'buoght'; did you mean 'bought'"),
+    ("a,bought\n1,no\n2,no\n3,no\n", {}, "'bought' is 'no' in every row"),
+    ("a,bought\n1,\n2,\n3,\n", {}, "'bought' is empty in every row"),
+    ("a,bought\n" + "".join(f"{n % 3},word{n}\n" for n in range(30)), {}, "30 different texts in 30 rows"),
+    ("a,bought\n" + "".join(f"{n % 3},{n}\n" for n in range(30)), {}, "is a row counter"),
+    ("a,bought\n" + "x,yes\nx,no\n" * 30, {}, "no column is left to predict from: a: always x"),
+    ("a,bought\n" + "1,yes\n2,no\n" * 9 + "1,yes,3\n", {}, r"line 20 \(3 cells, and the header has 2\)"),
+    ("3,yes,7\n4,no,8\n" * 20, {}, "has no header, as its first line is 3, yes, 7"),
+    ("a,bought\n" + "1,yes\n2,no\n" * 30, {"task": "regression"}, "holds text such as"),
+    ("a,bought\n" + "1,yes\n2,no\n" * 30, {"url": "sqlite:///x.db"}, "give FILE"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "order", "words"), REFUSED)
+def test_a_table_that_cannot_be_used_is_refused_and_changes_nothing(
+    project: Path,
+    adopted: Callable[..., list[str]],
+    tmp_path: Path,
+    *,
+    text: str,
+    order: dict[str, object],
+    words: str,
+) -> None:
+    path = tmp_path / "a table.csv"
+    path.write_text(text)
+    before = state(project)
+    with pytest.raises(MlopsError, match=words):
+        adopted(path, **order)
+    assert state(project) == before
+
+
+def test_files_with_other_columns_are_refused(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    one = write_csv(tmp_path / "one.csv", rows(20))
+    two = write_csv(tmp_path / "two.csv", [{**row, "more": 1} for row in rows(20)])
+    with pytest.raises(MlopsError, match=r"one.csv have other columns \('more'\)"):
+        adopted(one, two)
+
+
+def test_a_project_with_changes_is_refused(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "t.csv", rows())
+    (project / "data/raw/mine.csv").write_text("a\n1\n")
+    with pytest.raises(Refused, match=r"no commit records \(.*mine.csv"):
+        adopted(path)
+    (project / "data/raw/mine.csv").unlink()
+    (project / "README.md").write_text("changed")
+    with pytest.raises(Refused, match=r"not committed \(README.md\)"):
+        adopted(path)
+
+
+def test_a_failure_while_writing_leaves_the_project_as_it_was(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    hook = project / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    inside = write_csv(project / "data/raw/mine.csv", rows())
+    before = state(project)
+    with pytest.raises(MlopsError, match="git commit"):
+        adopted(inside)
+    assert state(project) == before
+
+
+def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    before = state(project)
+    table = [{**row, "price": str(row["price"]).replace(".", ",")} for row in rows()]
+    path = write_csv(tmp_path / "Export März.csv", table, ";", "cp1252")
+    assert "nothing was changed (--dry-run)" in adopted(path, dry_run=True)
+    assert state(project) == before
+    said = adopted(path)
+    assert "ignored: Nr: a row counter" in said
+    assert (project / "data/raw/Export März.csv").read_bytes() == path.read_bytes()
+    prepare = params.load_configuration(project).params.prepare
+    assert prepare.columns.model_dump() == {
+        "integer": ("age",),
+        "number": ("price",),
+        "boolean": ("active",),
+        "date": ("joined",),
+        "category": ("city",),
+        "ignored": ("Nr",),
+    }
+    assert (prepare.task, prepare.positive, prepare.source.decimal) == ("binary", "yes", ",")
+    (read,) = raw.read_rows(prepare, project / "data/raw")
+    assert read.numbers["price"].values[0] == rows()[0]["price"]
+    text = (project / "params.yaml").read_text()
+    assert "- Nr                  # a row counter\n" in text
+    assert "contract:               # a row to predict" in text
+    assert "def " not in (project / "science/features.py").read_text()
+    assert "EXAMPLES = []\n" in (project / "tests/test_features.py").read_text()
+    git = Git(project)
+    assert git.lines("status", "--porcelain") == []
+    git.run("revert", "--no-edit", "HEAD")
+    assert git.succeeds("diff", "--quiet", "HEAD~2", "HEAD")

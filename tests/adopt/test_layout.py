@@ -1,0 +1,83 @@
+"""Tests how the layout of a file of text is found: encoding, delimiter, header."""
+
+from pathlib import Path
+
+import pytest
+
+from mlops.adopt.layout import Layout, find_layout
+from mlops.tables.errors import SourceError
+from mlops.tables.files import file_at
+
+ROWS = [["anna", "3", "2,5"], ["bert", "4", "1,5"], ["cleo", "5", "7,0"]]
+
+
+def laid_out(
+    folder: Path, text: str, encoding: str = "utf-8", names: tuple[str, ...] = ()
+) -> Layout:
+    path = folder / "table.csv"
+    path.write_bytes(text.encode(encoding))
+    return find_layout(file_at(str(path)), None, names)
+
+
+def lines(delimiter: str, *records: list[str]) -> str:
+    return "".join(delimiter.join(record) + "\n" for record in records)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n \n", "is empty"),
+        (b"name\nanna\nbert\n", "do not have the same number of cells"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR,\0,\0,\0", "not a table"),
+        (
+            b"Dear all,\n\nthis is a letter, and no table.\nBest,\nme\n\nAnd so on, and on, and on.\n",
+            "not a",
+        ),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "a file.csv"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=words):
+        find_layout(file_at(str(path)), None, ())
+
+
+def test_another_number_of_names_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="has 3 columns, and --names gives 2"):
+        laid_out(tmp_path, lines(";", *ROWS), names=("a", "b"))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le"])
+def test_delimiter_and_encoding_are_found(tmp_path: Path, delimiter: str, encoding: str) -> None:
+    rows = [
+        [cell.replace(",", ".") if delimiter == "," else cell for cell in row] for row in ROWS * 20
+    ]
+    found = laid_out(tmp_path, lines(delimiter, ["näme", "grade", "score"], *rows), encoding)
+    assert found.dialect.delimiter == delimiter
+    assert found.dialect.encoding.removesuffix("-sig") == encoding.removesuffix("-sig")
+    assert found.columns == ("näme", "grade", "score")
+    assert (found.dialect.names, found.dialect.skip) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "has_names", "skip"),
+    [
+        ([], ("column_1", "column_2", "column_3"), True, 0),
+        ([["n", "a", "b"]], ("n", "a", "b"), False, 0),
+        ([["", "2020", "2021", "2022"]], ("column_1", "2020", "2021", "2022"), True, 1),
+        ([["n", "a", "a"]], ("n", "a", "a_3"), True, 1),
+        ([["a", "b"]], ("row", "a", "b"), True, 1),
+        ([["A title of 2024"], [""], ["n", "a", "b"]], ("n", "a", "b"), False, 2),
+    ],
+    ids=["none", "usual", "years", "twice", "row names", "below a title"],
+)
+def test_the_header_is_found(
+    tmp_path: Path, header: list[list[str]], columns: tuple[str, ...], has_names: bool, skip: int
+) -> None:
+    rows = [[*row, "1"] if len(columns) == 4 else row for row in ROWS * 5]
+    found = laid_out(tmp_path, lines(";", *header, *rows))
+    assert found.columns == columns
+    assert bool(found.dialect.names) == has_names
+    assert found.dialect.skip == skip

@@ -1,0 +1,389 @@
+"""Takes a table from somebody's file to a project that can be trained on it: `mlops adopt`."""
+
+import hashlib
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from mlops import environments, params
+from mlops.adopt import columns, declaration, layout, originals, placing, proposal, spelling, table
+from mlops.adopt.layout import Layout
+from mlops.adopt.originals import EXCEL, JSON, Choose
+from mlops.adopt.proposal import Proposal
+from mlops.adopt.table import Table
+from mlops.adopt.whole import check_whole
+from mlops.errors import DataError, UsageError
+from mlops.predict.dialect import Dialect
+from mlops.predict.task import Task
+from mlops.release.history.git import Git
+from mlops.tables import files, sources
+from mlops.tables.errors import SourceError
+from mlops.tables.files import COMPRESSED, format_suffix
+from mlops.tables.parquet_source import ParquetSource
+from mlops.tables.sources import Source
+
+Say = Callable[[str], None]
+Ask = Callable[[str, bool], bool]
+"""Asks a question of which the second argument is the answer that is taken otherwise."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user has given: files or a query, the target, and what need not be found or asked."""
+
+    paths: Sequence[str] = ()
+    target: str | None = None
+    task: Task | None = None
+    sheet: str | None = None
+    names: tuple[str, ...] = ()
+    encoding: str | None = None
+    query: str | None = None
+    url: str | None = None
+    drop_leaks: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A table that was opened: `sources` are its files of text or Parquet, and none if it was read whole as
+    `original`."""
+
+    table: Table
+    dialect: Dialect
+    origin: str
+    remarks: Mapping[str, str]
+    sources: Sequence[Source] = ()
+    digest: str = ""
+    has_made_names: bool = False
+
+
+def adopt(git: Git, order: Order, say: Say, ask: Ask, choose: Choose) -> None:
+    """Declares a table in the project of `git`, and puts it there with one commit, after questions.
+
+    Raises MlopsError if the table or the project does not allow it; the project is then as it was.
+    """
+    if not order.dry_run:
+        placing.refuse_unfit_state(git)
+    opened = with_names(open_table(order, choose), order, choose)
+    target = order.target or choose("which column should be predicted?", [*opened.table.columns])
+    if target not in opened.table.columns:
+        hint = params.suggestion(target, [*opened.table.columns])
+        raise UsageError(f"the table has no column {target!r}{hint}")
+    proposed, rows = examine(opened, order, target, ask)
+    for line in summary(opened, proposed, rows):
+        say(line)
+    proposed = answered(proposed, order, ask)
+    if order.dry_run:
+        say("nothing was changed (--dry-run)")
+        return
+    if not ask("Adopt the table so?", True):
+        say("nothing was changed")
+        return
+    commit = write(git, opened, proposed)
+    for line in next_steps(git, commit):
+        say(line)
+
+
+def open_table(order: Order, choose: Choose) -> Opened:
+    """Returns the table that is named by files, a folder or a query."""
+    if (order.query is None) != (order.url is None) or (order.query is None) == (not order.paths):
+        raise UsageError("give FILE..., or --sql QUERY and --from URL")
+    if order.query is not None and order.url is not None:
+        return opened_original(originals.read_query(order.query, order.url), b"")
+    paths = [path for text in order.paths for path in paths_of(text)]
+    suffixes = {format_suffix(path) for path in paths}
+    if suffixes & {*EXCEL, *JSON}:
+        if len(paths) > 1:
+            raise UsageError(
+                "give one file of Excel or JSON; several files of CSV or Parquet are read as one table"
+            )
+        path = Path(paths[0])
+        is_excel = format_suffix(path.name) in EXCEL
+        if is_excel:
+            found = originals.read_excel(path, order.sheet, order.target, choose)
+        else:
+            found = originals.read_json(path)
+        return opened_original(found, path.read_bytes())
+    return open_sources(paths, order)
+
+
+def paths_of(text: str) -> list[str]:
+    """Returns the files that a path names: itself, or the tables of a folder. Raises SourceError if there is
+    none."""
+    if Path(text).is_file():
+        return [text]
+    return files.paths_of_input(text)
+
+
+def opened_original(original: originals.Original, content: bytes) -> Opened:
+    digest = hashlib.sha256(content).hexdigest() if content else ""
+    said = f", SHA-256 {digest[:16]}..." if digest else ""
+    remarks = {str(number): remark for number, remark in enumerate(original.remarks)}
+    return Opened(original.table, Dialect(), f"from {original.origin}{said}", remarks, (), digest)
+
+
+def open_sources(paths: Sequence[str], order: Order) -> Opened:
+    found: Layout | None = None
+    opened: list[Source] = []
+    for path in paths:
+        file = files.file_at(path)
+        if format_suffix(path) == files.PARQUET:
+            opened.append(sources.open_file(file, (), Dialect()))
+            continue
+        found = found or layout.find_layout(file, order.encoding, order.names)
+        opened.append(sources.open_file(file, found.columns, found.dialect))
+    names = opened[0].names
+    for source in opened[1:]:
+        if {*source.names} != {*names}:
+            other = sorted({*source.names} ^ {*names})
+            raise DataError(
+                f"{source.file.path} and {opened[0].file.path} have other columns "
+                f"({', '.join(map(repr, other[:5]))}): adopt one of them, or files with the same columns"
+            )
+    origin = ", ".join(Path(path).name for path in paths[:3]) + " ..." * (len(paths) > 3)
+    dialect = found.dialect if found else Dialect()
+    remarks = found.remarks if found else {}
+    has_made = bool(found and found.made_names)
+    return Opened(table.sample(opened), dialect, f"from {origin}", remarks, opened, "", has_made)
+
+
+def with_names(opened: Opened, order: Order, choose: Choose) -> Opened:
+    """Returns the table; if its target is not among names that were made, the error says so."""
+    if opened.has_made_names and order.target and order.target not in opened.table.columns:
+        first = [opened.table.texts(name).values[0] for name in opened.table.columns]
+        raise UsageError(
+            f"{opened.origin.removeprefix('from ')} has no header, as its first line is "
+            f"{', '.join(first[:8])}: name the columns, --names A,B,C, or the target by its place, such as "
+            f"--target {[*opened.table.columns][-1]}"
+        )
+    return opened
+
+
+def examine(opened: Opened, order: Order, target: str, ask: Ask) -> tuple[Proposal, int]:
+    """Returns what is proposed for the table, and its number of rows. If a part of large files that was not
+    looked at first holds something else, its rows are looked at too."""
+    looked_at = opened.table
+    for _ in range(4):
+        words = {name: looked_at.words(name) for name in looked_at.columns}
+        found = spelling.find_spelling(words, opened.dialect)
+        found_columns = columns.find_columns(looked_at, found, target)
+        spelled = found_columns.spelling
+        aim = proposal.find_target(looked_at, spelled, target, order.task)
+        if not found_columns.kept:
+            raise DataError(
+                "no column is left to predict from: "
+                + "; ".join(
+                    f"{column.name}: {column.remark}" for column in found_columns.columns[:5]
+                )
+            )
+        if looked_at.whole:
+            rows = looked_at.rows
+            break
+        rows, more = check_whole(opened.sources, found_columns, aim)
+        if not more:
+            break
+        looked_at = looked_at.extended(more)
+    else:
+        raise DataError(
+            "the columns hold other things in each part of the file: see what, and correct them"
+        )
+    return proposal.propose(dataset_name(opened), aim, found_columns, rows), rows
+
+
+def dataset_name(opened: Opened) -> str:
+    stem = Path(opened.origin.removeprefix("from ").split(",")[0]).name.split(".")[0]
+    return re.sub(r"\W+", "_", stem).strip("_").lower() or "table"
+
+
+def answered(proposed: Proposal, order: Order, ask: Ask) -> Proposal:
+    """Returns the proposal after the questions about what the values cannot tell."""
+    found = {column.name: column for column in proposed.columns}
+    for column in proposed.columns:
+        if column.doubt and ask(f"{column.doubt} Leave it out?", False):
+            found[column.name] = column.left_out("an identifier")
+        elif column.doubt:
+            said = "another whole number in each row, taken for an amount"
+            found[column.name] = replace(
+                column, remark="; ".join(filter(None, (column.remark, said)))
+            )
+    for leak in proposed.leaks:
+        name = leak.columns[0]
+        question = f"{', '.join(leak.columns)}: {leak.words}. Leave {name} out?"
+        if order.drop_leaks or ask(question, False):
+            found[name] = found[name].left_out(f"a leak: {leak.words}")
+        else:
+            words = f"perhaps a leak: {leak.words}"
+            found[name] = replace(
+                found[name], remark="; ".join(filter(None, (found[name].remark, words)))
+            )
+    findings = replace(proposed.findings, columns=[*found.values()])
+    if not findings.kept:
+        raise DataError(
+            "no column is left to predict from without the leaks: keep them, or add columns"
+        )
+    kept = {column.name for column in findings.kept}
+    subgroups = tuple(name for name in proposed.subgroups if name in kept)
+    return replace(proposed, findings=findings, subgroups=subgroups)
+
+
+def summary(opened: Opened, proposed: Proposal, rows: int) -> Iterator[str]:
+    """Yields what was found, in lines for a person."""
+    target = proposed.target
+    approximately = (
+        "" if opened.table.whole else f", of which {opened.table.rows:,} were looked at closely"
+    )
+    yield f"{opened.origin.removeprefix('from ')}: {rows:,} rows{approximately}"
+    for remark in opened.remarks.values():
+        yield f"  {remark}"
+    yield f"target {target.name}: {target.task}{f' ({target.remark})' if target.remark else ''}"
+    if target.doubt:
+        yield f"  if it should be {target.doubt}: --task {target.doubt}"
+    if target.missing:
+        yield f"  {target.missing:,} rows have no target"
+    for word, counts in proposed.findings.spelling.markers.items():
+        yield f"missing: {word!r} {marker_words(counts)}"
+    for kind in columns.KINDS:
+        of_kind = [column for column in proposed.columns if column.kind == kind]
+        plain = [column.name for column in of_kind if not column.remark]
+        if plain:
+            shown = ", ".join(plain[:12]) + (
+                f" and {len(plain) - 12:,} more" if len(plain) > 12 else ""
+            )
+            yield f"{kind}: {shown}"
+        for column in of_kind:
+            if column.remark:
+                yield f"{kind}: {column.name}: {column.remark}"
+    for leak in proposed.leaks:
+        yield f"perhaps a leak: {', '.join(leak.columns)}: {leak.words}"
+    for remark in proposed.remarks:
+        yield remark
+    yield f"split by {proposed.split.column or proposed.split.by}: {proposed.split.why}"
+    bounds = ", ".join(
+        f"{name} {end} {value:.10g}"
+        for name, b in proposed.gate.bounds.items()
+        for end, value in b.items()
+    )
+    yield f"gates: {bounds}: {proposed.gate.why}; dev sees {proposed.fraction:.0%} of the rows"
+
+
+def marker_words(counts: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{count:,} in {name}" for name, count in [*counts.items()][:3])
+    return f"({shown}{' ...' if len(counts) > 3 else ''})"
+
+
+def write(git: Git, opened: Opened, proposed: Proposal) -> str:
+    """Writes the declaration and the table, and returns the commit."""
+    remarks = source_remarks(opened, proposed)
+    old = {path: (git.root / path).read_text(encoding="utf-8") for path in written_paths(git.root)}
+    texts = {
+        "params.yaml": declaration.params_text(old["params.yaml"], proposed, remarks, opened.origin)
+    }
+    for name in environments.CHAIN:
+        path = f"environments/{name}.yaml"
+        texts[path] = declaration.environment_text(old[path], proposed, name)
+    kept = [column.name for column in proposed.findings.kept]
+    features, cut = declaration.features_text(old[FEATURES], kept)
+    texts[FEATURES] = features
+    if EXAMPLES in old:
+        texts[EXAMPLES] = declaration.examples_text(old[EXAMPLES], cut)
+    message = f"Adopt {opened.origin.removeprefix('from ')}: predict {proposed.target.name}"
+    if opened.digest:
+        message += f"\n\nThe original has the SHA-256 {opened.digest}."
+    return placing.put(
+        git, texts, table_files(opened, proposed), message, lambda: check_declared(git.root)
+    )
+
+
+FEATURES, EXAMPLES = "science/features.py", "tests/test_features.py"
+
+
+def written_paths(root: Path) -> list[str]:
+    paths = ["params.yaml", *(f"environments/{name}.yaml" for name in environments.CHAIN), FEATURES]
+    return [*paths, *([EXAMPLES] if (root / EXAMPLES).exists() else [])]
+
+
+def check_declared(root: Path) -> None:
+    params.load_configuration(root)
+
+
+def source_remarks(opened: Opened, proposed: Proposal) -> dict[str, str]:
+    remarks = {key: text for key, text in opened.remarks.items() if not key.isdigit()}
+    found = proposed.findings.spelling
+    if found.markers:
+        remarks["missing"] = "; ".join(
+            f"{word} {marker_words(c)}" for word, c in found.markers.items()
+        )
+    if found.ambiguous_dates:
+        remarks["dates"] = (
+            f"no date of {', '.join(found.ambiguous_dates)} tells the day from the month: check"
+        )
+    return remarks
+
+
+def table_files(opened: Opened, proposed: Proposal) -> dict[str, Callable[[Path], None] | Path]:
+    """Returns the files of data/raw by name: those that the pipeline reads as they are, or one of Parquet."""
+    misfits = [s for s in opened.sources if isinstance(s, ParquetSource) and not fits(s, proposed)]
+    if opened.sources and not misfits:
+        found: dict[str, Callable[[Path], None] | Path] = {}
+        for source in opened.sources:
+            name = stored_name(Path(source.file.path).name)
+            if name in found:
+                raise UsageError(f"two files are called {name}: rename one")
+            found[name] = Path(source.file.path)
+        return found
+    whole = opened.table if opened.table.whole else table.sample(opened.sources, whole=True)
+    return {
+        f"{proposed.dataset}.parquet": lambda path: write_parquet(path, whole, opened, proposed)
+    }
+
+
+def stored_name(name: str) -> str:
+    """Returns a name by which the pipeline knows the file as one of text or Parquet."""
+    if files.can_be_scored(name):
+        return name
+    stem, suffix = Path(name).stem, format_suffix(name)
+    if suffix in COMPRESSED:
+        return f"{Path(stem).stem}.csv{suffix}"
+    return f"{stem.lstrip('._')}.csv"
+
+
+def fits(source: ParquetSource, proposed: Proposal) -> bool:
+    """Returns whether a Parquet file holds its columns as the pipeline reads them."""
+    try:
+        source.refuse_unfit(
+            columns.wanted(proposed.findings, proposed.target.name, proposed.target.task)
+        )
+    except SourceError:
+        return False
+    return True
+
+
+def write_parquet(path: Path, whole: Table, opened: Opened, proposed: Proposal) -> None:
+    """Writes the table with the types that were found; ignored columns are text."""
+    found = proposed.findings
+    cells = found.cells if whole is found.table else columns.read_as(whole, found.spelling)
+    ignored = {column.name for column in found.columns if column.kind == "ignored"}
+    is_text = ignored | ({proposed.target.name} if proposed.target.classes else set())
+    arrays = {
+        name: whole.columns[name].cast(pa.string())
+        if name in is_text
+        else cells.columns[name].to_arrow()
+        for name in whole.columns
+    }
+    origin = {"original": opened.origin.removeprefix("from "), "sha256": opened.digest}
+    parquet.write_table(pa.table(arrays).replace_schema_metadata(origin), path)
+
+
+def next_steps(git: Git, commit: str) -> Iterator[str]:
+    yield f"committed as {commit}; `git revert {commit}` undoes it"
+    yield "next: mlops repro, then commit, `mlops promote staging` and `mlops promote prod`"
+    if held := [name for name in environments.CHAIN[1:] if git.lines("tag", "--list", f"{name}/*")]:
+        yield (
+            f"{' and '.join(held)} hold a model of another question, with which none can be compared: "
+            f"`mlops promote {held[0]} --accept-incomparable {shlex.quote('another table')}`"
+        )

@@ -1,0 +1,226 @@
+"""Finds how a file of text is laid out: its encoding, its delimiter, and where its header and rows begin."""
+
+import codecs
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from mlops.adopt import spelling
+from mlops.predict.dialect import Dialect
+from mlops.tables.csv_source import BOM, DELIMITERS
+from mlops.tables.errors import SourceError
+from mlops.tables.files import File
+from mlops.tables.text import StoredText, open_utf8
+
+START = 1_000_000
+"""The number of bytes at the beginning of a file by which its layout is found."""
+
+RECORDS = 1000
+FEWEST = 0.75
+"""The share of records with one number of cells under which a text is no table."""
+
+REGULAR = 0.9
+"""The share of records that have one number of cells in a table."""
+
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file of text is laid out. `dialect` has its encoding and delimiter, and `names` and `skip` if the
+    header cannot be used as it is; `remarks` say what of it is unusual, by the name of its field. `columns`
+    are the names of the columns. `made_names` tells whether they were made, for want of a header."""
+
+    dialect: Dialect
+    columns: tuple[str, ...]
+    remarks: dict[str, str]
+    made_names: bool
+
+
+def find_layout(file: File, encoding: str | None, names: tuple[str, ...]) -> Layout:
+    """Returns the layout of a file of text. A given encoding is taken, and given names are those of a file
+    without a header. Raises SourceError if the file is no table."""
+    remarks = {}
+    if encoding is None:
+        encoding = find_encoding(file)
+        if encoding != "utf-8":
+            remarks["encoding"] = "the file is not UTF-8"
+    with open_utf8(file, StoredText(encoding)) as (_, stream):
+        start = stream.read(START)
+    text = start.removeprefix(BOM).decode("utf-8", "replace")
+    if not text.strip():
+        raise SourceError(f"{file.path} is empty: it needs a header and rows")
+    if "\0" in text:
+        raise SourceError(
+            f"{file.path} is not a table of text: it holds zero bytes; give a CSV, Parquet, Excel or JSON "
+            "lines file"
+        )
+    splits = [split_records(text, delimiter, len(start) == START) for delimiter in DELIMITERS]
+    best = max(splits, key=lambda split: split.quality)
+    if best.width < 2 or best.share < FEWEST:
+        raise SourceError(
+            f"{file.path} is not a table: its lines do not have the same number of cells, whether they are "
+            f"separated by {', '.join(DELIMITERS.values())}"
+        )
+    if best.delimiter != ",":
+        remarks["delimiter"] = f"cells are separated by a {DELIMITERS[best.delimiter]}"
+    return arranged(file, best, encoding, names, remarks)
+
+
+@dataclass(frozen=True)
+class Records:
+    """The first records of a text, split at a delimiter. `lines` is the line of the text at which each record
+    ends, `width` the number of cells that most records have, `first` the position of the first of those, and
+    `share` the share of them."""
+
+    delimiter: str
+    records: Sequence[Sequence[str]]
+    lines: Sequence[int]
+    width: int
+    first: int
+    share: float
+
+    @property
+    def quality(self) -> tuple[bool, int, float]:
+        regular = self.width > 1 and self.share >= REGULAR
+        return regular, -self.first, self.width * self.share
+
+
+def split_records(text: str, delimiter: str, is_cut: bool) -> Records:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    records, lines = [], []
+    try:
+        for cells in islice(reader, RECORDS):
+            records.append([cell.strip() for cell in cells])
+            lines.append(reader.line_num)
+    except csv.Error:  # such as a cell over the limit: the records before it tell enough
+        pass
+    if is_cut and len(records) > 1 and len(records) < RECORDS:
+        del records[-1], lines[-1]
+    widths = Counter(len(cells) for cells in records if cells)
+    width = max(widths, key=lambda each: (widths[each], each), default=0)
+    first = next((n for n, cells in enumerate(records) if len(cells) == width), 0)
+    rows = sum(widths.values()) - sum(1 for cells in records[:first] if cells)
+    return Records(delimiter, records, lines, width, first, widths[width] / max(rows, 1))
+
+
+def arranged(
+    file: File, split: Records, encoding: str, names: tuple[str, ...], remarks: dict[str, str]
+) -> Layout:
+    """Returns the layout of a file whose records were split."""
+
+    def lines_before(position: int) -> int:
+        return split.lines[position - 1] if position else 0
+
+    first, width = split.first, split.width
+    rows = [cells for cells in split.records[first:] if len(cells) == width]
+    header: Sequence[str] | None = rows[0]
+    above = split.records[first - 1] if first else []
+    skip, made = first, False
+    if names and len(names) != width:
+        raise SourceError(
+            f"{file.path} has {width} columns, and --names gives {len(names)}: {', '.join(names)}"
+        )
+    if names:
+        header = None
+        columns = names
+    elif len(above) == width - 1 and not looks_like_row(
+        above, [row[-len(above) :] for row in rows]
+    ):
+        is_last = not any(row[-1] for row in rows)  # rows end in a delimiter; else they have names
+        columns = (*above, "end") if is_last else ("row", *above)
+        header = None
+        remarks["names"] = "the header has one name less than there are columns"
+    elif looks_like_row(rows[0], rows[1:]):
+        header, made = None, True
+        columns = tuple(f"column_{number}" for number in range(1, width + 1))
+        remarks["names"] = "the file has no header: its first line looks like data"
+    else:
+        columns = different(rows[0])
+        if columns != tuple(rows[0]):
+            skip += 1
+            header = None
+            remarks["names"] = "the header has a name twice, or none"
+    if lines_before(skip):
+        remarks["skip"] = "the table begins below other lines"
+    dialect = Dialect(
+        encoding=encoding,
+        delimiter=split.delimiter,
+        names=() if header else columns,
+        skip=lines_before(skip),
+    )
+    return Layout(dialect, columns, remarks, made)
+
+
+def different(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names, of which each that is empty or stood before gets its position."""
+    found: list[str] = []
+    for position, name in enumerate(names, 1):
+        new = name or f"column_{position}"
+        while new in found:
+            new += f"_{position}"
+        found.append(new)
+    return tuple(found)
+
+
+def looks_like_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Returns whether the first record is a row like the others, and not a header. Where columns hold numbers
+    or dates, it is one if its cells do; otherwise, if its cells occur below."""
+    numbers = [int(cell) for cell in first if cell.isdecimal()]
+    if len(numbers) > 2 and numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
+        return False  # years, or the numbers of unnamed columns
+    votes = [
+        spelling.looks_typed(cell)
+        for cell, column in zip(first, zip(*rows, strict=True), strict=True)
+        if cell and is_typed(column)
+    ]
+    if votes:
+        return sum(votes) * 2 > len(votes)
+    if not rows:
+        return any(map(spelling.looks_typed, first))
+    again = [cell in column for cell, column in zip(first, zip(*rows, strict=True), strict=True)]
+    return sum(again) * 2 > len(again)
+
+
+def is_typed(cells: Sequence[str]) -> bool:
+    words = [cell for cell in cells if cell and not spelling.is_marker(cell)]
+    typed = sum(map(spelling.looks_typed, words))
+    return bool(words) and typed >= REGULAR * len(words)
+
+
+def find_encoding(file: File) -> str:
+    """Returns the encoding of the whole file: UTF-8 if it is, otherwise what its byte order mark or its zero
+    bytes tell, and else the one of Windows for western Europe, or Latin-1 if bytes have no meaning in it."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    high = set[int]()
+    is_utf8, start = True, b""
+    with open_utf8(file, StoredText()) as (_, stream):
+        while part := stream.read(START):
+            start = start or part
+            if mark := next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), None):
+                return BYTE_ORDER_MARKS[mark]
+            if start.count(b"\0") > len(start) / 4:
+                return "utf-16-le" if start[1:200:2].count(b"\0") > 20 else "utf-16-be"
+            if is_utf8:
+                try:
+                    decoder.decode(part)
+                except UnicodeDecodeError:
+                    is_utf8 = False
+            if not part.isascii():
+                high |= {byte for byte in set(part) if byte > 127}
+    if is_utf8:
+        return "utf-8"
+    try:
+        bytes(sorted(high)).decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"

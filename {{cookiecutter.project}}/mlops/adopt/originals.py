@@ -1,0 +1,229 @@
+"""Reads what is no table of text or Parquet as text: sheets of Excel, JSON lines, and results of queries.
+
+Such a table is stored as Parquet, with the name and hash of its original.
+"""
+
+import datetime
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mlops.adopt import layout
+from mlops.adopt.table import Table, as_text, has_text
+from mlops.errors import Away, DataError, MlopsError, UsageError
+from mlops.tables import urls
+from mlops.tables.errors import SourceError
+
+EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+JSON = (".jsonl", ".ndjson", ".json")
+
+Choose = Callable[[str, Sequence[str]], str]
+"""Asks which of several texts is meant."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A table that was read whole. `origin` says where it comes from, and `remarks` what of it is unusual."""
+
+    table: Table
+    origin: str
+    remarks: tuple[str, ...] = ()
+
+
+def read_excel(path: Path, sheet: str | None, target: str | None, choose: Choose) -> Original:
+    """Returns a sheet of a workbook. If none is named, it is the only one with rows, else the only one with
+    the target in its header, or the one that is chosen."""
+    import python_calamine
+
+    try:
+        workbook = python_calamine.load_workbook(str(path))
+        names = [
+            each.name
+            for each in workbook.sheets_metadata
+            if each.typ == python_calamine.SheetTypeEnum.WorkSheet
+        ]
+        if sheet is not None and sheet not in names:
+            raise UsageError(f"{path} has no sheet {sheet!r}; it has {', '.join(map(repr, names))}")
+        grids = {
+            name: workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
+            for name in ([sheet] if sheet is not None else names)
+        }
+    except python_calamine.PasswordError:
+        raise SourceError(
+            f"{path} is protected by a password: open it in Excel, remove the password (File, Info, Protect "
+            "Workbook) or save the sheet as CSV"
+        ) from None
+    except python_calamine.CalamineError as error:
+        raise SourceError(f"{path} can't be read as a workbook: {error}") from None
+    rows = {name: [[*map(cell_text, row)] for row in grid] for name, grid in grids.items()}
+    filled = {name: grid for name, grid in rows.items() if sum(map(any, grid)) > 1}
+    if not filled:
+        where = f"sheet {sheet!r} of {path}" if sheet is not None else f"{path}"
+        raise SourceError(f"{where} is empty: it needs a header and rows")
+    with_target = [name for name, grid in filled.items() if any(target in row for row in grid[:50])]
+    fitting = with_target if target is not None and with_target else list(filled)
+    name = fitting[0] if len(fitting) == 1 else choose(f"which sheet of {path.name}?", fitting)
+    table, said = table_of_rows(filled[name], f"{path}, sheet {name!r}")
+    others = [other for other in filled if other != name]
+    if others:
+        said = (*said, f"sheet {name!r} is read, and not {', '.join(map(repr, others))}")
+    return Original(table, f"{path.name}, sheet {name}", said)
+
+
+def cell_text(cell: object) -> str:
+    """Returns a value of another program as text: a date as 2024-12-24, a whole number without decimals."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float):
+        return (
+            ""
+            if math.isnan(cell)
+            else str(int(cell))
+            if cell.is_integer() and abs(cell) < 2**53
+            else repr(cell)
+        )
+    if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
+        return cell.date().isoformat()
+    return str(cell).strip()
+
+
+def table_of_rows(rows: Sequence[Sequence[str]], where: str) -> tuple[Table, tuple[str, ...]]:
+    """Returns the table in the rows of a sheet, which may begin below a title and end above notes. Raises
+    SourceError if there is none."""
+    filled = [sum(1 for cell in row if cell) for row in rows]
+    usual = sorted(count for count in filled if count)[-max(1, len(rows) // 2) :]
+    first = next(
+        n for n, count in enumerate(filled) if count >= max(2, 0.7 * usual[0]) or usual[0] < 2
+    )
+    width = max(len(row) for row in rows[first:])
+    body = [row for row in rows[first:] if any(row)]
+    said = [f"the header is in line {first + 1} of the sheet"] if first else []
+    while len(body) > 1 and sum(map(bool, body[-1])) == 1 and width > 2:
+        said.append(f"the last line is a note and left out: {max(body[-1])[:60]}")
+        body.pop()
+    body = [[*row, *[""] * (width - len(row))] for row in body]
+    used = [position for position in range(width) if any(row[position] for row in body)]
+    body = [[row[position] for position in used] for row in body]
+    if len(used) < 2:
+        raise SourceError(f"{where} is not a table: it has one column")
+    if layout.looks_like_row(body[0], body[1:]):
+        names = tuple(f"column_{number}" for number in range(1, len(used) + 1))
+        said.append("there is no header: the first line looks like data")
+    else:
+        names, body = layout.different(body[0]), body[1:]
+    if not body:
+        raise SourceError(f"{where} holds a header and no rows")
+    columns = dict(zip(names, zip(*body, strict=True), strict=True))
+    return table_of_columns(columns), tuple(said)
+
+
+def table_of_columns(columns: Mapping[str, Sequence[str]]) -> Table:
+    return Table(
+        {name: pa.array(cells, pa.string()).dictionary_encode() for name, cells in columns.items()},
+        True,
+    )
+
+
+def read_json(path: Path) -> Original:
+    """Returns the records of a file with a JSON object in each line, or with a list of objects."""
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        if text.lstrip().startswith("["):
+            records = json.loads(text)
+        else:
+            records = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        line = (
+            error.lineno
+            if text.lstrip().startswith("[")
+            else text[: text.find(error.doc)].count("\n") + 1
+        )
+        raise SourceError(
+            f"{path}, line {line}: {error.msg}; each line should hold a JSON object"
+        ) from None
+    if not records or not all(isinstance(record, dict) for record in records):
+        raise SourceError(f"{path} should hold a JSON object in each line, or a list of objects")
+    names = dict.fromkeys(name for record in records for name in record)
+    nested = [n for n in names if any(isinstance(record.get(n), dict | list) for record in records)]
+    columns = {
+        name: [cell_text(record.get(name)) for record in records]
+        for name in names
+        if name not in nested
+    }
+    table = table_of_columns(columns)
+    return Original(Table(table.columns, True, tuple(nested)), path.name)
+
+
+def read_query(query: str, url: str) -> Original:
+    """Returns the rows that a query gives in SQLite or PostgreSQL. Raises Refused for a password in the URL,
+    UsageError for other URLs, and MlopsError if the query fails."""
+    parts = urls.parse_url(url)
+    if parts.scheme == "sqlite":
+        names, rows = query_sqlite(query, parts.path)
+        columns = {n: [cell_text(row[place]) for row in rows] for place, n in enumerate(names)}
+        table = table_of_columns(columns)
+    elif parts.scheme == "postgresql":
+        table = query_postgresql(query, url)
+    else:
+        raise UsageError(
+            f"--from {parts} is neither sqlite:///FILE nor postgresql://USER@HOST/DATABASE; export other "
+            "sources as CSV or Parquet"
+        )
+    if not table.rows:
+        raise DataError(f"the query gives no rows from {parts}")
+    return Original(table, f"a query of {parts}")
+
+
+def query_sqlite(query: str, path: str) -> tuple[list[str], list[Any]]:
+    import sqlite3
+
+    file = Path(path.removeprefix("/") if not path.startswith("//") else path[1:])
+    if not file.exists():
+        raise UsageError(
+            f"{file} does not exist: sqlite:///FILE is relative to the current directory"
+        )
+    try:
+        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            cursor = connection.execute(query)
+            return [
+                *layout.different([each[0] for each in cursor.description or ()])
+            ], cursor.fetchall()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise MlopsError(f"the query fails in {file}: {error}; correct --sql or --from") from None
+
+
+def query_postgresql(query: str, url: str) -> Table:
+    import adbc_driver_manager
+    from adbc_driver_postgresql import dbapi
+
+    try:
+        connection = dbapi.connect(url)
+    except adbc_driver_manager.Error as error:
+        raise Away(f"{urls.redact_passwords(url)} can't be opened: {first_line(error)}") from None
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            result = cursor.fetch_arrow_table()
+    except adbc_driver_manager.Error as error:
+        raise MlopsError(f"the query fails: {first_line(error)}; correct --sql or --from") from None
+    nested = tuple(field.name for field in result.schema if not has_text(field.type))
+    columns = {
+        name: as_text(result[name].combine_chunks()).dictionary_encode()
+        for name in result.column_names
+        if name not in nested
+    }
+    return Table(columns, True, nested)
+
+
+def first_line(error: Exception) -> str:
+    return urls.redact_passwords(str(error)).strip().splitlines()[0]

@@ -1,0 +1,276 @@
+"""Proposes what to ask of a table: task, split, subgroups, dev's share of the rows, and bounds."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops.adopt import leaks
+from mlops.adopt.columns import NAMED_TIME, Column, Findings
+from mlops.adopt.spelling import TRUE, Spelling
+from mlops.adopt.table import Table
+from mlops.errors import DataError
+from mlops.predict.task import Task
+from mlops.tables import cells
+
+MOST_CLASSES = 100
+MOST_NUMBERED_CLASSES = 10
+"""The number of different whole numbers up to which they are taken for classes."""
+
+FEWEST_ROWS_OF_A_CLASS = 50
+"""The number of rows of the rarest class under which a split by row may leave a split without it."""
+
+DEV_ROWS = 5_000
+"""The number of rows that dev should see at least."""
+
+IN_ORDER = 0.98
+"""The share of rows that are not before the row above them in a table that is sorted by time."""
+
+TREND = 0.3
+SENSITIVE = re.compile(
+    r"(^|[\W_])(sex|gender|race|ethnicity|religion|nationality|disability)", re.IGNORECASE
+)
+Z = 1.96
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be predicted. `answers`, of shape (rows,), are numbers, or positions in `classes`, NaN where
+    the target is missing; `counts` are the rows of each class."""
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    answers: NDArray[np.float64]
+    positive: str | None = None
+    remark: str = ""
+    doubt: Task | None = None
+
+    @property
+    def missing(self) -> int:
+        return int(np.isnan(self.answers).sum())
+
+    @property
+    def labelled(self) -> int:
+        return len(self.answers) - self.missing
+
+
+@dataclass(frozen=True)
+class Split:
+    by: str = "row"
+    column: str | None = None
+    why: str = "by the values of a row: new rows move no old ones"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The bounds of all environments, and why."""
+
+    bounds: dict[str, dict[str, float]]
+    why: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What adopt proposes. `left_out` are the leaks that are not given to the model, with why."""
+
+    dataset: str
+    target: Target
+    findings: Findings
+    split: Split
+    subgroups: tuple[str, ...]
+    fraction: float
+    gate: Gate
+    leaks: Sequence[leaks.Leak]
+    remarks: Sequence[str] = field(default=())
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        return self.findings.columns
+
+
+def find_target(table: Table, spelling: Spelling, name: str, task: Task | None) -> Target:
+    """Returns what is predicted. Raises DataError if the column can be no target."""
+    dialect = spelling.dialect
+    kind = spelling.types[name]
+    texts = cells.text_cells(table.columns[name], dialect)
+    known = {
+        str(word): int(count)
+        for word, count in zip(
+            texts.words, np.bincount(texts.numbers, minlength=len(texts.words)), strict=True
+        )
+        if word and count
+    }
+    rows = sum(known.values())
+    if len(known) < 2:
+        said = f"is {next(iter(known))!r} in every row" if known else "is empty in every row"
+        raise DataError(
+            f"the target {name!r} {said}, so nothing is to predict: name another --target"
+        )
+    numbers = cells.number_cells(table.columns[name], dialect)
+    found: Task = "multiclass" if len(known) > 2 else "binary"
+    doubt: Task | None = None
+    if kind == "number" and len(known) > 2:
+        values = numbers.values[~np.isnan(numbers.values)]
+        if is_counter(values):
+            raise DataError(
+                f"the target {name!r} is a row counter, another number in each row: name another --target"
+            )
+        few = len(np.unique(values)) <= MOST_NUMBERED_CLASSES and len(values) >= 5 * len(known)
+        is_whole = bool((values % 1 == 0).all())
+        found = "multiclass" if is_whole and few else "regression"
+        doubt = (
+            ("regression" if found == "multiclass" else "multiclass") if is_whole and few else None
+        )
+    chosen: Task = task or found
+    if chosen == "regression":
+        if kind != "number":
+            raise DataError(
+                f"the target {name!r} holds text such as {next(iter(known))!r}, which is no number: leave "
+                "out --task regression"
+            )
+        return Target(name, chosen, (), (), numbers.values)
+    if (chosen == "binary") != (len(known) == 2):
+        raise DataError(
+            f"the target {name!r} has {len(known)} different values, which is no {chosen} task: leave "
+            "out --task"
+        )
+    if len(known) > MOST_CLASSES or len(known) > 0.5 * rows:
+        raise DataError(
+            f"the target {name!r} has {len(known):,} different texts in {rows:,} rows, too many to learn: "
+            "name another --target"
+        )
+    classes = tuple(sorted(known))
+    position = {word: float(place) for place, word in enumerate(classes)}
+    answers = np.array([position.get(word, np.nan) for word in texts.words])[texts.numbers]
+    positive = positive_class(known) if chosen == "binary" else None
+    counts = tuple(known[word] for word in classes)
+    return Target(
+        name, chosen, classes, counts, answers, positive, class_remark(known, positive), doubt
+    )
+
+
+def is_counter(values: NDArray[np.float64]) -> bool:
+    steps = np.diff(values)
+    return len(values) > 20 and bool((steps == 1).all() or (steps == -1).all())
+
+
+def positive_class(counts: dict[str, int]) -> str:
+    """Returns the class that is written like "yes", or else the rarer one."""
+    affirmed = [word for word in counts if word.lower() in TRUE | {"1"}]
+    if len(affirmed) == 1:
+        return affirmed[0]
+    return min(counts, key=lambda word: (counts[word], word))
+
+
+def class_remark(counts: dict[str, int], positive: str | None) -> str:
+    if positive:
+        return f"{counts[positive]:,} of {sum(counts.values()):,} rows"
+    rare = min(counts, key=lambda word: counts[word])
+    return f"{len(counts)} classes; the rarest, {rare}, has {counts[rare]:,} rows"
+
+
+def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposal:
+    """Returns a proposal for a table with this number of rows, of which the findings may be a sample."""
+    leaking = leaks.find_leaks(found, target.answers, target.task == "regression")
+    share = rows / max(found.table.rows, 1)
+    split = propose_split(target, found)
+    rarest = min(target.counts, default=target.labelled) * share
+    labelled = target.labelled * share
+    fraction = 0.3 if 0.3 * labelled >= DEV_ROWS and 0.3 * rarest >= FEWEST_ROWS_OF_A_CLASS else 1.0
+    kept = [c.name for c in found.kept if c.kind in ("category", "boolean")]
+    return Proposal(
+        dataset,
+        target,
+        found,
+        split,
+        tuple(name for name in kept if SENSITIVE.search(name))[:3],
+        fraction,
+        propose_gate(target, max(1, round(0.2 * labelled * fraction))),
+        leaking,
+        (*found.remarks, *class_remarks(target)),
+    )
+
+
+def class_remarks(target: Target) -> Iterator[str]:
+    for name, count in zip(target.classes, target.counts, strict=True):
+        if count < 5:
+            yield f"the class {name!r} has {count} rows, too few to be in every split: remove or merge it"
+
+
+def propose_split(target: Target, found: Findings) -> Split:
+    """Returns a split by person or by time where the rows of a table are not independent."""
+    if found.groups:
+        name = found.groups[0]
+        values = found.values(name)
+        codes = getattr(values, "numbers", values.values)
+        count = len(np.unique(codes))
+        return Split(
+            "group",
+            name,
+            f"{found.table.rows:,} rows are about {count:,} values of {name}: each is in one split only, so "
+            "that the test tells how the model does on new ones",
+        )
+    for column in found.columns:
+        if why := time_order(column, target, found):
+            return Split("time", column.name, why)
+    if target.counts and min(target.counts) < FEWEST_ROWS_OF_A_CLASS:
+        return Split("class", None, "each class is split by itself, since one is rare")
+    return Split()
+
+
+def time_order(column: Column, target: Target, found: Findings) -> str:
+    """Returns why the test should be the newest rows of a column, "" if it should not."""
+    is_time = column.kind == "date" or (
+        column.kind in ("integer", "number")
+        and re.search("year|date|time", column.name, re.IGNORECASE)
+    )
+    if not is_time or (not NAMED_TIME.search(column.name) and column.kind != "date"):
+        return ""
+    values = found.values(column.name).values
+    known = values[~np.isnan(values)]
+    if len(np.unique(known)) < 8 or len(known) < 0.95 * len(values):
+        return ""
+    steps = np.diff(known)
+    if max((steps >= 0).mean(), (steps <= 0).mean()) >= IN_ORDER:
+        return f"the rows are in the order of {column.name}: the test is on the newest, as in use"
+    if target.task != "multiclass":
+        both = ~np.isnan(values) & ~np.isnan(target.answers)
+        if abs(np.corrcoef(values[both], target.answers[both])[0, 1]) >= TREND:
+            return (
+                f"the target changes with {column.name}: the test is on the newest rows, as in use"
+            )
+    return ""
+
+
+def propose_gate(target: Target, test_rows: int) -> Gate:
+    """Returns bounds that refuse a model that is worse than a guess, as far as the test rows of dev can
+    tell."""
+    rows = f"as far as some {test_rows:,} test rows can tell"
+    if target.task == "regression":
+        known = target.answers[~np.isnan(target.answers)]
+        errors = abs(known - known.mean())
+        most = float(errors.mean() + Z * errors.std() / math.sqrt(test_rows))
+        bounds = {"mae": {"max": rounded_up(most)}}
+        return Gate(bounds, f"no worse than always the mean, {rows}")
+    share = max(target.counts) / sum(target.counts)
+    half = Z * math.sqrt(max(share * (1 - share), 0.25 / test_rows) / test_rows)
+    bounds = {"accuracy": {"min": max(0.0, math.floor((share - half) * 1000) / 1000)}}
+    usual = target.classes[int(np.argmax(target.counts))]
+    if target.task == "binary":
+        ones = max(1.0, test_rows * (1 - share))
+        error = math.sqrt((test_rows + 1) / 12 / ones / max(1.0, test_rows - ones))
+        bounds["roc_auc"] = {"min": max(0.0, math.floor((0.5 - Z * error) * 100) / 100)}
+    return Gate(bounds, f"no worse than always {usual!r} ({share:.1%} of the rows), {rows}")
+
+
+def rounded_up(value: float) -> float:
+    """Returns the number with three digits, not under the value."""
+    if value <= 0:
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return float(f"{math.ceil(value / step) * step:.6g}")
