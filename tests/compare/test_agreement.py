@@ -23,13 +23,19 @@ def write_answers(
         answers=np.array(classes)[predicted],
         probabilities=np.column_stack([probability, probability]),
         scale=[0, 1],
+        seen=np.zeros(len(predicted), bool),
     )
 
 
 def write_numbers(file: str, numbers: list[float]) -> None:
     nothing = np.empty((len(numbers), 0))
     np.savez(
-        file, classes=np.array([], str), answers=numbers, probabilities=nothing, scale=[1e9, 2.0]
+        file,
+        classes=np.array([], str),
+        answers=numbers,
+        probabilities=nothing,
+        scale=[1e9, 2.0],
+        seen=np.zeros(len(numbers), bool),
     )
 
 
@@ -53,6 +59,20 @@ def test_answers_that_are_nan_are_refused(here: None, capsys: Capture) -> None:
             run_agreement("1.npz", "2.npz", capsys)
 
 
+def test_rows_on_which_one_model_was_trained_are_left_out(here: None, capsys: Capture) -> None:
+    write_pair([0.1, 0.2, 0.3], [0.1, 0.9, 0.3])
+    for seen in ([False, True, False], [True, True, True]):
+        with np.load("1.npz") as answers:
+            np.savez("seen.npz", **{**answers, "seen": seen})
+        if not all(seen):
+            report = run_agreement("seen.npz", "2.npz", capsys)
+            assert (report["rows"], report["left_out"], report["agree"]) == (2, 1, True)
+    with pytest.raises(
+        Incomparable, match="each of the 3 test rows was one to train on for one of"
+    ):
+        run_agreement("seen.npz", "2.npz", capsys)
+
+
 def test_models_of_other_positive_classes_are_refused(here: None, capsys: Capture) -> None:
     write_answers("1.npz", [0.1], [0], "yes")
     write_answers("2.npz", [0.1], [0], "no")
@@ -74,6 +94,7 @@ def test_probabilities_agree_up_to_the_tolerance(
     report = run_agreement("1.npz", "2.npz", capsys)
     assert report == {
         "rows": 2,
+        "left_out": 0,
         "flipped": 0,
         "apart": max(one, other),
         "tolerance": agreement.TOLERANCE,

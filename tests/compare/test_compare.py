@@ -21,6 +21,7 @@ from contenders import (
     run_main,
 )
 from mlops.compare import compare
+from mlops.compare.subgroup_drops import judge_drop
 from mlops.errors import Incomparable, Unanswered
 from mlops.predict import schema
 from mlops.predict.predictor import Predictor
@@ -53,14 +54,14 @@ def test_too_few_rows_of_a_class_are_refused_for_its_metric_alone(
     answers = answer_test_rows("sound")
     keep_positives(rows)
     count = len(parquet.read_table(splits.split_file("test")))
-    shorter = {name: answers[name][:count] for name in ("answers", "probabilities")}
+    shorter = {name: answers[name][:count] for name in ("answers", "probabilities", "seen")}
     write_answers({**answers, **shorter})
     change("environments/dev.yaml", "gate.max_drop", {"false_negative_percent": 1000})
     with pytest.raises(Incomparable) as refused:
         run_main(compare.main, "scores.npz")
     assert str(refused.value).startswith(
-        f"false_negative_percent can be measured on {rows} of the test rows, and a comparison needs at "
-        "least 2: add rows"
+        f"false_negative_percent can be measured on {rows} of the test rows, and gate.min_rows is "
+        "2: add rows"
     )
     change("environments/dev.yaml", "gate.max_drop", {"accuracy": 1})
     capsys.readouterr()
@@ -72,7 +73,7 @@ def test_too_few_rows_of_a_class_are_refused_for_its_metric_alone(
 @pytest.mark.parametrize("name", PAIRED)
 def test_no_metric_is_judged_on_fewer_than_two_rows(name: str, rows: int) -> None:
     with pytest.raises(Incomparable, match=f"{name} can be measured on {rows} of the test rows"):
-        compare.compare_losses(name, "binary", np.zeros(rows), np.zeros(rows), 1000)
+        compare.compare_losses(name, "binary", np.zeros(rows), np.zeros(rows), 1000, min_rows=2)
 
 
 def test_two_rows_of_a_class_are_enough(contenders: Path, capsys: Capture) -> None:
@@ -93,6 +94,85 @@ def test_another_positive_class_is_refused_though_the_classes_are_the_same(
     assert str(refused.value) == (
         f"the champion's positive class is 'other', and the challenger's is {positive!r}"
     )
+
+
+def test_rows_on_which_the_champion_was_trained_are_left_out(
+    contenders: Path, capsys: Capture
+) -> None:
+    answers = answer_test_rows("sound")
+    whole = run_compare("sound", "misled", EVERY_DROP, capsys)
+    rows = len(answers["seen"])
+    seen = np.arange(rows) % 2 == 0
+    write_answers({**answers, "seen": seen})
+    run_main(compare.main, "scores.npz")
+    report = parse_strict_json(capsys.readouterr().out)
+    assert (report["rows"], report["left_out"]) == (rows - seen.sum(), seen.sum())
+    assert report["metrics"]["brier"] != whole["metrics"]["brier"]
+    change("environments/dev.yaml", "gate.min_rows", int(rows - seen.sum()) + 1)
+    with pytest.raises(Incomparable) as refused:
+        run_main(compare.main, "scores.npz")
+    assert str(refused.value).startswith(
+        f"the champion was trained on {seen.sum()} of the {rows} test"
+    )
+
+
+def bound_subgroups(column: str, max_drop: dict[str, float], min_rows: int) -> None:
+    change("params.yaml", "evaluate.subgroups", [column])
+    settings = {"min_rows": min_rows, "bounds": {}, "max_drop": max_drop}
+    change("environments/dev.yaml", "gate.subgroups", settings)
+
+
+def test_the_drop_of_each_large_subgroup_is_judged(contenders: Path, capsys: Capture) -> None:
+    column = schema.read_schema(splits.SCHEMA).names("category")[0]
+    rows = (
+        pa.table(parquet.read_table(splits.split_file("test")))[column].value_counts().to_pylist()
+    )
+    sizes = {each["values"] or "missing": each["counts"] for each in rows}
+    least = sorted(sizes.values())[-3]
+    bound_subgroups(column, {"accuracy": 0.3, "false_positive_percent": 1}, least)
+    worse = run_compare("sound", "misled", {}, capsys)
+    named = {f"accuracy of {column}: {name}": n for name, n in sizes.items() if n >= least}
+    assert {k: drop["rows"] for k, drop in worse["subgroups"].items() if k in named} == named
+    assert len(worse["subgroups"]) == 2 * len(named)
+    assert worse["passed"] is all(drop["passed"] for drop in worse["subgroups"].values())
+    assert {name for name, drop in worse["subgroups"].items() if "needed_rows" in drop}
+    same = run_compare("sound", "twin", {}, capsys)
+    assert same["passed"]
+    assert not [drop for drop in same["subgroups"].values() if "needed_rows" in drop]
+    bound_subgroups(column, {"accuracy": 0.3}, max(sizes.values()) + 1)
+    with pytest.raises(Incomparable, match=f"no subgroup has {max(sizes.values()) + 1} of the"):
+        run_compare("sound", "misled", {}, capsys)
+
+
+def gains(worse: int, better: int, rows: int) -> NDArray[np.float64]:
+    return np.repeat([-1.0, 1.0, 0.0], [worse, better, rows - worse - better])
+
+
+@pytest.mark.parametrize(
+    ("worse", "better", "rows", "verdict"),
+    [
+        (0, 0, 500, "passed"),
+        (12, 10, 5000, "passed"),
+        (120, 60, 5000, "passed"),  # a drop of 1.2 points, which is neither 0 nor 3
+        (40, 5, 1000, "failed"),
+        (17, 1, 500, "failed"),
+        (8, 8, 500, "passed"),
+        (25, 17, 500, "not decided"),
+        (1, 0, 2, "not decided"),
+        (2, 0, 2, "not decided"),
+    ],
+)
+def test_a_subgroup_passes_or_fails_or_has_too_few_rows_to_tell(
+    worse: int, better: int, rows: int, verdict: str
+) -> None:
+    for unit in (1, 100):
+        drop = judge_drop(unit * gains(worse, better, rows), 0.03 * unit, 8)
+        found = "not decided" if "needed_rows" in drop else "passed" if drop["passed"] else "failed"
+        assert found == verdict
+        assert drop["interval"][0] < drop["drop"] <= drop["interval"][1] or not worse + better
+        if verdict == "not decided":
+            assert drop["passed"]
+            assert drop["needed_rows"] > rows
 
 
 @pytest.mark.parametrize("who", ["champion", "challenger"])
@@ -157,10 +237,16 @@ def test_the_same_predictions_in_other_bytes_pass_where_no_drop_is_allowed(
 
 def test_a_difference_that_is_not_reported_is_none() -> None:
     before = np.array([0.2, 0.4, 0.6])
-    assert compare.compare_losses("brier", "binary", before, before + 4e-7, 0)["passed"]
-    assert not compare.compare_losses("brier", "binary", before, before + 6e-7, 0)["passed"]
+    assert compare.compare_losses("brier", "binary", before, before + 4e-7, 0, min_rows=2)["passed"]
+    assert not compare.compare_losses("brier", "binary", before, before + 6e-7, 0, min_rows=2)[
+        "passed"
+    ]
     assert (
-        str(compare.compare_losses("brier", "binary", before, before + 4e-7, 0)["advantage"])
+        str(
+            compare.compare_losses("brier", "binary", before, before + 4e-7, 0, min_rows=2)[
+                "advantage"
+            ]
+        )
         == "0.0"
     )
 
@@ -183,7 +269,7 @@ def test_the_interval_is_that_of_the_mean_of_the_paired_differences(gains: Seque
     mean = statistics.mean(gains)
     error = 1.96 * statistics.stdev(gains) / len(gains) ** 0.5
     before = np.array([2.0] * len(gains))
-    report = compare.compare_losses("accuracy", "binary", before, before - gains, 0)
+    report = compare.compare_losses("accuracy", "binary", before, before - gains, 0, min_rows=2)
     assert report["advantage"] == pytest.approx(mean, abs=1e-6)
     assert report["interval"] == pytest.approx([mean - error, mean + error], abs=1e-6)
 
@@ -204,7 +290,7 @@ def test_where_no_metric_is_bounded_nothing_fails(contenders: Path, capsys: Capt
 def test_the_difference_of_two_rmse_has_the_interval_of_its_resamples() -> None:
     random = np.random.default_rng(6)
     before, after = random.normal(0, 2e9, 500) ** 2, random.normal(0, 1e9, 500) ** 2
-    report = compare.compare_losses("rmse", "regression", before, after, 0)
+    report = compare.compare_losses("rmse", "regression", before, after, 0, min_rows=2)
     assert report["advantage"] == pytest.approx(
         np.sqrt(before.mean()) - np.sqrt(after.mean()), rel=1e-5
     )
@@ -217,6 +303,10 @@ def test_the_difference_of_two_rmse_has_the_interval_of_its_resamples() -> None:
 def test_numbers_that_differ_in_the_seventh_digit_are_equal() -> None:
     before = np.array([2e9, 4e9, 6e9])
     for name in ("mae", "rmse"):
-        report = compare.compare_losses(name, "regression", before, before * (1 + 1e-8), 0)
+        report = compare.compare_losses(
+            name, "regression", before, before * (1 + 1e-8), 0, min_rows=2
+        )
         assert (report["advantage"], report["passed"]) == (0, True)
-        assert not compare.compare_losses(name, "regression", before, before * 1.01, 0)["passed"]
+        assert not compare.compare_losses(name, "regression", before, before * 1.01, 0, min_rows=2)[
+            "passed"
+        ]

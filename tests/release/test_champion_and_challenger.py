@@ -211,7 +211,7 @@ def incomparable(run: Run, project: Path) -> str:
     return found[1]
 
 
-def test_rows_seen_in_training_are_refused_whatever_is_missing_in_them(
+def test_rows_seen_in_training_are_left_out_whatever_is_missing_in_them(
     run: Run, challenged: Path
 ) -> None:
     training = pd.read_parquet(challenged / TRAINING_ROWS).drop(columns="income")
@@ -221,9 +221,22 @@ def test_rows_seen_in_training_are_refused_whatever_is_missing_in_them(
     seen = rows.merge(training.drop_duplicates())  # NaN equals NaN here
     lacking = seen.isna().any(axis=1).sum()
     assert 0 < lacking < len(seen) < len(rows)
+    left = len(rows) - len(seen)
+    few = {"min_rows": left + 1}
+    edit(challenged / "environments/staging.yaml", lambda content: content["gate"].update(few))
+    commit(run, challenged, "More rows than are left")
     assert incomparable(run, challenged) == (
-        f"the champion was trained on {len(seen)} of the {len(rows)} test rows"
+        f"the champion was trained on {len(seen)} of the {len(rows)} test rows, and gate.min_rows wants "
+        f"{left + 1} others"
     )
+    few["min_rows"] = 2
+    edit(challenged / "environments/staging.yaml", lambda content: content["gate"].update(few))
+    allow(challenged, dict.fromkeys(PAIRED, 1000))
+    commit(run, challenged, "Enough rows")
+    done = mlops(run, challenged, "promote", "staging")
+    assert f"compared on {left} test rows, without {len(seen)} on which" in done.stdout
+    found = comparison(run, challenged, 2)
+    assert (found["rows"], found["left_out"]) == (left, len(seen))
 
 
 def test_a_column_that_the_champion_needs_is_named_and_a_reason_releases(
@@ -258,10 +271,11 @@ def test_one_test_row_of_a_class_is_too_few(run: Run, challenged: Path) -> None:
     test = run(
         "python",
         "-c",
-        "from mlops import params; from mlops.prepare import position, raw\n"
+        "from mlops import params; from mlops.prepare import position, raw, split_rules\n"
         "options = params.load_configuration().params.prepare\n"
         "(rows,) = raw.read_rows(options)\n"
-        "names = position.split_names(position.input_hashes(rows, options), options)\n"
+        "rule = split_rules.split_rule(options)\n"
+        "names = rule(rows, position.input_hashes(rows, options))\n"
         "print(*((names == 'test') & (rows.texts['income'].values == '>50K')).nonzero()[0])",
         cwd=challenged,
     ).stdout.split()
@@ -269,7 +283,7 @@ def test_one_test_row_of_a_class_is_too_few(run: Run, challenged: Path) -> None:
     table.drop(index=[int(row) for row in test[1:]]).to_csv(challenged / TABLE, index=False)
     reproduce(run, challenged, "One positive test row")
     assert incomparable(run, challenged) == (
-        "false_negative_percent can be measured on 1 of the test rows, and a comparison needs at least "
+        "false_negative_percent can be measured on 1 of the test rows, and gate.min_rows is "
         "2: add rows, give the test split a larger share (prepare.split), or take the metric out of "
         "gate.max_drop"
     )

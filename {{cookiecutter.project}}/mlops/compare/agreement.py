@@ -1,7 +1,8 @@
 """Tells whether two models give the same answers for the same rows.
 
 `python -m mlops.compare.agreement SCORES SCORES` reads the answers that mlops.compare.answer_rows wrote for
-each model, and prints JSON: `rows`, how many rows there are; `flipped`, for how many the models predict
+each model, and prints JSON: `rows`, how many rows there are on which neither was trained; `left_out`, on how
+many one was trained; `flipped`, for how many the models predict
 different classes; `apart`, the largest difference of a probability; `tolerance`, the largest that is allowed;
 and whether the models `agree`. If they predict numbers, `apart` is the largest difference in standard
 deviations of the target or, where that is less, relative to the distance of the number from its mean, and
@@ -27,6 +28,13 @@ estimator."""
 
 def main() -> None:
     one, other = map(read_answers, sys.argv[1:])
+    seen = one["seen"] | other["seen"]
+    if seen.any() and seen.all():
+        raise Incomparable(
+            f"each of the {len(seen)} test rows was one to train on for one of the models"
+        )
+    for answers in (one, other):
+        answers |= {name: answers[name][~seen] for name in ("answers", "probabilities")}
     first, second = (each["classes"].tolist() for each in (one, other))
     if first != second:
         raise Incomparable(f"the classes of one model are {first}, of the other {second}")
@@ -42,6 +50,7 @@ def main() -> None:
         apart, flipped = float(differences.max(initial=0)), int((differences > TOLERANCE).sum())
     report = {
         "rows": len(one["answers"]),
+        "left_out": int(seen.sum()),
         "flipped": flipped,
         "apart": apart,
         "tolerance": TOLERANCE,

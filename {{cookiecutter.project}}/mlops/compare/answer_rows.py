@@ -1,11 +1,12 @@
-"""Writes what a bundle answers for rows that it was not trained on, with the features of its own commit.
+"""Writes what a bundle answers for some rows, with the features of its own commit, and which of the rows it
+was trained on.
 
-`python -m mlops.compare.answer_rows BUNDLE TRAIN TEST SCORES` writes the answers for the rows of TEST to
-SCORES, an .npz file with `classes`, as in the schema; `answers`, the class or the number that is predicted
-for each row; `probabilities` of shape (rows, classes); and `scale`, the offset and the factor of numbers. It
-refuses rows that are among those of TRAIN, on which the bundle was trained; rows that lack columns of the
-bundle or hold them in another type; rows of another target or other classes; and a bundle that answers with
-NaN.
+`python -m mlops.compare.answer_rows BUNDLE TRAIN TEST SCORES [GROUP]` writes the answers for the rows of TEST
+to SCORES, an .npz file with `classes`, as in the schema; `answers`, the class or the number that is predicted
+for each row; `probabilities` of shape (rows, classes); `scale`, the offset and the factor of numbers; and
+`seen`, which rows have the inputs of a row of TRAIN, on which the bundle was trained, or its value of the
+column GROUP. It refuses rows that lack columns of the bundle or hold them in another type; rows of another
+target or other classes; and a bundle that answers with NaN.
 """
 
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from mlops import errors
@@ -22,7 +24,7 @@ from mlops.predict.predictor import Predictor
 from mlops.predict.schema import Column, Scale, Schema
 from mlops.tables import row_hashes
 from mlops.tables.answered import answer_file
-from mlops.tables.cells import read_cells
+from mlops.tables.cells import Mask, read_cells
 from mlops.tables.parquet_source import is_number, is_text
 from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
@@ -32,11 +34,11 @@ STORED = {"boolean": pa.types.is_boolean, "date": pa.types.is_date, "category": 
 
 
 def main() -> None:
-    bundle, train, test, scores = map(Path, sys.argv[1:])
+    bundle, train, test, scores = map(Path, sys.argv[1:5])
     predictor = Predictor(bundle)
     rows = parquet.read_table(test)
     check_columns(rows, predictor.schema)
-    check_unseen(rows, parquet.read_table(train), predictor.schema)
+    seen = seen_rows(rows, parquet.read_table(train), predictor.schema, *sys.argv[5:])
     _, predictions = answer_file(test, predictor)
     refuse_unanswered(predictions.numbers)
     classes, scale = predictor.schema.classes, predictor.schema.target_scale or Scale(0, 1)
@@ -46,6 +48,7 @@ def main() -> None:
         answers=predictions.answers.astype(str if classes else float),
         probabilities=predictions.probabilities,
         scale=[scale.offset, scale.factor],
+        seen=seen,
     )
 
 
@@ -81,11 +84,14 @@ def has_another_type(column: Column, rows: pa.Table) -> bool:
     return not fits(kind)
 
 
-def check_unseen(rows: pa.Table, train: pa.Table, schema: Schema) -> None:
-    """Raises Incomparable if the inputs of any row are equal to those of a training row."""
-    seen = np.isin(input_hashes(rows, schema), input_hashes(train, schema))
-    if count := np.count_nonzero(seen):
-        raise Incomparable(f"the champion was trained on {count} of the {len(rows)} test rows")
+def seen_rows(rows: pa.Table, train: pa.Table, schema: Schema, group: str | None = None) -> Mask:
+    """Returns which rows have the inputs of a training row, or its group if both tables hold one: shape
+    (rows,)."""
+    seen: Mask = np.isin(input_hashes(rows, schema), input_hashes(train, schema))
+    if group in rows.column_names and group in train.column_names:
+        groups = (table[group].cast(pa.string()).combine_chunks() for table in (rows, train))
+        seen |= pc.is_in(*groups).to_numpy(zero_copy_only=False)
+    return seen
 
 
 def input_hashes(table: pa.Table, schema: Schema) -> Hashes:

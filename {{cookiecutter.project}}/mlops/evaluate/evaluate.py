@@ -24,6 +24,7 @@ from mlops.predict.task import Predictions
 from mlops.tables import splits
 from mlops.tables.answered import answer_split
 from mlops.tables.splits import Split
+from mlops.tables.subgroups import subgroups
 
 MODELS = Path("models")
 REPORTS = Path("reports")
@@ -77,20 +78,10 @@ def baseline(schema: Schema, rows: int) -> Predictions:
 def subgroup_metrics(
     schema: Schema, split: Split, predictions: Predictions, columns: Sequence[str]
 ) -> Iterator[Sequence[Any]]:
-    """Yields a row for each value of each column that prepare did not leave out: its name and its metrics."""
-    for name in filter(split.columns.__contains__, columns):
-        values = group_texts(split.columns[name])
-        for value in np.unique(values.astype(str)):
-            rows = values == value
-            metrics = measure(schema, split.target[rows], predictions.take(rows))
-            yield [f"{name}: {value or 'missing'}", *metrics.values()]
-
-
-def group_texts(values: NDArray[Any]) -> NDArray[Any]:
-    """Returns the values of a category or boolean column as text, "" for missing: shape (rows,)."""
-    if values.dtype != float:
-        return values
-    return np.select([values == 1, values == 0], ["true", "false"], "")
+    """Yields a row for each subgroup: its name and its metrics."""
+    for name, rows in subgroups(split, columns):
+        metrics = measure(schema, split.target[rows], predictions.take(rows))
+        yield [name, *metrics.values()]
 
 
 def column_importance(predictor: Predictor, test: Split) -> list[tuple[str, float]]:

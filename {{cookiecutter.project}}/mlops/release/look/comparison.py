@@ -189,9 +189,11 @@ def predictions(states: States) -> Iterator[str]:
         revisions.refuse_to_run(states.git, name, commit, states.may_run, command)
     found = compare_predictions(states)
     share = found["flipped"] / found["rows"]
+    others = f" on which neither was trained, {found['left_out']:,} left out,"
     yield (
-        f"{found['flipped']:,} of the {found['rows']:,} test rows of {states.new_name} are called "
-        f"another class, {share:.2%}; probabilities are up to {found['apart']:.2g} apart"
+        f"{found['flipped']:,} of the {found['rows']:,} test rows of {states.new_name}"
+        f"{others * bool(found['left_out'])} are called another class, {share:.2%}; probabilities are up to "
+        f"{found['apart']:.2g} apart"
     )
 
 

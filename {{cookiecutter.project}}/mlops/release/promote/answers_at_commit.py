@@ -26,10 +26,12 @@ def export_commit(repo: Repo, commit: str, place: Path) -> None:
         store.copy_object(repo, lock.required_hash(path), place / path, path=path, commit=commit)
 
 
-def answer_test_rows(place: Path, test: Path) -> Path:
-    """Writes what the bundle in `place` answers for the rows of `test`, and returns the file."""
+def answer_test_rows(place: Path, test: Path, group: str | None = None) -> Path:
+    """Writes what the bundle in `place` answers for the rows of `test`, and on which of them or of their
+    groups, by the column `group`, it was trained; returns the file."""
     file = place / "scores.npz"
-    run_module("mlops.compare.answer_rows", BUNDLE, TRAINING, test, file, cwd=place)
+    groups = [group] if group else []
+    run_module("mlops.compare.answer_rows", BUNDLE, TRAINING, test, file, *groups, cwd=place)
     return file
 
 

@@ -16,7 +16,7 @@ from mlops import environments
 from mlops.errors import Away, MlopsError, Refused
 from mlops.release.data import dvc, lacking, reach, repro, stage_code, store
 from mlops.release.data.dvc import Repo
-from mlops.release.history import lock_merge, lockfile
+from mlops.release.history import core_yaml, lock_merge, lockfile
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import Lock
 from mlops.release.history.outputs import BUNDLE, TESTING
@@ -122,7 +122,7 @@ def compare_with_champion(repo: Repo, champion: str) -> dict[str, Any]:
         place = Path(folder)
         try:
             answers_at_commit.export_commit(repo, champion, place)
-            scores = answers_at_commit.answer_test_rows(place, tree / TESTING)
+            scores = answers_at_commit.answer_test_rows(place, tree / TESTING, group_column(tree))
             result: dict[str, Any] = json.loads(
                 run_module("mlops.compare.compare", scores, cwd=tree)
             )
@@ -133,6 +133,13 @@ def compare_with_champion(repo: Repo, champion: str) -> dict[str, Any]:
         except MlopsError as lost:
             return {"incomparable": str(lost)}
         return result
+
+
+def group_column(tree: Path) -> str | None:
+    """Returns the column by which params.yaml keeps rows together in one split, or None."""
+    content = core_yaml.parse_yaml((tree / "params.yaml").read_bytes(), "params.yaml")
+    split = content.get("prepare", {}).get("split", {})
+    return split["column"] if split.get("by") == "group" else None
 
 
 def measure_bundle(repo: Repo) -> dict[str, float]:

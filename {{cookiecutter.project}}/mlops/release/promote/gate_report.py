@@ -15,13 +15,33 @@ def gate_lines(gate: Mapping[str, Any]) -> Iterator[str]:
 
 
 def comparison_lines(comparison: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yields a line for each metric that champion and challenger were compared by."""
-    for metric, drop in ((comparison or {}).get("metrics") or {}).items():
+    """Yields a line for each metric that champion and challenger were compared by, and for each subgroup."""
+    found = comparison or {}
+    for metric, drop in (found.get("metrics") or {}).items():
         yield (
             f"{metric} {drop['champion']} -> {drop['challenger']}, advantage {drop['advantage']} "
             f"(95 % interval {drop['interval'][0]} to {drop['interval'][1]}, "
             f"max drop {drop['max_drop']}) {verdict(drop)}"
         )
+    for name, drop in (found.get("subgroups") or {}).items():
+        few = (
+            f"not decided: about {drop['needed_rows']:,} rows are needed"
+            if "needed_rows" in drop
+            else ""
+        )
+        yield f"{subgroup_words(name, drop)} {few or verdict(drop)}"
+    if found.get("left_out"):
+        yield (
+            f"compared on {found['rows']:,} test rows, without {found['left_out']:,} on which the champion "
+            "was trained"
+        )
+
+
+def subgroup_words(name: str, drop: Mapping[str, Any]) -> str:
+    return (
+        f"{name}: drop {drop['drop']} on {drop['rows']:,} rows (interval {drop['interval'][0]} to "
+        f"{drop['interval'][1]}, max drop {drop['max_drop']})"
+    )
 
 
 def gate_reasons(gate: Mapping[str, Any]) -> Iterator[str]:
@@ -40,6 +60,9 @@ def drop_reasons(comparison: Mapping[str, Any]) -> Iterator[str]:
                 f"{-drop['advantage']:.6g} where {drop['max_drop']} is allowed "
                 f"(gate.max_drop; 95 % interval of the advantage {drop['interval']})"
             )
+    for name, drop in (comparison.get("subgroups") or {}).items():
+        if not drop["passed"]:
+            yield f"{subgroup_words(name, drop)} (gate.subgroups)"
 
 
 def bounded_metrics(gate: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
