@@ -16,6 +16,8 @@ LINE = 12
 """How far apart two lines of text are at least."""
 
 TICKS = 5
+NARROW = 0.1
+"""The smallest length of a scale, as a share of its largest value: or chance would look like progress."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Axis:
         """Returns a scale that holds the values and begins and ends at a tick."""
         found = [*values]
         low, high = min(found), max(found)
-        if low == high:
-            low, high = low - (abs(low) / 20 or 1), high + (abs(high) / 20 or 1)
+        lack = NARROW * (max(abs(low), abs(high)) or 1) - (high - low)
+        if lack > 0:
+            low, high = low - lack / 2, high + lack / 2
         rough = (high - low) / TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * 0.999)

@@ -60,15 +60,22 @@ def bounded_metrics(lane: Any) -> Iterator[tuple[str, float | None, Any, str]]:
             yield metric, found.test[metric], None, ""
 
 
-def advantage_text(drop: Mapping[str, Any]) -> str:
+def advantage_text(drop: Mapping[str, Any], metric: str) -> str:
     """Returns in words how a challenger does beside the champion by one metric."""
-    words = "better" if drop["advantage"] > 0 else "worse" if drop["advantage"] < 0 else "equal"
-    text = words if words == "equal" else f"{words} by {abs(drop['advantage']):.4g}"
+    gain = drop["advantage"]
+    text = f"{gain_word(gain)} by {metric_text(abs(gain), metric)}" if gain else "equal"
     if not drop.get(INTERVAL):
         return text
     low, high = drop[INTERVAL]
-    chance = ", which chance can explain" if low <= 0 <= high else ""
-    return f"{text} ({low:.4g} to {high:.4g}){chance}"
+    if low <= 0 <= high:
+        worse, better = (metric_text(abs(end), metric) for end in (low, high))
+        return f"{text} ({worse} worse to {better} better), which chance can explain"
+    ends = sorted((abs(low), abs(high)))
+    return f"{text} ({' to '.join(metric_text(end, metric) for end in ends)})"
+
+
+def gain_word(gain: float) -> str:
+    return "better" if gain > 0 else "worse"
 
 
 class Worst(NamedTuple):

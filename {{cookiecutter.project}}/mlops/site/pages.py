@@ -102,9 +102,48 @@ def rendered_pages(content: Content) -> Iterator[tuple[str, str]]:
             else [],
         ),
     )
+    yield (
+        "compare.html",
+        templates.get_template("compare.html").render(
+            given, page="compare", facts=facts_of(content.entries), **compared_first(content)
+        ),
+    )
     template = templates.get_template("model.html")
     for entry in content.entries:
         yield entry.page, template.render(given, page="model", **card_values(entry, content))
+
+
+def compared_first(content: Content) -> dict[str, str]:
+    """Returns the names of the two models that are compared until others are chosen: those of the last two
+    environments, or the last two."""
+    names = [entry.card.name for entry in content.entries]
+    held = [lane.entry.card.name for lane in content.lanes if lane.entry]
+    old, new = (held[-1], held[-2]) if len({*held[-2:]}) > 1 else (*names[-2:], names[-1])[:2]
+    return {"old": old, "new": new}
+
+
+def facts_of(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Returns the names of all facts, the texts of their values, and for each model the position of each
+    fact's text, or -1. Most texts are those of many models."""
+    by_model = {entry.card.name: dict(card_facts(entry.card)) for entry in entries}
+    names = dict.fromkeys(name for facts in by_model.values() for name in facts)
+    texts = dict.fromkeys(text for facts in by_model.values() for text in facts.values())
+    places = {text: place for place, text in enumerate(texts)}
+    models = {
+        model: [places[facts[name]] if name in facts else -1 for name in names]
+        for model, facts in by_model.items()
+    }
+    return {"names": [*names], "values": [*texts], "models": models}
+
+
+def card_facts(found: Card) -> Iterator[tuple[str, str]]:
+    """Yields what of a card is compared with others, each with its name."""
+    for metric, value in found.test.items():
+        yield judged.metric_name(metric), judged.metric_text(value, metric)
+    for name, fact in (found.parameters | found.hashes).items():
+        yield name, printable_text(str(fact))
+    for folder, tree in found.code.items():
+        yield card.CODE[folder], tree[:12]
 
 
 def card_values(entry: Entry, content: Content) -> dict[str, Any]:

@@ -1,0 +1,242 @@
+"""Tests `mlops site` on a project with real releases, and the charts and plots of its pages."""
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import instant_project
+import tiny_pipeline
+from mlops.errors import MlopsError, Refused
+from mlops.release.data import dvc
+from mlops.release.history.git import Git
+from mlops.release.look import card, card_lines
+from mlops.site import charts, judged, pages, plot_files
+from mlops.site.charts import Axis, Point
+from mlops.site.plot_files import Bars, Cache, Confusion
+
+HOSTILE = "<script>alert(1)</script> \N{ESCAPE}[2J\N{RIGHT-TO-LEFT OVERRIDE} \"'&|*_`[x](y)"
+SHOWN = r"<script>alert(1)</script> \x1b[2J\u202e " + "\"'&|*_`[x](y)"
+EMPTY = {"meta", "link", "input", "br", "circle", "path", "rect", "polyline"}
+
+
+class Page(HTMLParser):
+    """The links, identifiers, text and names of the elements of a page, all of which are closed."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(file.read_text(encoding="utf-8"))
+        assert self._open == [], file
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert name in ("href", "src", "id") or not (value or "").startswith("http"), (
+                name,
+                value,
+            )
+            assert not name.startswith("on"), name
+            assert name != "style"
+            if name in ("href", "src"):
+                self.links.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+        if tag not in EMPTY:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in EMPTY:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def written(project: Path, folder: Path) -> dict[str, Page]:
+    """Writes the site, checks that it is closed in itself, and returns its pages by path."""
+    pages.write_site(Git(project), folder)
+    found = {file.relative_to(folder).as_posix(): Page(file) for file in folder.rglob("*.html")}
+    for name, page in found.items():
+        assert len(page.ids) == len({*page.ids}), name
+        assert page.tags.count("script") <= 2, name
+        for link in page.links:
+            path, _, anchor = link.partition("#")
+            target = (folder / name).parent / path if path else folder / name
+            assert target.resolve().is_relative_to(folder.resolve()), link
+            assert target.is_file(), f"{name}: {link}"
+            assert not anchor or anchor in page.ids
+    return found
+
+
+@pytest.fixture
+def project(twice_in_staging: Path) -> Path:
+    """A project with two versions in staging, a refusal, plots, and hostile texts wherever there are any."""
+    git = Git(twice_in_staging)
+    instant_project.set_quality(twice_in_staging, 0.5)
+    with pytest.raises(MlopsError, match="staging refuses"):
+        instant_project.promote(twice_in_staging, "staging")
+    params = twice_in_staging / "params.yaml"
+    params.write_text(f"quality: 0.96\nabout:\n  purpose: {json.dumps(HOSTILE)}\n")
+    (twice_in_staging / "reports/subgroups.csv").write_text(
+        f'group,rows,accuracy\n"{HOSTILE.replace(chr(34), "")}",40,0.7\nb,50,0.8\nfew,3,0.1\n'
+    )
+    tiny_pipeline.age(params)
+    git.run("config", "user.name", HOSTILE)
+    instant_project.reproduce(twice_in_staging, HOSTILE)
+    instant_project.promote(twice_in_staging, "staging")
+    return twice_in_staging
+
+
+def test_the_site_says_what_there_is_and_foreign_texts_stay_text(
+    project: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new/site"
+    found = written(project, folder)
+    start, models, history = (found[f"{name}.html"].text for name in ("index", "models", "history"))
+    latest = found["models/v1.2.0.html"].text
+    assert {"models/v1.0.0.html", "models/v1.1.0.html"} < {*found}
+    assert "prod holds no model yet: mlops promote prod" in " ".join(start.split())
+    assert "✗ refused" in start
+    assert "staging refuses" in history
+    assert "quality: 0.95 -> 0.96" in models
+    assert "quality: 0.95 -> 0.96" in latest
+    assert "in staging" in latest
+    assert SHOWN in latest
+    assert "Limitsnot stated" in latest.replace("\n", "")
+    assert SHOWN.replace('"', "") + ": accuracy 0.7000 (40 rows)" in start
+    for page in found.values():
+        assert "\N{ESCAPE}" not in page.text
+        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page.text
+    (folder / "models/of-an-older-site.html").write_text("")
+    assert "models/of-an-older-site.html" not in written(project, folder)
+    assert [each.name for each in folder.parent.iterdir()] == ["site"]
+
+
+def test_what_can_not_be_read_is_said_and_costs_no_other_page(
+    project: Path, tmp_path: Path
+) -> None:
+    git = Git(project)
+    for file, content in (
+        ("reports/metrics.json", '{"test": {"accuracy": "high"}}'),
+        ("reports/gate.json", "["),
+        ("environments/dev.yaml", "gate: {bounds: 5}"),
+        ("data/raw.dvc", "outs: 5"),
+        ("params.yaml", "about: [\n"),
+    ):
+        (project / file).write_text(content)
+    lock = (project / "dvc.lock").read_text()
+    (project / "dvc.lock").write_text(
+        re.sub(r"(path: models/model.onnx\n +hash: md5\n +md5: )\w", r"\g<1>0", lock)
+    )
+    git.run("commit", "--quiet", "--all", "--message", "Break")
+    found = written(project, tmp_path / "site")
+    for page in ("models.html", "index.html"):
+        assert "test.accuracy is 'high' instead of a number" in found[page].text
+    git.run("branch", "--force", "staging", "dev")
+    broken = git.run("cat-file", "tag", "staging/0001").replace('"version"', '"edition"')
+    git.run("update-ref", "refs/tags/staging/0001", git.run("mktag", given=broken))
+    assert written(project, tmp_path / "site")
+
+
+def test_a_folder_that_holds_anything_else_stays_as_it_is(in_staging: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+    for place in ("mine", "mine/thesis.txt"):
+        with pytest.raises(Refused, match="holds something else than a site"):
+            pages.write_site(Git(in_staging), tmp_path / place)
+    with pytest.raises(MlopsError, match="the site can't be written: "):
+        pages.write_site(Git(in_staging), tmp_path / "mine/thesis.txt/site")
+    assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
+
+
+def test_a_card_is_the_same_as_json_and_as_markdown(project: Path) -> None:
+    found = card.card_of(Git(project), "v1.2.0")
+    read = json.loads(card_lines.as_json(found))
+    assert read["metrics"]["test"]["accuracy"] == 0.96
+    assert read["about"] == {"purpose": HOSTILE}
+    assert [stay["until"] for stay in read["stays"]] == [None]
+    markdown = pages.card_markdown(found)
+    assert "| Limits | not stated |" in markdown
+    assert r"\<script\>alert(1)\</script\> \\x1b\[2J\\u202e" in markdown
+    assert "| accuracy | 0.9600 | - | - | - |" in markdown
+    assert card.card_of(Git(project), "dev").version is None
+
+
+def points(*values: float) -> list[Point]:
+    return [Point(f"v1.{n}.0", "", "", True, value) for n, value in enumerate(values)]
+
+
+def test_a_scale_holds_its_values_and_is_never_so_short_that_chance_looks_large() -> None:
+    for values in ([0.8579, 0.8581], [3.0], [0.0], [-1e-9, 2e-9], [1e9, 1e9 + 1], [5.5, 12.0]):
+        axis = Axis.over(values)
+        assert axis.low <= min(values) <= max(values) <= axis.high
+        assert axis.high - axis.low >= 0.09 * max(map(abs, values))
+        assert 2 <= len(axis.ticks) <= 8
+        assert len({text for _, text in axis.ticks}) == len(axis.ticks)
+    chart = charts.model_chart(
+        "accuracy", "", points(0.858, 0.86), {"staging": 0.84, "prod": 0.841}
+    )
+    names = [level.text_y for level in chart.levels]
+    assert names[1] - names[0] >= charts.LINE
+    assert [level.name for level in chart.levels] == ["prod", "staging"]
+    many = charts.model_chart("accuracy", "", points(*[0.5] * 100), {})
+    named = [dot.x for dot in many.dots if dot.named]
+    assert min(b - a for a, b in pairwise(named)) >= charts.NAME
+
+
+def test_each_kind_of_file_has_its_plot_and_what_is_no_table_has_none() -> None:
+    rows = "".join(f"{n / 500},{n / 1000}\n" for n in range(501))
+    files = {
+        "roc.csv": f"false_positive_rate,true_positive_rate\n{rows}".encode(),
+        "importance.csv": b"column,drop_in_roc_auc\nage,0.05\n<b>,-0.05\n",
+        "confusion.csv": b"actual,predicted\n" + b"no,no\n" * 3 + b"no,yes\nyes,yes\n",
+        "broken.csv": b"\xff\xfe,\n1\n",
+        "empty.csv": b"",
+        "picture.png": b"",
+    }
+    roc, importance, confusion = plot_files.plots_of(files)
+    assert isinstance(roc, charts.Curve)
+    assert roc.diagonal
+    assert len(roc.line.split()) == charts.CURVE + 1
+    assert isinstance(importance, Bars)
+    assert [(bar.name, bar.start, bar.end) for bar in importance.bars] == [
+        ("age", 50, 100),
+        ("<b>", 0, 50),
+    ]
+    assert isinstance(confusion, Confusion)
+    assert confusion.rows == [("no", [(3, 0.75), (1, 0.25)]), ("yes", [(0, 0.0), (1, 1.0)])]
+
+
+def test_a_folder_of_plots_is_read_from_the_cache_of_dvc(on_dev: Path) -> None:
+    with dvc.open_repo(on_dev) as repo:
+        (on_dev / "plots").mkdir()
+        (on_dev / "plots/roc.csv").write_text("a,b\n1,2\n")
+        (stage,) = repo.add("plots")
+        md5 = stage.outs[0].hash_info.value
+    cache = Cache(dvc.cache_folder(on_dev))
+    assert cache.read_folder(md5) == {"roc.csv": b"a,b\n1,2\n"}
+    assert cache.read_folder("0" * 32 + ".dir") == cache.read_folder(None) == {}
+
+
+def advantage(gain: float, *interval: float) -> str:
+    return judged.advantage_text({"advantage": gain, "interval": [*interval]}, "accuracy")
+
+
+def test_an_advantage_is_said_in_words() -> None:
+    assert advantage(0.02, 0.01, 0.03) == "better by 0.0200 (0.0100 to 0.0300)"
+    assert advantage(-0.02, -0.03, -0.01) == "worse by 0.0200 (0.0100 to 0.0300)"
+    assert advantage(0.01, -0.01, 0.03).endswith(
+        "(0.0100 worse to 0.0300 better), which chance can explain"
+    )
+    assert advantage(0) == "equal"
