@@ -75,7 +75,7 @@ def one_row_in_each_split(table: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("breaks", "message"),
     [
-        (no_rows, "table.csv holds a header and no rows"),
+        (no_rows, "table.csv holds no rows"),
         (
             no_target,
             "declared in params.yaml (prepare: columns, target, split) and not in the file",

@@ -15,6 +15,7 @@ PARAMS = PrepareParams.model_validate(
         "dataset": "trees",
         "task": "binary",
         "target": "kind",
+        "rows_without_target": "refuse",
         "positive": "oak",
         "source": asdict(Dialect(missing=("", "?"))),
         "columns": {
@@ -52,7 +53,7 @@ def refusal(folder: Path, content: str | bytes, name: str = "trees.csv") -> str:
     [
         ("", "trees.csv is empty: add a header and rows, or leave it out"),
         ("\n\n", "trees.csv is empty: add a header and rows, or leave it out"),
-        (HEADER, "trees.csv holds a header and no rows"),
+        (HEADER, "trees.csv holds no rows"),
         ("age,height,soil,note\n", "column 'kind': declared in params.yaml"),
         ("age,height,note,kind\n", "column 'soil': declared in params.yaml"),
         (HEADER.replace("age", "age,girth"), "column 'girth': in the file and not declared"),
@@ -69,7 +70,7 @@ def refusal(folder: Path, content: str | bytes, name: str = "trees.csv") -> str:
         (GOOD + ROW.replace("12.5", "1e39"), "that a model takes: line 3 (1e+39)"),
         (GOOD + ROW.replace("80", "\uff11\uff12"), "column 'age': not a number: line 3"),
         (GOOD + ROW.replace("12.5", "nan"), "column 'height': not a number: line 3 ('nan')"),
-        (GOOD + ROW.replace("oak", "?"), "column 'kind': missing, and it is the target: line 3"),
+        (GOOD + ROW.replace("oak", "?"), "target (prepare.rows_without_target can be drop): line 3"),
         (GOOD + ROW.replace("clay", '"clay'), "trees.csv, line 3: a quote is opened here and not closed"),
         (GOOD + '80,12.5,"clay"y,-,oak\n', "trees.csv, line 3: ',' expected after '\"'"),
         ((GOOD + "80,12.5,Lößlehm,,oak\n").encode("latin-1"), "line 3: byte 0xf6 is not UTF-8"),
@@ -130,3 +131,12 @@ def test_missing_cells_are_nan_or_empty_text_and_spaces_around_do_not_count(tmp_
     assert table.kind.tolist() == ["oak", "oak"]
     np.testing.assert_array_equal(table[["age", "height"]], [[np.nan, np.nan], [0, 0.001]])
     assert not np.signbit(table.age[1])
+
+
+def test_rows_without_a_target_can_be_dropped(tmp_path: Path) -> None:
+    (tmp_path / "trees.csv").write_text(GOOD + ROW.replace("oak", "?") + ROW.replace("80", "90"))
+    dropping = PARAMS.model_copy(update={"rows_without_target": "drop"})
+    (cells,) = raw.read_rows(dropping, tmp_path)
+    assert cells.numbers["age"].values.tolist() == [80, 90]
+    assert cells.numbers["age"].cells.to_pylist() == [80, 90]
+    assert cells.texts["kind"].values.tolist() == ["oak", "oak"]

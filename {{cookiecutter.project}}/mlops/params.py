@@ -173,6 +173,7 @@ class PrepareParams(Strict):
     task: Task
     target: str
     positive: str | None
+    rows_without_target: Literal["refuse", "drop"]
     source: SourceParams
     columns: ColumnParams
     split: SplitParams

@@ -172,8 +172,11 @@ def examine(opened: Opened, order: Order, target: str, ask: Ask) -> tuple[Propos
         words = {name: looked_at.words(name) for name in looked_at.columns}
         found = spelling.find_spelling(words, opened.dialect)
         found_columns = columns.find_columns(looked_at, found, target)
-        spelled = found_columns.spelling
-        aim = proposal.find_target(looked_at, spelled, target, order.task)
+        aim = proposal.find_target(looked_at, found_columns.spelling, target, order.task)
+        spelled = proposal.without_rare_classes(found_columns.spelling, looked_at, aim)
+        if spelled is not found_columns.spelling:
+            found_columns = replace(found_columns, spelling=spelled)
+            aim = proposal.find_target(looked_at, spelled, target, order.task)
         if not found_columns.kept:
             raise DataError(
                 "no column is left to predict from: "
@@ -244,7 +247,7 @@ def summary(opened: Opened, proposed: Proposal, rows: int) -> Iterator[str]:
     if target.doubt:
         yield f"  if it should be {target.doubt}: --task {target.doubt}"
     if target.missing:
-        yield f"  {target.missing:,} rows have no target"
+        yield f"  {target.missing:,} rows have no target and are dropped"
     for word, counts in proposed.findings.spelling.markers.items():
         yield f"missing: {word!r} {marker_words(counts)}"
     for kind in columns.KINDS:

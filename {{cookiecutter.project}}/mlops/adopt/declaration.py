@@ -99,11 +99,19 @@ def prepare_lines(
         "regression": "a number",
     }
     yield "task", commented(f"  task: {target.task}", kinds[target.task]) + "\n"
-    yield "target", commented(f"  target: {scalar(target.name)}", target_remark(proposal)) + "\n"
+    remark = target.remark if target.task == "multiclass" else ""
+    yield "target", commented(f"  target: {scalar(target.name)}", remark) + "\n"
     meaning = (
         'the class that "false positives" are about; ' + target.remark if target.positive else ""
     )
     yield "positive", commented(f"  positive: {scalar(target.positive)}", meaning) + "\n"
+    choice = "drop" if target.missing else "refuse"
+    said = (
+        f"{target.missing:,} of {len(target.answers):,} rows have no target"
+        if target.missing
+        else ""
+    )
+    yield "rows_without_target", commented(f"  rows_without_target: {choice}", said) + "\n"
     lines = [
         "  source:                   # how the files of data/raw, and those to score, are written"
     ]
@@ -133,14 +141,6 @@ def prepare_lines(
             ]
         ),
     )
-
-
-def target_remark(proposal: Proposal) -> str:
-    target = proposal.target
-    said = [target.remark] if target.task == "multiclass" and target.remark else []
-    if target.missing:
-        said.append(f"{target.missing:,} of {len(target.answers):,} rows have none")
-    return "; ".join(said)
 
 
 def column_lines(kind: str, columns: Sequence[Column]) -> list[str]:

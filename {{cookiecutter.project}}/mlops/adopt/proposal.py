@@ -3,14 +3,15 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from msgspec.structs import replace as with_fields
 from numpy.typing import NDArray
 
 from mlops.adopt import leaks
-from mlops.adopt.columns import NAMED_TIME, Column, Findings
-from mlops.adopt.spelling import TRUE, Spelling
+from mlops.adopt.columns import Column, Findings
+from mlops.adopt.spelling import TRUE, WITH_TIME, Spelling
 from mlops.adopt.table import Table
 from mlops.errors import DataError
 from mlops.predict.task import Task
@@ -19,6 +20,9 @@ from mlops.tables import cells
 MOST_CLASSES = 100
 MOST_NUMBERED_CLASSES = 10
 """The number of different whole numbers up to which they are taken for classes."""
+
+FEWEST_TO_LEARN = 3
+"""The number of rows that a class needs, one for each split."""
 
 FEWEST_ROWS_OF_A_CLASS = 50
 """The number of rows of the rarest class under which a split by row may leave a split without it."""
@@ -33,6 +37,7 @@ TREND = 0.3
 SENSITIVE = re.compile(
     r"(^|[\W_])(sex|gender|race|ethnicity|religion|nationality|disability)", re.IGNORECASE
 )
+NAMED_YEAR = re.compile("year|date|time", re.IGNORECASE)
 Z = 1.96
 
 
@@ -154,6 +159,27 @@ def find_target(table: Table, spelling: Spelling, name: str, task: Task | None) 
     )
 
 
+def without_rare_classes(spelling: Spelling, table: Table, target: Target) -> Spelling:
+    """Returns the spelling in which classes of too few rows count as missing, so that their rows are dropped.
+    Raises DataError if another column has such a word, or if fewer than two classes are left."""
+    counts = zip(target.classes, target.counts, strict=True)
+    rare = {word: count for word, count in counts if count < FEWEST_TO_LEARN}
+    if not rare:
+        return spelling
+    shown = ", ".join(f"{word!r} ({count})" for word, count in [*rare.items()][:5])
+    said = f"{len(rare)} classes of {target.name!r} have fewer than {FEWEST_TO_LEARN} rows: {shown}"
+    others = {word for name in table.columns if name != target.name for word in table.words(name)}
+    if len(rare) > len(target.classes) - 2 or others & rare.keys():
+        raise DataError(f"{said}: correct or remove these rows, or name another --target")
+    markers = {word: {target.name: count} for word, count in rare.items()}
+    missing = (*spelling.dialect.missing, *sorted(rare))
+    return replace(
+        spelling,
+        dialect=with_fields(spelling.dialect, missing=missing),
+        markers=spelling.markers | markers,
+    )
+
+
 def is_counter(values: NDArray[np.float64]) -> bool:
     steps = np.diff(values)
     return len(values) > 20 and bool((steps == 1).all() or (steps == -1).all())
@@ -198,8 +224,8 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
 
 def class_remarks(target: Target) -> Iterator[str]:
     for name, count in zip(target.classes, target.counts, strict=True):
-        if count < 5:
-            yield f"the class {name!r} has {count} rows, too few to be in every split: remove or merge it"
+        if count < 10:
+            yield f"the class {name!r} has {count} rows, too few to judge a model on it"
 
 
 def propose_split(target: Target, found: Findings) -> Split:
@@ -225,26 +251,33 @@ def propose_split(target: Target, found: Findings) -> Split:
 
 def time_order(column: Column, target: Target, found: Findings) -> str:
     """Returns why the test should be the newest rows of a column, "" if it should not."""
-    is_time = column.kind == "date" or (
-        column.kind in ("integer", "number")
-        and re.search("year|date|time", column.name, re.IGNORECASE)
-    )
-    if not is_time or (not NAMED_TIME.search(column.name) and column.kind != "date"):
+    values = times_of(column, found)
+    if values is None or np.isnan(values).any() or len(np.unique(values)) < 8:
         return ""
-    values = found.values(column.name).values
-    known = values[~np.isnan(values)]
-    if len(np.unique(known)) < 8 or len(known) < 0.95 * len(values):
-        return ""
-    steps = np.diff(known)
+    steps = np.diff(values)
     if max((steps >= 0).mean(), (steps <= 0).mean()) >= IN_ORDER:
         return f"the rows are in the order of {column.name}: the test is on the newest, as in use"
-    if target.task != "multiclass":
-        both = ~np.isnan(values) & ~np.isnan(target.answers)
-        if abs(np.corrcoef(values[both], target.answers[both])[0, 1]) >= TREND:
-            return (
-                f"the target changes with {column.name}: the test is on the newest rows, as in use"
-            )
-    return ""
+    if target.task == "multiclass":
+        return ""
+    known = ~np.isnan(target.answers)
+    if abs(np.corrcoef(values[known], target.answers[known])[0, 1]) < TREND:
+        return ""
+    return f"the target changes with {column.name}: the test is on the newest rows, as in use"
+
+
+def times_of(column: Column, found: Findings) -> NDArray[np.float64] | None:
+    """Returns numbers in the order of time, of shape (rows,), for a column of dates, with a time or without,
+    or of numbers by the name of a time; None for any other."""
+    if column.kind == "ignored" and column.remark.startswith(WITH_TIME):
+        texts = found.table.texts(column.name)
+        in_order = all(re.match(r"\d{4}-\d\d-\d\d[T ]", word) for word in texts.words if word)
+        is_known = in_order and not texts.unknown.any()
+        return texts.numbers.astype(float) if is_known else None
+    is_number = column.kind in ("integer", "number")
+    if column.kind == "date" or (is_number and NAMED_YEAR.search(column.name)):
+        values: NDArray[np.float64] = found.cells.numbers[column.name].values
+        return values
+    return None
 
 
 def propose_gate(target: Target, test_rows: int) -> Gate:

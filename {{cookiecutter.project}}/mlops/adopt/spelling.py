@@ -150,6 +150,8 @@ SENTENCE = re.compile(r"\s")
 TRUE = frozenset(("true", "yes", "y", "t", "ja", "oui", "si", "sí", "sim", "wahr", "vrai", "on"))
 FALSE = frozenset(("false", "no", "n", "f", "nein", "non", "não", "falsch", "faux", "off"))
 
+WITH_TIME = "dates with a time"
+
 TESTED = 20_000
 """The number of different texts of a column that are tested; the reader of the pipeline tests all of them."""
 
@@ -291,7 +293,7 @@ def are_mostly(pattern: re.Pattern[str], words: Sequence[str]) -> bool:
 
 def date_remark(words: Sequence[str]) -> str:
     if any(re.search(r"[T ]\d", word) for word in words):
-        return f"dates with a time, such as {words[0]}, which no date column can hold"
+        return f"{WITH_TIME}, such as {words[0]}, which no date column can hold"
     return f"dates in more than one form, such as {words[0]} and {words[-1]}"
 
 

@@ -62,7 +62,10 @@ def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
     def read_piece(piece: Piece) -> tuple[Piece, Cells, list[Fault]]:
         records = piece.content.records(wanted)
         cells = read_cells(records.columns, wanted)
-        return piece, cells, [*find_faults(piece, records, cells, params)]
+        faults = [*find_faults(piece, records, cells, params)]
+        if params.rows_without_target == "drop":
+            cells = cells.take(~cells.columns[params.target].unknown)
+        return piece, cells, faults
 
     opened = open_files(params, folder)
     pieces = sources.pieces_of(opened, wanted)
@@ -82,7 +85,7 @@ def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
             raise mismatch_error(path, summarized(faults))
     for path, count in rows.items():
         if not count:
-            raise DataError(f"{path} holds a header and no rows: add rows, or remove the file")
+            raise DataError(f"{path} holds no rows: add rows with a target, or remove the file")
 
 
 def open_files(params: PrepareParams, folder: Path) -> list[Source]:
@@ -153,7 +156,9 @@ def find_faults(
                     for row in np.flatnonzero(wrong)[:SHOWN].tolist()
                 ]
                 yield Fault(f"{which}: {problem}", int(wrong.sum()), examples)
-    needed = {params.target: "it is the target"}
+    needed = {}
+    if params.rows_without_target == "refuse":
+        needed[params.target] = "it is the target (prepare.rows_without_target can be drop)"
     if params.split.column:
         needed[params.split.column] = "rows are split by it (prepare.split)"
     for name, why in needed.items():

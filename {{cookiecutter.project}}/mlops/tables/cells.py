@@ -3,7 +3,7 @@ batches."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -154,6 +154,24 @@ class Cells:
     @property
     def columns(self) -> dict[str, Numbers | Texts]:
         return {**self.numbers, **self.texts}
+
+    def take(self, rows: Mask) -> "Cells":
+        """Returns the rows of a mask."""
+        return Cells(
+            {
+                name: replace(
+                    column,
+                    values=column.values[rows],
+                    unknown=column.unknown[rows],
+                    cells=column.cells.filter(pa.array(rows)),
+                )
+                for name, column in self.numbers.items()
+            },
+            {
+                name: replace(column, numbers=column.numbers[rows])
+                for name, column in self.texts.items()
+            },
+        )
 
 
 def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:

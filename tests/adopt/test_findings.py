@@ -1,0 +1,151 @@
+"""Tests what is found of the columns of a table, and what is proposed for it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from mlops.adopt import columns, proposal, spelling
+from mlops.adopt.originals import table_of_columns
+from mlops.adopt.proposal import Proposal
+from mlops.errors import DataError
+from mlops.predict.dialect import Dialect
+
+ROWS = 200
+RANDOM = np.random.default_rng(5)
+NOISE = RANDOM.normal(size=ROWS).round(3)
+TARGET = ["yes" if value > 0.5 else "no" for value in RANDOM.normal(size=ROWS)]
+
+
+def proposed(target: Sequence[object] = TARGET, **cells: Sequence[object]) -> Proposal:
+    """Returns the proposal for a table of the given columns and one without a meaning."""
+    given = {"noise": NOISE, **cells, "target": target}
+    table = table_of_columns({name: [*map(str, values)] for name, values in given.items()})
+    words = {name: table.words(name) for name in table.columns}
+    found = columns.find_columns(table, spelling.find_spelling(words, Dialect()), "target")
+    aim = proposal.find_target(table, found.spelling, "target", None)
+    return proposal.propose("table", aim, found, table.rows)
+
+
+def kind_and_remark(cells: Sequence[object]) -> tuple[str, str]:
+    (column,) = (each for each in proposed(column=cells).columns if each.name == "column")
+    return column.kind, column.remark
+
+
+def some(words: Sequence[object]) -> list[object]:
+    return [words[int(place)] for place in RANDOM.integers(len(words), size=ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "words"),
+    [
+        (range(1, ROWS + 1), "ignored", "row counter"),
+        ([3 * n for n in range(ROWS)], "ignored", "in ascending order"),
+        (["x"] * ROWS, "ignored", "always x"),
+        ([""] * ROWS, "ignored", "empty in every row"),
+        ([f"c{n}" for n in range(ROWS)], "ignored", "an identifier"),
+        (NOISE, "ignored", "a copy of noise"),
+        ([f"this is text number {n} of many" for n in range(ROWS)], "ignored", "free text"),
+        (some([f"w{n}" for n in range(150)]), "ignored", "hardly any is frequent enough"),
+        (some(["2024-05-01 10:00", "2024-05-01 11:30"]), "ignored", "dates with a time"),
+        (some(["Sep-63", "Oct-64", "Jan-70"]), "ignored", "not written in numbers with a year"),
+        (some(["male", "Male", "f"]), "category", "spellings that may mean the same"),
+        (some(["007", "012"]), "category", "whose zeros a number would lose"),
+        (some(range(50)), "integer", ""),
+        (some([1.5, 2, 3]), "number", ""),
+        (some([20_000_001, 30_000_000]), "number", "round to seven digits"),
+        (some(["$1,000.50", "$2.00"]), "number", "without $"),
+        (some(["a", "b"]), "category", ""),
+        (some(["yes", "no"]), "boolean", ""),
+        (some(["2024-05-01", "2023-12-24"]), "date", ""),
+    ],
+)
+def test_a_column_gets_its_type_or_is_left_out_with_the_reason(
+    cells: Sequence[object], kind: str, words: str
+) -> None:
+    found, remark = kind_and_remark(cells)
+    assert found == kind
+    assert words in remark
+
+
+def test_unique_whole_numbers_without_order_are_asked_about() -> None:
+    found = proposed(amount=RANDOM.permutation(ROWS) * 7)
+    (column,) = (each for each in found.columns if each.name == "amount")
+    assert column.kind == "integer"
+    assert "is it an identifier?" in column.doubt
+
+
+def test_numbers_of_nines_far_from_all_others_mean_missing() -> None:
+    found = proposed(a=some([*range(10, 90), *[-999] * 9]), b=some([*range(10, 90)]))
+    assert found.findings.spelling.dialect.missing == ("", "-999")
+    assert proposed(a=some([*range(-90, 90), -99])).findings.spelling.dialect.missing == ("",)
+
+
+def test_zeros_among_numbers_far_from_zero_are_said() -> None:
+    found = proposed(pressure=some([*range(60, 120), 0, 0, 0]))
+    assert "0 may mean missing in 'pressure'" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "positive"),
+    [
+        (["a", "b", "b"] * 60, "binary", "a"),
+        (["0", "1", "1"] * 60, "binary", "1"),
+        (["Yes", "No", "Yes"] * 60, "binary", "Yes"),
+        (["a", "b", "c"] * 60, "multiclass", None),
+        (["0", "1", "2"] * 60, "multiclass", None),
+        ([*range(30, 90)] * 3, "regression", None),
+        ([f"{n}.5" for n in range(180)], "regression", None),
+    ],
+)
+def test_the_task_follows_from_the_target(
+    target: list[object], task: str, positive: str | None
+) -> None:
+    found = proposed([*target, *target[:20]]).target
+    assert (found.task, found.positive) == (task, positive)
+
+
+def test_a_target_of_too_few_rows_a_class_is_refused_or_loses_them() -> None:
+    with pytest.raises(DataError, match="200 different texts in 200 rows"):
+        proposed([f"w{n}" for n in range(ROWS)])
+    table = table_of_columns({"a": ["1", "2"] * 50, "t": ["x", "y"] * 49 + ["z", "z"]})
+    found = spelling.find_spelling({name: table.words(name) for name in table.columns}, Dialect())
+    aim = proposal.find_target(table, found, "t", None)
+    rare = proposal.without_rare_classes(found, table, aim)
+    assert rare.dialect.missing == ("", "z")
+    assert proposal.find_target(table, rare, "t", None).missing == 2
+
+
+def test_leaks_are_named_and_strong_columns_are_not() -> None:
+    numbers = RANDOM.normal(10, 3, ROWS)
+    fare, extra = RANDOM.normal(20, 5, (2, ROWS)).round(2)
+    assert proposed(alive=["1" if t == "yes" else "0" for t in TARGET]).leaks[0].columns == (
+        "alive",
+    )
+    assert proposed(numbers.round(4), double=(2 * numbers + 1).round(3)).leaks[0].columns == (
+        "double",
+    )
+    (leak,) = proposed((fare - extra).round(2), fare=fare, extra=extra).leaks
+    assert leak.words == "the target is fare - extra"
+    strong = numbers + RANDOM.normal(0, 1, ROWS)
+    assert proposed(numbers.round(4), strong=strong.round(4)).leaks == []
+
+
+def test_people_and_time_decide_about_the_split() -> None:
+    day = [f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(ROWS)]
+    hour = [f"2024-05-{1 + n // 24:02d} {n % 24:02d}:00" for n in range(ROWS)]
+    assert proposed(patient_id=[n // 4 for n in range(ROWS)]).split.column == "patient_id"
+    assert (proposed(day=day).split.by, proposed(day=day).split.column) == ("time", "day")
+    assert proposed(at=hour).split.column == "at"
+    assert proposed(day=RANDOM.permutation(day)).split.by == "row"
+    assert proposed(["rare"] * 9 + ["usual"] * (ROWS - 9)).split.by == "class"
+
+
+def test_bounds_refuse_what_is_worse_than_a_guess() -> None:
+    gate = proposed(["a"] * 150 + ["b"] * 50).gate
+    assert gate.bounds["accuracy"]["min"] == pytest.approx(
+        0.75 - 1.96 * (0.75 * 0.25 / 40) ** 0.5, abs=1e-3
+    )
+    assert gate.bounds["roc_auc"]["min"] < 0.5
+    numbers = RANDOM.normal(1e9, 1, ROWS)
+    assert 0.7 < proposed(numbers).gate.bounds["mae"]["max"] < 1.3
