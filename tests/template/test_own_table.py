@@ -3,30 +3,43 @@
 from pathlib import Path
 
 import pytest
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_diabetes
 
 import small_project
 from baking import Run
 from cutting import cut
 
 PREPARE = {
-    "dataset": "breast",
-    "target": "diagnosis",
-    "positive": "malignant",
+    "dataset": "diabetes",
+    "task": "regression",
+    "target": "progression",
+    "positive": None,
     "columns.integer": [],
     "columns.category": [],
+}
+GATE = {
+    "min_rows": 50,
+    "bounds": {"r2": {"min": 0.1}},
+    "max_drop": {"mae": 1},
+    "subgroups": {"min_rows": 500, "bounds": {}, "max_drop": {}},
 }
 
 
 @pytest.fixture
 def other(project: Path) -> Path:
-    loaded = load_breast_cancer(as_frame=True)
-    table = loaded.data.assign(diagnosis=loaded.target_names[loaded.target])
+    """A project with a table of 442 patients, of whom a number is to be predicted."""
+    loaded = load_diabetes(as_frame=True)
     (project / "data/raw/adult.csv").unlink()
-    table.to_csv(project / "data/raw/breast.csv", index=False)
+    loaded.data.assign(progression=loaded.target).to_csv(
+        project / "data/raw/diabetes.csv", index=False
+    )
     for key, value in {**PREPARE, "columns.number": [*loaded.data.columns]}.items():
         small_project.change(str(project / "params.yaml"), f"prepare.{key}", value)
     small_project.change(str(project / "params.yaml"), "evaluate.subgroups", [])
+    small_project.change(str(project / "params.yaml"), "train.architecture", "linear")
+    for file in (project / "environments").glob("*.yaml"):
+        for key, value in GATE.items():
+            small_project.change(str(file), f"gate.{key}", value)
     return project
 
 
