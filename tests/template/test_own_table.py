@@ -9,7 +9,7 @@ import small_project
 from baking import Run
 from cutting import cut
 
-PREPARE = {
+PREPARE: dict[str, object] = {
     "dataset": "diabetes",
     "task": "regression",
     "target": "progression",
@@ -17,7 +17,7 @@ PREPARE = {
     "columns.integer": [],
     "columns.category": [],
 }
-GATE = {
+GATE: dict[str, object] = {
     "min_rows": 50,
     "bounds": {"r2": {"min": 0.1}},
     "max_drop": {"mae": 1},
