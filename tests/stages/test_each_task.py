@@ -13,6 +13,7 @@ import pytest
 from contenders import run_compare
 from mlops.architectures import ARCHITECTURES
 from mlops.deploy import deploy
+from mlops.errors import DataError
 from mlops.evaluate import evaluate
 from mlops.gate import gate
 from mlops.metrics import METRICS
@@ -150,3 +151,26 @@ def test_a_number_is_learnt_alike_in_any_unit(
     assert metrics()["baseline"]["r2"] == pytest.approx(0, abs=0.1)
     assert len(rows_of("plots/predicted.csv")) == len(rows_of("plots/residuals.csv")) == len(test)
     assert not rows_of("plots/confusion.csv")
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "message"),
+    [
+        ("regression", ["5"] * 9, "column 'score' is 5 in all rows: there is nothing to predict"),
+        ("regression", ["5", "six", "7"], r"column 'score' .to predict a class, set prepare.task"),
+        ("regression", ["5", "", "7"], "column 'score': missing, and it is the target"),
+        ("multiclass", ["a"] * 9, "column 'score' is 'a' in all rows: there is nothing to predict"),
+        ("multiclass", ["a", "b", "b"], r"2 classes \('a', 'b'\), .*: set it to binary in params"),
+        ("multiclass", [*"abcdef"], r"6 classes .*, \.\.\.\) in 6 rows: no two rows have the same"),
+        ("multiclass", ["1.5", "2", "3"], "they are numbers; .* set prepare.task to regression"),
+        ("multiclass", [*"aab" * 20, "rare"], "of the class 'rare'"),
+    ],
+)  # fmt: skip
+def test_a_target_that_does_not_fit_the_task_is_refused_with_the_cure(
+    untrained: Path, registries: None, task: str, target: list[str], message: str
+) -> None:
+    rows = pd.DataFrame({"a": np.arange(float(len(target))), "b": 1.0, "colour": "red"})
+    use_task(rows.assign(score=target), task, {})
+    with pytest.raises(DataError, match=message):
+        prepare.main()
+    assert not Path("data/prepared").exists()
