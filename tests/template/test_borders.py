@@ -42,6 +42,8 @@ ARROWS = {
     "gate": TRAINING,
     "deploy": f"{TRAINING} contract environments",
     "compare": f"{TRAINING} metrics prepare",
+    "trials": "errors",
+    "search": f"{TRAINING} architectures file_lock metrics train trials",
     "service": "contract errors log_stream predict",
     "batch": "contract errors file_lock predict process_group tables",
     "release": "errors",
@@ -56,7 +58,7 @@ ARROWS = {
     "adopt": "environments errors params predict prepare release.data release.history tables",
     "site": f"{RELEASE} release.data release.look release.promote",
     "cli": f"adopt batch site tables {RELEASE} release.data release.follow release.look release.promote "
-    "release.prove release.update",
+    "release.prove release.update search trials",
     "science.features": "predict.derived",
     "science.architectures": "architectures",
 }
@@ -66,6 +68,7 @@ PROCESSES = {
     "declared": "science.architectures science.features",
     "deploy": "",
     "release.data": "declared",
+    "search": "search",
     "contract": "contract",
     "release.promote": "compare contract release.promote",
     "release.follow": "service",

@@ -5,9 +5,9 @@ when a model is made.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -45,12 +45,58 @@ ARCHITECTURES: dict[str, Architecture] = {}
 """The architectures by name; `train.architecture` in params.yaml names one of them."""
 
 
-def architecture(function: Architecture) -> Architecture:
+@dataclass(frozen=True)
+class Between:
+    """The numbers from `low` to `high`, which are whole if both are. With `log`, as many of the tried numbers
+    are below the geometric mean of both as above it."""
+
+    low: float
+    high: float
+    log: bool
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"between({self.low}, {self.high}): the first should be the smaller")
+        if self.log and self.low <= 0:
+            raise ValueError(f"between({self.low}, {self.high}, log=True): both should be over 0")
+
+
+Range = Between | Sequence[Any]
+"""What `mlops search` may try for a hyperparameter: numbers, or each value of a list."""
+
+SEARCH_RANGES: dict[str, Mapping[str, Range]] = {}
+"""The ranges of an architecture's hyperparameters, by its name. One without a range keeps its value."""
+
+
+def between(low: float, high: float, *, log: bool = False) -> Between:
+    """Returns the range of the numbers from `low` to `high`, for `@architecture`. Raises ValueError for an
+    empty range, and for one with `log` that is not above 0."""
+    return Between(low, high, log)
+
+
+@overload
+def architecture(function: Architecture, /) -> Architecture: ...
+
+
+@overload
+def architecture(**ranges: Range) -> Callable[[Architecture], Architecture]: ...
+
+
+def architecture(function: Architecture | None = None, /, **ranges: Range) -> Any:
     """Registers a function as the architecture of its name, and returns the function.
 
-    Raises TypeError unless its first two parameters can be given by position (the inputs and the seed), and
-    each of the others by name (the hyperparameters).
+    `@architecture(trees=between(50, 500), criterion=["gini", "entropy"])` also says what `mlops search` may
+    try for a hyperparameter.
+
+    Raises TypeError unless the function's first two parameters can be given by position (the inputs and the
+    seed), and each of the others by name (the hyperparameters), and for a range of anything else.
     """
+    if function is None:
+        return lambda decorated: register(decorated, ranges)
+    return register(function, ranges)
+
+
+def register(function: Architecture, ranges: Mapping[str, Range]) -> Architecture:
     signature = inspect.signature(function)
     kinds = [each.kind for each in signature.parameters.values()]
     by_position, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
@@ -59,7 +105,20 @@ def architecture(function: Architecture) -> Architecture:
             f"{function.__name__}{signature} should take the inputs and the seed, then each hyperparameter "
             "by its name"
         )
+    known = [*signature.parameters][2:]
+    for name, values in ranges.items():
+        if name not in known:
+            raise TypeError(
+                f"{function.__name__}{signature} has no hyperparameter {name!r}, for which @architecture "
+                "gives a range"
+            )
+        if not isinstance(values, Between | list | tuple) or not values:
+            raise TypeError(
+                f"@architecture({name}={values!r}) of {function.__name__} should be between(LOW, HIGH) or a "
+                "list of values"
+            )
     ARCHITECTURES[function.__name__] = function
+    SEARCH_RANGES[function.__name__] = ranges
     return function
 
 

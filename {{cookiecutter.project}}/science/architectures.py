@@ -8,13 +8,16 @@ an estimator of scikit-learn, not fitted, for a table with the numbers first (na
 categories ("" for missing); `one_hot` prepares these columns. A number to predict is scaled: its mean is 0,
 and its standard deviation is 1.
 
+`@architecture(trees=between(50, 200))` says what `mlops search` may try. A hyperparameter without a range
+keeps its value of params.yaml.
+
 Import scikit-learn inside the function: it takes seconds, and most commands need none of it.
 """
 
-from mlops.architectures import architecture, native_categories, one_hot
+from mlops.architectures import architecture, between, native_categories, one_hot
 
 
-@architecture
+@architecture(inverse_penalty=between(0.001, 100.0, log=True))
 def linear(inputs, seed, *, inverse_penalty: float, iterations: int):
     """Logistic regression for classes, and ridge regression for a number."""
     from sklearn.impute import SimpleImputer
@@ -30,7 +33,7 @@ def linear(inputs, seed, *, inverse_penalty: float, iterations: int):
     return make_pipeline(one_hot(inputs, numbers), model)
 
 
-@architecture
+@architecture(trees=between(50, 200), leaves=between(10, 1000, log=True))
 def random_forest(inputs, seed, *, trees: int, leaves: int):
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.impute import SimpleImputer
@@ -41,7 +44,14 @@ def random_forest(inputs, seed, *, trees: int, leaves: int):
     return make_pipeline(one_hot(inputs, SimpleImputer(strategy="median")), model)
 
 
-@architecture
+BOOSTING = {
+    "iterations": between(30, 500, log=True),
+    "learning_rate": between(0.01, 0.3, log=True),
+    "leaves": between(4, 128, log=True),
+}
+
+
+@architecture(**BOOSTING)
 def gradient_boosting(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.pipeline import make_pipeline
@@ -57,7 +67,7 @@ def gradient_boosting(inputs, seed, *, iterations: int, learning_rate: float, le
     return make_pipeline(native_categories(inputs), model)
 
 
-@architecture
+@architecture(**BOOSTING)
 def lightgbm(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
     from lightgbm import LGBMClassifier, LGBMRegressor
     from sklearn.pipeline import make_pipeline
@@ -76,7 +86,7 @@ def lightgbm(inputs, seed, *, iterations: int, learning_rate: float, leaves: int
     return make_pipeline(native_categories(inputs), model)
 
 
-@architecture
+@architecture(**BOOSTING)
 def xgboost(inputs, seed, *, iterations: int, learning_rate: float, leaves: int):
     from sklearn.pipeline import make_pipeline
     from xgboost import XGBClassifier, XGBRegressor

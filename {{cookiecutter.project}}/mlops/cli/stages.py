@@ -6,7 +6,7 @@ import typer
 
 from mlops.cli import printing
 from mlops.cli.arguments import Run, permission
-from mlops.release.errors import NotReproduced
+from mlops.release.errors import NotReproduced, StageFailed
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -26,6 +26,67 @@ def repro(
     git = Git.of_current_directory()
     settings.refuse_unreadable(settings.read_settings(git))
     repro.run_repro(git.root, stages or [], force=force)
+
+
+@commands.command()
+def search(
+    *,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="End once the search has as many trials.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="End after as many minutes; 5 without --trials."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials at a time, which share the cores; at most 4 by default."),
+    ] = None,
+    architecture: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Search this architecture; all of params.yaml by default."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the latest search.")] = False,
+    experiments: Annotated[
+        int, typer.Option(min=0, help="Save as many of the best trials as experiments of DVC.")
+    ] = 1,
+) -> None:
+    """Search the best architecture and hyperparameters, and write them into params.yaml.
+
+    Trials are measured on training or validation rows, never on test rows. Ctrl-C ends the search and keeps
+    what was tried.
+    """
+    from contextlib import chdir
+
+    from mlops.release import child_environment
+    from mlops.release.data import experiments as dvc_experiments
+    from mlops.release.data import repro
+
+    git = Git.of_current_directory()
+    repro.run_repro(git.root, ["prepare"])
+
+    from mlops.search import board, winner  # which import the owner's Python: it is sound now
+    from mlops.search.search import Order, default_workers, run_search
+    from mlops.trials import best_first
+
+    seconds = 60 * minutes if minutes is not None else (None if trials else 300.0)
+    order = Order(trials, seconds, workers or default_workers(), architecture or [], resume)
+    with chdir(git.root):
+        with board.open_board(order) as show:
+            file, found = run_search(order, child_environment.for_python(git.root), show)
+        printing.say(printing.table(board.HEADINGS, board.board_rows(found)))
+        best = best_first(found)
+        for trial in best[:experiments]:
+            name = f"search-{file.stem}-{trial.number}"
+            try:
+                dvc_experiments.save_experiment(git.root, name, winner.parameters_of(trial))
+                printing.say(f"saved trial {trial.number} as the experiment {name}")
+            except StageFailed as error:
+                printing.complain(f"trial {trial.number} is not saved as an experiment: {error}")
+        changed = winner.write_winner(best[0])
+    printing.say(board.verdict(file, found, changed))
 
 
 @commands.command()

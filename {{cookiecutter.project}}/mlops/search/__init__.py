@@ -1,0 +1,1 @@
+"""Searches the architectures and hyperparameters that give the best model: `mlops search`."""

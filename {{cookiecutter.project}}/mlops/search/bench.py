@@ -1,0 +1,90 @@
+"""Measures how good an architecture is with some hyperparameters, on rows that it was not fitted to.
+
+For a small table these are training rows, by repeated cross-validation, because few validation rows would
+choose by chance. For any other they are the validation rows. The test rows are not read.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlops.metrics import measure
+from mlops.params import Configuration, TrainParams
+from mlops.predict import schema
+from mlops.predict.inputs import matrices_of
+from mlops.tables import splits
+from mlops.train import export, train
+
+SCORE = "log_loss"
+"""The metric, of which less is better."""
+
+SMALL_TABLE = 5_000
+"""The number of training rows from which an architecture is measured on the validation rows."""
+
+FOLDS = 5
+REPEATS = 3
+
+
+class Bench:
+    """The rows, read once, on which architectures are measured.
+
+    `parts` is the number of parts into which the measured rows fall: the folds of all repetitions, or 1 for
+    the validation rows. `rows` says which rows they are.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._params = configuration.params.train
+        self._schema = schema.read_schema(splits.SCHEMA)
+        train.check_features(self._schema)
+        self._table, self._target, self._inputs = train.read_training_rows(self._schema)
+        rows = len(self._target)
+        # Rows that were split by group or time need the same rule in each fold; the validation rows hold it.
+        by_row = configuration.params.prepare.split.by in ("row", "class")
+        self._folds: list[NDArray[np.bool_]] = []
+        if by_row and rows < SMALL_TABLE:
+            self._folds = list(fold_masks(self._table, self._target, self._params.seed))
+            self.rows = f"{rows:,} training rows, {REPEATS} times {FOLDS}-fold cross-validation"
+        else:
+            validation = splits.read_split("validation", self._schema)
+            matrices = matrices_of(validation.columns, self._schema)
+            self._validation = export.table_of(matrices), validation.target
+            self.rows = f"{len(validation):,} validation rows"
+        self.parts = len(self._folds) or 1
+
+    def score(self, architecture: str, values: Mapping[str, Any], part: int) -> float:
+        """Returns the score on one part of the rows of the architecture, fitted to the rows beside them."""
+        params = TrainParams(
+            seed=self._params.seed, architecture=architecture, architectures={architecture: values}
+        )
+        if self._folds:
+            held = self._folds[part]
+            fitted = self._table[~held], self._target[~held]
+            measured = self._table[held], self._target[held]
+        else:
+            fitted, measured = (self._table, self._target), self._validation
+        estimator = train.fit_estimator(params, *fitted, self._inputs, self._schema)
+        table, target = measured
+        probability = estimator.predict_proba(table)[:, 1]
+        score = measure(target, probability > 0.5, probability)[SCORE]
+        assert score is not None
+        return score
+
+
+def fold_masks(table: pd.DataFrame, target: NDArray[Any], seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Yields FOLDS * REPEATS masks of shape (rows,); those of a repetition divide the rows.
+
+    Rows with equal inputs are in the same fold. Folds are of nearly the same size, and have nearly the same
+    distribution of the target.
+    """
+    hashes = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+    for repeat in range(REPEATS):
+        shuffled = np.random.default_rng([seed, repeat]).permutation(len(first))
+        by_target = shuffled[np.argsort(target[first][shuffled], kind="stable")]
+        fold = np.empty(len(first), int)
+        fold[by_target] = np.arange(len(first)) % FOLDS
+        for number in range(FOLDS):
+            yield fold[group] == number

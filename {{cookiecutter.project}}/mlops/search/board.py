@@ -1,0 +1,115 @@
+"""Shows a search while it runs: a leaderboard on a terminal, and otherwise a line for each trial."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlops.errors import printable_text
+from mlops.search.search import Order, Show
+from mlops.trials import Trial, best_first
+
+HEADINGS = ("Rank", "Trial", "Architecture", "Log loss", "Hyperparameters")
+ROWS = 10
+
+
+@contextmanager
+def open_board(order: Order) -> Iterator[Show]:
+    """Yields the function with which a search shows what it has done."""
+    if sys.stdout.isatty():
+        with live_board(order) as show:
+            yield show
+    else:
+        yield Lines()
+
+
+class Lines:
+    """Prints each trial once it has ended."""
+
+    def __init__(self) -> None:
+        self._printed: int | None = None
+
+    def __call__(self, trials: Sequence[Trial], running: int, seconds: float) -> None:
+        first = len(trials) if self._printed is None else self._printed
+        for count, trial in enumerate(trials[first:], first + 1):
+            print(printable_text(trial_line(trial, trials[:count])), flush=True)
+        self._printed = len(trials)
+
+
+def trial_line(trial: Trial, so_far: Sequence[Trial]) -> str:
+    """Returns what a trial has shown, in a line. `so_far` are the trials until it ended, with itself."""
+    if trial.state == "failed":
+        outcome = f"failed: {trial.fault}"
+    elif trial.state == "stopped":
+        outcome = (
+            f"stopped after {len(trial.scores)} parts of the rows, clearly worse than the best"
+        )
+    else:
+        best = " (the best so far)" if best_first(so_far)[0] is trial else ""
+        outcome = f"log loss {trial.score:.5f}{best}"
+    values = f" with {trial.described_values}" if trial.values else ""
+    return f"trial {trial.number}: {trial.architecture}{values}: {outcome}"
+
+
+def board_rows(trials: Sequence[Trial], rows: int = ROWS) -> list[tuple[str, ...]]:
+    """Returns the best trials, a cell for each of HEADINGS."""
+    return [
+        (
+            str(rank),
+            str(trial.number),
+            trial.architecture,
+            f"{trial.score:.5f}",
+            trial.described_values,
+        )
+        for rank, trial in enumerate(best_first(trials)[:rows], 1)
+    ]
+
+
+def verdict(file: Path, trials: Sequence[Trial], changed: bool) -> str:
+    """Returns what a search has found, and what to do with it, in a sentence or two."""
+    best = best_first(trials)[0]
+    found = f"trial {best.number} of {len(trials):,}, {best.architecture}, is the best"
+    if not changed:
+        return (
+            f"{found}, and params.yaml has its values already. All trials are in {file.as_posix()}"
+        )
+    return (
+        f"{found}, and its values are in params.yaml now. Run it: `mlops repro`. To drop it: "
+        f"`git restore params.yaml`. All trials are in {file.as_posix()}"
+    )
+
+
+def state_line(trials: Sequence[Trial], running: int, seconds: float, order: Order) -> str:
+    """Returns how far a search is, in a line."""
+    of_trials = f" of {order.trials:,}" if order.trials is not None else ""
+    of_time = f" of {clock(order.seconds)}" if order.seconds is not None else ""
+    counts = {state: sum(each.state == state for each in trials) for state in ("stopped", "failed")}
+    others = "".join(f", {count:,} {state}" for state, count in counts.items() if count)
+    return (
+        f"{len(trials):,}{of_trials} trials{others}, {running} running, {clock(seconds)}{of_time}; "
+        "Ctrl-C ends the search and keeps them"
+    )
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def live_board(order: Order) -> Iterator[Show]:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
+    with Live(transient=True, auto_refresh=False) as live:
+
+        def show(trials: Sequence[Trial], running: int, seconds: float) -> None:
+            table = Table(*HEADINGS, box=None)
+            for row in board_rows(trials):
+                table.add_row(*map(Text, row))
+            line = Text(state_line(trials, running, seconds, order))
+            live.update(Group(table, line), refresh=True)
+
+        yield show
