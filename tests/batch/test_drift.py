@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
 from mlops.batch.monitoring import drift, significance
-from mlops.batch.monitoring.accuracy import Share
 from mlops.batch.monitoring.drift import Spread
+from mlops.batch.monitoring.live_metrics import share
 from mlops.tables import row_hashes
 from mlops.tables.row_hashes import RowSample
 
@@ -94,7 +94,7 @@ def test_holms_correction() -> None:
     [(0, 10, 0, 0.2775), (8, 10, 0.4902, 0.9433), (10, 10, 0.7225, 1), (0, 0, 0, 1)],
 )
 def test_the_interval_of_wilson(some: int, rows: int, low: float, high: float) -> None:
-    assert Share(some, rows).interval == pytest.approx((low, high), abs=1e-4)
+    assert share(some, rows).interval == pytest.approx((low, high), abs=1e-4)
 
 
 def hashes_of(numbers: NDArray[np.float64], *words: str) -> row_hashes.Hashes:

@@ -139,7 +139,7 @@ def test_a_run_that_has_nothing_to_judge_does_not_pass(
         run_monitor()
     assert "v1.0.0 has scored nothing" in capsys.readouterr().out
     store_batch(root)
-    with pytest.raises(SourceError, match="without labels no accuracy can be judged"):
+    with pytest.raises(SourceError, match="without labels no live metric can be judged"):
         run_monitor(max_false_positive_percent=10)
 
 
@@ -173,20 +173,23 @@ def test_a_bound_on_labels_is_exceeded_only_if_the_whole_interval_is(
     run_monitor(min_accuracy=0.9, max_false_positive_percent=10)
     output = capsys.readouterr().out
     assert output.count("too few labels to tell") == 2
-    assert "the false positives of v1.0.0: 29 labels count, 30 are needed (--min-labels)" in output
+    assert (
+        "the live false positives of v1.0.0: 29 labels count, 30 are needed (--min-labels)"
+        in output
+    )
     load_truth(root, **{key: "no" if row < 12 else "yes" for row, key in enumerate(keys)})
     run_monitor(min_accuracy=0.9)
     output = capsys.readouterr().out
     assert (
-        "more labels are needed to tell: the live accuracy of v1.0.0 is 0.8800 (0.8019 to" in output
+        "more labels are needed to tell: the live accuracy of v1.0.0: 0.8800 (0.8019 to" in output
     )
     run_monitor(min_accuracy=0.8)
     assert capsys.readouterr().out.startswith("WITHIN ALL BOUNDS\n")
-    with pytest.raises(
-        OutOfBounds, match=r"live accuracy of v1.0.0 is 0.8800 \(.*\), at least 0.95"
-    ):
+    with pytest.raises(OutOfBounds, match=r"live accuracy of v1.0.0: 0.8800 \(.*\), at least 0.95"):
         run_monitor(min_accuracy=0.95)
-    with pytest.raises(OutOfBounds, match=r"v1.0.0 predicts 100.00 % .* of the negative rows"):
+    with pytest.raises(
+        OutOfBounds, match=r"live false positives of v1.0.0: 100.00 % .*, at most 10 %"
+    ):
         run_monitor(max_false_positive_percent=10, min_labels=12)
 
 
@@ -241,7 +244,7 @@ def test_a_label_that_is_loaded_again_replaces_the_earlier_one(
     load_truth(root, a="no")
     load_truth(root, a="yes")
     run_monitor(min_accuracy=1, min_labels=1)
-    assert "v1.0.0 is 1.0000" in capsys.readouterr().out
+    assert "v1.0.0: 1.0000" in capsys.readouterr().out
 
 
 def test_labels_are_read_like_rows_and_only_loaded_ones_are_counted(

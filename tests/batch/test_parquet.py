@@ -15,7 +15,8 @@ import pytest
 from pyarrow import parquet
 
 import small_batch
-from mlops.batch.batches import ROWS, Batch, Count, Finished, Outcome
+from mlops.batch.answers import ROWS
+from mlops.batch.batches import Batch, Count, Finished, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations import parquet as destination
 from mlops.batch.errors import AlreadyScored
@@ -132,7 +133,7 @@ def test_an_error_of_the_rows_is_raised_unchanged(folder: Path, to: str) -> None
         raise OSError("mine")
 
     with pytest.raises(OSError, match=r"^mine$"):
-        store(to, batch("b"), pa.RecordBatchReader.from_batches(ROWS, failing()))
+        store(to, batch("b"), pa.RecordBatchReader.from_batches(ROWS["binary"], failing()))
     assert contents(to) == {}
 
 

@@ -21,7 +21,8 @@ import pytest
 
 import small_batch
 from mlops.batch import waiting
-from mlops.batch.batches import ROWS, Batch, Count, Outcome
+from mlops.batch.answers import ROWS
+from mlops.batch.batches import Batch, Count, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.relational import Relational
 from mlops.batch.errors import AlreadyScored, DuplicateKey, UnfitRow
@@ -66,13 +67,13 @@ def open_database(url: str) -> Relational:
 
 def batch(name: str, hours: int = 0, environment: str = "prod") -> Batch:
     when = START + timedelta(hours=hours)
-    return Batch(name, "rows.csv", "s", "v1", "m", environment, "no", "yes", when)
+    return Batch(name, "rows.csv", "s", "v1", "m", environment, "y", "binary", "no", "yes", when)
 
 
 def store(url: str, batch: Batch, *keys: str, force: bool = False) -> None:
     answers = [pa.array(["yes"] * len(keys)), *[pa.array([0.1] * len(keys), pa.float32())] * 2]
-    rows = pa.record_batch([pa.array(keys), *answers], schema=ROWS)
-    reader = pa.RecordBatchReader.from_batches(ROWS, [rows])
+    rows = pa.record_batch([pa.array(keys), *answers], schema=ROWS["binary"])
+    reader = pa.RecordBatchReader.from_batches(ROWS["binary"], [rows])
     outcome = Outcome(len(keys), 0, 0, START, (Count("age", 0, 2),))
     with closing(open_database(url)) as database:
         database.store(batch, reader, lambda: outcome, force=force)

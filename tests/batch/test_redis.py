@@ -16,7 +16,8 @@ import pytest
 from redis import Redis
 
 import small_batch
-from mlops.batch.batches import ROWS, Batch, Outcome
+from mlops.batch.answers import ROWS
+from mlops.batch.batches import Batch, Outcome
 from mlops.batch.destinations import destinations, redis_store
 from mlops.batch.errors import AlreadyScored, DuplicateKey
 from mlops.errors import Away, Refused, UsageError
@@ -176,7 +177,7 @@ def test_the_same_answers_as_in_sqlite(
         value = in_redis[key]
         assert (value["prediction"], value["model_version"]) == (prediction, version)
         assert value["batch_id"] == batch_id
-        answered = [value["probability_negative"], value["probability_positive"]]
+        answered = value["probability"].values()
         assert [*map(np.float32, answered)] == [*map(np.float32, (negative, positive))]
 
 
@@ -185,8 +186,7 @@ def test_one_get_reads_a_whole_prediction(redis: str, database: Redis) -> None:
     value: Any = database.get('predictions:prod:a "quoted" key: \n')
     assert json.loads(value) == {
         "prediction": "yes",
-        "probability_negative": 0.1,
-        "probability_positive": 0.1,
+        "probability": {"no": 0.1, "yes": 0.1},
         "model_version": "v0",
         "batch_id": "b",
         "scored_at": "2026-11-23T14:00:00.000000+00:00",
@@ -315,7 +315,7 @@ def test_an_error_of_the_rows_is_raised_unchanged(redis: str, database: Redis) -
         yield from rows(["x", "y"])
         raise ZeroDivisionError("mine")
 
-    broken = pa.RecordBatchReader.from_batches(ROWS, failing())
+    broken = pa.RecordBatchReader.from_batches(ROWS["binary"], failing())
     with pytest.raises(ZeroDivisionError, match=r"^mine$"):
         store(redis, batch("b"), broken)
     assert database.dbsize() == 0
@@ -380,7 +380,7 @@ def interrupted(event: Callable[[], object]) -> pa.RecordBatchReader:
         event()
         yield from rows(["y", "z"])
 
-    return pa.RecordBatchReader.from_batches(ROWS, batches())
+    return pa.RecordBatchReader.from_batches(ROWS["binary"], batches())
 
 
 def test_a_run_that_takes_long_keeps_its_batch(

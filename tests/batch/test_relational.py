@@ -15,7 +15,8 @@ import pytest
 import small_batch
 from machinery import PROJECT
 from mlops.batch import waiting
-from mlops.batch.batches import ROWS, Batch, Count, Outcome
+from mlops.batch.answers import ROWS
+from mlops.batch.batches import Batch, Count, Outcome
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.relational import Relational
 from mlops.batch.errors import AlreadyScored, DuplicateKey
@@ -41,7 +42,9 @@ def open_database() -> Relational:
 
 def batch(name: str, hours: int = 0, environment: str = "prod") -> Batch:
     when = START + timedelta(hours=hours)
-    return Batch(name, "rows.csv", "s", f"v{hours}", "m", environment, "no", "yes", when)
+    return Batch(
+        name, "rows.csv", "s", f"v{hours}", "m", environment, "y", "binary", "no", "yes", when
+    )
 
 
 def rows(*keys: str) -> pa.RecordBatchReader:
@@ -53,11 +56,11 @@ def rows(*keys: str) -> pa.RecordBatchReader:
                 pa.array(["yes"] * len(keys[start : start + 2])),
                 *[pa.array([0.1] * len(keys[start : start + 2]), pa.float32())] * 2,
             ],
-            schema=ROWS,
+            schema=ROWS["binary"],
         )
         for start in range(0, len(keys), 2)
     ]
-    return pa.RecordBatchReader.from_batches(ROWS, batches)
+    return pa.RecordBatchReader.from_batches(ROWS["binary"], batches)
 
 
 def outcome() -> Outcome:
@@ -152,7 +155,7 @@ def test_an_error_of_the_rows_is_raised_unchanged(folder: Path) -> None:
         yield from rows("x", "y")
         raise ZeroDivisionError("mine")
 
-    broken = pa.RecordBatchReader.from_batches(ROWS, failing())
+    broken = pa.RecordBatchReader.from_batches(ROWS["binary"], failing())
     with closing(open_database()) as database, pytest.raises(ZeroDivisionError, match=r"^mine$"):
         database.store(batch("b"), broken, outcome, force=False)
     assert stored("SELECT count(*) FROM batches") == [0]

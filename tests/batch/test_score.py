@@ -182,7 +182,9 @@ def test_rows_of_old_batches_are_removed_and_their_files_not_scored_again(
     for file in ("old.csv", "rows.csv"):
         run(released, file, key="id")
     long_ago = "UPDATE batches SET started_at = '2020-01-01T00:00:00.000000+00:00' WHERE rows = 10"
-    label = "INSERT INTO labels VALUES ('gone', 'yes', '2020-01-01T00:00:00.000000+00:00')"
+    label = (
+        "INSERT INTO labels VALUES ('gone', 'y', 'yes', NULL, '2020-01-01T00:00:00.000000+00:00')"
+    )
     with contextlib.closing(sqlite3.connect(small_batch.DATABASE)) as database, database:
         database.execute(long_ago)
         database.execute(label)

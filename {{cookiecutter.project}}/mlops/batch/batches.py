@@ -4,19 +4,8 @@ import hashlib
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-import pyarrow as pa
-
+from mlops.predict.task import Task
 from mlops.tables.row_hashes import NO_ROWS, RowSample
-
-ROWS = pa.schema(
-    [
-        pa.field("row_key", pa.string(), nullable=False),
-        pa.field("prediction", pa.string(), nullable=False),
-        pa.field("probability_negative", pa.float32(), nullable=False),
-        pa.field("probability_positive", pa.float32(), nullable=False),
-    ]
-)
-"""The columns that are stored for each row. The probabilities are those of the model, bit for bit."""
 
 SOURCE_DIGITS = 8
 """The number of digits of a file's hash that batches and default keys begin with."""
@@ -25,8 +14,9 @@ SOURCE_DIGITS = 8
 @dataclass(frozen=True)
 class Batch:
     """A batch. `source` is the path of its file, `source_hash` the SHA-256 of the content, and `model_hash`
-    the MD5 of the model. `negative` and `positive` are the classes. `started_at` is when the run began, in
-    UTC, and is the `scored_at` of every row; the files of a run differ by microseconds, in their order."""
+    the MD5 of the model. `negative` and `positive` are the classes of a binary task, else None. `started_at`
+    is when the run began, in UTC, and is the `scored_at` of every row; the files of a run differ by
+    microseconds, in their order."""
 
     batch_id: str
     source: str
@@ -34,8 +24,10 @@ class Batch:
     model_version: str
     model_hash: str
     environment: str
-    negative: str
-    positive: str
+    target: str
+    task: Task
+    negative: str | None
+    positive: str | None
     started_at: datetime
 
 
@@ -74,7 +66,7 @@ class Finished:
     superseded_by: str | None = None
 
 
-def batch_facts(batch: Batch, outcome: Outcome) -> dict[str, str | int]:
+def batch_facts(batch: Batch, outcome: Outcome) -> dict[str, str | int | None]:
     """Returns all that is known of a finished batch except for its profile, for destinations that do not have
     a column for each field."""
     return {

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from mlops.batch import errors, progress
-from mlops.batch.batches import ROWS, Batch, Finished, batch_identity
+from mlops.batch.answers import ROWS
+from mlops.batch.batches import Batch, Finished, batch_identity
 from mlops.batch.destinations import destinations
 from mlops.batch.destinations.destinations import Destination
 from mlops.batch.errors import AlreadyScored
@@ -144,7 +145,8 @@ class Run:
         with progress.progress_bar(file.size) as advance, closing(rejects):
             tally = Tally(Limit.parse(self._order.max_rejects), rejects, advance)
             parts = self._engine(sources.pieces_of([source], self._scorer.wanted))
-            rows = pa.RecordBatchReader.from_batches(ROWS, tally.count_parts(parts))
+            columns = ROWS[self._schema.task]
+            rows = pa.RecordBatchReader.from_batches(columns, tally.count_parts(parts))
             destination.store(batch, rows, tally.outcome, force=force)
         for line in summary_lines(
             batch, tally, rejects, str(self._url), time.monotonic() - started
@@ -179,7 +181,7 @@ def new_batch(
     file: File, key: str | None, released: Release, input_schema: Schema, moment: datetime
 ) -> Batch:
     model = (released.bundle, released.version, released.environment)
-    negative, positive = input_schema.classes
+    negative, positive = input_schema.classes if input_schema.task == "binary" else (None, None)
     return Batch(
         batch_id=batch_identity(file.digest, key, *model),
         source=urls.redact_passwords(file.path),
@@ -187,6 +189,8 @@ def new_batch(
         model_version=released.name,
         model_hash=released.files[MODEL],
         environment=released.environment,
+        target=input_schema.target,
+        task=input_schema.task,
         negative=negative,
         positive=positive,
         started_at=moment,

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlops.batch import columns
-from mlops.batch.batches import ROWS, SOURCE_DIGITS
+from mlops.batch.answers import KEY, answer_columns
+from mlops.batch.batches import SOURCE_DIGITS
 from mlops.batch.columns import Judge
 from mlops.batch.rejects import Reject
 from mlops.contract import profile
@@ -31,18 +32,17 @@ from mlops.tables.row_hashes import RowSample
 @dataclass(frozen=True)
 class Scored:
     """The result of scoring a piece. `size` is the number of bytes of the piece and `records` that of its
-    records. `positions`, `keys` and `predictions` are of shape (scored rows,): `positions` are those among
-    the records, counted from 0, and `keys` is None if rows are identified by their number. `probabilities` is
-    of shape (scored rows, 2), in the order of the classes. `profile` holds the number of rows in each bin, by
-    column, and `sample` a sample of the hashes of the rows."""
+    records. `positions`, `keys` and `answers` have an item for each scored row: `positions` are those among
+    the records, counted from 0, `keys` is None if rows are identified by their number, and `answers` has the
+    columns of the task (ANSWERS). `profile` holds the number of rows in each bin, by column, and `sample` a
+    sample of the hashes of the rows."""
 
     file: File
     size: int
     records: int
     positions: NDArray[np.int64]
     keys: pa.Array | None
-    predictions: pa.Array
-    probabilities: NDArray[np.float32]
+    answers: pa.RecordBatch
     rejects: Sequence[Reject]
     warnings: Counter[str]
     profile: Mapping[str, Counts]
@@ -56,8 +56,8 @@ class Scored:
             numbers = pa.array(self.positions + before + 1).cast(pa.string())
             source = f"{self.file.name}:{self.file.digest[:SOURCE_DIGITS]}"
             keys = pc.binary_join_element_wise(pa.scalar(source), numbers, ":")
-        probabilities = [pa.array(self.probabilities[:, column].copy()) for column in (0, 1)]
-        return pa.RecordBatch.from_arrays([keys, self.predictions, *probabilities], schema=ROWS)
+        schema = pa.schema([KEY, *self.answers.schema])
+        return pa.RecordBatch.from_arrays([keys, *self.answers.columns], schema=schema)
 
 
 class Scorer:
@@ -84,8 +84,7 @@ class Scorer:
             records.count,
             positions[good],
             None if keys is None else keys.filter(pa.array(good)),
-            pa.array(predictions.answers, pa.string(), from_pandas=False),
-            predictions.probabilities,
+            answer_columns(self.schema, predictions),
             self._rejects(piece, records, cells, wrong, keyless),
             warnings,
             self._profile(cells, good, predictions),

@@ -149,7 +149,7 @@ def labels(
         typer.Option(metavar="COLUMN", help="The column of labels; the target by default."),
     ] = None,
     environment: Annotated[
-        str, typer.Option(help="The environment whose model defines the classes.")
+        str, typer.Option(help="The environment whose model the labels are for.")
     ] = "prod",
 ) -> None:
     """Load the true labels of rows that were scored, for `mlops monitor`."""
@@ -182,6 +182,16 @@ def monitor(
     max_false_positive_percent: Annotated[
         float | None, typer.Option(min=0, max=100, help="The highest share for rows with labels.")
     ] = None,
+    min_worst_recall: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="The lowest recall of any of more than two classes."),
+    ] = None,
+    max_mae: Annotated[
+        float | None, typer.Option(min=0, help="The highest mean absolute error of a number.")
+    ] = None,
+    max_rmse: Annotated[
+        float | None, typer.Option(min=0, help="The highest root mean squared error of a number.")
+    ] = None,
     html: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a page with a chart for each column.")
     ] = None,
@@ -195,6 +205,9 @@ def monitor(
         "min_labels": min_labels,
         "min_accuracy": min_accuracy,
         "max_false_positive_percent": max_false_positive_percent,
+        "min_worst_recall": min_worst_recall,
+        "max_mae": max_mae,
+        "max_rmse": max_rmse,
         "html": html,
     }
     run_batch("mlops.batch.monitoring.monitor", order, environment)

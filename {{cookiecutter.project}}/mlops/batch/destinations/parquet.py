@@ -20,7 +20,8 @@ from typing import IO, Any, Protocol
 import pyarrow as pa
 from pyarrow import parquet
 
-from mlops.batch.batches import ROWS, SOURCE_DIGITS, Batch, Finished, Outcome, batch_facts
+from mlops.batch.answers import ANSWER_COLUMNS, KEY
+from mlops.batch.batches import SOURCE_DIGITS, Batch, Finished, Outcome, batch_facts
 from mlops.batch.destinations import destinations
 from mlops.batch.errors import AlreadyScored, storage_errors
 from mlops.batch.waiting import announce_wait
@@ -32,7 +33,9 @@ from mlops.tables.urls import Url
 SCHEMA = pa.schema(
     [
         pa.field("batch_id", pa.string(), nullable=False),
-        *ROWS,
+        KEY,
+        *ANSWER_COLUMNS,
+        pa.field("target", pa.string(), nullable=False),
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("environment", pa.string(), nullable=False),
         pa.field("scored_at", pa.timestamp("us", "UTC"), nullable=False),
@@ -228,7 +231,9 @@ def row_groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
 def with_batch_columns(rows: pa.Table, batch: Batch) -> pa.Table:
     """Returns the rows with the columns that are the same in every row of the batch."""
     same = {
+        **dict.fromkeys({*ANSWER_COLUMNS.names} - {*rows.column_names}),
         "batch_id": batch.batch_id,
+        "target": batch.target,
         "model_version": batch.model_version,
         "environment": batch.environment,
         "scored_at": batch.started_at,

@@ -54,6 +54,7 @@ class Postgresql(Relational):
     types: ClassVar = {
         "identity": "INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
         "moment": "TIMESTAMPTZ",
+        "json": "JSON",
     }
     own_place = (
         "give the predictions a schema of their own, `CREATE SCHEMA predictions`, and add "

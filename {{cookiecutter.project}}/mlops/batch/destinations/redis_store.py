@@ -31,6 +31,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, RedisError
 from redis.retry import Retry
 
+from mlops.batch.answers import json_objects
 from mlops.batch.batches import Batch, Finished, Outcome, batch_facts
 from mlops.batch.errors import AlreadyScored, DuplicateKey, duplicate_key
 from mlops.batch.waiting import announce_wait
@@ -259,7 +260,7 @@ class Claim:
             portion = rows.slice(start, PORTION)
             keys = portion["row_key"].to_pylist()
             items = chain.from_iterable(
-                zip(keys, json_beginnings(portion).to_pylist(), strict=True)
+                zip(keys, self._json_beginnings(portion).to_pylist(), strict=True)
             )
             with self._client.pipeline() as together:
                 together.hset(self._loaded, items=[*items])
@@ -267,6 +268,25 @@ class Claim:
                 added, _ = together.execute()
             if added < len(keys):
                 raise duplicate_in_portion(keys)
+
+    def _json_beginnings(self, rows: pa.RecordBatch) -> pa.Array:
+        """Returns the beginnings of the JSON objects of the rows, which are as the service answers; the rest
+        is the same for the whole batch."""
+        if self._batch.task == "regression":
+            numbers = rows["number"].cast(pa.string())
+            return pc.binary_join_element_wise('{"prediction": ', numbers, "")
+        if self._batch.task == "binary":
+            names = [str(each) for each in (self._batch.negative, self._batch.positive)]
+            columns = rows["probability_negative"], rows["probability_positive"]
+            probabilities = json_objects(names, columns)
+        else:
+            probabilities = rows["probabilities"]
+        labels = rows["prediction"].dictionary_encode()
+        quoted = pa.array(map(json.dumps, labels.dictionary.to_pylist()), pa.string())
+        return pc.binary_join_element_wise(
+            *('{"prediction": ', quoted.take(labels.indices)),
+            *(', "probability": ', probabilities, ""),
+        )
 
     def publish(self, outcome: Outcome, ttl: int) -> bool:
         """Publishes the loaded rows, and returns whether all of them were published; otherwise none was,
@@ -280,7 +300,10 @@ class Claim:
         }
         rows = (f"predictions:{batch.environment}:", f", {json.dumps(common)[1:]}", started_at, ttl)
         keys = [self._loaded, f"{self._loaded}:place"]
-        record = [part for fact in batch_facts(batch, outcome).items() for part in map(str, fact)]
+        facts = {
+            name: fact for name, fact in batch_facts(batch, outcome).items() if fact is not None
+        }
+        record = [part for fact in facts.items() for part in map(str, fact)]
         latest = f"{started_at} {batch.model_version}"
         begin, put = map(self._client.register_script, (BEGIN, PUT))
         with self._client.pipeline() as together:
@@ -326,18 +349,6 @@ def renew_claim(claim: Claim, done: threading.Event) -> None:
 
 def source_key(batch: Batch) -> str:
     return f"source:{batch.environment}:{batch.source_hash}"
-
-
-def json_beginnings(rows: pa.RecordBatch) -> pa.Array:
-    """Returns the beginnings of the JSON objects of the rows; the rest is the same for the whole batch."""
-    labels = rows["prediction"].dictionary_encode()
-    quoted = pa.array(map(json.dumps, labels.dictionary.to_pylist()), pa.string())
-    return pc.binary_join_element_wise(
-        *('{"prediction": ', quoted.take(labels.indices)),
-        *(', "probability_negative": ', rows["probability_negative"].cast(pa.string())),
-        *(', "probability_positive": ', rows["probability_positive"].cast(pa.string())),
-        "",
-    )
 
 
 def duplicate_in_portion(keys: Sequence[str]) -> DuplicateKey:

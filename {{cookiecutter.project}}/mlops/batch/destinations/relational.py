@@ -16,15 +16,16 @@ from typing import ClassVar
 import adbc_driver_manager as adbc
 import pyarrow as pa
 
+from mlops.batch.answers import ANSWER_COLUMNS
 from mlops.batch.batches import Batch, Finished, Outcome
 from mlops.batch.errors import AlreadyScored, DuplicateKey, duplicate_key
 from mlops.batch.waiting import announce_wait
 from mlops.errors import Away, MlopsError, Refused
 from mlops.tables.urls import Url
 
-PREDICTIONS = """\
-SELECT batch_id, row_key, prediction, probability_negative, probability_positive,
-    model_version, environment, started_at AS scored_at"""
+PREDICTIONS = f"""\
+SELECT batch_id, row_key, {", ".join(ANSWER_COLUMNS.names)}, target, model_version, environment,
+    started_at AS scored_at"""
 
 TABLES = (
     """CREATE TABLE batches (
@@ -35,8 +36,10 @@ TABLES = (
         model_version TEXT NOT NULL,
         model_hash TEXT NOT NULL,
         environment TEXT NOT NULL,
-        negative TEXT NOT NULL,
-        positive TEXT NOT NULL,
+        target TEXT NOT NULL,
+        task TEXT NOT NULL,
+        negative TEXT,
+        positive TEXT,
         started_at {moment} NOT NULL,
         rows BIGINT,
         rejected BIGINT,
@@ -49,9 +52,12 @@ TABLES = (
     """CREATE TABLE scores (
         batch INTEGER NOT NULL,
         row_key TEXT NOT NULL,
-        prediction TEXT NOT NULL,
-        probability_negative REAL NOT NULL,
-        probability_positive REAL NOT NULL,
+        prediction TEXT,
+        probability_negative REAL,
+        probability_positive REAL,
+        probability REAL,
+        probabilities {json},
+        number DOUBLE PRECISION,
         PRIMARY KEY (row_key, batch)
     )""",
     "CREATE INDEX scores_batch ON scores (batch)",
@@ -76,7 +82,14 @@ TABLES = (
         rows BIGINT NOT NULL,
         PRIMARY KEY (batch, hash)
     )""",
-    "CREATE TABLE labels (row_key TEXT PRIMARY KEY, label TEXT NOT NULL, loaded_at {moment} NOT NULL)",
+    """CREATE TABLE labels (
+        row_key TEXT NOT NULL,
+        target TEXT NOT NULL,
+        label TEXT,
+        number DOUBLE PRECISION,
+        loaded_at {moment} NOT NULL,
+        PRIMARY KEY (row_key, target)
+    )""",
 )
 
 FINISHED = """

@@ -28,7 +28,7 @@ PRAGMAS = (
 
 
 class Sqlite(Relational):
-    types: ClassVar = {"identity": "INTEGER PRIMARY KEY", "moment": "TEXT"}
+    types: ClassVar = {"identity": "INTEGER PRIMARY KEY", "moment": "TEXT", "json": "TEXT"}
     own_place = "name a file of its own in the URL"
 
     def connect(self) -> adbc.AdbcConnection:

@@ -1,11 +1,11 @@
 """Judges a report by bounds: which of them are exceeded, and what cannot be told yet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from mlops.batch.monitoring.accuracy import Share
+from mlops.batch.monitoring.live_metrics import METRICS, Live, option_of
 from mlops.batch.monitoring.monitor_report import Report
 
 SHOWN = 3
@@ -14,13 +14,12 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Bounds:
-    """The bounds of a report. Those on accuracy and false positives apply to the version that scored last,
-    and are judged if it has `min_labels` labels or more. None is no bound."""
+    """The bounds of a report. `live` are those of live metrics by name, which apply to the version that
+    scored last, and are judged if it has `min_labels` labels or more."""
 
-    max_psi: float = 0.25
-    min_accuracy: float | None = None
-    max_false_positive_percent: float | None = None
-    min_labels: int = 30
+    max_psi: float
+    min_labels: int
+    live: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -82,43 +81,39 @@ def columns_with_too_few_rows(report: Report, bounds: Bounds) -> Iterator[str]:
 
 def judged_labels(report: Report, bounds: Bounds) -> Iterator[tuple[bool, str]]:
     """Yields a sentence for each bound on the labels that is exceeded (True) or undecided (False)."""
-    bounded = {bounds.min_accuracy, bounds.max_false_positive_percent} != {None}
-    if bounded and not report.live:
-        yield False, f"without labels no accuracy can be judged: {missing_labels(report)}"
+    if bounds.live and not report.live:
+        yield False, f"without labels no live metric can be judged: {missing_labels(report)}"
     for latest in report.live[:1]:
-        if bounds.min_accuracy is not None:
-            yield from judged_share(
-                latest.correct,
-                (bounds.min_accuracy, 1),
-                f"the live accuracy of {latest.version}",
-                f"the live accuracy of {latest.version} is {share_text(latest.correct)}, at least "
-                f"{bounds.min_accuracy:g} is required (--min-accuracy)",
-                bounds.min_labels,
-            )
-        if bounds.max_false_positive_percent is not None:
-            yield from judged_share(
-                latest.false_positives,
-                (0, bounds.max_false_positive_percent / 100),
-                f"the false positives of {latest.version}",
-                f"{latest.version} predicts {percent_text(latest.false_positives)} of the negative rows "
-                f"positive, at most {bounds.max_false_positive_percent:g} % are allowed "
-                "(--max-false-positive-percent)",
-                bounds.min_labels,
-            )
+        for name, bound in bounds.live.items():
+            if name in latest.metrics:
+                yield from judged_metric(latest, name, bound, bounds.min_labels)
+            else:
+                yield (
+                    False,
+                    f"{latest.version} has another task, which {option_of(name)} does not bound",
+                )
 
 
-def judged_share(
-    share: Share, allowed: tuple[float, float], name: str, sentence: str, min_labels: int
+def judged_metric(
+    latest: Live, name: str, bound: float, min_labels: int
 ) -> Iterator[tuple[bool, str]]:
-    """Yields the sentence with True if the whole interval of the share is out of the allowed range, and with
-    False if only a part of it is. Yields another sentence with False if there are too few labels."""
-    low, high = share.interval
-    if share.rows < min_labels:
-        count = f"{share.rows:,} labels count, {min_labels:,} are needed (--min-labels)"
-        yield False, f"too few labels to tell {name}: {count}"
-    elif high < allowed[0] or low > allowed[1]:
+    """Yields a sentence with True if the whole interval of the metric is beyond the bound, and with False if
+    only a part of it is. Yields another sentence with False if there are too few labels."""
+    measured, metric = latest.metrics[name], METRICS[name]
+    what = f"the live {metric.words} of {latest.version}"
+    if measured.rows < min_labels:
+        count = f"{measured.rows:,} labels count, {min_labels:,} are needed (--min-labels)"
+        yield False, f"too few labels to tell {what}: {count}"
+        return
+    limit = f"{bound:g}{metric.unit}"
+    allowed = (
+        f"at least {limit} is required" if metric.bound == "min" else f"at most {limit} is allowed"
+    )
+    sentence = f"{what}: {metric.text(measured)}, {allowed} ({option_of(name)})"
+    beyond = [each < bound if metric.bound == "min" else each > bound for each in measured.interval]
+    if all(beyond):
         yield True, sentence
-    elif low < allowed[0] or high > allowed[1]:
+    elif any(beyond):
         yield False, f"more labels are needed to tell: {sentence}"
 
 
@@ -130,19 +125,3 @@ def missing_labels(report: Report) -> str:
         f"no labels are known for rows scored since {report.labels_since:%Y-%m-%d}; the latest row with a "
         f"label was scored on {report.latest_labelled:%Y-%m-%d}: look further back with --label-days"
     )
-
-
-def share_text(share: Share) -> str:
-    """Returns a share with its interval; "-" without rows."""
-    if not share.rows:
-        return "-"
-    low, high = share.interval
-    return f"{share.value:.4f} ({low:.4f} to {high:.4f})"
-
-
-def percent_text(share: Share) -> str:
-    """Returns a share in percent with its interval; "-" without rows."""
-    if not share.rows:
-        return "-"
-    low, high = (100 * each for each in share.interval)
-    return f"{100 * share.value:.2f} % ({low:.2f} to {high:.2f} %)"

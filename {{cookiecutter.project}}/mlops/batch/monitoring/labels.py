@@ -4,10 +4,12 @@
 of the same row.
 """
 
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
@@ -21,6 +23,7 @@ from mlops.predict.predictor import SCHEMA
 from mlops.predict.release import BUNDLE
 from mlops.predict.schema import Schema
 from mlops.tables import files, sources
+from mlops.tables.cells import number_cells
 from mlops.tables.errors import SourceError
 from mlops.tables.files import File
 from mlops.tables.keys import key_texts
@@ -28,10 +31,12 @@ from mlops.tables.pieces import Wanted
 
 KEY = "row_key"
 SHOWN = 5
+CURE = "correct the labels, or name another column (--label)"
 
 LOAD = """
-INSERT INTO labels (row_key, label, loaded_at) VALUES (?, ?, ?)
-ON CONFLICT (row_key) DO UPDATE SET label = excluded.label, loaded_at = excluded.loaded_at"""
+INSERT INTO labels (row_key, target, label, number, loaded_at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (row_key, target) DO UPDATE
+SET label = excluded.label, number = excluded.number, loaded_at = excluded.loaded_at"""
 
 KNOWN = """
 SELECT count(*) AS labels FROM labels
@@ -71,55 +76,78 @@ def load_labels(order: LabelsOrder) -> None:
 
 
 def read_labels(order: LabelsOrder, input_schema: Schema) -> pa.Table:
-    """Returns the columns `row_key` and `label`, of shape (rows,). Raises SourceError for keys that are
-    missing or occur twice, and for labels that are not classes of the model."""
+    """Returns the columns `row_key`, `target`, `label` and `number`, of shape (rows,): the label is a class
+    or a number, and the other of the two columns is null. Raises SourceError for keys that are missing or
+    occur twice, and for labels that the model can't predict."""
     label = order.label or input_schema.target
     file = files.hashed_file(order.file)
     dialect = input_schema.source
-    rows = pa.table(
-        {
-            "row_key": read_texts(file, order.key, dialect),
-            "label": read_texts(file, label, dialect),
-        }
-    )
-    if rows["row_key"].null_count:
+    keys = read_texts(file, order.key, dialect)
+    if keys.null_count:
         raise SourceError(
             f"{order.file}: a row has no {order.key!r}, and nothing was loaded: complete the row, or "
             "remove it"
         )
-    others = {value or "" for value in rows["label"].unique().to_pylist()} - {*input_schema.classes}
-    if others:
-        raise SourceError(
-            f"{order.file}: {label!r} holds {listed_values(others)}, but the classes of the model are "
-            f"{' and '.join(map(repr, input_schema.classes))}, and nothing was loaded: correct the labels, "
-            "or name another column (--label)"
-        )
-    counts = pc.value_counts(rows["row_key"].combine_chunks())
+    texts, numbers = pa.nulls(len(keys), pa.string()), pa.nulls(len(keys), pa.float64())
+    if input_schema.classes:
+        texts = read_texts(file, label, dialect)
+        refuse_other_classes(texts, f"{order.file}: {label!r}", input_schema.classes)
+    else:
+        numbers = read_numbers(file, label, dialect)
+    counts = pc.value_counts(keys.combine_chunks())
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
         raise SourceError(
             f"{order.file} has {listed_values(set(twice.to_pylist()))} in more than one row, and nothing was "
             f"loaded: leave one row for each {order.key!r}"
         )
-    return rows
+    target = pa.repeat(input_schema.target, len(keys))
+    return pa.table({"row_key": keys, "target": target, "label": texts, "number": numbers})
+
+
+def refuse_other_classes(texts: pa.ChunkedArray, where: str, classes: Sequence[str]) -> None:
+    if others := {value or "" for value in texts.unique().to_pylist()} - {*classes}:
+        raise SourceError(
+            f"{where} holds {listed_values(others)}, but the classes of the model are "
+            f"{' and '.join(map(repr, classes))}, and nothing was loaded: {CURE}"
+        )
 
 
 def read_texts(file: File, column: str, dialect: Dialect) -> pa.ChunkedArray:
-    """Returns a column as text, of shape (rows,), read as `mlops score` reads keys. Raises SourceError if it
-    cannot be read, or if a row is broken."""
-    wanted = Wanted((), (), column, dialect)
+    """Returns a column as text, of shape (rows,), read as `mlops score` reads keys."""
+    cells = read_column(file, column, Wanted((), (), column, dialect))
+    return pa.chunked_array([key_texts(each, file.path, column) for each in cells], pa.string())
+
+
+def read_numbers(file: File, column: str, dialect: Dialect) -> pa.ChunkedArray:
+    """Returns a column as numbers, of shape (rows,), read as `mlops score` reads number columns. Raises
+    SourceError for a cell that is no number."""
+    numbers = []
+    for cells in read_column(file, column, Wanted((column,), (), None, dialect)):
+        values = number_cells(cells, dialect).values
+        if len(wrong := np.flatnonzero(~np.isfinite(values))):
+            texts = {str(cell.as_py() or "") for cell in cells.take(pa.array(wrong))}
+            raise SourceError(
+                f"{file.path}: {column!r} holds {listed_values(texts)}, but the model predicts numbers, and "
+                f"nothing was loaded: {CURE}"
+            )
+        numbers.append(pa.array(values))
+    return pa.chunked_array(numbers, pa.float64())
+
+
+def read_column(file: File, column: str, wanted: Wanted) -> Iterator[pa.Array]:
+    """Yields the cells of a column, piece by piece. Raises SourceError if it cannot be read, or if a row is
+    broken."""
     try:
         source = sources.open_source(file, wanted)
     except SourceError as error:
         raise SourceError(f"{error}. {NEEDED}") from None
-    texts = []
     for piece in source.pieces(wanted):
         records = piece.content.records(wanted)
         for broken in records.broken:
             line = piece.content.line(broken.position)
             raise SourceError(f"{file.path}, line {line}: {broken.reason}, and nothing was loaded")
-        texts.append(key_texts(records.columns[column], file.path, column))
-    return pa.chunked_array(texts, pa.string())
+        yield records.columns[column]
 
 
 def listed_values(values: set[str]) -> str:

@@ -17,14 +17,23 @@ from rich.text import Text
 from mlops.batch import errors
 from mlops.batch.destinations import destinations
 from mlops.batch.monitoring import drift, judgement, monitor_page, monitor_report
-from mlops.batch.monitoring.accuracy import Live
 from mlops.batch.monitoring.drift import Drift, Spread
-from mlops.batch.monitoring.judgement import Bounds, Judgement, percent_text, share_text
+from mlops.batch.monitoring.judgement import Bounds, Judgement
+from mlops.batch.monitoring.live_metrics import (
+    BY_TASK,
+    METRICS,
+    Live,
+    option_of,
+    shown_metrics,
+)
 from mlops.batch.monitoring.monitor_report import Report
 from mlops.batch.order import read_order
-from mlops.errors import MlopsError, printable_text
+from mlops.errors import MlopsError, UsageError, printable_text
 from mlops.predict import release
+from mlops.predict.predictor import SCHEMA
 from mlops.predict.release import BUNDLE
+from mlops.predict.schema import read_schema
+from mlops.predict.task import Task
 from mlops.tables.errors import SourceError
 
 
@@ -41,13 +50,22 @@ class MonitorOrder(Struct, frozen=True, forbid_unknown_fields=True):
     min_labels: int = 30
     min_accuracy: float | None = None
     max_false_positive_percent: float | None = None
+    min_worst_recall: float | None = None
+    max_mae: float | None = None
+    max_rmse: float | None = None
     html: str | None = None
 
-    @property
-    def bounds(self) -> Bounds:
-        return Bounds(
-            self.max_psi, self.min_accuracy, self.max_false_positive_percent, self.min_labels
-        )
+    def bounds(self, task: Task) -> Bounds:
+        """Returns the bounds. Raises UsageError for the bound of a metric that the task does not have."""
+        given = {name: getattr(self, f"{metric.bound}_{name}") for name, metric in METRICS.items()}
+        live = {name: bound for name, bound in given.items() if bound is not None}
+        known = BY_TASK[task]
+        if wrong := [option_of(name) for name in live if name not in known]:
+            raise UsageError(
+                f"{wrong[0]} has no meaning for the task {task}: its bounds are "
+                f"{' and '.join(map(option_of, known))}"
+            )
+        return Bounds(self.max_psi, self.min_labels, live)
 
 
 class OutOfBounds(MlopsError):
@@ -64,33 +82,33 @@ def monitor(order: MonitorOrder) -> None:
     """Prints the report. Raises SourceError if there is nothing to judge, and then OutOfBounds for what
     exceeds the bounds of the order."""
     folder, now = Path(order.release), datetime.now(UTC)
+    bounds = order.bounds(read_schema(folder / BUNDLE / SCHEMA).task)
     since, labels_since = (now - timedelta(days=each) for each in (order.days, order.label_days))
     with closing(destinations.open_relational(order.url)) as database:
         report = monitor_report.make_report(
             database, release.read_release(folder), folder / BUNDLE, since, labels_since
         )
-    judged = judgement.judge(report, order.bounds)
+    judged = judgement.judge(report, bounds)
     print_report(report, judged, order.max_psi, Console(highlight=False, soft_wrap=True))
     if order.html:
         monitor_page.write_monitor_page(Path(order.html), report, judged, order.max_psi)
         print(printable_text(f"wrote {order.html}"))
-    refuse_nothing_to_judge(report, order)
+    refuse_nothing_to_judge(report, order.days, bounds)
     if judged.exceeded:
         raise OutOfBounds("; ".join(judged.exceeded))
 
 
-def refuse_nothing_to_judge(report: Report, order: MonitorOrder) -> None:
+def refuse_nothing_to_judge(report: Report, days: float, bounds: Bounds) -> None:
     """Raises SourceError if there are no batches, or no labels for a bound that needs them, so that a
     scheduled run that monitors nothing does not pass."""
     if not report.batches:
         raise SourceError(
-            f"no batch of {report.release.environment} was scored in the last {order.days:g} days: look "
+            f"no batch of {report.release.environment} was scored in the last {days:g} days: look "
             "further back with --days, or find out why none was scored"
         )
-    bounded = {order.min_accuracy, order.max_false_positive_percent} != {None}
-    if not report.live and bounded:
+    if not report.live and bounds.live:
         raise SourceError(
-            f"without labels no accuracy can be judged: {judgement.missing_labels(report)}"
+            f"without labels no live metric can be judged: {judgement.missing_labels(report)}"
         )
 
 
@@ -150,14 +168,14 @@ def percents(spread: Spread, position: int | None) -> str:
 
 def live_table(live: list[Live]) -> Table:
     table = Table("Version", box=SIMPLE_HEAD)
-    for name in ("Labelled", "Live accuracy", "Live false positives"):
-        table.add_column(name, justify="right")
+    names = shown_metrics(live)
+    for heading in ("Labelled", *(f"Live {METRICS[name].words}" for name in names)):
+        table.add_column(heading, justify="right")
     for each in live:
         table.add_row(
             Text(printable_text(each.version)),
-            f"{each.correct.rows:,}",
-            share_text(each.correct),
-            percent_text(each.false_positives),
+            f"{each.labelled:,}",
+            *(METRICS[name].text(each.metrics.get(name)) for name in names),
         )
     return table
 

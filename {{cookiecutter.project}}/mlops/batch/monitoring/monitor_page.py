@@ -5,9 +5,9 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from mlops.batch.monitoring.accuracy import Live
 from mlops.batch.monitoring.drift import Drift, shares_of
-from mlops.batch.monitoring.judgement import Judgement, percent_text, share_text
+from mlops.batch.monitoring.judgement import Judgement
+from mlops.batch.monitoring.live_metrics import METRICS, Live, shown_metrics
 from mlops.batch.monitoring.monitor_report import Report
 from mlops.errors import MlopsError
 
@@ -50,10 +50,11 @@ def live_section(live: list[Live]) -> Iterator[str]:
     if not live:
         yield "<p>No labels are known for these rows.</p>"
         return
-    yield "<table><tr><th>Version<th>Labelled<th>Accuracy<th>False positives</tr>"
+    names = shown_metrics(live)
+    yield f"<table><tr><th>Version<th>Labelled{''.join(f'<th>{METRICS[name].words}' for name in names)}</tr>"
     for each in live:
-        shares = share_text(each.correct), percent_text(each.false_positives)
-        cells = (each.version, f"{each.correct.rows:,}", *shares)
+        values = (METRICS[name].text(each.metrics.get(name)) for name in names)
+        cells = (each.version, f"{each.labelled:,}", *values)
         yield f"<tr>{''.join(f'<td>{escape(cell)}' for cell in cells)}</tr>"
     yield "</table>"
 

@@ -5,9 +5,9 @@ from datetime import datetime
 from pathlib import Path
 
 from mlops.batch.destinations.relational import Relational
-from mlops.batch.monitoring import accuracy, drift, shares, window
-from mlops.batch.monitoring.accuracy import Live
+from mlops.batch.monitoring import drift, live_metrics, shares, window
 from mlops.batch.monitoring.drift import Drift
+from mlops.batch.monitoring.live_metrics import Live
 from mlops.batch.monitoring.shares import Surplus
 from mlops.contract import profile
 from mlops.predict import schema
@@ -54,7 +54,7 @@ def make_report(
     parts = scored.parts()
     environment = released.environment
     totals = database.query(BATCHES, released.name, environment, since).to_pylist()[0]
-    live = accuracy.live_by_version(database, environment, labels_since)
+    live = live_metrics.live_by_version(database, environment, labels_since)
     return Report(
         release=released,
         since=since,
@@ -67,5 +67,5 @@ def make_report(
         surpluses=shares.surpluses_of(reference, scored, parts),
         labels_since=labels_since,
         live=live,
-        latest_labelled=None if live else accuracy.latest_labelled(database, environment),
+        latest_labelled=None if live else live_metrics.latest_labelled(database, environment),
     )
