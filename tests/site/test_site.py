@@ -11,7 +11,7 @@ import pytest
 import instant_project
 import tiny_pipeline
 from mlops.errors import MlopsError, Refused
-from mlops.release.data import dvc
+from mlops.release.data import dvc, dvc_settings
 from mlops.release.history.git import Git
 from mlops.release.look import card, card_lines
 from mlops.site import charts, judged, pages, plot_files
@@ -185,12 +185,12 @@ def test_a_scale_holds_its_values_and_is_never_so_short_that_chance_looks_large(
         assert 2 <= len(axis.ticks) <= 8
         assert len({text for _, text in axis.ticks}) == len(axis.ticks)
     chart = charts.model_chart(
-        "accuracy", "", points(0.858, 0.86), {"staging": 0.84, "prod": 0.841}
+        "accuracy", "", points(0.858, 0.86), {"staging": 0.84, "prod": 0.841}, (0, 1)
     )
     names = [level.text_y for level in chart.levels]
     assert names[1] - names[0] >= charts.LINE
     assert [level.name for level in chart.levels] == ["prod", "staging"]
-    many = charts.model_chart("accuracy", "", points(*[0.5] * 100), {})
+    many = charts.model_chart("accuracy", "", points(*[0.5] * 100), {}, (0, 1))
     named = [dot.x for dot in many.dots if dot.named]
     assert min(b - a for a, b in pairwise(named)) >= charts.NAME
 
@@ -224,7 +224,7 @@ def test_a_folder_of_plots_is_read_from_the_cache_of_dvc(on_dev: Path) -> None:
         (on_dev / "plots/roc.csv").write_text("a,b\n1,2\n")
         (stage,) = repo.add("plots")
         md5 = stage.outs[0].hash_info.value
-    cache = Cache(dvc.cache_folder(on_dev))
+    cache = Cache(dvc_settings.cache_folder(on_dev))
     assert cache.read_folder(md5) == {"roc.csv": b"a,b\n1,2\n"}
     assert cache.read_folder("0" * 32 + ".dir") == cache.read_folder(None) == {}
 

@@ -56,7 +56,7 @@ ARROWS = {
     "release.update": f"{RELEASE} release.data release.places",
     "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places release.update",
     "adopt": "environments errors params predict prepare release.data release.history tables",
-    "site": f"{RELEASE} release.data release.look release.promote",
+    "site": f"{RELEASE} metrics release.data release.look release.promote",
     "cli": f"adopt batch site tables {RELEASE} release.data release.follow release.look release.promote "
     "release.prove release.update search trials",
     "science.features": "predict.derived",

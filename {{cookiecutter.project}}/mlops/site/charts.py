@@ -29,13 +29,16 @@ class Axis:
     ticks: Sequence[tuple[float, str]]
 
     @classmethod
-    def over(cls, values: Iterable[float]) -> "Axis":
-        """Returns a scale that holds the values and begins and ends at a tick."""
+    def over(
+        cls, values: Iterable[float], limits: tuple[float, float] = (-math.inf, math.inf)
+    ) -> "Axis":
+        """Returns a scale that holds the values and begins and ends at a tick. It goes beyond the limits
+        only as far as to the next tick."""
         found = [*values]
         low, high = min(found), max(found)
         lack = NARROW * (max(abs(low), abs(high)) or 1) - (high - low)
         if lack > 0:
-            low, high = low - lack / 2, high + lack / 2
+            low, high = max(low - lack / 2, limits[0]), min(high + lack / 2, limits[1])
         rough = (high - low) / TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
@@ -97,11 +100,15 @@ class ModelChart:
 
 
 def model_chart(
-    metric: str, direction: str, points: Sequence[Point], bounds: Mapping[str, float]
+    metric: str,
+    direction: str,
+    points: Sequence[Point],
+    bounds: Mapping[str, float],
+    limits: tuple[float, float],
 ) -> ModelChart:
     """Returns the chart of a metric; `bounds` are its bounds by their names. There is at least one point."""
     ends = (end for each in points for end in (each.value, each.low, each.high, each.baseline))
-    axis = Axis.over([*(end for end in ends if end is not None), *bounds.values()])
+    axis = Axis.over([*(end for end in ends if end is not None), *bounds.values()], limits)
 
     def height(value: float) -> float:
         return axis.at(value, HEIGHT - BOTTOM, TOP)
@@ -140,16 +147,20 @@ def joined(positions: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in positions)
 
 
-SIDE, EDGE, CURVE = 240, 36, 80
-"""The width and height of a plot of two numbers, its margin, and the largest number of points of its line."""
+SIDE, EDGE = 240, 36
+"""The width and height of a plot of two numbers, and its margin."""
+
+CURVE, DOTS = 80, 300
+"""The largest number of points of a line and of a cloud."""
 
 OF_ONE_KIND = ("true_positive_rate", "observed")
-"""What is plotted over a share of its own kind, so that equal shares have a meaning."""
+"""Shares that are plotted over a share of their own kind, so that equal ones have a meaning."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A plot of two numbers. `diagonal` says whether equal numbers have a meaning in it."""
+    """A plot of two numbers: a `line`, or `dots` if the points are in no order. `diagonal` says whether equal
+    numbers have a meaning in it."""
 
     title: str
     x: str
@@ -157,28 +168,31 @@ class Curve:
     across: Sequence[tuple[float, str]]
     up: Sequence[tuple[float, str]]
     line: str
+    dots: str
     diagonal: bool
 
 
 def curve(title: str, names: Sequence[str], points: Sequence[tuple[float, float]]) -> Curve:
     """Returns the plot of at least one point; shares have the whole scale from 0 to 1."""
-    shares = all(0 <= each <= 1 for point in points for each in point)
-    across, up = (
-        Axis.over([0, 1] if shares else (point[number] for point in points)) for number in (0, 1)
-    )
-    chosen = {round(each * (len(points) - 1) / CURVE) for each in range(CURVE + 1)}
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    shares, same = all(0 <= each <= 1 for each in (*xs, *ys)), "actual" in names
+    across, up = (Axis.over([0, 1] if shares else (*xs, *ys) if same else own) for own in (xs, ys))
+    ordered = xs in (sorted(xs), sorted(xs, reverse=True))
+    number = CURVE if ordered else DOTS
+    chosen = sorted({round(each * (len(points) - 1) / number) for each in range(number + 1)})
     start, end = SIDE - EDGE, 8
+    places = [
+        (across.at(xs[each], EDGE, SIDE - end), up.at(ys[each], start, end)) for each in chosen
+    ]
     return Curve(
         title,
         names[0].replace("_", " "),
         names[1].replace("_", " "),
         [(across.at(value, EDGE, SIDE - end), text) for value, text in across.ticks],
         [(up.at(value, start, end), text) for value, text in up.ticks],
-        joined(
-            (across.at(x, EDGE, SIDE - end), up.at(y, start, end))
-            for x, y in (points[number] for number in sorted(chosen))
-        ),
-        shares and names[1] in OF_ONE_KIND,
+        joined(places) if ordered else "",
+        "" if ordered else "".join(f"M{x:g},{y:g}h0" for x, y in places),
+        same or (shares and names[1] in OF_ONE_KIND),
     )
 
 

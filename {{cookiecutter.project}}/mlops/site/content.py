@@ -8,7 +8,7 @@ from typing import Any
 
 from mlops import environments
 from mlops.errors import MlopsError
-from mlops.release.data import dvc
+from mlops.release.data import dvc_settings
 from mlops.release.history import branches, models
 from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
@@ -105,7 +105,7 @@ def read_content(git: Git) -> Content:
         events=sorted(events_of(git), key=lambda each: each[1].when, reverse=True),
         numbers=numbers,
         remarks=[*status.remarks(git)],
-        cache=Cache(dvc.cache_folder(git.root)),
+        cache=Cache(dvc_settings.cache_folder(git.root)),
         metrics=[*dict.fromkeys(name for each in found for name in each.metrics if name != COUNT)],
     )
 

@@ -1,18 +1,42 @@
 """How metrics are judged and written: their direction, their bounds, and for whom a model is worst."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mlops.release.look import tracker
+from mlops.metrics import METRICS
 from mlops.release.look.card import INTERVAL, Card
 
 FEW = 30
 """The number of rows under which a subgroup is too small to be called the worst."""
 
 
+DEFINED = {name: metric for of_task in METRICS.values() for name, metric in of_task.items()}
+"""Every metric by name; those of one name are of one kind in all tasks."""
+
+BOUNDS = {
+    "min": "≥ {}",
+    "max": "≤ {}",
+    "above_baseline": "≥ baseline + {}",
+    "below_baseline": "≤ baseline - {}",
+    "rows": "on {} rows",
+}
+"""How the limits of a bound, and the number of rows that it was judged by, are said."""
+
+
 def is_less_better(metric: str) -> bool:
-    return bool(tracker.LESS_IS_BETTER.fullmatch(metric))
+    return metric in DEFINED and DEFINED[metric].better == "lower"
+
+
+def bound_text(result: Mapping[str, Any]) -> str:
+    return ", ".join(words.format(result[name]) for name, words in BOUNDS.items() if name in result)
+
+
+def limits_of(metric: str) -> tuple[float, float]:
+    """Returns the least and the greatest value that a metric can have."""
+    known = DEFINED.get(metric)
+    return (known.least, known.greatest) if known else (-math.inf, math.inf)
 
 
 def direction(metric: str) -> str:
@@ -48,13 +72,8 @@ def bounded_metrics(lane: Any) -> Iterator[tuple[str, float | None, Any, str]]:
     """Yields each metric that the environment bounds: its name, value and interval, and the bounds."""
     found: Card = lane.entry.card
     for metric, bound in lane.bounds.items():
-        limits = " and ".join(
-            f"{words} {bound[end]:g}"
-            for end, words in (("min", "at least"), ("max", "at most"))
-            if end in bound
-        )
         interval = found.metrics.get(INTERVAL, {}).get(metric)
-        yield metric, found.test.get(metric), interval, limits
+        yield metric, found.test.get(metric), interval, bound_text(bound)
     if not lane.bounds:
         for metric in list(found.test)[:2]:
             yield metric, found.test[metric], None, ""
@@ -76,6 +95,15 @@ def advantage_text(drop: Mapping[str, Any], metric: str) -> str:
 
 def gain_word(gain: float) -> str:
     return "better" if gain > 0 else "worse"
+
+
+def subgroup_columns(found: Card) -> list[str]:
+    """Returns the columns of the subgroups that are shown: group, rows, and the metrics that are bounded, or
+    else the first three."""
+    names = [*found.subgroups[0]] if found.subgroups else []
+    gates = [found.gate, *(record.gate for record in found.records)]
+    bounded = [name for name in names[2:] if any(name in gate for gate in gates)]
+    return names[:2] + (bounded or names[2:5])
 
 
 class Worst(NamedTuple):

@@ -158,6 +158,7 @@ def card_values(entry: Entry, content: Content) -> dict[str, Any]:
     return {
         "entry": entry,
         "gates": gates_of(found),
+        "grouped": judged.subgroup_columns(found),
         "same_test": before == entry.row["testing"],
         "numbered": {what: entry.row[name] for what, name in numbered.items()},
         "code": card.CODE,
@@ -199,6 +200,7 @@ def open_templates(finalize: Callable[[object], object]) -> Environment:
     found.filters |= {
         "advantage": judged.advantage_text,
         "bounded": judged.bounded_metrics,
+        "bound": judged.bound_text,
         "cell": tracker.shown_cell,
         "direction": judged.direction,
         "metric": judged.metric_text,
@@ -213,7 +215,7 @@ def open_templates(finalize: Callable[[object], object]) -> Environment:
 
 def page_text(value: object) -> object:
     """Returns a value without the characters that have no place in a page; the template escapes the rest."""
-    if isinstance(value, str) and not isinstance(value, Markup):
+    if isinstance(value, str) and not value.isprintable() and not isinstance(value, Markup):
         return printable_text(value)
     return value
 
@@ -258,7 +260,11 @@ def metric_charts(content: Content, group: Sequence[Entry]) -> Iterator[ModelCha
         ]
         if points:
             yield charts.model_chart(
-                metric, judged.direction(metric), points, content.bounds(metric)
+                metric,
+                judged.direction(metric),
+                points,
+                content.bounds(metric),
+                judged.limits_of(metric),
             )
 
 

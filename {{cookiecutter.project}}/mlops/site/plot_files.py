@@ -13,6 +13,14 @@ from mlops.site import charts
 from mlops.site.charts import Bar, Curve
 
 PLOTS = "reports/plots"
+CONFUSION = "confusion"
+TITLES = {
+    "roc": "ROC curve",
+    "precision_recall": "Precision and recall",
+    "confusion": "Confusion matrix",
+    "predicted": "Predicted against actual",
+    "importance": "Importance of the columns",
+}
 SHOWN = 20
 """The number of bars that are shown: those of the largest values."""
 
@@ -57,10 +65,10 @@ class Cache:
 
 
 def plots_of(files: Mapping[str, bytes]) -> list[Plot]:
-    """Returns a plot for each CSV file of two columns that has rows: a curve of two numbers, a bar for each
-    name with a number, or the confusion of two classes."""
+    """Returns a plot for each CSV file of two columns that has rows: the confusion matrix, a curve of two
+    numbers, or a bar for each name with a number."""
     found = (
-        plot_of(Path(path).stem.replace("_", " ").capitalize().replace("Roc", "ROC"), content)
+        plot_of(Path(path).stem, content)
         for path, content in files.items()
         if path.endswith(".csv")
     )
@@ -68,19 +76,22 @@ def plots_of(files: Mapping[str, bytes]) -> list[Plot]:
 
 
 @cache
-def plot_of(title: str, content: bytes) -> Plot | None:
+def plot_of(name: str, content: bytes) -> Plot | None:
+    title = TITLES.get(name, name.replace("_", " ").capitalize())
     header, *rows = [*csv.reader(content.decode(errors="replace").splitlines())] or [[]]
     pairs = [(row[0], row[1]) for row in rows if len(row) == 2]
     if len(header) != 2 or not pairs:
         return None
+    if name == CONFUSION:  # whose classes may be numbers
+        return confusion(title, Counter(pairs))
     with suppress(ValueError):
-        values = [(name, float(value)) for name, value in pairs]
+        values = [(first, float(value)) for first, value in pairs]
         with suppress(ValueError):
-            points = [(float(name), value) for name, value in values]
+            points = [(float(first), value) for first, value in values]
             return charts.curve(title, header, points)
         largest = sorted(values, key=lambda each: -abs(each[1]))[:SHOWN]
         return Bars(title, header[1].replace("_", " "), charts.bars(largest))
-    return confusion(title, Counter(pairs))
+    return None
 
 
 def confusion(title: str, counts: Mapping[tuple[str, str], int]) -> Confusion:

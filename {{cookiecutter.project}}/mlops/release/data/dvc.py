@@ -4,9 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.logger import set_loggers_level
 from dvc.repo import Repo, lock_repo
@@ -18,7 +16,7 @@ from mlops.release import child_environment
 from mlops.release.data import attestation, reach
 
 __all__ = [
-    "Repo", "cache_folder", "dvc_settings", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
+    "Repo", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
     "unattested_entries",
 ]  # fmt: skip
 
@@ -46,19 +44,6 @@ def open_repo_alone(root: Path) -> Iterator[Repo]:
     """Opens the repository as `open_repo` does, and locks the working tree against any other DVC."""
     with open_repo(root) as repo, lock_repo(repo):
         yield repo
-
-
-def dvc_settings(home: Path) -> dict[str, Any]:
-    """Returns DVC's settings of the working tree `home` with absolute paths, so that its cache is shared."""
-    dvc_dir = home / ".dvc"
-    config = Config(str(dvc_dir))
-    cache = {"dir": str(dvc_dir / "cache"), **config["cache"]}
-    return {"core": config["core"], "cache": cache, "remote": config["remote"]}
-
-
-def cache_folder(home: Path) -> Path:
-    """Returns the folder of the cache of the working tree `home`."""
-    return Path(dvc_settings(home)["cache"]["dir"])
 
 
 def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:

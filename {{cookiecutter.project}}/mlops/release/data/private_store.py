@@ -10,6 +10,7 @@ from dvc.repo import Repo
 
 from mlops.errors import Away
 from mlops.release.data import attestation, dvc, store
+from mlops.release.data.dvc_settings import read_dvc_settings
 
 
 class PrivateStore:
@@ -74,7 +75,7 @@ def open_private_store(tree: Path, home: Path) -> Iterator[PrivateStore]:
 
 def shared_settings(tree: Path, home: Path) -> dict[str, Any]:
     """Returns settings for DVC in `tree`: cache and remotes of `home`, and no files elsewhere."""
-    config = dvc.dvc_settings(home)
+    config = read_dvc_settings(home)
     return {**config, "core": {**config["core"], "site_cache_dir": str(site_folder(tree))}}
 
 

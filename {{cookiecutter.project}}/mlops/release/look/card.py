@@ -45,8 +45,8 @@ CODE = {"science": "code of science/", "mlops": "machinery (mlops/)", "requireme
 """The folders whose hash in Git says by which code and libraries a model was made, and what they hold."""
 
 PARAMETERS, RAW_DVC = "params.yaml", f"{RAW}.dvc"
-INTERVAL = "interval"
-"""The block of reports/metrics.json with a pair for each metric; all other blocks hold numbers."""
+BLOCKS, INTERVAL = ("test", "validation", "baseline", "class_rows"), "interval"
+"""The blocks of reports/metrics.json with a number for each name, and that with a pair."""
 ABOUT = re.compile(r"^about:.*\n(?:(?:[ \t#].*)?\n)*", re.MULTILINE)
 """The block `about` of params.yaml: to parse the whole file takes ten times as long."""
 
@@ -174,14 +174,10 @@ def about_in(content: bytes) -> Mapping[str, str]:
 
 
 def metrics_in(content: bytes) -> Mapping[str, Any]:
-    """Returns the blocks of reports/metrics.json with finite numbers or None; a pair that is no interval is
-    left out. Raises MlopsError if a metric is neither a number nor null."""
+    """Returns the BLOCKS of reports/metrics.json with finite numbers or None, and the intervals; a pair that
+    is none is left out. Raises MlopsError if a metric is neither a number nor null."""
     report = reports.parse_report(content, reports.METRICS)
-    found = {
-        name: reports.metrics_in({"test": block})
-        for name, block in report.items()
-        if name != INTERVAL
-    }
+    found = {name: reports.metrics_in({"test": report.get(name) or {}}) for name in BLOCKS}
     intervals = report.get(INTERVAL)
     pairs = intervals.items() if isinstance(intervals, dict) else ()
     return {**found, INTERVAL: {name: pair for name, pair in pairs if is_interval(pair)}}

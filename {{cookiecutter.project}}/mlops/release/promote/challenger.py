@@ -16,6 +16,7 @@ from mlops import environments
 from mlops.errors import Away, MlopsError, Refused
 from mlops.release.data import dvc, lacking, reach, repro, stage_code, store
 from mlops.release.data.dvc import Repo
+from mlops.release.data.dvc_settings import read_dvc_settings
 from mlops.release.history import core_yaml, lock_merge, lockfile
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import Lock
@@ -29,7 +30,7 @@ def answer_tasks(tree: Path, home: Path, connection: Connection) -> None:
 
     DVC is opened once, in the working tree `tree` with the cache and remotes of `home`.
     """
-    with dvc.open_repo(tree, dvc.dvc_settings(home)) as repo:
+    with dvc.open_repo(tree, read_dvc_settings(home)) as repo:
         for task, arguments in received_tasks(connection):
             connection.send(answer_task(repo, task, arguments))
 
