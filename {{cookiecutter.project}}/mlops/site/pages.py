@@ -126,24 +126,25 @@ def facts_of(entries: Sequence[Entry]) -> dict[str, Any]:
     """Returns the names of all facts, the texts of their values, and for each model the position of each
     fact's text, or -1. Most texts are those of many models."""
     by_model = {entry.card.name: dict(card_facts(entry.card)) for entry in entries}
-    names = dict.fromkeys(name for facts in by_model.values() for name in facts)
+    names = sorted({name for facts in by_model.values() for name in facts})
     texts = dict.fromkeys(text for facts in by_model.values() for text in facts.values())
     places = {text: place for place, text in enumerate(texts)}
     models = {
         model: [places[facts[name]] if name in facts else -1 for name in names]
         for model, facts in by_model.items()
     }
-    return {"names": [*names], "values": [*texts], "models": models}
+    return {"names": [name for _, name in names], "values": [*texts], "models": models}
 
 
-def card_facts(found: Card) -> Iterator[tuple[str, str]]:
-    """Yields what of a card is compared with others, each with its name."""
+def card_facts(found: Card) -> Iterator[tuple[tuple[int, str], str]]:
+    """Yields what of a card is compared with others: the number of its group, its name, and its text."""
     for metric, value in found.test.items():
-        yield judged.metric_name(metric), judged.metric_text(value, metric)
-    for name, fact in (found.parameters | found.hashes).items():
-        yield name, printable_text(str(fact))
+        yield (0, judged.metric_name(metric)), judged.metric_text(value, metric)
+    for group, facts in enumerate((found.parameters, found.hashes), 1):
+        for name, fact in facts.items():
+            yield (group, name), printable_text(str(fact))
     for folder, tree in found.code.items():
-        yield card.CODE[folder], tree[:12]
+        yield (3, card.CODE[folder]), tree[:12]
 
 
 def card_values(entry: Entry, content: Content) -> dict[str, Any]:

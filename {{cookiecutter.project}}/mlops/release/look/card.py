@@ -83,9 +83,9 @@ class Card:
     reason: str | None = None
     running: tuple[str, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     gate: Mapping[str, Any] = field(default_factory=dict)
     subgroups: Sequence[Mapping[str, str]] = ()

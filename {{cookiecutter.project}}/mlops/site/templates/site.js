@@ -35,7 +35,7 @@ if (form) {
     const body = document.getElementById("differences");
     body.replaceChildren(...rows);
     if (!rows.length) cell(body.insertRow(), "td", "no difference");
-    document.getElementById("command").textContent = `mlops compare ${chosen.map(name => JSON.stringify(name)).join(" ")}`;
+    document.getElementById("command").textContent = `mlops compare ${chosen.map(name => name.includes(" ") ? `"${name}"` : name).join(" ")}`;
   };
   form.onchange();
 }
