@@ -1,10 +1,13 @@
 """Tests `mlops adopt` on real projects: what is refused, what is written, and how it is undone."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from baking import Run
 from mlops import params
@@ -165,3 +168,44 @@ def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
     assert git.lines("status", "--porcelain") == []
     git.run("revert", "--no-edit", "HEAD")
     assert git.succeeds("diff", "--quiet", "HEAD~2", "HEAD")
+
+
+def test_what_the_pipeline_cannot_read_as_it_is_becomes_parquet(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "sales.json"
+    dropped = [{**row, "bought": None} for row in rows(3)]
+    path.write_text("\n".join(json.dumps(row) for row in [*rows(), *dropped]))
+    assert "  3 rows have no target and are dropped" in adopted(path)
+    (stored,) = (project / "data/raw").iterdir()
+    table = parquet.read_table(stored)
+    assert [str(kind) for kind in table.schema.types[1:]] == [
+        *("double", "double", "string", "bool", "date32[day]", "string")
+    ]
+    assert table.schema.metadata[b"original"].startswith(b"sales.json, SHA-256 ")
+    assert "The original has the SHA-256 " in Git(project).run("log", "-1", "--format=%b")
+    prepare = params.load_configuration(project).params.prepare
+    (read,) = raw.read_rows(prepare, project / "data/raw")
+    assert len(read.numbers["age"].values) == ROWS
+    texts = {
+        name: pa.array([str(row[name]) for row in rows()]) for name in ("age", "city", "bought")
+    }
+    parquet.write_table(pa.table({**texts, "list": [[1]] * ROWS}), tmp_path / "texts.parquet")
+    assert "ignored: list: it holds lists or records" in adopted(tmp_path / "texts.parquet")
+    assert parquet.read_table(project / "data/raw/texts.parquet")["age"].type == pa.float64()
+
+
+def test_a_folder_of_parquet_files_is_kept_as_it_is(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    columns = {name: [row[name] for row in rows()] for name in rows(1)[0]}
+    for name in ("a", "b"):
+        parquet.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    adopted(tmp_path)
+    assert {path.name for path in (project / "data/raw").iterdir()} == {"a.parquet", "b.parquet"}
+    prepare = params.load_configuration(project).params.prepare
+    assert prepare.columns.boolean == ("active",)
+    assert (
+        sum(len(cells.texts["city"]) for cells in raw.read_rows(prepare, project / "data/raw"))
+        == 2 * ROWS
+    )

@@ -1,6 +1,6 @@
 """Tests what is found of the columns of a table, and what is proposed for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ NOISE = RANDOM.normal(size=ROWS).round(3)
 TARGET = ["yes" if value > 0.5 else "no" for value in RANDOM.normal(size=ROWS)]
 
 
-def proposed(target: Sequence[object] = TARGET, **cells: Sequence[object]) -> Proposal:
+def proposed(target: Iterable[object] = TARGET, **cells: Iterable[object]) -> Proposal:
     """Returns the proposal for a table of the given columns and one without a meaning."""
     given = {"noise": NOISE, **cells, "target": target}
     table = table_of_columns({name: [*map(str, values)] for name, values in given.items()})
@@ -27,7 +27,7 @@ def proposed(target: Sequence[object] = TARGET, **cells: Sequence[object]) -> Pr
     return proposal.propose("table", aim, found, table.rows)
 
 
-def kind_and_remark(cells: Sequence[object]) -> tuple[str, str]:
+def kind_and_remark(cells: Iterable[object]) -> tuple[str, str]:
     (column,) = (each for each in proposed(column=cells).columns if each.name == "column")
     return column.kind, column.remark
 
@@ -61,7 +61,7 @@ def some(words: Sequence[object]) -> list[object]:
     ],
 )
 def test_a_column_gets_its_type_or_is_left_out_with_the_reason(
-    cells: Sequence[object], kind: str, words: str
+    cells: Iterable[object], kind: str, words: str
 ) -> None:
     found, remark = kind_and_remark(cells)
     assert found == kind

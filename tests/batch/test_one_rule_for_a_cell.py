@@ -42,6 +42,7 @@ PARAMS = PrepareParams.model_validate(
         "task": "binary",
         "target": "kind",
         "positive": "oak",
+        "rows_without_target": "refuse",
         "source": asdict(DIALECT),
         "columns": {
             "integer": [],
