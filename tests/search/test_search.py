@@ -21,6 +21,7 @@ from mlops.trials import Trial
 from small_project import change
 
 TWO = ("logistic_regression", "lightgbm")
+VARIABLES = child_environment.for_python(PROJECT)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def search(
 ) -> list[Trial]:
     order = Order(count, 100.0, workers, architectures, resume)
     with board.open_board(order) as show:
-        file, found = run_search(order, child_environment.for_python(PROJECT), show)
+        file, found = run_search(order, VARIABLES, show)
     assert trials.read_search(file)[1] == found
     return found
 
@@ -71,10 +72,16 @@ def test_a_search_goes_on_as_if_it_had_not_been_interrupted(
     (record,) = trials.search_files(Path())
     record.rename("whole.jsonl")
 
-    search(3, *TWO)
+    def interrupt_fourth(found: Sequence[Trial], running: int, seconds: float) -> None:
+        if len(found) == 3 and running:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    _, found = run_search(Order(None, 100.0, 1, TWO), VARIABLES, interrupt_fourth)
+    assert len(found) in (3, 4)  # the fourth may have ended just then
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     (record,) = trials.search_files(Path())
     with record.open("ab") as lines:
-        lines.write(b'{"number":4,"archi')  # a crash cut it short
+        lines.write(b'{"number":9,"archi')  # a crash cut it short
     change("params.yaml", "train.architectures.lightgbm.leaves", 3)  # as a winner would
     resumed = search(7, resume=True)
     assert without_times(resumed) == without_times(whole)
@@ -173,18 +180,6 @@ def test_folds_divide_the_rows_and_keep_equal_ones_together() -> None:
     for mask in bench.fold_masks(unique, target, seed=3):
         assert mask.sum() == 80
         assert abs(target[mask].sum() - target.sum() / bench.FOLDS) <= 1
-
-
-def test_ctrl_c_ends_a_search_and_keeps_what_was_tried(prepared: Path) -> None:
-    def interrupt_third(found: Sequence[Trial], running: int, seconds: float) -> None:
-        if len(found) == 2 and running:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    order = Order(None, 100.0, 1, ["logistic_regression"])
-    file, found = run_search(order, child_environment.for_python(PROJECT), interrupt_third)
-    assert trials.read_search(file)[1] == found
-    assert len(found) in (2, 3)  # the third may have ended just then
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("content", ["", "{}\n", '{"score":"log_loss"}\nmore\n'])
