@@ -20,7 +20,7 @@ from mlops.tables import splits
 from mlops.trials import Trial
 from small_project import change
 
-TWO = ("logistic_regression", "lightgbm")
+TWO = ("linear", "lightgbm")
 VARIABLES = child_environment.for_python(PROJECT)
 
 
@@ -46,7 +46,7 @@ def search(
 
 def without_times(found: list[Trial]) -> list[object]:
     return [
-        (trial.architecture, trial.values, trial.state, trial.scores, trial.fault)
+        (trial.architecture, trial.values, trial.state, trial.losses, trial.fault)
         for trial in found
     ]
 
@@ -66,7 +66,7 @@ def test_a_search_goes_on_as_if_it_had_not_been_interrupted(
     present = params.load_configuration().params.train.architectures
     assert [trial.values for trial in whole[:2]] == [present[name] for name in TWO]
     assert len({str(trial.values) for trial in whole}) == 7
-    assert "trial 1: logistic_regression with inverse_penalty 1.0, iterations 500: log l" in printed
+    assert "trial 1: linear with inverse_penalty 1.0, iterations 500: loss 0." in printed
     assert "(the best so far)" in printed
     assert len({trial.state for trial in whole}) > 1  # some were stopped
     (record,) = trials.search_files(Path())
@@ -86,7 +86,7 @@ def test_a_search_goes_on_as_if_it_had_not_been_interrupted(
     resumed = search(7, resume=True)
     assert without_times(resumed) == without_times(whole)
 
-    with pytest.raises(UsageError, match="is of logistic_regression, lightgbm: leave --arch"):
+    with pytest.raises(UsageError, match="is of linear, lightgbm: leave --arch"):
         search(10, "xgboost", resume=True)
     change("params.yaml", "train.seed", 21)
     with pytest.raises(Refused, match=r"train\.seed in params\.yaml has changed since the search"):
@@ -182,7 +182,7 @@ def test_folds_divide_the_rows_and_keep_equal_ones_together() -> None:
         assert abs(target[mask].sum() - target.sum() / bench.FOLDS) <= 1
 
 
-@pytest.mark.parametrize("content", ["", "{}\n", '{"score":"log_loss"}\nmore\n'])
+@pytest.mark.parametrize("content", ["", "{}\n", '{"metric":"log_loss"}\nmore\n'])
 def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: str) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text(content)

@@ -21,12 +21,12 @@ Value = bool | int | float | str | None
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all trials of a search have in common.
 
-    `score` is the metric, of which less is better. `rows` says which rows it is of. `prepare` and `train` are
+    `metric` is the loss that was measured. `rows` says which rows it is of. `prepare` and `train` are
     blocks of params.yaml when the search began, and `made_from` is the MD5 of each file that a trial depends
     on, by path.
     """
 
-    score: str
+    metric: str
     rows: str
     architectures: tuple[str, ...]
     prepare: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A trial. `values` are the hyperparameters, and `scores` has a score for each part of the rows on which
+    """A trial. `values` are the hyperparameters, and `losses` has the loss on each part of the rows on which
     it was measured. A `stopped` trial was clearly worse than the best one after some parts, and `fault` says
     why a trial failed."""
 
@@ -43,14 +43,14 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     architecture: str
     values: Mapping[str, Value]
     state: Literal["done", "stopped", "failed"]
-    scores: tuple[float, ...]
+    losses: tuple[float, ...]
     seconds: float
     fault: str | None = None
 
     @property
-    def score(self) -> float | None:
-        """Returns the mean of the scores, or None if the trial was not measured on all rows."""
-        return fmean(self.scores) if self.state == "done" else None
+    def loss(self) -> float | None:
+        """Returns the mean of the losses, or None if the trial was not measured on all rows."""
+        return fmean(self.losses) if self.state == "done" else None
 
     @property
     def described_values(self) -> str:
@@ -60,7 +60,7 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
     """Returns the trials that are done, the best one first."""
     done = [trial for trial in trials if trial.state == "done"]
-    return sorted(done, key=lambda trial: (trial.score, trial.number))
+    return sorted(done, key=lambda trial: (trial.loss, trial.number))
 
 
 def search_files(root: Path) -> list[Path]:

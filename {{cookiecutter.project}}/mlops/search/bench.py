@@ -7,19 +7,18 @@ choose by chance. For any other they are the validation rows. The test rows are 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlops.metrics import measure
+from mlops.metrics import loss
 from mlops.params import Configuration, TrainParams
 from mlops.predict import schema
 from mlops.predict.inputs import matrices_of
+from mlops.predict.predictor import predictions_of
 from mlops.tables import splits
 from mlops.train import export, train
-
-SCORE = "log_loss"
-"""The metric, of which less is better."""
 
 SMALL_TABLE = 5_000
 """The number of training rows from which an architecture is measured on the validation rows."""
@@ -32,7 +31,7 @@ class Bench:
     """The rows, read once, on which architectures are measured.
 
     `parts` is the number of parts into which the measured rows fall: the folds of all repetitions, or 1 for
-    the validation rows. `rows` says which rows they are.
+    the validation rows. `rows` says which rows they are, and `metric` is the loss that is measured.
     """
 
     def __init__(self, configuration: Configuration) -> None:
@@ -40,6 +39,9 @@ class Bench:
         self._schema = schema.read_schema(splits.SCHEMA)
         train.check_features(self._schema)
         self._table, self._target, self._inputs = train.read_training_rows(self._schema)
+        scale = train.scale_of(self._target, self._schema.task)
+        self._schema = msgspec.structs.replace(self._schema, target_scale=scale)
+        self.metric = "log_loss" if self._schema.classes else "rmse"
         rows = len(self._target)
         # Rows that were split by group or time need the same rule in each fold; the validation rows hold it.
         by_row = configuration.params.prepare.split.by in ("row", "class")
@@ -54,23 +56,22 @@ class Bench:
             self.rows = f"{len(validation):,} validation rows"
         self.parts = len(self._folds) or 1
 
-    def score(self, architecture: str, values: Mapping[str, Any], part: int) -> float:
-        """Returns the score on one part of the rows of the architecture, fitted to the rows beside them."""
-        params = TrainParams(
-            seed=self._params.seed, architecture=architecture, architectures={architecture: values}
-        )
+    def measure(self, architecture: str, values: Mapping[str, Any], part: int) -> float:
+        """Returns the loss on one part of the rows of the architecture, fitted to the rows beside them."""
+        chosen = {"architecture": architecture, "architectures": {architecture: values}}
+        params = TrainParams.model_validate({**dict(self._params), **chosen})
         if self._folds:
             held = self._folds[part]
-            fitted = self._table[~held], self._target[~held]
-            measured = self._table[held], self._target[held]
+            (known, answers), (table, target) = (
+                (self._table[rows], self._target[rows]) for rows in (~held, held)
+            )
         else:
-            fitted, measured = (self._table, self._target), self._validation
-        estimator = train.fit_estimator(params, *fitted, self._inputs, self._schema)
-        table, target = measured
-        probability = estimator.predict_proba(table)[:, 1]
-        score = measure(target, probability > 0.5, probability)[SCORE]
-        assert score is not None
-        return score
+            (known, answers), (table, target) = (self._table, self._target), self._validation
+        answers = train.scaled(answers, self._schema)
+        estimator = train.fit_estimator(params, known, answers, self._inputs, self._schema)
+        is_class = bool(self._schema.classes)
+        output = estimator.predict_proba(table) if is_class else estimator.predict(table)[:, None]
+        return loss(self._schema, target, predictions_of(self._schema, output))
 
 
 def fold_masks(table: pd.DataFrame, target: NDArray[Any], seed: int) -> Iterator[NDArray[np.bool_]]:

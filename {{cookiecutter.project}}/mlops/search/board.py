@@ -9,7 +9,7 @@ from mlops.errors import printable_text
 from mlops.search.search import Order, Show
 from mlops.trials import Trial, best_first
 
-HEADINGS = ("Rank", "Trial", "Architecture", "Log loss", "Hyperparameters")
+HEADINGS = ("Rank", "Trial", "Architecture", "Loss", "Hyperparameters")
 ROWS = 10
 
 
@@ -42,11 +42,11 @@ def trial_line(trial: Trial, so_far: Sequence[Trial]) -> str:
         outcome = f"failed: {trial.fault}"
     elif trial.state == "stopped":
         outcome = (
-            f"stopped after {len(trial.scores)} parts of the rows, clearly worse than the best"
+            f"stopped after {len(trial.losses)} parts of the rows, clearly worse than the best"
         )
     else:
         best = " (the best so far)" if best_first(so_far)[0] is trial else ""
-        outcome = f"log loss {trial.score:.5f}{best}"
+        outcome = f"loss {trial.loss:.5g}{best}"
     values = f" with {trial.described_values}" if trial.values else ""
     return f"trial {trial.number}: {trial.architecture}{values}: {outcome}"
 
@@ -58,7 +58,7 @@ def board_rows(trials: Sequence[Trial], rows: int = ROWS) -> list[tuple[str, ...
             str(rank),
             str(trial.number),
             trial.architecture,
-            f"{trial.score:.5f}",
+            f"{trial.loss:.5g}",
             trial.described_values,
         )
         for rank, trial in enumerate(best_first(trials)[:rows], 1)

@@ -19,7 +19,7 @@ class WorkerEnded(MlopsError):
 
 class Worker:
     """A process of mlops/search/worker.py, in the current directory. Raises WorkerEnded if it cannot read the
-    rows. `bench` says in how many `parts` the measured `rows` fall, and which metric is the `score`."""
+    rows. `bench` says in how many `parts` the measured `rows` fall, and which `metric` is measured."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
@@ -34,8 +34,8 @@ class Worker:
         )
         self.bench: Mapping[str, Any] = self._answer()
 
-    def score(self, architecture: str, values: Mapping[str, Any], part: int) -> Any:
-        """Returns the score on a part of the rows, or why there is none: {"score": 0.31} or {"fault": "..."}.
+    def measure(self, architecture: str, values: Mapping[str, Any], part: int) -> Any:
+        """Returns the loss on a part of the rows, or why there is none: {"loss": 0.31} or {"fault": "..."}.
 
         Raises WorkerEnded if the process ended meanwhile.
         """

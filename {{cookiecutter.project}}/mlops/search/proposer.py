@@ -105,17 +105,17 @@ class Proposer:
         }
         return Proposal(architecture, {**self._values[architecture], **proposed}, asked)
 
-    def is_hopeless(self, asked: optuna.Trial, scores: Sequence[float]) -> bool:
-        """Returns whether the scores so far are clearly worse than those of the best trial on the same parts
+    def is_hopeless(self, asked: optuna.Trial, losses: Sequence[float]) -> bool:
+        """Returns whether the losses so far are clearly worse than those of the best trial on the same parts
         of the rows, by a signed-rank test."""
-        asked.report(scores[-1], len(scores) - 1)
+        asked.report(losses[-1], len(losses) - 1)
         return asked.should_prune()
 
     def tell(self, trial: Trial, asked: optuna.Trial | None = None) -> None:
         """Takes a trial into account, which was `asked` for here or comes from elsewhere."""
         if asked:
             state = STATES[trial.state]
-            self._study.tell(asked, trial.score, state)
+            self._study.tell(asked, trial.loss, state)
         elif trial.architecture in self._distributions:
             distributions = self._distributions[trial.architecture]
             params = {name: trial.values[name.partition(".")[2]] for name in distributions}
@@ -123,10 +123,10 @@ class Proposer:
                 self._study.add_trial(
                     create_trial(
                         state=STATES[trial.state],
-                        value=trial.score,
+                        value=trial.loss,
                         params={ARCHITECTURE: trial.architecture, **params},
                         distributions={ARCHITECTURE: self._architectures, **distributions},
-                        intermediate_values=dict(enumerate(trial.scores)),
+                        intermediate_values=dict(enumerate(trial.losses)),
                     )
                 )
 

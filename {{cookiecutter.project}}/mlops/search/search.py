@@ -1,4 +1,4 @@
-"""Searches the architecture and the hyperparameters with the best score, and records each trial.
+"""Searches the architecture and the hyperparameters with the least loss, and records each trial.
 
 The first trial of each architecture has its values of params.yaml. The others are proposed from what was
 measured before. A worker measures a trial part by part, and the trial is stopped as soon as it is clearly
@@ -61,7 +61,7 @@ class Running:
     worker: Worker
     answer: Future[Any]
     begun: float = field(default_factory=time.monotonic)
-    scores: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
 
     def ended(self, state: Literal["done", "stopped", "failed"], fault: str | None = None) -> Trial:
         return Trial(
@@ -69,7 +69,7 @@ class Running:
             self.proposal.architecture,
             self.proposal.values,
             state,
-            tuple(self.scores),
+            tuple(self.losses),
             round(time.monotonic() - self.begun, 3),
             fault,
         )
@@ -121,7 +121,7 @@ def begun(architectures: Sequence[str]) -> tuple[Path, Search, list[Trial]]:
 
 
 def resumed(architectures: Sequence[str]) -> tuple[Path, Search, list[Trial]]:
-    """Returns the latest search. Raises Refused if its scores cannot be compared with new ones."""
+    """Returns the latest search. Raises Refused if its losses cannot be compared with new ones."""
     if not (files := trials.search_files(Path())):
         raise UsageError(f"there is no search in {trials.FOLDER}: begin one, without --resume")
     search, before = trials.read_search(files[-1])
@@ -136,8 +136,8 @@ def resumed(architectures: Sequence[str]) -> tuple[Path, Search, list[Trial]]:
         changed.append("train.seed in params.yaml")
     if changed:
         raise Refused(
-            f"{changed[0]} has changed since the search {files[-1].stem} began, so new scores cannot be "
-            "compared with its scores: begin a new search, without --resume"
+            f"{changed[0]} has changed since the search {files[-1].stem} began, so new losses cannot be "
+            "compared with its own: begin a new search, without --resume"
         )
     trials.write_search(files[-1], search, before)  # without a line that a crash cut short
     return files[-1], search, before
@@ -224,7 +224,7 @@ class Searcher:
         if self._workers:
             bench = self._workers[0].bench
             self._search = msgspec.structs.replace(
-                self._search, rows=bench["rows"], score=bench["score"]
+                self._search, rows=bench["rows"], metric=bench["metric"]
             )
         for each in starting:
             each.result()
@@ -235,7 +235,7 @@ class Searcher:
         for worker in self._workers:
             if worker not in busy and (proposal := self._next_proposal()):
                 self._begun += 1
-                answer = pool.submit(worker.score, proposal.architecture, proposal.values, 0)
+                answer = pool.submit(worker.measure, proposal.architecture, proposal.values, 0)
                 self._running.append(Running(self._begun, proposal, worker, answer))
         return bool(self._running)
 
@@ -272,17 +272,17 @@ class Searcher:
             self._workers.append(Worker(self._variables))
         if "fault" in answer:
             return running.ended("failed", answer["fault"])
-        running.scores.append(answer["score"])
+        running.losses.append(answer["loss"])
         asked = running.proposal.asked
-        is_hopeless = asked and self._proposer and self._proposer.is_hopeless(asked, running.scores)
-        if len(running.scores) == running.worker.bench["parts"]:
+        is_hopeless = asked and self._proposer and self._proposer.is_hopeless(asked, running.losses)
+        if len(running.losses) == running.worker.bench["parts"]:
             return running.ended("done")
         if is_hopeless:
             return running.ended("stopped")
         proposal = running.proposal
-        part = len(running.scores)
+        part = len(running.losses)
         running.answer = pool.submit(
-            running.worker.score, proposal.architecture, proposal.values, part
+            running.worker.measure, proposal.architecture, proposal.values, part
         )
         return None
 

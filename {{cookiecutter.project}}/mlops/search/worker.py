@@ -23,17 +23,17 @@ def main() -> None:
     tasks: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=read_tasks, args=(tasks,), daemon=True).start()
     from mlops.params import load_configuration
-    from mlops.search.bench import SCORE, Bench
+    from mlops.search.bench import Bench
 
     bench = Bench(load_configuration())
-    answer(answers, {"parts": bench.parts, "rows": bench.rows, "score": SCORE})
+    answer(answers, {"parts": bench.parts, "rows": bench.rows, "metric": bench.metric})
     while True:
         task = json.loads(tasks.get())
         try:
-            score = bench.score(**task)
-            if not math.isfinite(score):
-                raise ValueError(f"the score is {score}")
-            answer(answers, {"score": score})
+            loss = bench.measure(**task)
+            if not math.isfinite(loss):
+                raise ValueError(f"the loss is {loss}")
+            answer(answers, {"loss": loss})
         except Exception as error:  # estimators raise whatever their author chose
             kind = "" if isinstance(error, MlopsError) else f"{type(error).__name__}: "
             answer(answers, {"fault": f"{kind}{error}"})
