@@ -13,6 +13,7 @@ import pytest
 from pyarrow import csv, parquet
 from redis import Redis
 
+from mlops.batch.answers import answer_columns
 from mlops.batch.destinations import destinations
 from mlops.batch.monitoring import labels, monitor
 from mlops.batch.monitoring.labels import LabelsOrder
@@ -53,6 +54,13 @@ def load(folder: Path, target: str, values: list[Any], name: str = "truth.csv") 
 
 def judge(folder: Path, **bounds: Any) -> None:
     monitor.monitor(MonitorOrder(URL, str(folder), min_labels=10, **bounds))
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_a_piece_without_a_good_row_has_no_answers(bundles: dict[str, Path], task: str) -> None:
+    predictor = Predictor(bundles[task])
+    few = predictor.predict({name: values[:1] for name, values in rows().items()})
+    assert answer_columns(predictor.schema, few.take(slice(0, 0))).num_rows == 0
 
 
 def test_classes_are_stored_with_the_probability_of_each_and_judged_by_the_worst(

@@ -47,7 +47,8 @@ ROWS: Mapping[Task, pa.Schema] = {
 
 def answer_columns(schema: Schema, predictions: Predictions) -> pa.RecordBatch:
     """Returns the predictions as the columns that are stored. Raises FileFault if one is NaN."""
-    answers, probabilities = pa.array(predictions.answers), predictions.probabilities
+    kind, probabilities = ANSWERS[schema.task].field(0).type, predictions.probabilities
+    answers = pa.array(predictions.answers, kind)
     numbers = probabilities if schema.classes else predictions.answers
     if unanswered := np.count_nonzero(np.isnan(numbers)):
         raise FileFault(
