@@ -17,7 +17,8 @@ MEASURED = 20_000
 """The number of rows on which the spread of a metric is measured; that of more rows follows from it."""
 
 Interval = tuple[float, float] | None
-"""The lower and the upper end, or None where the metric has no value, or for fewer than GROUPS rows."""
+"""The lower and the upper end, or None where nothing is known of the spread: for a metric without a value,
+for one that is the same whatever rows are left out, and for fewer than GROUPS rows."""
 
 
 def intervals(schema: Schema, rows: Split, predictions: Predictions) -> dict[str, Interval]:
@@ -36,7 +37,7 @@ def intervals(schema: Schema, rows: Split, predictions: Predictions) -> dict[str
     found: dict[str, Interval] = {}
     for name, metric in METRICS[schema.task].items():
         value, values = center[name], [each[name] for each in without]
-        if value is None or None in values:
+        if value is None or None in values or len({*values}) == 1:
             found[name] = None
             continue
         spread = (GROUPS - 1) * np.var(np.array(values, float)) * len(every) / len(rows)

@@ -1,0 +1,315 @@
+"""Measures each task on eight tables: the score beside that of a model that has learnt nothing and that of
+the same scikit-learn model by hand, the parity of ONNX for targets of any size, and how often intervals hold.
+
+    make install && .venv/bin/python benchmarks/tasks.py
+
+writes benchmarks/tasks.md. It runs the stages in this process, without DVC. No time is measured.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+from sklearn import datasets
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+import page
+
+PROJECT = Path(__file__).resolve().parents[1] / "{{cookiecutter.project}}"
+sys.path.insert(0, str(PROJECT))
+
+from mlops.architectures import ARCHITECTURES  # noqa: E402
+from mlops.evaluate import evaluate  # noqa: E402
+from mlops.evaluate.intervals import intervals  # noqa: E402
+from mlops.metrics import METRICS, measure  # noqa: E402
+from mlops.params import ColumnParams, load_configuration  # noqa: E402
+from mlops.predict import derived  # noqa: E402
+from mlops.predict.inputs import matrices_of  # noqa: E402
+from mlops.predict.schema import Schema, read_schema  # noqa: E402
+from mlops.predict.task import Predictions, Task  # noqa: E402
+from mlops.prepare import prepare  # noqa: E402
+from mlops.tables import splits  # noqa: E402
+from mlops.tables.splits import Split  # noqa: E402
+from mlops.train import export, train  # noqa: E402
+
+ROWS = 5_000
+SHOWN: Mapping[Task, str] = {"binary": "accuracy", "multiclass": "accuracy", "regression": "r2"}
+UNITS = {"1e-3": (0, 1e-3), "1": (0, 1), "1e9": (0, 1e9), "1e9 ± 1": (1e9, 1)}
+"""What is added to a target of mean 0 and standard deviation 1, and what it is multiplied by before."""
+
+DRAWN = 200
+"""The number of samples of test rows for which it is counted whether an interval holds."""
+
+
+def main() -> None:
+    derived.DERIVED.clear()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        make_project()
+        sections = [*map(scores, METRICS), parity(), coverage()]
+    head = [
+        "# Every task",
+        page.paragraph(
+            f"{page.machine()} The tables are scikit-learn's own and its made ones, and {ROWS:,} rows of the "
+            "census. Every model is `gradient_boosting` with the values of params.yaml, and is measured on "
+            "the test rows. By hand means scikit-learn's class itself, with the same rows, values and seed, "
+            "and with pandas' categories."
+        ),
+    ]
+    Path(__file__).with_suffix(".md").write_text("\n\n".join([*head, *sections]) + "\n")
+
+
+def tables(task: Task) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yields the name of each table and its rows, of which the column `target` is to be predicted."""
+    census = pd.read_csv(PROJECT / "data/raw/adult.csv", skipinitialspace=True, na_values="?")
+    census = census.sample(ROWS, random_state=1)
+    size = {"n_samples": 2000, "random_state": 1}
+    if task == "binary":
+        yield "breast cancer", loaded(datasets.load_breast_cancer)
+        yield "wine, one of three", loaded(datasets.load_wine, lambda each: each == 1)
+        yield "moons", made(datasets.make_moons(noise=0.3, **size))
+        yield "circles", made(datasets.make_circles(noise=0.2, factor=0.6, **size))
+        yield "Hastie", made(datasets.make_hastie_10_2(**size))
+        yield "10 % positive", made(datasets.make_classification(weights=[0.9], **size))
+        holes = made(datasets.make_classification(flip_y=0.1, **size))
+        missing = np.random.default_rng(1).random(holes.shape) < 0.2
+        yield "a fifth missing", holes.mask(missing & (holes.columns != "target"))
+        yield "census: income", census.rename(columns={"income": "target"})
+    elif task == "multiclass":
+        yield "iris", loaded(datasets.load_iris)
+        yield "wine", loaded(datasets.load_wine)
+        yield "digits", loaded(datasets.load_digits)
+        for classes in (3, 6):
+            many = {"n_classes": classes, "n_informative": 8, **size}
+            yield f"{classes} classes", made(datasets.make_classification(**many))
+        yield "quantiles", made(datasets.make_gaussian_quantiles(n_features=4, n_classes=4, **size))
+        yield "blobs", made(datasets.make_blobs(centers=5, cluster_std=4, **size))
+        status = census.rename(columns={"marital_status": "target"})
+        yield "census: marital status", status[status.target != "Married-AF-spouse"]
+    else:
+        yield "diabetes", loaded(datasets.load_diabetes)
+        yield "Friedman 1", made(datasets.make_friedman1(noise=1, **size))
+        yield "Friedman 2", made(datasets.make_friedman2(noise=50, **size))
+        yield "Friedman 3", made(datasets.make_friedman3(noise=0.1, **size))
+        yield "linear", made(datasets.make_regression(n_features=20, noise=20, **size))
+        yield "sparse", made(datasets.make_sparse_uncorrelated(**size))
+        yield "Swiss roll", made(datasets.make_swiss_roll(noise=1, **size))
+        yield "census: hours per week", census.rename(columns={"hours_per_week": "target"})
+
+
+def loaded(
+    load: Callable[..., Any], change: Callable[[Any], Any] = lambda each: each
+) -> pd.DataFrame:
+    bunch = load(as_frame=True)
+    return bunch.data.assign(target=change(bunch.target))
+
+
+def made(rows: tuple[Any, Any]) -> pd.DataFrame:
+    inputs, target = rows
+    return pd.DataFrame(inputs).add_prefix("x").assign(target=target)
+
+
+def make_project() -> None:
+    """Makes a project in the current directory, which is on staging and bounds nothing."""
+    for name in ("mlops", "science", "requirements"):
+        Path(name).symlink_to(PROJECT / name)
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
+        shutil.copy(PROJECT / name, name)
+    shutil.copytree(PROJECT / "environments", "environments")
+    Path("branch.yaml").write_text("environment: staging\n")
+    for file in Path("environments").iterdir():
+        with changed_yaml(file) as settings:
+            for block in (settings["gate"], settings["gate"]["subgroups"]):
+                block |= {"bounds": {}, "max_drop": {}}
+    Path("data/raw").mkdir(parents=True)
+
+
+@contextlib.contextmanager
+def changed_yaml(file: Path) -> Iterator[Any]:
+    content = YAML(typ="safe", pure=True).load(file)
+    yield content
+    YAML().dump(content, file)
+
+
+def prepare_table(task: Task, rows: pd.DataFrame) -> Schema:
+    """Prepares the rows for the task, and returns their schema."""
+    rows.to_csv("data/raw/table.csv", index=False)
+    inputs = rows.drop(columns="target")
+    categories = [name for name in inputs if inputs[name].dtype.kind not in "if"]
+    columns = {name: [] for name in ColumnParams.model_fields} | {
+        "number": [name for name in inputs if name not in categories],
+        "category": categories,
+    }
+    with changed_yaml(Path("params.yaml")) as params:
+        positive = str(sorted(map(str, rows.target.unique()))[-1]) if task == "binary" else None
+        params["prepare"] |= {"task": task, "target": "target", "positive": positive}
+        params["prepare"]["columns"] = columns
+        params["evaluate"]["subgroups"] = []
+    with quiet():
+        prepare.main()
+    return read_schema(splits.SCHEMA)
+
+
+def quiet() -> contextlib.AbstractContextManager[Any]:
+    stack = contextlib.ExitStack()
+    stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+    stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+    return stack
+
+
+def scores(task: Task) -> str:
+    name, lines = SHOWN[task], []
+    for table, rows in tables(task):
+        schema = prepare_table(task, rows)
+        with quiet():
+            train.main()
+            evaluate.main()
+        report = json.loads(Path("reports/metrics.json").read_text())
+        ours, hand = report["test"][name], measure_by_hand(schema)[name]
+        low, high = report["interval"][name]
+        lines.append(
+            [table, f"{len(rows):,}", f"{report['baseline'][name]:.4f}", f"{hand:.4f}", f"{ours:.4f}",
+             f"{low:.3f} to {high:.3f}", "yes" if abs(ours - hand) < 5e-4 else "**no**"]
+        )  # fmt: skip
+        print(task, lines[-1], flush=True)
+    heads = [
+        "table",
+        "rows",
+        "baseline",
+        "by hand",
+        "this template",
+        "95 % interval",
+        "equal",
+    ]
+    return f"## {task.capitalize()}: {name}\n\n{page.table(heads, lines)}".rstrip()
+
+
+def measure_by_hand(schema: Schema) -> dict[str, float | None]:
+    """Returns the metrics of the test rows for scikit-learn's own class, fitted to the same training rows."""
+    names = [column.name for column in schema.columns]
+    known = {column.name: column.categories for column in schema.columns if column.categories}
+    training, test = (pd.read_parquet(splits.split_file(name)) for name in ("train", "test"))
+    for rows in (training, test):
+        for name, categories in known.items():
+            rows[name] = pd.Categorical(rows[name], [*categories, ""])
+    options = load_configuration().params.train
+    values = options.hyperparameters
+    kind = HistGradientBoostingClassifier if schema.classes else HistGradientBoostingRegressor
+    model = kind(
+        max_iter=values["iterations"],
+        learning_rate=values["learning_rate"],
+        max_leaf_nodes=values["leaves"],
+        early_stopping=False,
+        random_state=options.seed,
+    )
+    model.fit(training[names], training.target)
+    target = splits.target_of(test.target.to_numpy(object if schema.classes else float), schema)
+    if not schema.classes:
+        answers = model.predict(test[names])
+        return measure(schema, target, Predictions(answers, np.empty((len(target), 0), np.float32)))
+    order = [list(model.classes_).index(each) for each in schema.classes]
+    probabilities = model.predict_proba(test[names])[:, order].astype(np.float32)
+    answers = np.array(schema.classes, object)[probabilities.argmax(axis=1)]
+    return measure(schema, target, Predictions(answers, probabilities))
+
+
+def parity() -> str:
+    """Returns the largest difference of each architecture from its ONNX model, over all tables."""
+    worst = {name: dict.fromkeys(UNITS, 0.0) for name in ARCHITECTURES}
+    for table, rows in tables("regression"):
+        scaled = (rows.target - rows.target.mean()) / rows.target.std()
+        for unit, (offset, factor) in UNITS.items():
+            schema = prepare_table("regression", rows.assign(target=offset + factor * scaled))
+            for name, found in worst.items():
+                found[unit] = max(found[unit], difference(name, schema))
+        print("parity", table, worst, flush=True)
+    lines = [
+        [f"`{name}`", *(f"{each:.1e}" for each in found.values())] for name, found in worst.items()
+    ]
+    most = max(each for found in worst.values() for each in found.values())
+    said = page.paragraph(
+        "The largest difference between an estimator and its ONNX model, restored with 64 bits, on the test "
+        "rows of all eight tables of numbers and on a copy of them with missing and unknown values: relative "
+        "to the distance of the prediction from the mean of the target or, if that is more, to the standard "
+        f"deviation of the target. Allowed is {export.TOLERANCE:.0e}; the largest one is {most:.1e}."
+    )
+    return f"## Parity of numbers\n\n{said}\n\n{page.table(['target', *UNITS], lines)}".rstrip()
+
+
+def difference(name: str, schema: Schema) -> float:
+    params = load_configuration().params.train.model_copy(update={"architecture": name})
+    table, target, inputs = train.read_training_rows(schema)
+    scale = train.scale_of(target, schema.task)
+    assert scale
+    estimator = train.fit_estimator(
+        params, table, (target - scale.offset) / scale.factor, inputs, schema
+    )
+    rows = export.with_missing_and_unseen(
+        matrices_of(splits.read_split("test", schema).columns, schema)
+    )
+    model = export.to_onnx(estimator, inputs)
+    answers = export.run_model(model, rows, schema.task)[:, 0].astype(float)
+    restored = scale.offset + scale.factor * answers
+    expected = scale.offset + scale.factor * estimator.predict(export.table_of(rows)).astype(float)
+    unit = np.maximum(np.abs(expected - scale.offset), scale.factor)
+    return float((np.abs(restored - expected) / unit).max())
+
+
+def coverage() -> str:
+    """Returns how often the intervals of samples of test rows hold the metric of all rows."""
+    sizes = (100, 500, 2000)
+    lines = []
+    for task, (schema, target, predictions) in populations().items():
+        truth = measure(schema, target, predictions)
+        held = {name: dict.fromkeys(sizes, 0) for name in METRICS[task]}
+        random = np.random.default_rng(1)
+        for size in sizes:
+            for _ in range(DRAWN):
+                chosen = random.integers(0, len(target), size)
+                found = intervals(schema, Split({}, target[chosen]), predictions.take(chosen))
+                for name, ends in found.items():
+                    held[name][size] += bool(ends and ends[0] <= truth[name] <= ends[1])
+        lines += [
+            [f"{task}: `{name}`", *(f"{held[name][size] / DRAWN:.1%}" for size in sizes)]
+            for name in METRICS[task]
+        ]
+        print("coverage", task, flush=True)
+    said = page.paragraph(
+        f"How many of {DRAWN} samples of test rows, drawn from 100,000 made rows with their predictions, "
+        "have an interval that holds the metric of all rows. It should be 95 %."
+    )
+    heads = ["metric", *(f"{size:,} rows" for size in sizes)]
+    return f"## Intervals\n\n{said}\n\n{page.table(heads, lines)}".rstrip()
+
+
+def populations() -> dict[Task, tuple[Schema, Any, Predictions]]:
+    """Returns made rows of each task with predictions: their schema, their target, and the predictions."""
+    random, rows = np.random.default_rng(2), 100_000
+    found: dict[Task, tuple[Schema, Any, Predictions]] = {}
+    classes = {"binary": ("a", "b"), "multiclass": ("a", "b", "c")}
+    for task, names in classes.items():
+        logits = random.normal(0, 2, (rows, len(names))) - np.arange(len(names))
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        target = (
+            (shares.cumsum(axis=1) < random.random((rows, 1))).sum(axis=1).clip(0, len(names) - 1)
+        )
+        answers = np.array(names, object)[shares.argmax(axis=1)]
+        schema = Schema("made", "target", names, (), task)
+        found[task] = schema, target, Predictions(answers, shares.astype(np.float32))
+    actual = random.gamma(4, 10, rows) + 1
+    predicted = actual + random.standard_t(5, rows) * 5
+    schema = Schema("made", "target", (), (), "regression")
+    found["regression"] = schema, actual, Predictions(predicted, np.empty((rows, 0), np.float32))
+    return found
+
+
+if __name__ == "__main__":
+    main()
