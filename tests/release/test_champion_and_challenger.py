@@ -222,7 +222,7 @@ def test_rows_seen_in_training_are_left_out_whatever_is_missing_in_them(
     lacking = seen.isna().any(axis=1).sum()
     assert 0 < lacking < len(seen) < len(rows)
     left = len(rows) - len(seen)
-    few = {"min_rows": left + 1}
+    few: dict[str, Any] = {"min_rows": left + 1, "bounds": {}}
     edit(challenged / "environments/staging.yaml", lambda content: content["gate"].update(few))
     commit(run, challenged, "More rows than are left")
     assert incomparable(run, challenged) == (
