@@ -140,7 +140,7 @@ def test_too_few_test_rows_of_a_class_pass_no_bound_and_each_is_named(untrained:
     measure("staging", {"accuracy": {"min": 0}, "false_positive_percent": {"max": 100}})
     gate.main()
     change("environments/staging.yaml", "gate.min_rows", 21)
-    few = "cannot be judged: there are 20 test rows of the class '>50K', and gate.min_rows is 21"
+    few = "cannot be judged: the number of test rows of the class '>50K' is 20, and gate.min_rows is 21"
     with pytest.raises(GateFailed) as failed:
         gate.main()
     assert str(failed.value).startswith(f"accuracy {few}; false_positive_percent {few} (gate of")

@@ -65,9 +65,7 @@ def too_few_rows(measured: Mapping[str, Mapping[str, Any]], least: int) -> str:
     if rows >= least:
         return ""
     of_class = f" of the class {name!r}" * bool(name)
-    return (
-        f"cannot be judged: there are {rows:,} test rows{of_class}, and gate.min_rows is {least:,}"
-    )
+    return f"cannot be judged: the number of test rows{of_class} is {rows:,}, and gate.min_rows is {least:,}"
 
 
 def judge_subgroups(rows: list[dict[str, str]], settings: SubgroupSettings) -> dict[str, Result]:
