@@ -97,6 +97,8 @@ def test_probabilities_agree_up_to_the_tolerance(
         "left_out": 0,
         "flipped": 0,
         "apart": max(one, other),
+        "words": "are called another class, and probabilities are up to "
+        f"{max(one, other):.2g} apart",
         "tolerance": agreement.TOLERANCE,
         "agree": agree,
     }
@@ -111,6 +113,7 @@ def test_numbers_agree_by_the_spread_of_the_target_and_not_by_its_size(
     write_numbers("2.npz", [1e9 + 1, 1e9 + 1000])
     report = run_agreement("1.npz", "2.npz", capsys)
     assert (report["flipped"], report["apart"], report["agree"]) == (1, 0.5, False)
+    assert "get another number, and numbers are up to 0.5 standard dev" in report["words"]
 
 
 def test_another_class_does_not_agree_however_near_the_probabilities(

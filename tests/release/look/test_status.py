@@ -105,17 +105,17 @@ def test_what_can_not_be_read_of_one_environment_costs_its_own_fields(in_staging
     (in_staging / "dvc.lock").write_text("stages: {train: 5}")
     git.run("commit", "--quiet", "--all", "--message", "Break")
     dev, staging, prod = status.all_statuses(git)
-    assert (dev.commit, dev.model, dev.accuracy) == (git.run("rev-parse", "dev")[:7], None, None)
+    assert (dev.commit, dev.model, dev.metrics) == (git.run("rev-parse", "dev")[:7], None, {})
     assert [note.split(":")[1].split(" at ")[0].split()[0] for note in dev.notes] == [
         "reports/metrics.json",
         "dvc.lock",
         "reports/gate.json",
     ]
-    assert (staging.version, staging.accuracy, staging.notes) == ("v1.0.0", 0.9, ())
+    assert (staging.version, staging.metrics["accuracy"], staging.notes) == ("v1.0.0", 0.9, ())
     assert prod.notes == ()
     broken = git.run("cat-file", "tag", "staging/0001").replace('"version"', '"edition"')
     git.run("update-ref", "refs/tags/staging/0001", git.run("mktag", given=broken))
-    assert status.status_of(git, "staging").accuracy == 0.9
+    assert status.status_of(git, "staging").metrics["accuracy"] == 0.9
     assert status.status_of(git, "prod").notes == ()
 
 

@@ -136,7 +136,7 @@ def release(git: Git, version: str, commit: str = "HEAD") -> None:
 
 
 def table(git: Git, *columns: str) -> list[tuple[tracker.Cell, ...]]:
-    return [tuple(row[column] for column in columns) for row in tracker.model_rows(git)]
+    return [tuple(map(row.get, columns)) for row in tracker.model_rows(git)]
 
 
 def test_versions_of_data_and_parameters_are_numbered_as_they_come_up(git: Git) -> None:
@@ -437,6 +437,30 @@ def test_a_model_that_never_says_yes_is_not_the_best(git: Git) -> None:
     ]
 
 
+def test_a_history_of_several_tasks_shows_the_metrics_of_each(git: Git) -> None:
+    measured = {
+        "trees": {"accuracy": 0.8, "worst_recall": 0.5, "macro_f1": 0.7},
+        "prices": {"mae": 123_456.789, "rmse": 2e5, "r2": 0.71},
+        "better": {"mae": 99_999.5, "rmse": 2e5, "r2": 0.75},
+    }
+    for model, metrics in measured.items():
+        commit(git, model, report=json.dumps({"test": metrics}))
+    rows = tracker.model_rows(git)
+    shown = {"accuracy": "Accuracy", "worst_recall": "Worst recall", "mae": "MAE", "r2": "R2"}
+    assert shown.items() <= tracker.headings(rows).items()
+    assert "false_positive_percent" not in tracker.headings(rows)
+    assert tracker.shown_cells(rows, shown) == [
+        ["0.8000", "0.5000", "-", "-"],
+        ["-", "-", "123457", "0.7100"],
+        ["-", "-", "99999.5", "0.7500"],
+    ]
+    for column in ("mae", "r2"):
+        assert [row["model"] for row in tracker.sorted_rows(rows, column)] == [
+            "experiment better", "experiment prices", "experiment trees",
+        ]  # fmt: skip
+    assert list(tracker.remarks(rows)) == []
+
+
 def test_every_number_of_data_and_parameters_is_explained(git: Git) -> None:
     commit(git, "a")
     second = commit(git, "b", training="t2", trees=200)
@@ -465,7 +489,7 @@ def test_every_number_of_data_and_parameters_is_explained(git: Git) -> None:
 
 
 def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
-    columns = tracker.headings("recall")
+    columns = tracker.headings(three, "recall")
     assert list(columns)[-4:] == ["recall", "running", "gate", "subject"]
     assert json.loads(tracker.as_json(three)) == three
     read = list(csv.DictReader(io.StringIO(tracker.as_csv(three))))
@@ -485,7 +509,7 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
 def test_names_from_the_data_stay_text_in_markdown(git: Git) -> None:
     commit(git, "a", dataset="'<script>|{x}'")
     rows = tracker.model_rows(git)
-    assert r"<script>\|{x}" in tracker.as_markdown(rows, tracker.headings())
+    assert r"<script>\|{x}" in tracker.as_markdown(rows, tracker.headings(rows))
 
 
 def test_nothing_heavy_is_loaded(git: Git) -> None:

@@ -55,7 +55,9 @@ bundle, train, test, scores = map(Path, sys.argv[1:])
 probability = np.array([float((bundle / "probability.txt").read_text())] * 3)
 answers = np.where(probability > 0.5, "yes", "no")
 probabilities = np.column_stack([1 - probability, probability])
-np.savez(scores, classes=["no", "yes"], answers=answers, probabilities=probabilities, scale=[0, 1])
+seen = np.zeros(len(answers), bool)
+named = {"classes": ["no", "yes"], "answers": answers, "probabilities": probabilities}
+np.savez(scores, **named, scale=[0, 1], seen=seen)
 """
 UNUSED = ("params.yaml", "branch.yaml", "models/.gitignore")
 FILES = {

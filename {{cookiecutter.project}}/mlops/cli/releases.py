@@ -24,13 +24,6 @@ Revision = Annotated[
 ]
 
 
-STATUS = (
-    "Environment", "Version", "Commit", "Model", "Accuracy", "% False positives", "Gate", "Since",
-    "Serving",
-)  # fmt: skip
-"""The headings of `mlops status`."""
-
-
 @commands.command()
 def promote(
     environment: Environment,
@@ -122,24 +115,30 @@ def rollback(
 def status() -> None:
     """Show what each environment holds, and what serves it on this machine."""
     from mlops.release.look import status
+    from mlops.release.look.tracker import HEADLINES, metric_text
 
     git = Git.of_current_directory()
     found = status.all_statuses(git)
+    measured = [name for name in HEADLINES if any(name in each.metrics for each in found)]
     rows = [
         (
             each.environment,
             each.version or ("-" if each.commit else "no branch"),
             each.commit or "-",
             each.model[:7] if each.model else "-",
-            "-" if each.accuracy is None else f"{each.accuracy:.4f}",
-            "-" if each.false_positive_percent is None else f"{each.false_positive_percent:.2f}",
+            *(metric_text(each.metrics.get(name), name) for name in measured),
             {True: "passed", False: "failed", None: "-"}[each.gate_passed],
             each.when or "-",
             each.serving or "-",
         )
         for each in found
     ]
-    printing.say(printing.table(STATUS, rows))
+    headings = (
+        *("Environment", "Version", "Commit", "Model"),
+        *(HEADLINES[name] for name in measured),
+        *("Gate", "Since", "Serving"),
+    )
+    printing.say(printing.table(headings, rows))
     for each in found:
         for line in (*([each.rolled_back] if each.rolled_back else []), *each.notes):
             printing.say(line)
@@ -211,7 +210,7 @@ def tracker(
         for line in explanation.explanation_lines(rows, models, numbers):
             printing.say(line)
         return
-    columns = tracker.headings(column)
+    columns = tracker.headings(rows, column)
     if form == "table":
         printing.say(printing.table([*columns.values()], tracker.shown_cells(rows, columns)))
     else:

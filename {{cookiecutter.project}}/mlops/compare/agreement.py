@@ -2,12 +2,12 @@
 
 `python -m mlops.compare.agreement SCORES SCORES` reads the answers that mlops.compare.answer_rows wrote for
 each model, and prints JSON: `rows`, how many rows there are on which neither was trained; `left_out`, on how
-many one was trained; `flipped`, for how many the models predict
-different classes; `apart`, the largest difference of a probability; `tolerance`, the largest that is allowed;
-and whether the models `agree`. If they predict numbers, `apart` is the largest difference in standard
-deviations of the target or, where that is less, relative to the distance of the number from its mean, and
-`flipped` counts the rows that are further apart than the tolerance. It refuses models whose classes differ,
-and answers that are NaN.
+many one was trained; `flipped`, for how many the models predict different classes; `apart`, the largest
+difference of a probability; `words` about both; `tolerance`, the largest difference that is allowed; and
+whether the models `agree`. If they predict numbers, `apart` is the largest difference in standard deviations
+of the target or, where that is less, relative to the distance of the number from its mean, and `flipped`
+counts the rows that are further apart than the tolerance. It refuses models whose classes differ, and answers
+that are NaN.
 """
 
 import json
@@ -43,16 +43,19 @@ def main() -> None:
     if first:
         apart = float(np.abs(one["probabilities"] - other["probabilities"]).max(initial=0))
         flipped = int((one["answers"] != other["answers"]).sum())
+        words = f"are called another class, and probabilities are up to {apart:.2g} apart"
     else:
         offset, factor = one["scale"]
         unit = np.maximum(np.abs(one["answers"] - offset), factor)
         differences = np.abs(one["answers"] - other["answers"]) / unit
         apart, flipped = float(differences.max(initial=0)), int((differences > TOLERANCE).sum())
+        words = f"get another number, and numbers are up to {apart:.2g} standard deviations apart"
     report = {
         "rows": len(one["answers"]),
         "left_out": int(seen.sum()),
         "flipped": flipped,
         "apart": apart,
+        "words": words,
         "tolerance": TOLERANCE,
         "agree": flipped == 0 and apart <= TOLERANCE,
     }

@@ -93,7 +93,7 @@ def rendered_pages(content: Content) -> Iterator[tuple[str, str]]:
         templates.get_template("models.html").render(
             given,
             page="models",
-            columns=tracker.headings(),
+            columns=tracker.headings(rows),
             groups=[*chart_groups(content)],
             baselines=any(entry.card.metrics.get("baseline") for entry in content.entries),
             remarks=[*tracker.remarks(rows)],

@@ -32,7 +32,7 @@ ONCE = {"extra_column": "error"}
 @dataclass(frozen=True)
 class Answers:
     """The hashes of everything that determines an answer, and the contract with clients: columns, target,
-    classes and policy."""
+    task, classes, threshold and policy."""
 
     model: str
     schema: str
@@ -51,7 +51,9 @@ class Answers:
             contract={
                 "columns": {column["name"]: column["type"] for column in schema["columns"]},
                 "target": schema["target"],
+                "task": schema["task"],
                 "classes": schema["classes"],
+                "threshold": schema["threshold"],
                 "policy": schema.get("policy", ONCE),
             },
         )
@@ -144,6 +146,8 @@ def step_to(answers: Answers, latest: Version) -> tuple[int, str]:
         return MAJOR, f"breaks clients: {'; '.join(broken)}"
     if answers.model != latest.answers.model:
         return MINOR, "another model"
+    if answers.contract["threshold"] != latest.answers.contract["threshold"]:
+        return MINOR, "another threshold"
     changed = [
         name for name in ("schema", "serving", "libraries")
         if getattr(answers, name) != getattr(latest.answers, name)
@@ -169,10 +173,23 @@ def breaking_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator
             yield f"column {name!r} is needed"
         elif before[name] != after[name]:
             yield f"column {name!r} was {before[name]} and is {after[name]}"
-    for key in ("target", "classes"):
+    for key in ("target", "task"):
         if old[key] != new[key]:
             yield f"{key} was {old[key]} and is {new[key]}"
+    if old["task"] == new["task"]:
+        yield from changed_classes(old["classes"], new["classes"])
     earlier = old.get("policy", ONCE)
     for name, severity in sorted(new.get("policy", ONCE).items()):
         if severity == "error" and earlier.get(name) != "error":
             yield f"{name} was answered and is refused"
+
+
+def changed_classes(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    for name in old:
+        if name not in new:
+            yield f"class {name!r} is gone"
+    for name in new:
+        if name not in old:
+            yield f"class {name!r} is new"
+    if sorted(old) == sorted(new) and old != new:
+        yield f"the positive class was {old[-1]!r} and is {new[-1]!r}"

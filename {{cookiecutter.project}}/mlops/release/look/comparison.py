@@ -192,8 +192,7 @@ def predictions(states: States) -> Iterator[str]:
     others = f" on which neither was trained, {found['left_out']:,} left out,"
     yield (
         f"{found['flipped']:,} of the {found['rows']:,} test rows of {states.new_name}"
-        f"{others * bool(found['left_out'])} are called another class, {share:.2%}; probabilities are up to "
-        f"{found['apart']:.2g} apart"
+        f"{others * bool(found['left_out'])} {found['words']}; {share:.2%} differ"
     )
 
 

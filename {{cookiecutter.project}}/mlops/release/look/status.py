@@ -1,7 +1,7 @@
 """`mlops status`: reads from Git what each environment holds, and asks the services of this machine."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mlops import environments
@@ -39,8 +39,7 @@ class Status:
     version: str | None = None
     record: str | None = None
     model: str | None = None
-    accuracy: float | None = None
-    false_positive_percent: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
     gate_passed: bool | None = None
     serving: str | None = None
     rolled_back: str | None = None
@@ -89,8 +88,7 @@ def status_of(git: Git, environment: str) -> Status:
         record=latest.record.name if latest else None,
         when=git.run("log", "-1", "--format=%cd", "--date=format:%Y-%m-%d %H:%M", commit),
         model=(lock.model or None) if lock else None,
-        accuracy=metrics.get("accuracy"),
-        false_positive_percent=metrics.get("false_positive_percent"),
+        metrics=metrics,
         gate_passed=notes.read(
             lambda: reports.verdict_in(reports.read_report(git, commit, reports.GATE))
         ),

@@ -15,8 +15,18 @@ from mlops.release.history.outputs import TESTING, TRAINING, VALIDATION
 
 Cell = str | float | None
 Row = Mapping[str, Cell]
-"""A cell for each of COLUMNS, then for each other metric of the test rows, then `commit` and `md5`; where
-content of the commit can't be read, `fault` says why."""
+"""A cell for each of COLUMNS, but for the metrics that the model does not have, then for each other metric of
+the test rows, then `target`, `task`, `commit` and `md5`; where content of the commit can't be read, `fault`
+says why."""
+
+HEADLINES = {
+    "accuracy": "Accuracy",
+    "false_positive_percent": "% False positives",
+    "worst_recall": "Worst recall",
+    "mae": "MAE",
+    "r2": "R2",
+}
+"""The metrics that are shown unless others are asked for. A task has two of them."""
 
 COLUMNS = {
     "model": "Model",
@@ -26,13 +36,13 @@ COLUMNS = {
     "validation": "Data (validation)",
     "parameters": "Other parameters",
     "testing": "Data (testing)",
-    "accuracy": "Accuracy",
-    "false_positive_percent": "% False positives",
+    **HEADLINES,
     "running": "running in",
     "gate": "Gate",
     "subject": "Subject",
 }
-LESS_IS_BETTER = re.compile(r"log_loss|brier|.*_percent")
+IN_UNITS_OF_THE_TARGET = ("mae", "rmse", "median_absolute_error")
+LESS_IS_BETTER = re.compile(rf"log_loss|brier|mape|{'|'.join(IN_UNITS_OF_THE_TARGET)}|.*_percent")
 ABSENT = "-"
 ONE_SIDED = ("false_positive_percent", "false_negative_percent", "recall")
 """Metrics that are perfect for a model that gives every row the same answer."""
@@ -80,12 +90,13 @@ def model_row(model: Model, numbers: Numbers) -> Row:
             parameters_of(architecture), other_parameters(prepare, train)
         ),
         "testing": numbers.number_for("testing", outputs.get(TESTING)),
-        "accuracy": model.metrics.get("accuracy"),
-        "false_positive_percent": model.metrics.get("false_positive_percent"),
+        **{name: model.metrics[name] for name in HEADLINES if name in model.metrics},
         "running": ", ".join(model.running) or None,
         "gate": {True: "passed", False: "failed", None: None}[model.gate_passed],
         "subject": model.subject,
         **{name: value for name, value in model.metrics.items() if name not in COLUMNS},
+        "target": optional_text(prepare.get("target")),
+        "task": optional_text(prepare.get("task")),
         "commit": model.commit,
         "md5": model.lock.model or None,
         **({"fault": model.fault} if model.fault else {}),
@@ -182,20 +193,28 @@ def natural_key(cell: Cell) -> list[Any]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", cell)]
 
 
-def headings(sort: str | None = None) -> dict[str, str]:
-    """Returns COLUMNS; another column by which the rows are sorted is inserted before `running`."""
-    if not sort or sort in COLUMNS:
-        return COLUMNS
-    names = [*COLUMNS]
-    names.insert(names.index("running"), sort)
+def headings(rows: Sequence[Row], sort: str | None = None) -> dict[str, str]:
+    """Returns COLUMNS without the metrics that no row has. Another column by which the rows are sorted is
+    inserted before `running`."""
+    known = column_names(rows)
+    names = [name for name in COLUMNS if name in known or name not in HEADLINES]
+    if sort and sort not in names:
+        names.insert(names.index("running"), sort)
     return {name: COLUMNS.get(name, name) for name in names}
 
 
 def shown_cell(row: Row, column: str) -> str:
     cell = row.get(column)
-    if isinstance(cell, float):
-        return f"{cell:.2f}" if column.endswith("_percent") else f"{cell:.4f}"
-    return ABSENT if cell is None else str(cell)
+    return metric_text(cell, column) if isinstance(cell, float) else optional_text(cell) or ABSENT
+
+
+def metric_text(value: float | None, name: str) -> str:
+    """Returns a metric as tables show it; "-" for none."""
+    if value is None:
+        return ABSENT
+    if name in IN_UNITS_OF_THE_TARGET:
+        return f"{value:.6g}"
+    return f"{value:.2f}" if name.endswith("_percent") else f"{value:.4f}"
 
 
 def shown_cells(rows: Sequence[Row], columns: Iterable[str]) -> list[list[str]]:

@@ -190,8 +190,8 @@ def judge_files(
         return "different", f"{difference}, and the predictions can't be compared: {error}"
     return (
         "equivalent" if found["agree"] else "different",
-        f"{difference}; of the {found['rows']} test rows, {found['flipped']} are called another class, "
-        f"and probabilities are up to {found['apart']:.2g} apart, where {found['tolerance']} is allowed",
+        f"{difference}; of the {found['rows']} test rows, {found['flipped']} {found['words']}, where "
+        f"{found['tolerance']} is allowed",
     )
 
 
