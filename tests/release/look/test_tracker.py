@@ -495,7 +495,7 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     read = list(csv.DictReader(io.StringIO(tracker.as_csv(three))))
     assert [row["model"] for row in read] == [row["model"] for row in three]
     assert read[0].keys() == three[0].keys()
-    printed = printing.table([*columns.values()], tracker.shown_cells(three, columns))
+    printed = printing.table_text([*columns.values()], tracker.shown_cells(three, columns))
     table = [line.split() for line in printed.splitlines()]
     assert [line[:2] for line in table[3:]] == [["experiment", name] for name in "abc"]
     lines = tracker.as_markdown(three, columns).splitlines()

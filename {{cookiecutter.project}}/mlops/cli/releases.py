@@ -138,7 +138,7 @@ def status() -> None:
         *(HEADLINES[name] for name in measured),
         *("Gate", "Since", "Serving"),
     )
-    printing.say(printing.table(headings, rows))
+    printing.say_table(headings, rows)
     for each in found:
         for line in (*([each.rolled_back] if each.rolled_back else []), *each.notes):
             printing.say(line)
@@ -168,7 +168,7 @@ def history(environment: Environment) -> None:
         )
         for each in events
     ]
-    printing.say(printing.table(HISTORY, rows))
+    printing.say_table(HISTORY, rows)
 
 
 @commands.command()
@@ -212,7 +212,7 @@ def tracker(
         return
     columns = tracker.headings(rows, column)
     if form == "table":
-        printing.say(printing.table([*columns.values()], tracker.shown_cells(rows, columns)))
+        printing.say_table([*columns.values()], tracker.shown_cells(rows, columns))
     else:
         formats = {
             "markdown": lambda: tracker.as_markdown(rows, columns),

@@ -155,7 +155,7 @@ def reproduce(
         )
         for file in found.files
     ]
-    printing.say(printing.table(("File", "Recorded", "Made", "Verdict"), rows))
+    printing.say_table(("File", "Recorded", "Made", "Verdict"), rows)
     verdict = f"{version} ({found.commit[:7]}) is {found.verdict}: {found.reason} ({found.where})"
     if found.verdict == "different":
         raise NotReproduced(verdict)
