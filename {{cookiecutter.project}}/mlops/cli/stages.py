@@ -76,7 +76,7 @@ def search(
     with chdir(git.root):
         with board.open_board(order) as show:
             file, found = run_search(order, child_environment.for_python(git.root), show)
-        printing.say(printing.table(board.HEADINGS, board.board_rows(found)))
+        printing.say_table(board.HEADINGS, board.board_rows(found))
         best = best_first(found)
         for trial in best[:experiments]:
             name = f"search-{file.stem}-{trial.number}"
