@@ -176,7 +176,9 @@ def made_outputs(git: Git, commit: str) -> Mapping[str, str]:
 
 
 def all_metrics(git: Git, commit: str) -> dict[str, Any]:
-    return flattened(reports.read_report(git, commit, reports.METRICS))
+    report = dict(reports.read_report(git, commit, reports.METRICS))
+    report.pop("interval", None)  # which changes with its metric
+    return flattened(report)
 
 
 def predictions(states: States) -> Iterator[str]:
