@@ -59,15 +59,15 @@ def drop_interval(
     """Returns the ends of the interval for a true drop, from the mean of the paired differences (`drop`) and
     that of their squares.
 
-    The lower end is above 0 by chance in FALSE_REFUSALS of all releases (Bonferroni, with a correction for
-    continuity as in McNemar's test). The upper end supposes that what lacks to a drop of `max_drop` would be
+    The lower end is above 0 by chance in FALSE_REFUSALS of all releases (Bonferroni, with the correction for
+    continuity of Yates). The upper end supposes that what lacks to a drop of `max_drop` would be
     rows that differ by `unit`, the usual size of a difference, as in the score test of Tango (Statistics in
     Medicine 17, 1998): the few differences that a small drop shows would understate its deviation.
     """
     lacking = np.maximum(max_drop - drop, 0)
     none = np.sqrt(square / rows)
     full = np.sqrt(np.maximum(square + unit * lacking - max_drop**2, 0) / rows)
-    low = drop - unit / rows - quantile(FALSE_REFUSALS / judged) * none
+    low = drop - unit / 2 / rows - quantile(FALSE_REFUSALS / judged) * none
     return low, drop + quantile(MISSED) * full
 
 
