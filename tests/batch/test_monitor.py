@@ -1,5 +1,6 @@
 """Tests the monitor: a column that has drifted is named, and other columns are not."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run_monitor(**bounds: float | str) -> None:
+def run_monitor(**bounds: float | str | bool) -> None:
     monitor.monitor(MonitorOrder("sqlite:///p.db", "folder", **bounds))  # type: ignore[arg-type]
 
 
@@ -91,14 +92,16 @@ def test_a_column_that_is_empty_on_one_day_of_many_is_found(
 def test_few_rows_are_too_few_to_tell(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(5):
         score(root / "p.db", root / "folder/deploy", monitored.training(1, seed), {}, days_ago=seed)
-    run_monitor(html="page.html")
+    run_monitor(report="report.json")
     verdict = (
         "too few rows to tell whether predictions of answer, age, colour drifted: 5 rows count"
     )
     output = capsys.readouterr().out
     assert output.startswith(f"CANNOT BE TOLD YET\n- {verdict}")
-    page = (root / "page.html").read_text()
-    assert page.index("CANNOT BE TOLD YET") < page.index(verdict) < page.index("<svg")
+    report = json.loads((root / "report.json").read_text())
+    assert report["verdict"] == "CANNOT BE TOLD YET"
+    assert report["undecided"][0].startswith(verdict)
+    assert [day["rows"] for day in report["days"]] == [1] * 5
 
 
 @pytest.mark.parametrize("same_keys", [True, False])
@@ -282,16 +285,28 @@ def test_labels_that_are_wrong_load_nothing(root: Path, content: str, words: str
         run_monitor(min_accuracy=1)
 
 
-def test_a_page_holds_a_chart_for_each_column_and_escapes_names(
+def test_the_report_is_kept_as_json_with_each_column_and_day(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store_batch(root)
-    run_monitor(html="page.html")
-    page = (root / "page.html").read_text()
-    assert page.count("<svg") == 3
-    assert "<script" not in page
+    store_batch(root, shift=30, days_ago=3)
+    with pytest.raises(OutOfBounds):
+        run_monitor(report="report.json", as_json=True)
+    report = json.loads((root / "report.json").read_text())
+    assert json.loads(capsys.readouterr().out) == report
+    assert [drift["column"] for drift in report["drifts"]] == [
+        "predictions of answer",
+        "age",
+        "colour",
+    ]
+    age = report["drifts"][1]
+    assert age["verdict"] == "drift"
+    assert len(age["bins"]) == len(age["training"]) == len(age["scored"])
+    assert sum(age["scored"]) == pytest.approx(1)
+    before, after = (day["psi"]["age"] for day in report["days"])
+    assert before > age["psi"] > after
     with pytest.raises(MlopsError, match="can't be written"):
-        run_monitor(html="nowhere/page.html")
+        run_monitor(report="nowhere/report.json")
 
 
 def test_an_unknown_category_and_missing_values_are_shown(

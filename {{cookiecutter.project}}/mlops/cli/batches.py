@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from json import dumps
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -192,11 +192,19 @@ def monitor(
     max_rmse: Annotated[
         float | None, typer.Option(min=0, help="The highest root mean squared error of a number.")
     ] = None,
-    html: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write a page with a chart for each column.")
-    ] = None,
+    form: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="How to print the report.")
+    ] = "text",
 ) -> None:
-    """Compare scored rows with those of the training and with labels; exit with 4 beyond a bound."""
+    """Compare scored rows with those of the training and with labels; exit with 4 beyond a bound.
+
+    The latest report on each environment is a page of `mlops site`.
+    """
+    from mlops import environments
+    from mlops.release.look import monitor_reports
+
+    git = Git.of_current_directory()
+    known = environment in environments.CHAIN
     order = {
         "url": url,
         "days": days,
@@ -208,7 +216,8 @@ def monitor(
         "min_worst_recall": min_worst_recall,
         "max_mae": max_mae,
         "max_rmse": max_rmse,
-        "html": html,
+        "report": str(monitor_reports.report_file(git, environment)) if known else None,
+        "as_json": form == "json",
     }
     run_batch("mlops.batch.monitoring.monitor", order, environment)
 

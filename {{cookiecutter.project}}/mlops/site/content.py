@@ -14,7 +14,7 @@ from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.models import Model
 from mlops.release.history.records import TaggedRecord
-from mlops.release.look import card, status, timeline, tracker
+from mlops.release.look import card, monitor_reports, status, timeline, tracker
 from mlops.release.look.card import Card
 from mlops.release.look.changes import change_lines
 from mlops.release.look.status import Status
@@ -65,7 +65,8 @@ class Lane:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that the pages show. `events` are those of all environments, the newest first."""
+    """Everything that the pages show. `events` are those of all environments, the newest first, and `reports`
+    those of the monitor by environment."""
 
     title: str
     made: datetime
@@ -75,6 +76,7 @@ class Content:
     events: Sequence[tuple[str, Event]]
     numbers: tracker.Numbers
     remarks: Sequence[str]
+    reports: Mapping[str, Mapping[str, Any]]
     cache: Cache
     metrics: Sequence[str] = field(default=())
 
@@ -105,6 +107,7 @@ def read_content(git: Git) -> Content:
         events=sorted(events_of(git), key=lambda each: each[1].when, reverse=True),
         numbers=numbers,
         remarks=[*status.remarks(git)],
+        reports=monitor_reports.read_reports(git),
         cache=Cache(dvc_settings.cache_folder(git.root)),
         metrics=[*dict.fromkeys(name for each in found for name in each.metrics if name != COUNT)],
     )

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 from mlops.metrics import METRICS
 from mlops.release.look.card import INTERVAL, Card
 
+SMALL = 0.1
+"""The PSI up to which a drift is small."""
+
 FEW = 30
 """The number of rows under which a subgroup is too small to be called the worst."""
 
@@ -104,6 +107,14 @@ def subgroup_columns(found: Card) -> list[str]:
     gates = [found.gate, *(record.gate for record in found.records)]
     bounded = [name for name in names[2:] if any(name in gate for gate in gates)]
     return names[:2] + (bounded or names[2:5])
+
+
+def moved_columns(report: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Returns the drifts that are shown at once, of the predictions and of the columns that have moved or
+    drifted, and the others."""
+    first, *others = report["drifts"]
+    shown = [each for each in others if each["verdict"] == "drift" or each["psi"] > SMALL]
+    return [first, *shown], [each for each in others if each not in shown]
 
 
 class Worst(NamedTuple):

@@ -1,6 +1,7 @@
 """`mlops site`: renders the pages from the templates, and puts them in the place of an older site."""
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -108,6 +109,7 @@ def rendered_pages(content: Content) -> Iterator[tuple[str, str]]:
             given, page="compare", facts=facts_of(content.entries), **compared_first(content)
         ),
     )
+    yield "drift.html", templates.get_template("drift.html").render(given, page="drift")
     template = templates.get_template("model.html")
     for entry in content.entries:
         yield entry.page, template.render(given, page="model", **card_values(entry, content))
@@ -203,9 +205,11 @@ def open_templates(finalize: Callable[[object], object]) -> Environment:
         "bounded": judged.bounded_metrics,
         "bound": judged.bound_text,
         "cell": tracker.shown_cell,
+        "day_charts": day_charts,
         "direction": judged.direction,
         "metric": judged.metric_text,
         "minute": minute,
+        "moved_columns": judged.moved_columns,
         "number": judged.number_in,
         "person": lambda author: author.partition(" <")[0],
         "words": judged.metric_name,
@@ -287,6 +291,21 @@ def point_of(entry: Entry, metric: str, value: float) -> Point:
         high,
         measured.get("baseline", {}).get(metric),
     )
+
+
+def day_charts(report: Mapping[str, Any]) -> Iterator[ModelChart]:
+    """Yields for each column that has moved the chart of its PSI by day."""
+    moved, _ = judged.moved_columns(report)
+    for column in (drift["column"] for drift in moved):
+        points = [
+            Point(each["day"][5:], f"#{report['environment']}", text, True, size)
+            for each in report["days"]
+            if (size := each["psi"].get(column)) is not None
+            for text in [f"{each['day']}: PSI {size:.3f} of {each['rows']:,} rows"]
+        ]
+        if points:
+            allowed = {f"at most {report['max_psi']:g}": report["max_psi"]}
+            yield charts.model_chart(f"{column}: PSI", "", points, allowed, (0, math.inf))
 
 
 def releases_line(content: Content) -> TimeLine | None:

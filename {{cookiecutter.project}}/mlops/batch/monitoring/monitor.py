@@ -3,6 +3,7 @@
 `python -m mlops.batch.monitoring.monitor ORDER` prints the report.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from mlops.batch import errors
 from mlops.batch.destinations import destinations
-from mlops.batch.monitoring import drift, judgement, monitor_page, monitor_report
+from mlops.batch.monitoring import drift, judgement, monitor_report, report_facts
 from mlops.batch.monitoring.drift import Drift, Spread
 from mlops.batch.monitoring.judgement import Bounds, Judgement
 from mlops.batch.monitoring.live_metrics import (
@@ -38,9 +39,10 @@ from mlops.tables.errors import SourceError
 
 
 class MonitorOrder(Struct, frozen=True, forbid_unknown_fields=True):
-    """An order to monitor. `url` is that of the database, `release` the folder of a deployment, and `html`
-    the file to write a page to. `days` and `label_days` are how many days to look back for batches and for
-    rows with labels; the other fields are those of Bounds."""
+    """An order to monitor. `url` is that of the database, `release` the folder of a deployment, and
+    `report` the file to which the report is written as JSON; `as_json` says whether it is printed so, too.
+    `days` and `label_days` are how many days to look back for batches and for rows with labels; the other
+    fields are those of Bounds."""
 
     url: str
     release: str
@@ -53,7 +55,8 @@ class MonitorOrder(Struct, frozen=True, forbid_unknown_fields=True):
     min_worst_recall: float | None = None
     max_mae: float | None = None
     max_rmse: float | None = None
-    html: str | None = None
+    report: str | None = None
+    as_json: bool = False
 
     def bounds(self, task: Task) -> Bounds:
         """Returns the bounds. Raises UsageError for the bound of a metric that the task does not have."""
@@ -89,10 +92,13 @@ def monitor(order: MonitorOrder) -> None:
             database, release.read_release(folder), folder / BUNDLE, since, labels_since
         )
     judged = judgement.judge(report, bounds)
-    print_report(report, judged, order.max_psi, Console(highlight=False, soft_wrap=True))
-    if order.html:
-        monitor_page.write_monitor_page(Path(order.html), report, judged, order.max_psi)
-        print(printable_text(f"wrote {order.html}"))
+    facts = report_facts.report_json(report, judged, bounds)
+    if order.report:
+        report_facts.write_report(Path(order.report), facts)
+    if order.as_json:
+        print(json.dumps(json.loads(facts)))
+    else:
+        print_report(report, judged, order.max_psi, Console(highlight=False, soft_wrap=True))
     refuse_nothing_to_judge(report, order.days, bounds)
     if judged.exceeded:
         raise OutOfBounds("; ".join(judged.exceeded))
