@@ -49,7 +49,7 @@ def test_a_workbook_that_holds_no_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sheet_is_read_below_its_title_and_above_its_notes(tmp_path: Path) -> None:
-    rows: list[Sequence[object]] = [["Report of 2024"], [], *ROWS, ["Source: a survey"]]
+    rows: list[list[object]] = [["Report of 2024"], [], *ROWS, ["Source: a survey"]]
     found = excel(write_workbook(tmp_path / "a.xlsx", {"Data": rows}))
     assert first_row(found.table) == FIRST
     assert found.table.rows == 8

@@ -140,3 +140,15 @@ def test_rows_without_a_target_can_be_dropped(tmp_path: Path) -> None:
     assert cells.numbers["age"].values.tolist() == [80, 90]
     assert cells.numbers["age"].cells.to_pylist() == [80, 90]
     assert cells.texts["kind"].values.tolist() == ["oak", "oak"]
+
+
+def test_another_table_is_named_with_the_command_that_adopts_it(tmp_path: Path) -> None:
+    other = refusal(tmp_path, "Größe;Preis;kind\n1;2;oak\n", "my trees.csv")
+    assert (
+        "has 3 columns ('Größe', 'Preis', 'kind'), and 1 of the 5 that params.yaml declares"
+        in other
+    )
+    assert "cells are separated by a semicolon" in other
+    assert other.endswith("give it to the project: `mlops adopt 'my trees.csv' --target kind`")
+    (tmp_path / "my trees.csv").unlink()
+    assert refusal(tmp_path, GOOD.encode("utf-16")).endswith("trees.csv --target COLUMN`")

@@ -69,7 +69,12 @@ def environment_text(old: str, proposal: Proposal, name: str) -> str:
         for metric, bound in proposal.gate.bounds.items()
     ]
     gate["bounds"] = "\n".join([commented("  bounds:", proposal.gate.why), *bounds, ""])
-    gate["max_drop"] = "  max_drop: {}\n"
+    if (least := int(gate["min_rows"].split(":")[1].split("#")[0])) > proposal.gate.min_rows:
+        said = f"half of what the rarest class will have; {least} would be better"
+        gate["min_rows"] = commented(f"  min_rows: {proposal.gate.min_rows}", said) + "\n"
+    if proposal.target.task != "binary":
+        gate["max_drop"] = "  max_drop: {}\n"
+    gate["subgroups"] = "  subgroups: {min_rows: 500, bounds: {}, max_drop: {}}\n"
     blocks["gate"] = "".join(gate.values())
     return "".join(blocks.values())
 

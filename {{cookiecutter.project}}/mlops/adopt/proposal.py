@@ -21,8 +21,10 @@ MOST_CLASSES = 100
 MOST_NUMBERED_CLASSES = 10
 """The number of different whole numbers up to which they are taken for classes."""
 
-FEWEST_TO_LEARN = 3
-"""The number of rows that a class needs, one for each split."""
+FEWEST_TO_LEARN = 10
+"""The number of rows that a class needs, so that two of them are test rows."""
+
+TEST_SHARE = 0.2
 
 FEWEST_ROWS_OF_A_CLASS = 50
 """The number of rows of the rarest class under which a split by row may leave a split without it."""
@@ -73,9 +75,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Gate:
-    """The bounds of all environments, and why."""
+    """The bounds of all environments, the number of test rows of the rarest class that they need, and why."""
 
     bounds: dict[str, dict[str, float]]
+    min_rows: int
     why: str
 
 
@@ -216,7 +219,7 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
         split,
         tuple(name for name in kept if SENSITIVE.search(name))[:3],
         fraction,
-        propose_gate(target, max(1, round(0.2 * labelled * fraction))),
+        propose_gate(target, fraction * labelled, fraction * rarest),
         leaking,
         (*found.remarks, *class_remarks(target)),
     )
@@ -224,7 +227,7 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
 
 def class_remarks(target: Target) -> Iterator[str]:
     for name, count in zip(target.classes, target.counts, strict=True):
-        if count < 10:
+        if count < 30:
             yield f"the class {name!r} has {count} rows, too few to judge a model on it"
 
 
@@ -280,30 +283,31 @@ def times_of(column: Column, found: Findings) -> NDArray[np.float64] | None:
     return None
 
 
-def propose_gate(target: Target, test_rows: int) -> Gate:
-    """Returns bounds that refuse a model that is worse than a guess, as far as the test rows of dev can
-    tell."""
-    rows = f"as far as some {test_rows:,} test rows can tell"
+def propose_gate(target: Target, labelled: float, rarest: float) -> Gate:
+    """Returns bounds that refuse a model that is worse than a guess, as far as the test rows can tell. The
+    numbers of rows are those with a target, and those of its rarest class, that dev sees."""
+    test_rows = max(1.0, TEST_SHARE * labelled)
+    least = max(2, int(TEST_SHARE * rarest / 2))
+    rows = f"as far as some {test_rows:,.0f} test rows can tell"
     if target.task == "regression":
         known = target.answers[~np.isnan(target.answers)]
-        errors = abs(known - known.mean())
-        most = float(errors.mean() + Z * errors.std() / math.sqrt(test_rows))
-        bounds = {"mae": {"max": rounded_up(most)}}
-        return Gate(bounds, f"no worse than always the mean, {rows}")
+        half = Z * float(abs(known - known.mean()).std()) / math.sqrt(test_rows)
+        bounds = {"mae": {"below_baseline": -rounded_up(half)}}
+        return Gate(bounds, least, f"no worse than always the mean, {rows}")
     share = max(target.counts) / sum(target.counts)
     half = Z * math.sqrt(max(share * (1 - share), 0.25 / test_rows) / test_rows)
-    bounds = {"accuracy": {"min": max(0.0, math.floor((share - half) * 1000) / 1000)}}
+    bounds = {"accuracy": {"above_baseline": -rounded_up(half)}}
     usual = target.classes[int(np.argmax(target.counts))]
     if target.task == "binary":
         ones = max(1.0, test_rows * (1 - share))
         error = math.sqrt((test_rows + 1) / 12 / ones / max(1.0, test_rows - ones))
         bounds["roc_auc"] = {"min": max(0.0, math.floor((0.5 - Z * error) * 100) / 100)}
-    return Gate(bounds, f"no worse than always {usual!r} ({share:.1%} of the rows), {rows}")
+    return Gate(bounds, least, f"no worse than always {usual!r} ({share:.1%} of the rows), {rows}")
 
 
 def rounded_up(value: float) -> float:
-    """Returns the number with three digits, not under the value."""
+    """Returns the number with two digits, not under the value."""
     if value <= 0:
         return 0.0
-    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
     return float(f"{math.ceil(value / step) * step:.6g}")

@@ -1,8 +1,9 @@
 """The raw table: every file of data/raw, checked against the columns of params.yaml."""
 
+import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +16,7 @@ from mlops.predict.cells import LARGEST
 from mlops.stage import Progress
 from mlops.tables import files, sources, threads
 from mlops.tables.cells import Booleans, Cells, Dates, Mask, Numbers, Times, read_cells
+from mlops.tables.errors import SourceError
 from mlops.tables.pieces import Piece, Records, Wanted
 from mlops.tables.sources import Source
 
@@ -101,14 +103,37 @@ def open_files(params: PrepareParams, folder: Path) -> list[Source]:
         raise DataError(
             f"{folder} holds no table: put your CSV or Parquet file there, or run `dvc pull`"
         )
-    opened = [
-        sources.open_file(files.file_at(path), declared, params.source.dialect)
-        for path in sorted(paths)
-    ]
-    for source in opened:
+    opened = []
+    for path in sorted(paths):
+        try:
+            source = sources.open_file(files.file_at(path), declared, params.source.dialect)
+        except SourceError as error:
+            raise SourceError(f"{error}; {adoption(path, params)}") from None
+        opened.append(source)
+        refuse_other_table(source, params)
         check_columns(source, params)
         source.refuse_unfit(wanted_columns(params))
     return opened
+
+
+def adoption(path: str, params: PrepareParams, names: Collection[str] = ()) -> str:
+    """Returns how a table that params.yaml does not declare is given to the project."""
+    target = params.target if params.target in names else "COLUMN"
+    command = f"mlops adopt {shlex.quote(path)} --target {shlex.quote(target)}"
+    return f"if it is another table, give it to the project: `{command}`"
+
+
+def refuse_other_table(source: Source, params: PrepareParams) -> None:
+    """Raises DataError for a file that has few of the columns of params.yaml."""
+    declared = declared_columns(params)
+    if 2 * len(declared & {*source.names}) < len(declared):
+        path, names = source.file.path, ", ".join(map(repr, source.names[:5]))
+        written = f"{source.notice}. " if source.notice else ""
+        raise DataError(
+            f"{path} has {len(source.names)} columns ({names}{' ...' * (len(source.names) > 5)}), and "
+            f"{len(declared & {*source.names})} of the {len(declared)} that params.yaml declares (prepare: "
+            f"columns, target, split). {written}Declare them, or {adoption(path, params, source.names)}"
+        )
 
 
 def declared_columns(params: PrepareParams) -> set[str]:
