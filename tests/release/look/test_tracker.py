@@ -14,6 +14,7 @@ from machinery import PROJECT
 from mlops.cli import printing
 from mlops.cli.app import app
 from mlops.errors import UNPRINTABLE, MlopsError
+from mlops.metrics import METRICS
 from mlops.release.data import dvc
 from mlops.release.history.git import Git
 from mlops.release.history.versions import Answers, Version
@@ -459,6 +460,11 @@ def test_a_history_of_several_tasks_shows_the_metrics_of_each(git: Git) -> None:
             "experiment better", "experiment prices", "experiment trees",
         ]  # fmt: skip
     assert list(tracker.remarks(rows)) == []
+
+
+def test_a_metric_is_sorted_in_the_direction_of_its_definition() -> None:
+    for name, metric in (pair for each in METRICS.values() for pair in each.items()):
+        assert bool(tracker.LESS_IS_BETTER.fullmatch(name)) == (metric.better == "lower"), name
 
 
 def test_every_number_of_data_and_parameters_is_explained(git: Git) -> None:
