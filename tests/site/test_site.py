@@ -13,7 +13,7 @@ import tiny_pipeline
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc, dvc_settings
 from mlops.release.history.git import Git
-from mlops.release.look import card, card_lines
+from mlops.release.look import card, card_lines, monitor_reports
 from mlops.site import charts, judged, pages, plot_files
 from mlops.site.charts import Axis, Point
 from mlops.site.plot_files import Bars, Cache, Confusion
@@ -75,7 +75,7 @@ def written(project: Path, folder: Path) -> dict[str, Page]:
             target = (folder / name).parent / path if path else folder / name
             assert target.resolve().is_relative_to(folder.resolve()), link
             assert target.is_file(), f"{name}: {link}"
-            assert not anchor or anchor in page.ids
+            assert not anchor or anchor in found.get(path, page).ids
     return found
 
 
@@ -147,6 +147,43 @@ def test_what_can_not_be_read_is_said_and_costs_no_other_page(
     broken = git.run("cat-file", "tag", "staging/0001").replace('"version"', '"edition"')
     git.run("update-ref", "refs/tags/staging/0001", git.run("mktag", given=broken))
     assert written(project, tmp_path / "site")
+
+
+def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: Path) -> None:
+    git = Git(in_staging)
+    assert "Nothing was monitored" in written(in_staging, tmp_path / "site")["drift.html"].text
+    drift = {
+        "p": 0.0, "rows": 9, "bins": [HOSTILE, "(missing)"], "training": [1.0, 0.0],
+        "scored": [0.5, 0.5], "unknown": None, "missing": 1,
+    }  # fmt: skip
+    sizes = {
+        "predictions of y": (0.01, "no drift"),
+        HOSTILE: (2.0, "drift"),
+        "quiet": (0.05, "no drift"),
+    }
+    report = {
+        "environment": "staging", "version": HOSTILE, "made": "2026-11-27T05:00:00Z",
+        "since": "2026-11-20T05:00:00Z", "verdict": "OUT OF BOUNDS (1)", "exceeded": [HOSTILE],
+        "undecided": [], "max_psi": 0.25, "batches": 2, "rows": 9, "rejected": 0, "other_batches": 1,
+        "drifts": [
+            {"column": name, "psi": psi, "verdict": said, **drift} for name, (psi, said) in sizes.items()
+        ],
+        "days": [{"day": f"2026-11-2{n}", "rows": 4, "psi": {HOSTILE: n / 10}} for n in range(3)],
+        "live": [], "labels": "no labels are known",
+    }  # fmt: skip
+    file = monitor_reports.report_file(git, "staging")
+    file.write_text(json.dumps(report))
+    found = written(in_staging, tmp_path / "site")
+    page = found["drift.html"]
+    assert "✗ Out of bounds (1)" in page.text
+    assert page.text.count(SHOWN) > 3
+    assert "1 columns that moved less" in page.text
+    assert "2026-11-22: PSI 0.200 of 4 rows" in page.text
+    assert "drift.html#staging" in found["index.html"].links
+    for broken in ("{", "[]"):
+        file.write_text(broken)
+        page = written(in_staging, tmp_path / "site")["drift.html"]
+        assert "`mlops monitor` writes it again" in page.text
 
 
 def test_a_folder_that_holds_anything_else_stays_as_it_is(in_staging: Path, tmp_path: Path) -> None:

@@ -32,8 +32,14 @@ def is_less_better(metric: str) -> bool:
     return metric in DEFINED and DEFINED[metric].better == "lower"
 
 
+def limit_text(limit: object) -> str:
+    return f"{limit:,.6g}" if isinstance(limit, int | float) else str(limit)
+
+
 def bound_text(result: Mapping[str, Any]) -> str:
-    return ", ".join(words.format(result[name]) for name, words in BOUNDS.items() if name in result)
+    return ", ".join(
+        words.format(limit_text(result[name])) for name, words in BOUNDS.items() if name in result
+    )
 
 
 def limits_of(metric: str) -> tuple[float, float]:
