@@ -14,6 +14,7 @@ from mlops import environments, params
 from mlops.adopt import columns, declaration, layout, originals, placing, proposal, spelling, table
 from mlops.adopt.layout import Layout
 from mlops.adopt.originals import EXCEL, JSON, Choose
+from mlops.adopt.placing import Ask, Say
 from mlops.adopt.proposal import Proposal
 from mlops.adopt.table import Table
 from mlops.adopt.whole import check_whole
@@ -26,10 +27,6 @@ from mlops.tables.errors import SourceError
 from mlops.tables.files import COMPRESSED, format_suffix
 from mlops.tables.parquet_source import ParquetSource
 from mlops.tables.sources import Source
-
-Say = Callable[[str], None]
-Ask = Callable[[str, bool], bool]
-"""Asks a question of which the second argument is the answer that is taken otherwise."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ WIDTH = 110
 COMMENT = 28
 """The column in which comments begin, where there is room."""
 
-PLAIN = re.compile(r"[^\W\d]\w*")
+PLAIN = re.compile(r"[^\W\d][\w-]*")
 WORDS_OF_YAML = frozenset(
     ("y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf")
 )

@@ -14,6 +14,11 @@ RAW = Path("data/raw")
 RECORD = "data/raw.dvc"
 
 
+Say = Callable[[str], None]
+Ask = Callable[[str, bool], bool]
+"""Asks a question of which the second argument is the answer that is taken otherwise."""
+
+
 def refuse_unfit_state(git: Git) -> None:
     """Raises Refused if the branch is not one of dev, or if files that Git tracks have changes."""
     if (name := environments.environment_of(git.root)) != "dev":
@@ -51,6 +56,25 @@ def put(
         tables.record_table(git.root)
         git.run("add", "--", *paths)
         git.run("commit", "--quiet", "--message", message, "--", *paths)
+    return git.run("rev-parse", "--short", "HEAD")
+
+
+def add(git: Git, folder: Path, message: str) -> str:
+    """Moves the files of a folder into data/raw, with names that it does not have, and commits that. Returns
+    the commit."""
+    tables.keep_recorded_table(git.root)
+    added = [(file, git.root / RAW / file.name) for file in sorted(folder.iterdir())]
+    try:
+        for file, target in added:
+            file.rename(target)
+        tables.record_table(git.root)
+        git.run("add", "--", RECORD)
+        git.run("commit", "--quiet", "--message", message, "--", RECORD)
+    except BaseException:
+        for _, target in added:
+            target.unlink(missing_ok=True)
+        git.run("restore", "--staged", "--worktree", "--", RECORD)
+        raise
     return git.run("rev-parse", "--short", "HEAD")
 
 

@@ -1,13 +1,13 @@
 """The commands that give a project its table."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
 from mlops.cli import printing
-from mlops.errors import UsageError
+from mlops.errors import UsageError, printable_text
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -66,11 +66,7 @@ def adopt(
 
     if task not in (None, "binary", "multiclass", "regression"):
         raise UsageError(f"--task {task}: it is one of binary, multiclass, regression")
-    asks = not (yes or dry_run)
-    if asks and not sys.stdin.isatty():
-        raise UsageError(
-            "there is no terminal to ask questions at: add --yes, or --dry-run to look first"
-        )
+    ask, choose = questions(asked=not (yes or dry_run))
     order = Order(
         paths or (),
         target,
@@ -83,14 +79,43 @@ def adopt(
         drop_leaks,
         dry_run,
     )
+    adopt(Git.of_current_directory(), order, printing.say, ask, choose)
+
+
+@commands.command()
+def data(
+    action: Annotated[str, typer.Argument(metavar="add", help="What to do with the table.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="New rows: CSV, Parquet, Excel or JSON lines."),
+    ],
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing, and add the rows.")
+    ] = False,
+) -> None:
+    """Add files of new rows to the table, after showing what they change: `mlops data add FILE...`."""
+    from mlops.adopt import addition
+
+    if action != "add":
+        raise UsageError(f"mlops data {action}: there is only `mlops data add FILE...`")
+    ask, choose = questions(asked=not yes)
+    addition.add(Git.of_current_directory(), paths, printing.say, ask, choose)
+
+
+def questions(
+    *, asked: bool
+) -> tuple[Callable[[str, bool], bool], Callable[[str, Sequence[str]], str]]:
+    """Returns functions that ask a person yes or no, and which of several texts. If nothing is asked, they
+    return the default, and raise UsageError."""
+    if not asked:
+        return (lambda _, default: default), refused
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask questions at: add --yes")
 
     def ask(question: str, default: bool) -> bool:
-        return typer.confirm(question, default=default, err=True) if asks else default
+        return typer.confirm(printable_text(question), default=default, err=True)
 
-    def choose(question: str, known: Sequence[str]) -> str:
-        return chosen(question, known) if asks else first_or_refused(question, known)
-
-    adopt(Git.of_current_directory(), order, printing.say, ask, choose)
+    return ask, chosen
 
 
 def chosen(question: str, known: Sequence[str]) -> str:
@@ -105,5 +130,5 @@ def chosen(question: str, known: Sequence[str]) -> str:
             return known[int(answer) - 1]
 
 
-def first_or_refused(question: str, known: Sequence[str]) -> str:
+def refused(question: str, known: Sequence[str]) -> str:
     raise UsageError(f"{question} Say it: {', '.join(map(repr, known[:20]))}")

@@ -1,0 +1,64 @@
+"""Tests `mlops data add` on the project's own table."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from baking import Run
+from mlops.adopt import addition
+from mlops.errors import DataError, Refused
+from mlops.release.history.git import Git
+
+
+@pytest.fixture
+def add(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[str]]:
+    """Adds a file to the table of `project` and returns what was said."""
+    for name, value in run.environment.items():
+        if name.startswith("GIT_"):
+            monkeypatch.setenv(name, value)
+
+    def add(path: Path) -> list[str]:
+        said: list[str] = []
+        addition.add(
+            Git(project),
+            [str(path)],
+            said.append,
+            lambda _, default: default,
+            lambda _, known: known[0],
+        )
+        return said
+
+    return add
+
+
+def test_rows_are_added_once_and_what_they_change_is_said(
+    project: Path, add: Callable[[Path], list[str]], tmp_path: Path
+) -> None:
+    header, *rows = (project / "data/raw/adult.csv").read_text().splitlines(keepends=True)
+    path = tmp_path / "adult.csv"
+    path.write_text(header.replace("age", "years") + "".join(rows[:9]))
+    with pytest.raises(DataError, match=r"column 'age': declared in params.yaml"):
+        add(path)
+    path.write_text(header + "".join(rows[:9]))
+    with pytest.raises(Refused, match=r"all 9 rows are in the table already"):
+        add(path)
+    assert Git(project).lines("status", "--porcelain") == []
+    age = header.split(",").index("age")
+    older = [row.split(",") for row in rows[:600]]
+    for cells in older:
+        cells[age] = str(int(cells[age]) + 30)
+        cells[1] = "Astronaut"
+    path.write_text(header + "".join(map(",".join, older)) + rows[0])
+    said = add(path)
+    assert said[:2] == [
+        f"601 rows for a table of 32,561: {path}",
+        "1 of them are in the table already",
+    ]
+    assert any(line.startswith("age: the new rows differ") and "before 37" in line for line in said)
+    assert any("1 new categories: 'Astronaut' (600)" in line for line in said)
+    assert not any(line.startswith("sex") for line in said)
+    assert (project / "data/raw/adult-2.csv").read_bytes() == path.read_bytes()
+    git = Git(project)
+    assert git.lines("status", "--porcelain") == []
+    assert git.lines("diff", "--name-only", "HEAD~1") == ["data/raw.dvc"]

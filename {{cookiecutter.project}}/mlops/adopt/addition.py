@@ -1,0 +1,173 @@
+"""Adds files of new rows to the table of a project, and says before how they differ: `mlops data add`."""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from mlops import params
+from mlops.adopt import originals, placing
+from mlops.adopt.originals import EXCEL, JSON, Choose
+from mlops.adopt.placing import Ask, Say
+from mlops.errors import DataError, Refused, UsageError
+from mlops.params import PrepareParams
+from mlops.prepare import raw
+from mlops.release.history.git import Git
+from mlops.tables import cells, files, row_hashes
+from mlops.tables.cells import Texts
+from mlops.tables.files import format_suffix
+
+COMPARED = 20_000_000
+"""The number of bytes of the table that are compared with the new rows; of a larger one, every second, third
+and so on row is."""
+
+BINS = 10
+SMALLEST = 1e-4
+DRIFT = 0.1
+"""The population stability index from which a difference is said."""
+
+Values = Mapping[str, NDArray[np.float64] | Counter[str]]
+"""By column, numbers with NaN for missing, of shape (rows,), or the number of rows of each text."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of rows: their number, a hash of each one of shape (rows,), and some of their values."""
+
+    count: int
+    hashes: NDArray[np.uint64]
+    values: Values
+
+
+def add(git: Git, paths: Sequence[str], say: Say, ask: Ask, choose: Choose) -> None:
+    """Adds files to data/raw with one commit, after what changes was shown and a question was answered.
+
+    Raises DataError if the rows do not fit params.yaml, and Refused if all of them are there already.
+    """
+    placing.refuse_unfit_state(git)
+    prepare = params.load_configuration(git.root).params.prepare
+    table = git.root / placing.RAW
+    with tempfile.TemporaryDirectory(dir=git.root / ".dvc", prefix="add-") as folder:
+        for path in paths:
+            stage(Path(path), Path(folder), table, prepare, choose)
+        new = read(prepare, Path(folder))
+        old = read(prepare, table)
+        there = int(np.isin(new.hashes, old.hashes).sum())
+        if there == new.count:
+            raise Refused(f"all {new.count:,} rows are in the table already: nothing was added")
+        say(f"{new.count:,} rows for a table of {old.count:,}: {', '.join(paths)}")
+        if there:
+            say(f"{there:,} of them are in the table already")
+        for line in differences(old, new):
+            say(line)
+        if not ask("Add them?", True):
+            say("nothing was changed")
+            return
+        names = sorted(file.name for file in Path(folder).iterdir())
+        commit = placing.add(git, Path(folder), f"Add {new.count:,} rows: {', '.join(names)}")
+    say(f"committed as {commit}; `git revert {commit}` undoes it. Next: mlops repro")
+
+
+def stage(path: Path, folder: Path, table: Path, prepare: PrepareParams, choose: Choose) -> None:
+    """Puts a file into the folder as the pipeline reads it, by a name that the table does not have."""
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file")
+    is_original = format_suffix(path.name) in (*EXCEL, *JSON)
+    name = f"{path.stem}.parquet" if is_original else path.name
+    if not files.can_be_scored(name):
+        raise UsageError(f"{path}: rename it, so that its name ends in .csv or .parquet")
+    number = 2
+    while (table / name).exists() or (folder / name).exists():
+        name = f"{path.name.split('.')[0]}-{number}.{name.split('.', 1)[1]}"
+        number += 1
+    if not is_original:
+        shutil.copy2(path, folder / name)
+        return
+    if format_suffix(path.name) in EXCEL:
+        original = originals.read_excel(path, None, prepare.target, choose)
+    else:
+        original = originals.read_json(path)
+    wanted = raw.wanted_columns(prepare)
+    if lacking := [column for column in wanted.names if column not in original.table.columns]:
+        raise DataError(
+            f"{path} has no column {', '.join(map(repr, lacking))}, which params.yaml declares"
+        )
+    found = cells.read_cells(original.table.columns, wanted).columns
+    arrays = {
+        column: found[column].to_arrow() if column in found else texts.cast(pa.string())
+        for column, texts in original.table.columns.items()
+    }
+    parquet.write_table(pa.table(arrays), folder / name)
+
+
+def read(prepare: PrepareParams, folder: Path) -> Rows:
+    """Returns what is known of all rows of a folder. Raises DataError if some do not fit params.yaml."""
+    step = 1 + sum(file.stat().st_size for file in folder.iterdir()) // COMPARED
+    hashes: list[NDArray[np.uint64]] = []
+    numbers: dict[str, list[NDArray[np.float64]]] = {}
+    texts: dict[str, Counter[str]] = {}
+    for piece in raw.read_rows(prepare, folder):
+        columns = piece.columns
+        hashes.append(row_hashes.row_hashes(columns[name].hashes() for name in sorted(columns)))
+        some = np.zeros(len(hashes[-1]), bool)
+        some[::step] = True
+        for name, column in columns.items():
+            if isinstance(column, Texts):
+                texts.setdefault(name, Counter()).update(column.count_words(some))
+            else:
+                numbers.setdefault(name, []).append(column.values[some])
+    joined = {name: np.concatenate(parts) for name, parts in numbers.items()}
+    whole = np.concatenate(hashes)
+    return Rows(len(whole), whole, {**joined, **texts})
+
+
+def differences(old: Rows, new: Rows) -> Iterator[str]:
+    """Yields a sentence for each column whose new rows are unlike the old ones."""
+    for name, before in old.values.items():
+        after = new.values[name]
+        if isinstance(before, Counter) and isinstance(after, Counter):
+            words = [word for word in after if word not in before and word]
+            if words:
+                shown = ", ".join(f"{word!r} ({after[word]:,})" for word in words[:5])
+                yield f"{name}: {len(words):,} new categories: {shown}{' ...' * (len(words) > 5)}"
+            known = [word for word, _ in before.most_common(50)]
+            shares = [
+                np.array([c[word] for word in known] + [others(c, known)]) for c in (before, after)
+            ]
+            said = (
+                f"most often {after.most_common(1)[0][0]!r}, before {before.most_common(1)[0][0]!r}"
+            )
+        elif not isinstance(before, Counter) and not isinstance(after, Counter):
+            edges = np.unique(np.nanquantile(before, np.linspace(0, 1, BINS + 1)[1:-1]))
+            shares = [binned(values, edges) for values in (before, after)]
+            said = f"median {np.nanmedian(after):g}, before {np.nanmedian(before):g}"
+        index, chance = stability(*shares)
+        if index > max(DRIFT, chance):
+            yield f"{name}: the new rows differ (population stability index {index:.2f}): {said}"
+
+
+def others(counts: Counter[str], known: Sequence[str]) -> int:
+    return counts.total() - sum(counts[word] for word in known)
+
+
+def binned(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Returns the number of values in each interval, and of missing ones: shape (edges + 2,)."""
+    missing = np.isnan(values)
+    places = np.where(missing, len(edges) + 1, np.searchsorted(edges, values, side="right"))
+    return np.bincount(places, minlength=len(edges) + 2)
+
+
+def stability(old: NDArray[np.int64], new: NDArray[np.int64]) -> tuple[float, float]:
+    """Returns the population stability index of two counts of shape (bins,), and three times what chance
+    alone makes of it."""
+    one, other = (np.maximum(each / max(each.sum(), 1), SMALLEST) for each in (old, new))
+    index = float(((other - one) * np.log(other / one)).sum())
+    filled = int(np.count_nonzero(old + new))
+    return index, 3 * (filled - 1) * (1 / max(old.sum(), 1) + 1 / max(new.sum(), 1))
