@@ -39,9 +39,8 @@ def search(
 ) -> list[Trial]:
     order = Order(count, 100.0, workers, architectures, resume)
     with board.open_board(order) as show:
-        file, found = run_search(order, VARIABLES, show)
-    assert trials.read_search(file)[1] == found
-    return found
+        file = run_search(order, VARIABLES, show)
+    return trials.read_search(file)[1]
 
 
 def without_times(found: list[Trial]) -> list[object]:
@@ -76,11 +75,11 @@ def test_a_search_goes_on_as_if_it_had_not_been_interrupted(
         if len(found) == 3 and running:
             os.kill(os.getpid(), signal.SIGINT)
 
-    _, found = run_search(Order(None, 100.0, 1, TWO), VARIABLES, interrupt_fourth)
-    assert len(found) in (3, 4)  # the fourth may have ended just then
+    file = run_search(Order(None, 100.0, 1, TWO), VARIABLES, interrupt_fourth)
+    assert len(trials.read_search(file)[1]) in (3, 4)  # the fourth may have ended just then
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    (record,) = trials.search_files(Path())
-    with record.open("ab") as lines:
+    assert trials.search_files(Path()) == [file]
+    with file.open("ab") as lines:
         lines.write(b'{"number":9,"archi')  # a crash cut it short
     change("params.yaml", "train.architectures.lightgbm.leaves", 3)  # as a winner would
     resumed = search(7, resume=True)
@@ -141,7 +140,8 @@ def test_what_fails_is_recorded_and_searched_no_more(owned: Path) -> None:
     for file in trials.search_files(Path()):
         file.unlink()
     order = Order(8, 100.0, 2, ("fails", "ends", "guesses"))
-    _, found = run_search(order, child_environment.for_python(owned), lambda *_: None)
+    file = run_search(order, child_environment.for_python(owned), lambda *_: None)
+    found = trials.read_search(file)[1]
     faults = {trial.architecture: trial.fault for trial in found if trial.state == "failed"}
     assert faults["fails"] == "RuntimeError: no such depth"
     assert "its process ended: signal 9" in str(faults["ends"])

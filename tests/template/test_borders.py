@@ -52,7 +52,7 @@ ARROWS = {
     "release.data": f"{RELEASE} deploy",
     "release.promote": f"{RELEASE} release.data release.places",
     "release.follow": f"{RELEASE} log_stream release.data release.places",
-    "release.look": f"{RELEASE} release.data release.follow release.promote",
+    "release.look": f"{RELEASE} release.data release.follow release.promote trials",
     "release.update": f"{RELEASE} release.data release.places",
     "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places release.update",
     "adopt": "environments errors params predict prepare release.data release.history tables",

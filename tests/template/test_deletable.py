@@ -18,8 +18,8 @@ from mlops.predict import schema
 
 @dataclass(frozen=True)
 class Part:
-    """A part that can be deleted: files and folders, functions of mlops/cli, and libraries of the batch
-    group."""
+    """A part that can be deleted: files and folders, functions of mlops/cli, and libraries of
+    pyproject.toml."""
 
     name: str
     paths: list[str]
@@ -43,6 +43,7 @@ NEEDED = {
         "pre-commit",
         "Coding agents",
         "Container",
+        "Search",
         "Watch",
         "Monitoring",
         "Dask",

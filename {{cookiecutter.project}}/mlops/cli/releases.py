@@ -190,6 +190,9 @@ def tracker(
         bool,
         typer.Option("--explain", help="Say what the numbers of data and parameters stand for."),
     ] = False,
+    with_trials: Annotated[
+        bool, typer.Option("--trials", help="Show the trials of `mlops search`, too.")
+    ] = False,
     form: Annotated[
         Literal["table", "markdown", "csv", "json"], typer.Option("--format", help="How to print.")
     ] = "table",
@@ -198,7 +201,7 @@ def tracker(
     from mlops.release.look import conditions, tracker
 
     numbers = tracker.Numbers()
-    models = tracker.model_rows(Git.of_current_directory(), numbers)
+    models = tracker.model_rows(Git.of_current_directory(), numbers, with_trials=with_trials)
     selected = models
     for condition in [*([f"dataset={dataset}"] if dataset else []), *(where or [])]:
         selected = conditions.rows_where(selected, condition)

@@ -69,13 +69,14 @@ def search(
 
     from mlops.search import board, winner  # which import the owner's Python: it is sound now
     from mlops.search.search import Order, default_workers, run_search
-    from mlops.trials import best_first
+    from mlops.trials import best_first, read_search
 
     seconds = 60 * minutes if minutes is not None else (None if trials else 300.0)
     order = Order(trials, seconds, workers or default_workers(), architecture or [], resume)
     with chdir(git.root):
         with board.open_board(order) as show:
-            file, found = run_search(order, child_environment.for_python(git.root), show)
+            file = run_search(order, child_environment.for_python(git.root), show)
+        record, found = read_search(file)
         printing.say_table(board.HEADINGS, board.board_rows(found))
         best = best_first(found)
         for trial in best[:experiments]:
@@ -86,7 +87,7 @@ def search(
             except StageFailed as error:
                 printing.complain(f"trial {trial.number} is not saved as an experiment: {error}")
         changed = winner.write_winner(best[0])
-    printing.say(board.verdict(file, found, changed))
+    printing.say(board.verdict(file, record, found, changed))
 
 
 @commands.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops.errors import printable_text
 from mlops.search.search import Order, Show
-from mlops.trials import Trial, best_first
+from mlops.trials import Search, Trial, best_first
 
 HEADINGS = ("Rank", "Trial", "Architecture", "Loss", "Hyperparameters")
 ROWS = 10
@@ -65,17 +65,22 @@ def board_rows(trials: Sequence[Trial], rows: int = ROWS) -> list[tuple[str, ...
     ]
 
 
-def verdict(file: Path, trials: Sequence[Trial], changed: bool) -> str:
-    """Returns what a search has found, and what to do with it, in a sentence or two."""
-    best = best_first(trials)[0]
-    found = f"trial {best.number} of {len(trials):,}, {best.architecture}, is the best"
+def verdict(file: Path, search: Search, trials: Sequence[Trial], changed: bool) -> str:
+    """Returns what a search has found, and what to do with it, in a few sentences."""
+    best, metric = best_first(trials)[0], search.metric.replace("_", " ")
+    first = next(
+        (each for each in trials if each.architecture == search.train["architecture"]), None
+    )
+    before = f", {first.loss:.5g} with params.yaml as it was" if first and first.loss else ""
+    found = (
+        f"trial {best.number} of {len(trials):,} is the best: {best.architecture}, {metric} "
+        f"{best.loss:.5g} on {search.rows}{before}. All trials are in {file.as_posix()}."
+    )
     if not changed:
-        return (
-            f"{found}, and params.yaml has its values already. All trials are in {file.as_posix()}"
-        )
+        return f"{found} params.yaml has the values of the best one already"
     return (
-        f"{found}, and its values are in params.yaml now. Run it: `mlops repro`. To drop it: "
-        f"`git restore params.yaml`. All trials are in {file.as_posix()}"
+        f"{found} The values of the best one are in params.yaml now: run them, `mlops repro`, or drop them, "
+        "`git restore params.yaml`"
     )
 
 

@@ -75,9 +75,9 @@ class Running:
         )
 
 
-def run_search(order: Order, variables: Mapping[str, str], show: Show) -> tuple[Path, list[Trial]]:
-    """Searches in the project that is the current directory, and returns the file of the search and all its
-    trials. Ctrl-C ends it as a spent budget does.
+def run_search(order: Order, variables: Mapping[str, str], show: Show) -> Path:
+    """Searches in the project that is the current directory, and returns the file with all trials of the
+    search. Ctrl-C ends it as a spent budget does.
 
     `variables` are the environment variables of a process with the project's code. Raises Refused if another
     search runs, or if what a resumed search measured has changed, UsageError for an architecture that is not
@@ -100,7 +100,7 @@ def run_search(order: Order, variables: Mapping[str, str], show: Show) -> tuple[
             if faults
             else "the search ended before its first trial did: give it more --minutes"
         )
-    return file, searcher.trials
+    return file
 
 
 def begun(architectures: Sequence[str]) -> tuple[Path, Search, list[Trial]]:

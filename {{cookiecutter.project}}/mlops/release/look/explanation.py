@@ -21,10 +21,9 @@ def explanation_lines(
         for md5, number in numbers.names.get(column, {}).items():
             if number in used:
                 first = next(row for row in models if row[column] == number)
-                yield (
-                    f"  {number}  MD5 {md5}, first of {first['model']}: "
-                    f"`dvc get . {path} --rev {str(first['commit'])[:7]}`"
-                )
+                commit = first["commit"]  # a trial has none
+                get = f": `dvc get . {path} --rev {str(commit)[:7]}`" if commit else ""
+                yield f"  {number}  MD5 {md5}, first of {first['model']}{get}"
     for architecture in dict.fromkeys(row["architecture"] for row in rows):
         used = {row["parameters"] for row in rows if row["architecture"] == architecture}
         yield f"{COLUMNS['parameters']} of {architecture or 'no architecture'}"

@@ -1,4 +1,5 @@
-"""`mlops tracker`: a row for every model, with its data, parameters, metrics and environments."""
+"""`mlops tracker`: a row for every model, with its data, parameters, metrics and environments, and for every
+trial of a search."""
 
 import csv
 import io
@@ -7,8 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from mlops import trials
 from mlops.errors import MlopsError, UsageError
-from mlops.release.history import models
+from mlops.release.history import models, notices
 from mlops.release.history.git import Git
 from mlops.release.history.models import Model
 from mlops.release.history.outputs import TESTING, TRAINING, VALIDATION
@@ -42,8 +44,11 @@ COLUMNS = {
     "subject": "Subject",
 }
 IN_UNITS_OF_THE_TARGET = ("mae", "rmse", "median_absolute_error")
-LESS_IS_BETTER = re.compile(rf"log_loss|brier|mape|{'|'.join(IN_UNITS_OF_THE_TARGET)}|.*_percent")
+LESS_IS_BETTER = re.compile(
+    rf"search_.*|log_loss|brier|mape|{'|'.join(IN_UNITS_OF_THE_TARGET)}|.*_percent"
+)
 ABSENT = "-"
+TRIAL = "trial"
 ONE_SIDED = ("false_positive_percent", "false_negative_percent", "recall")
 """Metrics that are perfect for a model that gives every row the same answer."""
 
@@ -64,13 +69,16 @@ class Numbers:
         return names.setdefault(key, f"1.{len(names)}")
 
 
-def model_rows(git: Git, numbers: Numbers | None = None) -> list[Row]:
-    """Returns a row for every model, in the order in which they were committed.
+def model_rows(git: Git, numbers: Numbers | None = None, *, with_trials: bool = False) -> list[Row]:
+    """Returns a row for every model, in the order in which they were committed, and `with_trials` then one
+    for every trial of the searches that the working tree holds.
 
     `numbers` gets the values for which the numbers in the columns of data and parameters stand.
     """
     numbers = numbers or Numbers()
     found = [model_row(model, numbers) for model in models.all_models(git)]
+    if with_trials:
+        found += trial_rows(git, numbers)
     if not found:
         raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
     return found
@@ -100,6 +108,45 @@ def model_row(model: Model, numbers: Numbers) -> Row:
         "commit": model.commit,
         "md5": model.lock.model or None,
         **({"fault": model.fault} if model.fault else {}),
+    }
+
+
+def trial_rows(git: Git, numbers: Numbers) -> Iterator[Row]:
+    """Yields a row for every trial. Its loss is in a column such as `search_log_loss`, which no model has,
+    because it is not of the test rows."""
+    for file in trials.search_files(git.root):
+        try:
+            search, found = trials.read_search(file)
+        except MlopsError as error:
+            notices.notice(git, str(error))
+            continue
+        for trial in found:
+            yield trial_row(file.stem, search, trial, numbers)
+
+
+def trial_row(name: str, search: trials.Search, trial: trials.Trial, numbers: Numbers) -> Row:
+    train = {
+        **search.train,
+        "architecture": trial.architecture,
+        "architectures": {trial.architecture: trial.values},
+    }
+    outcome = {"done": "", "stopped": " (stopped)", "failed": f" (failed: {trial.fault})"}
+    return {
+        "model": f"{TRIAL} {name}/{trial.number}",
+        "architecture": trial.architecture,
+        "dataset": optional_text(search.prepare.get("dataset")),
+        "training": numbers.number_for("training", search.made_from.get(TRAINING)),
+        "validation": numbers.number_for("validation", search.made_from.get(VALIDATION)),
+        "parameters": numbers.number_for(
+            parameters_of(trial.architecture), other_parameters(search.prepare, train)
+        ),
+        **dict.fromkeys(("testing", "running", "gate")),
+        "subject": trial.described_values + outcome[trial.state],
+        f"search_{search.metric}": trial.loss,
+        "target": optional_text(search.prepare.get("target")),
+        "task": optional_text(search.prepare.get("task")),
+        "commit": None,
+        "md5": None,
     }
 
 
@@ -194,12 +241,13 @@ def natural_key(cell: Cell) -> list[Any]:
 
 
 def headings(rows: Sequence[Row], sort: str | None = None) -> dict[str, str]:
-    """Returns COLUMNS without the metrics that no row has. Another column by which the rows are sorted is
-    inserted before `running`."""
+    """Returns COLUMNS without the metrics that no row has. The losses of trials, and another column by which
+    the rows are sorted, are inserted before `running`."""
     known = column_names(rows)
     names = [name for name in COLUMNS if name in known or name not in HEADLINES]
-    if sort and sort not in names:
-        names.insert(names.index("running"), sort)
+    losses = [name for name in known if name.startswith("search_")]
+    more = [name for name in dict.fromkeys([*losses, sort]) if name and name not in names]
+    names[names.index("running") : names.index("running")] = more
     return {name: COLUMNS.get(name, name) for name in names}
 
 
