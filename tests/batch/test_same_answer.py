@@ -23,6 +23,7 @@ from mlops.train import train
 from running_service import deployment, running
 
 LINEAR = {"linear"}
+THRESHOLD = 0.3
 ALL = {"SERVE_MAX_ROWS": "10000", "SERVE_MAX_BODY_MEGABYTES": "10"}
 
 
@@ -38,6 +39,7 @@ class Answers:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_evaluate_the_service_and_a_batch_answer_alike(trained: Path, architecture: str) -> None:
     small_project.change("params.yaml", "train.architecture", architecture)
+    small_project.change("params.yaml", "train.threshold", {"probability": THRESHOLD})
     for stage in (train, evaluate, deploy):
         stage.main()
     predictor = Predictor(Path("models"))
@@ -48,6 +50,10 @@ def test_evaluate_the_service_and_a_batch_answer_alike(trained: Path, architectu
         dict(zip(test.columns, map(json_value, values), strict=True))
         for values in zip(*test.columns.values(), strict=True)
     ]
+    positive = evaluated.probabilities[:, 1]
+    called = evaluated.answers == predictor.schema.positive
+    assert (called[(positive > THRESHOLD + 1e-5) & (positive < 0.5)]).all()
+    assert not called[positive < THRESHOLD - 1e-5].any()
     folder = deployment(trained / "served", Path("deploy"))
     together, each_alone = served(folder, rows, predictor.schema)
     for answers in (together, each_alone, scored(folder, rows)):
@@ -92,6 +98,6 @@ def scored(folder: Path, rows: list[dict[str, Any]]) -> Answers:
 def assert_equal_answers(answers: Answers, expected: Answers, *, exact: bool) -> None:
     difference = np.abs(answers.probabilities - expected.probabilities)
     assert difference.max() <= (0 if exact else 1e-6)
-    at_threshold = np.abs(expected.probabilities[:, 1] - 0.5) < 10**-DECIMALS
+    at_threshold = np.abs(expected.probabilities[:, 1] - THRESHOLD) < 10**-DECIMALS
     differ = np.array(answers.labels) != np.array(expected.labels)
     assert not np.any(differ if exact else differ & ~at_threshold)
