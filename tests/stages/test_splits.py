@@ -170,8 +170,8 @@ def test_rows_of_one_time_stay_together_and_dev_sees_a_part_of_each_time(
     assert names[months == "2024-05-01"].unique().tolist() == ["test"]
     printed = capsys.readouterr().out
     assert (
-        "prepare: test rows are those with person from 2024-05-01 00:00:00 on; 116 rows have this time "
-        "and stay together" in printed
+        "prepare: test rows are those with person from 2024-05-01 00:00:00 on; rows at this time, which "
+        "stay together: 116" in printed
     )
     small, whole = prepared("dev"), prepared("staging")
     for name in splits.NAMES:

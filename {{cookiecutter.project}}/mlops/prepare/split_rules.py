@@ -126,7 +126,7 @@ def rule_by_time(params: PrepareParams, column: str) -> SplitRule:
         begin = (
             f"prepare: {name} rows are those with {column} from {time_text(times[first], kind)} on"
         )
-        print(printable_text(f"{begin}; {rows[first]:,} rows have this time and stay together"))
+        print(printable_text(f"{begin}; rows at this time, which stay together: {rows[first]:,}"))
     cuts = Cuts(-times[test - 1], -times[validation - 1])
     return lambda cells, hashes: cuts.split_names(-cells.numbers[column].values)
 

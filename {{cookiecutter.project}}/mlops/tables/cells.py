@@ -3,6 +3,7 @@ batches."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -211,6 +212,11 @@ def date_cells(cells: pa.Array, dialect: Dialect) -> Dates:
 def time_cells(cells: pa.Array, dialect: Dialect) -> Times:
     """Returns dates in the form of the dialect, dates and times in that of ISO 8601, or numbers. In a column
     of dates a number is none."""
+    if is_text(cells.type) and dialect.dates == "%Y-%m-%d":
+        with suppress(
+            pa.ArrowInvalid
+        ):  # a missing cell or another form, which is read below, slowly
+            cells = cells.cast(pa.string()).cast(pa.timestamp("us"))
     if is_text(cells.type):
         values, unknown = parsed_texts(cells, dialect, lambda text: seconds_of(text, dialect))
         if are_dates := not np.isnan(values).all():
