@@ -5,15 +5,17 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import instant_project
 import tiny_pipeline
+from mlops.cli.app import app
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc, dvc_settings
 from mlops.release.history.git import Git
-from mlops.release.look import card, card_lines, monitor_reports
+from mlops.release.look import card, monitor_reports
 from mlops.site import charts, judged, pages, plot_files
 from mlops.site.charts import Axis, Point
 from mlops.site.plot_files import Bars, Cache, Confusion
@@ -197,9 +199,23 @@ def test_a_folder_that_holds_anything_else_stays_as_it_is(in_staging: Path, tmp_
     assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
 
 
-def test_a_card_is_the_same_as_json_and_as_markdown(project: Path) -> None:
+def test_a_card_is_the_same_as_json_and_as_markdown(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = card.card_of(Git(project), "v1.2.0")
-    read = json.loads(card_lines.as_json(found))
+    monkeypatch.chdir(project)
+
+    def printed(*command: str) -> Any:
+        capsys.readouterr()
+        app([*command, "--format", "json"], standalone_mode=False)
+        text = capsys.readouterr().out
+        assert text.isascii()
+        return json.loads(text)
+
+    read = printed("show", "v1.2.0")
+    assert [each["version"] for each in printed("status")] == [None, "v1.2.0", None]
+    assert printed("history", "staging")[2]["what"] == "refused"
+    assert printed("compare", "v1.1.0", "v1.2.0")["parameters"][0].startswith("about.purpose: ")
     assert read["metrics"]["test"]["accuracy"] == 0.96
     assert read["about"] == {"purpose": HOSTILE}
     assert [stay["until"] for stay in read["stays"]] == [None]

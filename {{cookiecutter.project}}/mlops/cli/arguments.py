@@ -1,11 +1,13 @@
 """Arguments that several groups of commands share."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mlops.cli import printing
+
+Form = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")]
 
 Run = Annotated[
     bool,

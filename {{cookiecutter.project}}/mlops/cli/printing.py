@@ -3,6 +3,7 @@
 No character that a terminal would obey comes through.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -31,6 +32,11 @@ def say(line: str) -> None:
 def complain(line: str) -> None:
     """Prints a line about the work, which is not part of the result, on standard error."""
     print(printable_text(line), file=sys.stderr)
+
+
+def say_json(value: object) -> None:
+    """Prints a value as JSON in ASCII; what JSON does not know is its text."""
+    print(json.dumps(value, indent=1, default=str), flush=True)
 
 
 def ask(question: str) -> bool:

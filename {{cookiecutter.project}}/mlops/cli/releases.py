@@ -1,12 +1,13 @@
 """The commands that release models, and those that show what was released."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mlops.cli import printing
-from mlops.cli.arguments import Run, permission
+from mlops.cli.arguments import Form, Run, permission
 from mlops.release.history.git import Git
 
 if TYPE_CHECKING:
@@ -112,13 +113,16 @@ def rollback(
 
 
 @commands.command()
-def status() -> None:
+def status(form: Form = "text") -> None:
     """Show what each environment holds, and what serves it on this machine."""
     from mlops.release.look import status
     from mlops.release.look.tracker import HEADLINES, metric_text
 
     git = Git.of_current_directory()
     found = status.all_statuses(git)
+    if form == "json":
+        printing.say_json([asdict(each) for each in found])
+        return
     measured = [name for name in HEADLINES if any(name in each.metrics for each in found)]
     rows = [
         (
@@ -151,11 +155,14 @@ HISTORY = ("When", "Record", "What", "Version", "From", "Who", "Why")
 
 
 @commands.command()
-def history(environment: Environment) -> None:
+def history(environment: Environment, form: Form = "text") -> None:
     """Show every promotion and rollback of ENVIRONMENT, and the promotions that were refused here."""
     from mlops.release.look import timeline
 
     events = timeline.events_of(Git.of_current_directory(), environment)
+    if form == "json":
+        printing.say_json([asdict(each) | {"when": each.when.isoformat()} for each in events])
+        return
     rows = [
         (
             f"{each.when.astimezone():%Y-%m-%d %H:%M}",
@@ -228,7 +235,7 @@ def tracker(
 
 
 @commands.command()
-def compare(old: Revision, new: Revision, run: Run = False) -> None:
+def compare(old: Revision, new: Revision, run: Run = False, form: Form = "text") -> None:
     """Show the differences between two versions, environments or commits.
 
     For the changed predictions, the code of both is run.
@@ -236,7 +243,11 @@ def compare(old: Revision, new: Revision, run: Run = False) -> None:
     from mlops.release.look import comparison
 
     git = Git.of_current_directory()
-    for section in comparison.compare_states(git, old, new, permission(run)):
+    sections = comparison.compare_states(git, old, new, permission(run))
+    if form == "json":
+        printing.say_json({section.title: section.lines for section in sections})
+        return
+    for section in sections:
         printing.say(section.title)
         for line in section.lines:
             printing.say(f"  {line}")
@@ -250,7 +261,7 @@ def show(
     ] = "text",
 ) -> None:
     """Show what is known about a version or commit, and the commands that get its model and data."""
-    from mlops.release.look import card, card_lines
+    from mlops.release.look import card
 
     found = card.card_of(Git.of_current_directory(), version)
     if form == "markdown":
@@ -258,8 +269,10 @@ def show(
 
         printing.say(pages.card_markdown(found).removesuffix("\n"))
     elif form == "json":
-        printing.say(card_lines.as_json(found))
+        printing.say_json(asdict(found))
     else:
+        from mlops.release.look import card_lines
+
         for line in card_lines.card_lines(found):
             printing.say(line)
 

@@ -22,10 +22,13 @@ def repro(
     """Run the stages that are not up to date, from a dvc.lock that is true."""
     from mlops.release.data import repro
     from mlops.release.history import settings
+    from mlops.release.look import outcome
 
     git = Git.of_current_directory()
     settings.refuse_unreadable(settings.read_settings(git))
     repro.run_repro(git.root, stages or [], force=force)
+    if sentence := outcome.outcome_sentence(git):
+        printing.say(sentence)
 
 
 @commands.command()

@@ -1,8 +1,6 @@
 """`mlops show`: prints a card, and the commands that get what the model was made of."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from mlops.release.history.records import Record
@@ -59,7 +57,3 @@ def cost_line(record: Record) -> str:
 def stay_line(stay: Stay) -> str:
     until = f"until {stay.until}" if stay.until else "until now"
     return f"{stay.environment}: from {stay.since} {until} ({stay.record}, a {stay.kind} by {stay.author})"
-
-
-def as_json(card: Card) -> str:
-    return json.dumps(asdict(card), indent=1, ensure_ascii=False, allow_nan=False, default=str)

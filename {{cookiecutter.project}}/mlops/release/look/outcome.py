@@ -1,0 +1,39 @@
+"""The last line of `mlops repro`: what the run has changed."""
+
+from mlops.errors import MlopsError
+from mlops.release.history import lockfile, reports
+from mlops.release.history.git import Git
+from mlops.release.history.lockfile import Lock
+from mlops.release.history.outputs import TESTING
+from mlops.release.look.tracker import HEADLINES, metric_text
+
+
+def outcome_sentence(git: Git) -> str | None:
+    """Returns the metrics of the working tree beside those of the last commit, and the verdict of its gate;
+    None if there are no metrics, or none that can be read."""
+    try:
+        metrics, gate, lock = (
+            (git.root / name).read_bytes()
+            for name in (reports.METRICS, reports.GATE, lockfile.LOCK)
+        )
+        now = reports.metrics_in(reports.parse_report(metrics, reports.METRICS))
+        passed = reports.verdict_in(reports.parse_report(gate, reports.GATE))
+        before = reports.metrics_in(reports.read_report(git, "HEAD", reports.METRICS))
+        tested = [Lock.parse(lock).outputs, lockfile.read_lock(git, "HEAD").outputs]
+    except (OSError, MlopsError):
+        return None
+    changes = ", ".join(
+        f"{HEADLINES[name]} {change_text(before.get(name), now[name], name)}"
+        for name in HEADLINES
+        if name in now
+    )
+    other = before and tested[0].get(TESTING) != tested[1].get(TESTING)
+    verdict = {True: "gate passed", False: "gate failed", None: "no gate was run"}[passed]
+    return f"{changes}{' (on other test rows)' if other else ''}; {verdict}" if changes else None
+
+
+def change_text(before: float | None, now: float | None, metric: str) -> str:
+    text = metric_text(now, metric)
+    if before is None:
+        return text
+    return f"{text} as before" if before == now else f"{metric_text(before, metric)} -> {text}"
