@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo
 
 import mlops
 from mlops.cli import adoption, answers, batches, printing, project, releases, stages
+from mlops.cli.examples import EXAMPLES
 from mlops.errors import MlopsError
 
 GROUPS = {
@@ -28,11 +30,17 @@ GROUPS = {
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def name_of(command: CommandInfo) -> str:
+    return command.name or str(command.callback and command.callback.__name__).replace("_", "-")
+
 
 for title, group in GROUPS.items():
     for command in group.registered_commands:
         command.rich_help_panel = title
+        command.epilog = f"Example: {EXAMPLES[name_of(command)]}"
     app.registered_commands += group.registered_commands
 
 
