@@ -120,9 +120,12 @@ def test_bounds_are_allowed_values_and_what_was_not_measured_passes_none(
     ("bounds", "reason"),
     [
         ({"accuracy": {"above_baseline": 0.05, "min": 0.7}}, None),
-        ({"accuracy": {"above_baseline": 0.2}}, "0.7 is not 0.2 above the baseline, 0.6"),
+        ({"accuracy": {"above_baseline": 0.2}}, "0.7 is under 0.8, which is the baseline 0.6 +0.2"),
         ({"false_positive_percent": {"below_baseline": 7}}, None),
-        ({"false_positive_percent": {"below_baseline": 8}}, "not 8.0 below the baseline, 20.0"),
+        (
+            {"false_positive_percent": {"below_baseline": 8}},
+            "is over 12, which is the baseline 20.0 -8",
+        ),
         ({"roc_auc": {"above_baseline": 0.1}}, "has no baseline for these test rows"),
     ],
 )

@@ -123,9 +123,13 @@ def broken_limits(value: float, bound: Bound, baseline: float | None) -> Iterato
         yield "has no baseline for these test rows, and its bound is relative to one"
         return
     if bound.above_baseline is not None and value - baseline < bound.above_baseline:
-        yield f"{value} is not {bound.above_baseline} above the baseline, {baseline}"
+        yield f"{value} is under {baseline_text(baseline, bound.above_baseline)}"
     if bound.below_baseline is not None and baseline - value < bound.below_baseline:
-        yield f"{value} is not {bound.below_baseline} below the baseline, {baseline}"
+        yield f"{value} is over {baseline_text(baseline, -bound.below_baseline)}"
+
+
+def baseline_text(baseline: float, more: float) -> str:
+    return f"{baseline + more:.6g}, which is the baseline {baseline} {more:+g}"
 
 
 def report_failures(results: Mapping[str, Result], settings: GateSettings) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mlops.metrics import METRICS
@@ -18,12 +18,12 @@ FEW = 30
 DEFINED = {name: metric for of_task in METRICS.values() for name, metric in of_task.items()}
 """Every metric by name; those of one name are of one kind in all tasks."""
 
-BOUNDS = {
-    "min": "≥ {}",
-    "max": "≤ {}",
-    "above_baseline": "≥ baseline + {}",
-    "below_baseline": "≤ baseline - {}",
-    "rows": "on {} rows",
+BOUNDS: Mapping[str, Callable[[float], str]] = {
+    "min": "≥ {:,.6g}".format,
+    "max": "≤ {:,.6g}".format,
+    "above_baseline": "≥ baseline {:+,.6g}".format,
+    "below_baseline": lambda less: f"≤ baseline {-less:+,.6g}",
+    "rows": "on {:,} rows".format,
 }
 """How the limits of a bound, and the number of rows that it was judged by, are said."""
 
@@ -32,13 +32,11 @@ def is_less_better(metric: str) -> bool:
     return metric in DEFINED and DEFINED[metric].better == "lower"
 
 
-def limit_text(limit: object) -> str:
-    return f"{limit:,.6g}" if isinstance(limit, int | float) else str(limit)
-
-
 def bound_text(result: Mapping[str, Any]) -> str:
     return ", ".join(
-        words.format(limit_text(result[name])) for name, words in BOUNDS.items() if name in result
+        words(result[name])
+        for name, words in BOUNDS.items()
+        if isinstance(result.get(name), int | float)
     )
 
 
