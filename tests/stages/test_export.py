@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lightgbm import LGBMClassifier
+from lightgbm import LGBMClassifier, LGBMRegressor
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -16,7 +16,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler, TargetEncoder
@@ -60,6 +60,34 @@ def test_what_cannot_be_exported_is_refused_by_name(estimator: Any, message: str
     with pytest.raises(ExportError) as refused:
         export.refuse_unexportable(estimator, "binary")
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (make_pipeline(SimpleImputer(), LOGISTIC), "LogisticRegression predicts no numbers, and prepare"),
+        (make_pipeline(SimpleImputer(), PoissonRegressor()), "PoissonRegressor needs positive numbers"),
+        (make_pipeline(CODES, HistGradientBoostingRegressor(loss="gamma")), "gamma needs positive"),
+        (make_pipeline(CODES, LGBMRegressor(objective="tweedie")), "tweedie needs positive numbers"),
+    ],
+)  # fmt: skip
+def test_what_predicts_no_numbers_or_positive_ones_alone_is_refused_for_a_regression(
+    estimator: Any, message: str
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        export.refuse_unexportable(estimator, "regression")
+
+
+def test_numbers_of_another_model_are_refused_by_the_spread_of_the_target() -> None:
+    inputs: Matrices = {"numbers": numbers()}
+    table, target = export.table_of(inputs), inputs["numbers"][:, 0].astype(float)
+    models = [make_pipeline(SimpleImputer(), Ridge(alpha)).fit(table, target) for alpha in (1, 2)]
+    told = Inputs(2, (), "regression")
+    exported = [export.to_onnx(each, told) for each in models]
+    schema = Schema("numbers", "sum", (), (), "regression")
+    export.check_parity(models[0], exported[0], inputs, schema)
+    with pytest.raises(ParityError, match="of the standard deviation of the target or of the"):
+        export.check_parity(models[0], exported[1], inputs, schema)
 
 
 BAD = LinearDiscriminantAnalysis()

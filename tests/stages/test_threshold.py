@@ -16,6 +16,7 @@ from mlops.predict.predictor import Predictor
 from mlops.tables.answered import answer_split
 from mlops.train import train
 from mlops.train.threshold import choose_threshold
+from mlops.train.weights import fit_weights
 from small_project import change
 
 # 40 rows in steps of 0.025: half of those from 0.5 on are positive, and a tenth of the others.
@@ -129,5 +130,5 @@ def test_weights_of_classes_make_the_heavier_one_more_probable(trained: Path) ->
 
 def test_an_estimator_that_cannot_weigh_rows_is_refused() -> None:
     with pytest.raises(DataError, match="KNeighborsClassifier cannot weigh rows: set it to null"):
-        train.fit_weights(KNeighborsClassifier(), np.ones(3))
-    assert train.fit_weights(KNeighborsClassifier(), None) == {}
+        fit_weights(KNeighborsClassifier(), np.ones(3))
+    assert fit_weights(KNeighborsClassifier(), None) == {}

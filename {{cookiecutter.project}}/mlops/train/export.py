@@ -32,10 +32,6 @@ UNEXPORTABLE = {
     "TunedThresholdClassifierCV": "its ONNX model forgets the threshold",
     "TargetEncoder": "its ONNX model gives other answers for more than two classes",
     "TransformedTargetRegressor": "it has no converter, and the target is scaled already",
-    **dict.fromkeys(
-        ("PoissonRegressor", "GammaRegressor", "TweedieRegressor"),
-        "it needs positive numbers, and the target is scaled to a mean of 0",
-    ),
 }
 
 UNEXPORTABLE_OPTIONS = {
@@ -52,6 +48,9 @@ UNEXPORTABLE_OPTIONS = {
     ),
 }
 
+FOR_POSITIVE_NUMBERS = ("poisson", "gamma", "tweedie")
+"""What the name or the loss of an estimator holds that cannot be fitted to numbers of which the mean is 0."""
+
 CONTAINERS = ("Pipeline", "ColumnTransformer", "FeatureUnion")
 SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 TREES = ("Tree", "Forest", "Boosting", "Bagging")
@@ -63,6 +62,13 @@ def refuse_unexportable(estimator: Any, task: Task) -> None:
     if boosters.native_booster(estimator) is None:
         refuse_unconvertible(estimator)
     *_, last = nested_estimators(estimator)
+    losses = [getattr(last, option, "") for option in ("loss", "objective", "criterion")]
+    for loss in map(str, (type(last).__name__, *losses)):
+        if any(word in loss.lower() for word in FOR_POSITIVE_NUMBERS):
+            raise ExportError(
+                f"{type(last).__name__}: {loss} needs positive numbers, and the target is scaled to a mean "
+                "of 0; choose another loss"
+            )
     if task == "regression" and not is_regressor(estimator):
         raise ExportError(
             f"{type(last).__name__} predicts no numbers, and prepare.task is regression: choose a regressor"

@@ -4,15 +4,12 @@ It reads data/prepared and writes models.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 import science.architectures  # noqa: F401 - what it imports is code of this stage
@@ -30,6 +27,7 @@ from mlops.tables.answered import answer_split
 from mlops.train import boosters, export
 from mlops.train.progress import reported_iterations
 from mlops.train.threshold import choose_threshold
+from mlops.train.weights import fit_weights, row_weights
 
 MODELS = Path("models")
 PROVENANCE = MODELS / "provenance.json"
@@ -97,7 +95,7 @@ def fit_estimator(
     schema: Schema,
 ) -> Any:
     """Returns the chosen architecture, fitted. Raises ExportError if it cannot be exported, and DataError if
-    a column has too many categories for it."""
+    a column has too many categories for it, or if the weights of classes do not fit it or the target."""
     architecture = ARCHITECTURES[params.architecture]
     try:
         estimator = architecture(inputs, params.seed, **params.hyperparameters)
@@ -112,40 +110,6 @@ def fit_estimator(
     # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
     with threadpool_limits(limits=1, user_api="blas"), reported_iterations(estimator) as options:
         return estimator.fit(table, target, **options, **fit_weights(estimator, weights))
-
-
-def row_weights(
-    weights: str | Mapping[str, float] | None, target: NDArray[Any], classes: Sequence[str]
-) -> NDArray[np.float64] | None:
-    """Returns how much each row counts in the fit, of shape (rows,), or None if all count alike. Raises
-    DataError for the weight of a class that the target does not have."""
-    if weights is None:
-        return None
-    if isinstance(weights, str):  # balanced: each class counts alike, and a row 1 in the mean
-        by_class = len(target) / len(classes) / np.bincount(target, minlength=len(classes))
-    else:
-        if unknown := [name for name in weights if name not in classes]:
-            raise DataError(
-                f"params.yaml: train.class_weights: {unknown[0]!r} is not a class of the target; they are "
-                f"{', '.join(map(repr, classes))}"
-            )
-        by_class = np.array([weights.get(name, 1.0) for name in classes])
-    by_row: NDArray[np.float64] = by_class[target]
-    return by_row
-
-
-def fit_weights(estimator: Any, weights: NDArray[np.float64] | None) -> dict[str, Any]:
-    """Returns the argument of the method `fit` that gives the weights of rows to the estimator or, if it is a
-    pipeline, to the last step. Raises DataError if that takes none."""
-    if weights is None:
-        return {}
-    *_, (name, last) = getattr(estimator, "steps", [("", estimator)])
-    if not has_fit_parameter(last, "sample_weight"):
-        raise DataError(
-            f"params.yaml: train.class_weights: {type(last).__name__} cannot weigh rows: set it to null, or "
-            "choose another train.architecture"
-        )
-    return {f"{name}__sample_weight" if name else "sample_weight": weights}
 
 
 def chosen_threshold(rule: ThresholdParams, model: bytes, schema: Schema) -> float:
