@@ -17,19 +17,22 @@ QUANTILE = 1.96
 """The quantile of the normal distribution for an interval of 95 %."""
 
 LIVE = """
-SELECT model_version, task, negative, positive, prediction, label, count(*) AS rows,
-    sum(abs(predicted - number)) AS errors, sum((predicted - number) * (predicted - number)) AS squares,
-    sum((predicted - number) * (predicted - number) * (predicted - number) * (predicted - number)) AS fourths,
-    max(started_at) AS latest
+SELECT model_version, task, negative, positive, started_at, counted.*
 FROM (
-    SELECT row_key, prediction, number AS predicted, model_version, target, task, negative, positive,
-        started_at, ROW_NUMBER() OVER (
-            PARTITION BY model_version, row_key ORDER BY started_at DESC, batch DESC
-        ) AS age
-    FROM scores JOIN batches USING (batch) WHERE environment = ? AND started_at >= ?
-) AS aged JOIN labels USING (row_key, target)
-WHERE age = 1 AND (prediction IS NULL) = (label IS NULL)
-GROUP BY model_version, task, negative, positive, prediction, label"""
+    SELECT batch, prediction, label, count(*) AS labelled, sum(abs(error)) AS errors,
+        sum(error * error) AS squares, sum(error * error * error * error) AS fourths
+    FROM (
+        SELECT batch, prediction, label, predicted - number AS error
+        FROM (
+            SELECT batch, row_key, target, prediction, number AS predicted, ROW_NUMBER() OVER (
+                PARTITION BY model_version, row_key ORDER BY started_at DESC, batch DESC
+            ) AS age
+            FROM scores JOIN batches USING (batch) WHERE environment = ? AND started_at >= ?
+        ) AS aged JOIN labels USING (row_key, target)
+        WHERE age = 1 AND (prediction IS NULL) = (label IS NULL)
+    ) AS compared
+    GROUP BY batch, prediction, label
+) AS counted JOIN batches USING (batch)"""
 
 LATEST = """
 SELECT max(started_at) AS latest
@@ -99,40 +102,49 @@ def live_by_version(database: Relational, environment: str, since: datetime) -> 
     versions = defaultdict(list)
     for row in database.query(LIVE, environment, since).to_pylist():
         versions[row["model_version"]].append(row)
-    latest = sorted(versions.values(), key=lambda rows: max(row["latest"] for row in rows))
+    latest = sorted(versions.values(), key=lambda rows: max(row["started_at"] for row in rows))
     return [live_of(rows) for rows in reversed(latest)]
 
 
 def live_of(rows: Sequence[Mapping[str, Any]]) -> Live:
-    """Returns how good a version was. There is a row for each pair of a prediction and a label, or one with
-    the errors of all numbers."""
-    first, labelled = rows[0], sum(row["rows"] for row in rows)
-    if first["task"] == "regression":
-        metrics = errors_of(
-            labelled, *(float(first[name]) for name in ("errors", "squares", "fourths"))
-        )
-    else:
-        right = sum(row["rows"] for row in rows if row["prediction"] == row["label"])
-        metrics = {"accuracy": share(right, labelled)}
+    """Returns how good a version was. The rows count pairs of a prediction and a label, or sum up the errors
+    of numbers, by batch."""
+    first, labelled = rows[0], total(rows)
+    right = [row for row in rows if row["prediction"] == row["label"]]
     match first["task"]:
         case "binary":
             negatives = [row for row in rows if row["label"] == first["negative"]]
-            false = sum(row["rows"] for row in negatives if row["prediction"] == first["positive"])
-            metrics["false_positive_percent"] = share(
-                false, sum(row["rows"] for row in negatives), 100
-            )
+            false = [row for row in negatives if row["prediction"] == first["positive"]]
+            metrics = {
+                "accuracy": share(total(right), labelled),
+                "false_positive_percent": share(total(false), total(negatives), 100),
+            }
         case "multiclass":
-            metrics["worst_recall"] = worst_recall(rows)
+            metrics = {
+                "accuracy": share(total(right), labelled),
+                "worst_recall": worst_recall(rows, right),
+            }
+        case _:
+            sums = (
+                sum(float(row[name]) for row in rows) for name in ("errors", "squares", "fourths")
+            )
+            metrics = errors_of(labelled, *sums)
     return Live(first["model_version"], labelled, metrics)
 
 
-def worst_recall(rows: Sequence[Mapping[str, Any]]) -> Measured:
+def total(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(int(row["labelled"]) for row in rows)
+
+
+def worst_recall(rows: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, Any]]) -> Measured:
     """Returns the lowest share of the rows of a class that was predicted, over the classes with labels."""
-    recalls = []
-    for name in {row["label"] for row in rows}:
-        own = [row for row in rows if row["label"] == name]
-        right = sum(row["rows"] for row in own if row["prediction"] == name)
-        recalls.append(share(right, sum(row["rows"] for row in own)))
+    recalls = [
+        share(
+            total([row for row in right if row["label"] == name]),
+            total([row for row in rows if row["label"] == name]),
+        )
+        for name in {row["label"] for row in rows}
+    ]
     return min(recalls, key=lambda recall: (recall.value, recall.interval))
 
 
