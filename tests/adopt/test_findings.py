@@ -21,8 +21,7 @@ def proposed(target: Iterable[object] = TARGET, **cells: Iterable[object]) -> Pr
     """Returns the proposal for a table of the given columns and one without a meaning."""
     given = {"noise": NOISE, **cells, "target": target}
     table = table_of_columns({name: [*map(str, values)] for name, values in given.items()})
-    words = {name: table.words(name) for name in table.columns}
-    found = columns.find_columns(table, spelling.find_spelling(words, Dialect()), "target")
+    found = columns.find_columns(table, spelling.find_spelling(table.words, Dialect()), "target")
     aim = proposal.find_target(table, found.spelling, "target", None)
     return proposal.propose("table", aim, found, table.rows)
 
@@ -109,7 +108,7 @@ def test_a_target_of_too_few_rows_a_class_is_refused_or_loses_them() -> None:
     with pytest.raises(DataError, match="200 different texts in 200 rows"):
         proposed([f"w{n}" for n in range(ROWS)])
     table = table_of_columns({"a": ["1", "2"] * 50, "t": ["x", "y"] * 49 + ["z", "z"]})
-    found = spelling.find_spelling({name: table.words(name) for name in table.columns}, Dialect())
+    found = spelling.find_spelling(table.words, Dialect())
     aim = proposal.find_target(table, found, "t", None)
     rare = proposal.without_rare_classes(found, table, aim)
     assert rare.dialect.missing == ("", "z")

@@ -67,11 +67,12 @@ def test_delimiter_and_encoding_are_found(tmp_path: Path, delimiter: str, encodi
         ([], ("column_1", "column_2", "column_3"), True, 0),
         ([["n", "a", "b"]], ("n", "a", "b"), False, 0),
         ([["", "2020", "2021", "2022"]], ("column_1", "2020", "2021", "2022"), True, 1),
+        ([["n", "s1", "s2"]], ("n", "s1", "s2"), False, 0),
         ([["n", "a", "a"]], ("n", "a", "a_3"), True, 1),
         ([["a", "b"]], ("row", "a", "b"), True, 1),
         ([["A title of 2024"], [""], ["n", "a", "b"]], ("n", "a", "b"), False, 2),
     ],
-    ids=["none", "usual", "years", "twice", "row names", "below a title"],
+    ids=["none", "usual", "years", "like seconds", "twice", "row names", "below a title"],
 )
 def test_the_header_is_found(
     tmp_path: Path, header: list[list[str]], columns: tuple[str, ...], has_names: bool, skip: int

@@ -166,8 +166,7 @@ def examine(opened: Opened, order: Order, target: str, ask: Ask) -> tuple[Propos
     looked at first holds something else, its rows are looked at too."""
     looked_at = opened.table
     for _ in range(4):
-        words = {name: looked_at.words(name) for name in looked_at.columns}
-        found = spelling.find_spelling(words, opened.dialect)
+        found = spelling.find_spelling(looked_at.words, opened.dialect)
         found_columns = columns.find_columns(looked_at, found, target)
         aim = proposal.find_target(looked_at, found_columns.spelling, target, order.task)
         spelled = proposal.without_rare_classes(found_columns.spelling, looked_at, aim)

@@ -35,6 +35,9 @@ NAMED_GROUP = re.compile(
     r"|employee|participant|animal|family|respondent|account)([\W_]?(id|no|nr|number|name|key))?$|[a-z]I[Dd]$",
     re.IGNORECASE,
 )
+NINES = re.compile(r"-?9+([.,]0+)?|-1([.,]0+)?")
+"""A number that may mean "missing"."""
+
 OF_TIME = ("dates ", "dates or")
 """How the remarks on times begin that no type of column can hold."""
 
@@ -252,7 +255,7 @@ def without_copies(columns: Sequence[Column], found: Cells) -> list[Column]:
 def with_sentinels(table: Table, spelling: Spelling, target: str) -> Spelling:
     """Returns the spelling with the numbers that mean "missing", such as -999, among its markers."""
     numbers = [n for n, kind in spelling.types.items() if kind == "number" and n in table.columns]
-    words = {name: table.words(name) for name in numbers}
+    words = table.words
     found: dict[str, dict[str, int]] = {}
     for name in numbers:
         if name != target:
@@ -271,6 +274,8 @@ def with_sentinels(table: Table, spelling: Spelling, target: str) -> Spelling:
 def sentinel_words(words: Mapping[str, int], dialect: Dialect) -> list[str]:
     """Returns the texts of a number that is far from all others, occurs often and is written with nines, as
     those that mean "missing"."""
+    if not any(map(NINES.fullmatch, words)):
+        return []
     values = {word: dialect.number_of(word) for word in words if not dialect.is_missing(word)}
     different = sorted({*values.values()})
     if len(different) < 5:

@@ -171,7 +171,7 @@ def without_rare_classes(spelling: Spelling, table: Table, target: Target) -> Sp
         return spelling
     shown = ", ".join(f"{word!r} ({count})" for word, count in [*rare.items()][:5])
     said = f"{len(rare)} classes of {target.name!r} have fewer than {FEWEST_TO_LEARN} rows: {shown}"
-    others = {word for name in table.columns if name != target.name for word in table.words(name)}
+    others = {word for name in table.columns if name != target.name for word in table.words[name]}
     if len(rare) > len(target.classes) - 2 or others & rare.keys():
         raise DataError(f"{said}: correct or remove these rows, or name another --target")
     markers = {word: {target.name: count} for word, count in rare.items()}

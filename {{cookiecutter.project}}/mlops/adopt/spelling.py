@@ -185,7 +185,8 @@ def looks_typed(cell: str) -> bool:
         return True
     if not (found := AFFIXED.fullmatch(cell)):
         return False
-    return {found["before"].strip(), found["after"].strip()} <= CURRENCIES | UNITS | {""}
+    before, after = found["before"].strip(), found["after"].strip()
+    return before in CURRENCIES | {""} and after in CURRENCIES | UNITS | {""}
 
 
 def find_spelling(columns: Mapping[str, Words], layout: Dialect) -> Spelling:

@@ -6,6 +6,7 @@ the pipeline reads the rest before anything is written.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -54,12 +55,16 @@ class Table:
         }
         return replace(self, columns=columns)
 
-    def words(self, name: str) -> dict[str, int]:
-        """Returns the different texts of a column, without "", and the number of rows of each."""
-        texts = self.texts(name)
-        return spelling.texts_of(
-            texts.words, np.bincount(texts.numbers, minlength=len(texts.words)).tolist()
-        )
+    @cached_property
+    def words(self) -> Mapping[str, Mapping[str, int]]:
+        """Returns by column the different texts, without "", and the number of rows of each."""
+        every = {name: self.texts(name) for name in self.columns}
+        return {
+            name: spelling.texts_of(
+                texts.words, np.bincount(texts.numbers, minlength=len(texts.words)).tolist()
+            )
+            for name, texts in every.items()
+        }
 
     def texts(self, name: str) -> Texts:
         """Returns the texts of a column without spaces around them, "" for an empty cell."""
