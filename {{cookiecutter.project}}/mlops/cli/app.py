@@ -40,7 +40,8 @@ def name_of(command: CommandInfo) -> str:
 for title, group in GROUPS.items():
     for command in group.registered_commands:
         command.rich_help_panel = title
-        command.epilog = f"Example: {EXAMPLES[name_of(command)]}"
+        if example := EXAMPLES.get(name_of(command)):
+            command.epilog = f"Example: {example}"
     app.registered_commands += group.registered_commands
 
 

@@ -8,7 +8,7 @@ EXAMPLES = {
     "reproduce": "mlops reproduce v1.0.0",
     "clean": "mlops clean --yes",
     "adopt": "mlops adopt table.csv --target price",
-    "data": "mlops data add july.csv",
+    "data": "mlops data add may.csv",
     "promote": "mlops promote staging --dry-run",
     "rollback": 'mlops rollback prod --reason "odd answers for older people"',
     "status": "mlops status",
