@@ -2,7 +2,6 @@
 verdict of the monitor."""
 
 import json
-import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -111,11 +110,16 @@ def test_numbers_are_stored_with_all_digits_and_judged_by_their_errors(
     load(old, "animal", ["cat"] * 200)
     errors = np.tile([1.0, -3.0], 100)
     load(new, "weight", (expected.answers + errors).tolist())
-    judge(new, max_mae=2.5, max_rmse=2.5, html="page.html")
-    page = Path("page.html").read_text()
-    errors_shown = "2 (1.86106 to 2.13894)<td>2.23607 (2.10814 to 2.35707)"
-    assert f"<td>v2.0.0<td>200<td>-<td>-<td>{errors_shown}" in page
-    assert re.search(r"<td>v1\.0\.0<td>200<td>0\.\d+ \(.*\)<td>0\.\d+ \(.*\)<td>-<td>-<", page)
+    judge(new, max_mae=2.5, max_rmse=2.5, report="report.json")
+    live = json.loads(Path("report.json").read_text())["live"]
+    assert [(each["version"], each["labelled"]) for each in live] == [
+        ("v2.0.0", 200),
+        ("v1.0.0", 200),
+    ]
+    assert [[*each["metrics"]] for each in live] == [["mae", "rmse"], ["accuracy", "worst_recall"]]
+    mae, rmse = live[0]["metrics"].values()
+    assert [mae["value"], *mae["interval"]] == pytest.approx([2, 1.86106, 2.13894], abs=1e-5)
+    assert [rmse["value"], *rmse["interval"]] == pytest.approx([5**0.5, 2.10814, 2.35707], abs=1e-5)
     with pytest.raises(OutOfBounds, match=r"MAE of v2\.0\.0: 2 .*, at most 1 is allowed"):
         judge(new, max_mae=1)
     with pytest.raises(UsageError, match="--min-accuracy has no meaning for the task regression"):

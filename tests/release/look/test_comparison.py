@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,11 +58,12 @@ def test_each_change_stands_under_its_heading_and_what_can_not_be_compared_is_sa
 ) -> None:
     for name in ("serve", "train"):
         (in_staging / f"requirements/{name}.txt").write_text(LOCK)
-    (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
+    other_task = instant_project.GATE.replace('"false_positive_percent": 100', '"mae": 100')
+    (in_staging / "gate.py").write_text(other_task)
     (in_staging / "data/raw").write_text("a row that was seen in training\n")
     instant_project.set_quality(in_staging, 0.95)
     found = compared(in_staging, "v1.0.0", "dev")
-    assert found["code"][0].split() == ["gate.py", "|", "1", "+"]
+    assert found["code"][0].split() == ["gate.py", "|", "2", "+-"]
     assert found["libraries"] == [
         "numpy (python_full_version < '3.12'): none -> 2.4.6 (serve, train)",
         "onnxruntime: none -> 1.32.0 (serve, train)",
@@ -69,6 +71,10 @@ def test_each_change_stands_under_its_heading_and_what_can_not_be_compared_is_sa
     assert found["data"][0].startswith("can't be compared: ")
     assert found["parameters"] == ["quality: 0.9 -> 0.95"]
     assert found["metrics"][0] == "test.accuracy: 0.9 -> 0.95 (+0.05)"
+    assert re.fullmatch(
+        r"test\.false_positive_percent: (9\.99|10\.0)\d* -> none", found["metrics"][1]
+    )
+    assert re.fullmatch(r"test\.mae: none -> (4\.99|5\.0)\d*", found["metrics"][2])
     assert found["metrics"][-1] == "measured on different test rows"
     assert found["predictions"] == [
         "can't be compared: Incomparable: the champion was trained on 1 of the 1 test rows"

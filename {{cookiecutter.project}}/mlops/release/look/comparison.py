@@ -161,11 +161,12 @@ def environment_settings(git: Git, commit: str) -> dict[str, Any]:
 
 def metrics(states: States) -> Iterator[str]:
     before, after = states.at_both(all_metrics)
-    for name in after:
-        old, new = before.get(name), after[name]
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name), after.get(name)
         if old != new:
             numbers = isinstance(old, float) and isinstance(new, float)
-            yield change_line(name, old, new) + (f" ({new - old:+.6g})" if numbers else "")
+            gain = f" ({after[name] - before[name]:+.6g})" if numbers else ""
+            yield change_line(name, old, new) + gain
     tested = [each.get(TESTING) for each in states.at_both(made_outputs)]
     if before != after and tested[0] != tested[1]:
         yield "measured on different test rows"
