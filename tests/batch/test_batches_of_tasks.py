@@ -14,6 +14,7 @@ from redis import Redis
 
 from mlops.batch.answers import answer_columns
 from mlops.batch.destinations import destinations
+from mlops.batch.errors import FileFault
 from mlops.batch.monitoring import labels, monitor
 from mlops.batch.monitoring.labels import LabelsOrder
 from mlops.batch.monitoring.live_metrics import errors_of
@@ -22,7 +23,7 @@ from mlops.errors import UsageError
 from mlops.predict.predictor import Predictor
 from mlops.tables.errors import SourceError
 from small_batch import DATABASE, release, run, stored
-from three_tasks import CLASSES, rows
+from three_tasks import CLASSES, SCHEMAS, rows
 
 URL = f"sqlite:///{DATABASE}"
 ALL = """SELECT row_key, prediction, probability_negative, probability_positive, probability, probabilities,
@@ -167,3 +168,14 @@ def test_the_errors_of_numbers_are_those_of_the_rows() -> None:
     assert found["rmse"].value == pytest.approx(np.sqrt((errors**2).mean()))
     low, high = found["rmse"].interval
     assert low < np.sqrt((errors**2).mean()) < high
+
+
+@pytest.mark.parametrize("task", SCHEMAS)
+def test_an_answer_that_is_no_number_is_not_stored(bundles: dict[str, Path], task: str) -> None:
+    predictions = Predictor(bundles[task]).predict(rows())
+    assert len(answer_columns(SCHEMAS[task], predictions)) == 200
+    assert len(answer_columns(SCHEMAS[task], predictions.take(slice(0)))) == 0
+    for wrong in (np.nan, np.inf):
+        predictions.numbers[7] = wrong
+        with pytest.raises(FileFault, match=r"NaN or infinity \d times, and nothing was stored"):
+            answer_columns(SCHEMAS[task], predictions)

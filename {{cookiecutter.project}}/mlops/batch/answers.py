@@ -46,14 +46,14 @@ ROWS: Mapping[Task, pa.Schema] = {
 
 
 def answer_columns(schema: Schema, predictions: Predictions) -> pa.RecordBatch:
-    """Returns the predictions as the columns that are stored. Raises FileFault if one is NaN."""
+    """Returns the predictions as the columns that are stored. Raises FileFault if one is NaN or
+    infinite."""
     kind, probabilities = ANSWERS[schema.task].field(0).type, predictions.probabilities
     answers = pa.array(predictions.answers, kind)
-    numbers = probabilities if schema.classes else predictions.answers
-    if unanswered := np.count_nonzero(np.isnan(numbers)):
+    if unanswered := np.count_nonzero(~np.isfinite(predictions.numbers)):
         raise FileFault(
-            f"the model answers with {unanswered:,} NaN, and nothing was stored: change the derived column "
-            "(science/features.py) or the architecture that causes it"
+            f"the model answers with NaN or infinity {unanswered:,} times, and nothing was stored: change "
+            "the derived column (science/features.py) or the architecture that causes it"
         )
     match schema.task:
         case "binary":
