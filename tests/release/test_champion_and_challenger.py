@@ -156,6 +156,9 @@ def test_where_drops_are_reported_a_worse_model_is_released_and_a_better_one_rep
     run: Run, with_worse: Path
 ) -> None:
     allow(with_worse, dict.fromkeys(PAIRED, 0), "report")
+    subgroups = {"min_rows": 10, "bounds": {"accuracy": {"min": 0}}, "max_drop": {"accuracy": 0.9}}
+    file = with_worse / "environments/staging.yaml"
+    edit(file, lambda content: content["gate"].update(subgroups=subgroups))
     commit(run, with_worse, "Report")
     done = mlops(run, with_worse, "promote", "staging")
     for name in PAIRED:
@@ -164,6 +167,13 @@ def test_where_drops_are_reported_a_worse_model_is_released_and_a_better_one_rep
         )
     worse = comparison(run, with_worse, 2)
     assert (worse["passed"], worse["stops"]) == (False, False)
+    for name, drop in worse["subgroups"].items():
+        assert drop["passed"]
+        assert f"gate: {name}: drop {drop['drop']} on {drop['rows']} rows" in done.stdout
+    assert {name.split(":")[0] for name in worse["subgroups"]} == {
+        f"accuracy of {column}" for column in ("sex", "race")
+    }
+    assert re.search(r"gate: accuracy of (sex|race): .* \(min 0.0, rows \d+\) passed", done.stdout)
     allow(with_worse, dict.fromkeys(PAIRED, 0))
     train_sound(with_worse)
     reproduce(run, with_worse, "A sound model again, and stop")

@@ -76,6 +76,14 @@ def test_a_split_that_fits_no_column_is_refused_before_anything_runs(
     assert message in str(refused.value)
 
 
+def test_numbers_have_no_classes_to_split_by(untrained: Path) -> None:
+    change("params.yaml", "prepare.task", "regression")
+    change("params.yaml", "prepare.positive", None)
+    split_by("class")
+    with pytest.raises(ParameterError, match=r"split\.by: a number has no classes: split by row"):
+        prepare.main()
+
+
 @pytest.mark.parametrize(
     ("by", "values", "message"),
     [

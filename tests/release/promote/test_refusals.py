@@ -9,7 +9,7 @@ from mlops.errors import MlopsError, Refused
 from mlops.release.errors import StageFailed
 from mlops.release.history.git import Git
 from mlops.release.look import timeline
-from mlops.release.promote import gate_report, promotion, refusals
+from mlops.release.promote import challenger, gate_report, promotion, refusals
 from mlops.release.promote.rollback import roll_back
 
 TESTER = "A. Tester <tester@example.org>"
@@ -95,3 +95,34 @@ def test_each_failed_bound_is_a_reason() -> None:
         "a gate of one's own did not pass",
     ]
     assert [*gate_report.gate_lines(gate)][2] == "brier 0.1 (max 0.2) passed"
+
+
+def test_a_drop_of_a_subgroup_is_a_reason_or_a_line() -> None:
+    drop = {"rows": 812, "drop": 0.05, "interval": [0.01, 0.08], "max_drop": 0.03}
+    comparison = {
+        "metrics": {},
+        "subgroups": {
+            "accuracy of sex: Male": drop | {"passed": False},
+            "accuracy of sex: Female": drop | {"passed": True, "needed_rows": 1900},
+        },
+        "rows": 2000,
+        "left_out": 1000,
+    }
+    words = "drop 0.05 on 812 rows (interval 0.01 to 0.08, max drop 0.03)"
+    assert [*gate_report.drop_reasons(comparison)] == [
+        f"accuracy of sex: Male: {words} (gate.subgroups)"
+    ]
+    assert [*gate_report.comparison_lines(comparison)] == [
+        f"accuracy of sex: Male: {words} FAILED",
+        f"accuracy of sex: Female: {words} not decided: about 1,900 rows are needed",
+        "compared on 2,000 test rows, without 1,000 on which the champion was trained",
+    ]
+
+
+def test_the_group_of_a_split_is_read_from_params(tmp_path: Path) -> None:
+    for by, column, group in (("group", "person", "person"), ("time", "day", None)):
+        text = f"prepare: {{split: {{by: {by}, column: {column}}}}}\n"
+        (tmp_path / "params.yaml").write_text(text)
+        assert challenger.group_column(tmp_path) == group
+    (tmp_path / "params.yaml").write_text("quality: 0.9\n")
+    assert challenger.group_column(tmp_path) is None
