@@ -57,7 +57,7 @@ def drop_reasons(comparison: Mapping[str, Any]) -> Iterator[str]:
         if not drop["passed"]:
             yield (
                 f"{metric} was {drop['champion']} and is {drop['challenger']}, a drop of "
-                f"{-drop['advantage']:.6g} where {drop['max_drop']} is allowed "
+                f"{-drop['advantage']:.12g} where {drop['max_drop']} is allowed "
                 f"(gate.max_drop; 95 % interval of the advantage {drop['interval']})"
             )
     for name, drop in (comparison.get("subgroups") or {}).items():
