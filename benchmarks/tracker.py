@@ -1,4 +1,5 @@
-"""Measures the tracker beside DVC's own table of metrics, and how its time grows with the number of versions.
+"""Measures the tracker beside DVC's own table of metrics, and how its time and that of the site grow with the
+number of versions.
 
     make install && .venv/bin/python benchmarks/tracker.py
 
@@ -37,6 +38,7 @@ ENVIRONMENT = {
     "DVC_NO_ANALYTICS": "1",
 }
 TRACKER = (sys.executable, "-m", "mlops.cli", "tracker")
+SITE = (sys.executable, "-m", "mlops.cli", "site")
 DVC = ("dvc", "metrics", "show", "-T")
 
 
@@ -126,11 +128,18 @@ def measure(parent: Path) -> Iterator[str]:
     small = median(*TRACKER, cwd=root)
     repositories = {number: with_versions(root, parent, number) for number in SIZES}
     ours = {number: median(*TRACKER, cwd=copy) for number, copy in repositories.items()}
+    sites = {number: median(*SITE, cwd=copy, runs=3) for number, copy in repositories.items()}
     theirs = median(*DVC, cwd=repositories[SIZES[0]], runs=3)
     ratio = theirs / ours[SIZES[0]]
     yield "| | seconds |\n|---|---:|"
     yield f"| `mlops tracker`, one model: its start-up | {small:.2f} |"
     yield from (f"| `mlops tracker`, {n:,} versions | {ours[n]:.2f} |" for n in SIZES)
+    for number, copy in repositories.items():
+        sizes = [file.stat().st_size for file in (copy / "site").rglob("*.*")]
+        what = (
+            f"`mlops site`, {number:,} versions: {sum(sizes) / 1e6:.1f} MB in {len(sizes):,} files"
+        )
+        yield f"| {what} | {sites[number]:.2f} |"
     yield f"| `dvc metrics show -T`, {SIZES[0]} versions | {theirs:.2f} |"
     yield ""
     yield f"With {SIZES[0]} versions the tracker is {ratio:.0f} times as fast (wanted: {TARGET})."

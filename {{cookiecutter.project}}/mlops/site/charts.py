@@ -88,7 +88,7 @@ class Level:
 @dataclass(frozen=True)
 class ModelChart:
     """A chart of one metric, a dot for each model from left to right. `line` joins the versions, and
-    `baseline` the values that the baselines have."""
+    `baseline` the values of the baselines, as far as the scale goes."""
 
     metric: str
     direction: str
@@ -107,7 +107,7 @@ def model_chart(
     limits: tuple[float, float],
 ) -> ModelChart:
     """Returns the chart of a metric; `bounds` are its bounds by their names. There is at least one point."""
-    ends = (end for each in points for end in (each.value, each.low, each.high, each.baseline))
+    ends = (end for each in points for end in (each.value, each.low, each.high))
     axis = Axis.over([*(end for end in ends if end is not None), *bounds.values()], limits)
 
     def height(value: float) -> float:
@@ -128,7 +128,9 @@ def model_chart(
         dots=dots,
         line=joined((dot.x, dot.y) for dot in dots if dot.point.released),
         baseline=joined(
-            (dot.x, height(dot.point.baseline)) for dot in dots if dot.point.baseline is not None
+            (dot.x, height(base))
+            for dot in dots
+            if (base := dot.point.baseline) is not None and axis.low <= base <= axis.high
         ),
         levels=[*levels_of({name: height(value) for name, value in bounds.items()})],
     )
