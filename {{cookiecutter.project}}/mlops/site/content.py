@@ -25,7 +25,10 @@ from mlops.site.plot_files import Cache
 COUNT = "rows"
 """What stands among the metrics of reports/metrics.json and is none."""
 
-PREFIXES = re.compile(r"^(train|prepare)\.")
+PREFIXES = re.compile(r"^(train\.architectures\.\w+|train|prepare)\.")
+OF_ENVIRONMENT = re.compile(r"(gate|deploy)\..*")
+"""Settings of an environment that make no other model."""
+
 NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 CHOICES = "train.architectures."
 
@@ -134,7 +137,9 @@ def changes_between(old: Card, new: Card) -> Iterator[str]:
             {name: value for name, value in each.items() if not name.startswith(CHOICES)}
             for each in (before, after)
         )
-    yield from (PREFIXES.sub("", line) for line in change_lines(before, after))
+    for line in change_lines(before, after):
+        if not OF_ENVIRONMENT.match(line):
+            yield PREFIXES.sub("", line)
     for what in ("raw data", "training data", "validation data", "testing data"):
         if old.hashes.get(what) != new.hashes.get(what):
             yield f"other {what}"
