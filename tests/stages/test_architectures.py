@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from mlops import architectures, params
-from mlops.architectures import ARCHITECTURES, Inputs, architecture, hyperparameters
+from mlops.architectures import (
+    ARCHITECTURES,
+    SEARCH_RANGES,
+    Between,
+    Inputs,
+    architecture,
+    between,
+    hyperparameters,
+)
 from mlops.errors import ParameterError
 from mlops.predict.predictor import Predictor
 from mlops.tables import splits
@@ -82,6 +90,37 @@ def test_a_type_that_is_written_as_text_counts(untrained: Path, registries: None
     change("params.yaml", "train.architectures.postponed", {"trees": "many"})
     with pytest.raises(ParameterError, match=r"trees: 'many' should be a valid integer"):
         params.load_configuration()
+
+
+@pytest.mark.parametrize(
+    ("ranges", "fault"),
+    [
+        (
+            "depht=between(1, 2)",
+            "has no hyperparameter 'depht', for which @architecture gives a range",
+        ),
+        ("seed=between(1, 2)", "has no hyperparameter 'seed'"),
+        ("depth=between(5, 1)", r"between\(5, 1\): the first should be the smaller"),
+        ("depth=between(0, 1, log=True)", r"between\(0, 1, log=True\): both should be over 0"),
+        ("depth=3", r"@architecture\(depth=3\) of tree should be between\(LOW, HIGH\) or a list"),
+        ("depth=[]", r"@architecture\(depth=\[\]\) of tree should be"),
+    ],
+)
+def test_a_range_that_cannot_be_searched_is_refused(
+    ranges: str, fault: str, registries: None
+) -> None:
+    written = f"@architecture({ranges})\ndef tree(inputs, seed, *, depth): ..."
+    with pytest.raises((TypeError, ValueError), match=fault):
+        exec(written, {"architecture": architecture, "between": between})  # noqa: S102
+    assert "tree" not in ARCHITECTURES
+
+
+def test_every_range_of_the_project_takes_the_value_of_its_params(untrained: Path) -> None:
+    shipped = params.load_configuration().params.train.architectures
+    for name in SHIPPED:
+        for hyperparameter, each in SEARCH_RANGES[name].items():
+            assert isinstance(each, Between)
+            assert each.low <= shipped[name][hyperparameter] <= each.high
 
 
 @pytest.mark.parametrize(

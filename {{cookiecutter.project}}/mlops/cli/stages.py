@@ -82,6 +82,7 @@ def search(
         record, found = read_search(file)
         printing.say_table(board.HEADINGS, board.board_rows(found))
         best = best_first(found)
+        changed = winner.write_winner(best[0])
         for trial in best[:experiments]:
             name = f"search-{file.stem}-{trial.number}"
             try:
@@ -89,7 +90,6 @@ def search(
                 printing.say(f"saved trial {trial.number} as the experiment {name}")
             except StageFailed as error:
                 printing.complain(f"trial {trial.number} is not saved as an experiment: {error}")
-        changed = winner.write_winner(best[0])
     printing.say(board.verdict(file, record, found, changed))
 
 
