@@ -9,13 +9,18 @@ from typing import Any
 
 from mlops.release import child_environment
 from mlops.release.errors import StageFailed
+from mlops.release.history import models
+from mlops.release.history.git import Git
 
 LAST_LINES = 15
 
 
 def save_experiment(root: Path, name: str, parameters: Mapping[str, Any]) -> None:
     """Runs the stages with these values of params.yaml, whose keys have dots, and saves the run as an
-    experiment. Raises StageFailed with the last lines of DVC if a stage fails."""
+    experiment, unless there is one of this name. Raises StageFailed with the last lines of DVC if a stage
+    fails."""
+    if name in models.saved_experiments(Git(root)).values():
+        return
     changes = [f"--set-param={key}={json.dumps(value)}" for key, value in parameters.items()]
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *changes],
