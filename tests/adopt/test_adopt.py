@@ -15,6 +15,7 @@ from mlops.adopt.adopt import Order, adopt
 from mlops.errors import MlopsError, Refused, UsageError
 from mlops.prepare import raw
 from mlops.release.history.git import Git
+from mlops.tables import csv_source
 
 ROWS = 300
 Rows = list[dict[str, object]]
@@ -168,6 +169,42 @@ def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
     assert git.lines("status", "--porcelain") == []
     git.run("revert", "--no-edit", "HEAD")
     assert git.succeeds("diff", "--quiet", "HEAD~2", "HEAD")
+
+
+def test_numbers_may_hold_the_delimiter_between_quotes(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "money.csv"
+    lines = [f'"${row["age"]},{n:03d}.50",{row["bought"]}' for n, row in enumerate(rows())]
+    path.write_text("\n".join(["price,bought", *lines, ""]))
+    adopted(path)
+    prepare = params.load_configuration(project).params.prepare
+    (read,) = raw.read_rows(prepare, project / "data/raw")
+    assert read.numbers["price"].values[7] == rows()[7]["age"] * 1000 + 7.5
+
+
+def test_what_was_not_looked_at_first_is_looked_at_if_it_differs(
+    project: Path,
+    adopted: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(csv_source, "PIECE", 2_000)
+    monkeypatch.setattr("mlops.adopt.table.PIECES", 1)
+    cells = [[str(n % 7), str(n % 3), "yes" if n % 7 > 2 else "no"] for n in range(1_000)]
+    cells[450][0] = "unknown"
+    cells[999][1] = "2.5"
+    path = tmp_path / "long.csv"
+    path.write_text("\n".join(["a,b,bought", *map(",".join, cells), ""]))
+    said = adopted(path)
+    assert "long.csv: 1,000 rows, of which" in said[0]
+    assert "missing: 'unknown' (1 in a)" in said
+    prepare = params.load_configuration(project).params.prepare
+    assert (prepare.columns.integer, prepare.columns.number) == (("a",), ("b",))
+    cells[640].append("more")
+    path.write_text("\n".join(["a,b,bought", *map(",".join, cells), ""]))
+    with pytest.raises(MlopsError, match=r"line 642 \(4 cells, and the header has 3\)"):
+        adopted(path)
 
 
 def test_what_the_pipeline_cannot_read_as_it_is_becomes_parquet(

@@ -131,10 +131,9 @@ class SourceParams(Strict):
             raise ValueError(
                 f"encoding: {self.encoding!r} is not known; files of Excel are often cp1252 or utf-16"
             ) from None
-        marks = [self.delimiter, self.decimal, self.thousands]
-        if twice := next((mark for mark in marks if mark and marks.count(mark) > 1), None):
+        if self.decimal == self.thousands:
             raise ValueError(
-                f"{twice!r} has two meanings: delimiter, decimal and thousands must differ"
+                f"{self.decimal!r} has two meanings: decimal and thousands must differ"
             )
         return self
 
