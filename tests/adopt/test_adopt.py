@@ -180,7 +180,7 @@ def test_numbers_may_hold_the_delimiter_between_quotes(
     adopted(path)
     prepare = params.load_configuration(project).params.prepare
     (read,) = raw.read_rows(prepare, project / "data/raw")
-    assert read.numbers["price"].values[7] == rows()[7]["age"] * 1000 + 7.5
+    assert read.numbers["price"].values[7] == float(str(rows()[7]["age"])) * 1000 + 7.5
 
 
 def test_what_was_not_looked_at_first_is_looked_at_if_it_differs(
