@@ -6,7 +6,7 @@ import typer
 
 from mlops.cli import printing
 from mlops.cli.arguments import Run, permission
-from mlops.release.errors import NotReproduced, StageFailed
+from mlops.release.errors import NotReproduced
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -66,6 +66,7 @@ def search(
     from mlops.release import child_environment
     from mlops.release.data import experiments as dvc_experiments
     from mlops.release.data import repro
+    from mlops.release.errors import StageFailed
 
     git = Git.of_current_directory()
     repro.run_repro(git.root, ["prepare"])
