@@ -35,6 +35,7 @@ READS_OS_ENVIRON = {
     "mlops/batch/destinations/redis_store.py",  # a password
     "mlops/batch/destinations/postgresql.py",  # how long a connection may take
     "mlops/train/__main__.py",  # how threads wait
+    "mlops/cli/printing.py",  # whether colours are wanted
 }
 
 
