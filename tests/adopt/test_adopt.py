@@ -179,7 +179,6 @@ def test_numbers_may_hold_the_delimiter_between_quotes(
     path.write_text("\n".join(["price,bought", *lines, ""]))
     adopted(path)
     prepare = params.load_configuration(project).params.prepare
-    assert params.load_configuration(project).params.train.architecture == "random_forest"
     (read,) = raw.read_rows(prepare, project / "data/raw")
     assert read.numbers["price"].values[7] == float(f"{rows()[7]['age']}007.5")
 

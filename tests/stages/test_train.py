@@ -104,4 +104,9 @@ def test_categories_of_a_derived_column_are_those_of_training() -> None:
     column = schema.Column("a", "category", "x", missing=True, categories=("x", "y"))
     table = schema.Schema("d", "t", ("n", "p"), (column,))
     inputs = {"categories": np.array([["x"], ["y"]], object)}
-    assert train.describe_inputs(inputs, table) == Inputs(0, (("x", "y", ""),))
+    assert train.describe_inputs(inputs, table) == Inputs(0, (("x", "y", ""),), rows=2)
+
+
+@pytest.mark.parametrize(("rows", "leaf"), [(30, 2), (200, 10), (399, 19), (400, 20), (10**6, 20)])
+def test_a_table_of_few_rows_has_small_leaves(rows: int, leaf: int) -> None:
+    assert Inputs(2, (), rows=rows).rows_in_a_leaf == leaf

@@ -17,11 +17,18 @@ from mlops.predict.task import Task
 @dataclass(frozen=True)
 class Inputs:
     """What a model is given and asked for: how many number columns there are, the known values of each
-    category column, and the task."""
+    category column, the task, and the number of training rows."""
 
     numbers: int
     categories: tuple[tuple[str, ...], ...]
     task: Task = "binary"
+    rows: int = 1000
+
+    @property
+    def rows_in_a_leaf(self) -> int:
+        """Returns the fewest training rows that a leaf of a boosted tree should have: 20, and less if there
+        are under 400 rows, of which no leaves would be left otherwise."""
+        return max(2, min(20, self.rows // 20))
 
     @property
     def number_positions(self) -> list[int]:

@@ -60,6 +60,7 @@ def gradient_boosting(inputs, seed, *, iterations: int, learning_rate: float, le
         max_iter=iterations,
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,
+        min_samples_leaf=inputs.rows_in_a_leaf,
         categorical_features=inputs.category_positions,
         early_stopping=False,
         random_state=seed,
@@ -76,6 +77,7 @@ def lightgbm(inputs, seed, *, iterations: int, learning_rate: float, leaves: int
         n_estimators=iterations,
         learning_rate=learning_rate,
         num_leaves=leaves,
+        min_child_samples=inputs.rows_in_a_leaf,
         categorical_features=inputs.category_positions,
         deterministic=True,  # the same trees on any number of threads
         force_row_wise=True,

@@ -14,9 +14,6 @@ from mlops.adopt.proposal import Proposal
 from mlops.errors import printable_text
 
 WIDTH = 110
-FEW_ROWS = 150
-"""The number of rows under which gradient boosting has too few to train on."""
-
 COMMENT = 28
 """The column in which comments begin, where there is room."""
 
@@ -47,7 +44,7 @@ KIND_COMMENTS = {
 
 def params_text(old: str, proposal: Proposal, source_remarks: dict[str, str], origin: str) -> str:
     """Returns params.yaml for the table. Of the block `prepare`, what does not describe the table stays, and
-    of the other blocks all but the subgroups and, for a small table, the architecture."""
+    of the other blocks all but the subgroups."""
     blocks = split_blocks(old, 0)
     written = dict(prepare_lines(proposal, source_remarks, origin))
     kept = {
@@ -55,11 +52,6 @@ def params_text(old: str, proposal: Proposal, source_remarks: dict[str, str], or
     }
     head = kept.pop("", "prepare:\n")
     blocks["prepare"] = head + "".join(written.values()) + "".join(kept.values())
-    train = split_blocks(blocks["train"], 2)
-    if proposal.target.labelled < FEW_ROWS and "random_forest:" in train["architectures"]:
-        said = "gradient boosting splits nothing under 40 training rows"
-        train["architecture"] = commented("  architecture: random_forest", said) + "\n"
-        blocks["train"] = "".join(train.values())
     evaluate = split_blocks(blocks["evaluate"], 2)
     evaluate["subgroups"] = f"  subgroups: {flow(proposal.subgroups, 2)}\n"
     blocks["evaluate"] = "".join(evaluate.values())

@@ -135,7 +135,8 @@ def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
     )
     categories = tuple(known.get(name) or tuple(sorted(set(values))) for name, values in named)
     numbers = inputs["numbers"].shape[1] if "numbers" in inputs else 0
-    return Inputs(numbers, categories, schema.task)
+    rows = len(next(iter(inputs.values())))
+    return Inputs(numbers, categories, schema.task, rows)
 
 
 def check_features(schema: Schema) -> None:
