@@ -18,7 +18,7 @@ from mlops.stage import run_stage
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     tasks: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=read_tasks, args=(tasks,), daemon=True).start()
