@@ -1,6 +1,7 @@
 """Tests the monitor: a column that has drifted is named, and other columns are not."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -72,12 +73,15 @@ def test_rows_like_those_of_the_training_pass(
 def test_a_column_that_is_empty_on_one_day_of_many_is_found(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for hours in range(30, 150, 8):
-        columns = monitored.training(2000, seed=hours)
-        if hours == 30:
+    now = datetime.now(UTC)
+    noon = now.replace(hour=12) - timedelta(days=1)  # another batch is of the same day
+    for number in range(15):
+        columns = monitored.training(2000, seed=number)
+        if number == 0:
             columns["age"][:] = np.nan
             columns["colour"][:100] = "green"
-        score(root / "p.db", root / "folder/deploy", columns, {}, days_ago=hours / 24)
+        ago = (now - noon) / timedelta(days=1) + number / 3
+        score(root / "p.db", root / "folder/deploy", columns, {}, days_ago=ago)
     few = monitored.training(5, seed=1)
     few["age"][:] = np.nan
     score(root / "p.db", root / "folder/deploy", few, {}, days_ago=0.1)
