@@ -4,12 +4,11 @@ import os
 import sys
 from collections.abc import Mapping
 from json import dumps
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from mlops.cli import printing
-from mlops.cli.arguments import chosen_revision
+from mlops.cli import arguments, printing
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -72,7 +71,7 @@ def score(
         "scheduler": scheduler,
         "json": json,
     }
-    run_batch("mlops.batch.score", order, chosen_revision(environment, version))
+    run_batch("mlops.batch.score", order, arguments.chosen_revision(environment, version))
 
 
 @commands.command()
@@ -192,9 +191,7 @@ def monitor(
     max_rmse: Annotated[
         float | None, typer.Option(min=0, help="The highest root mean squared error of a number.")
     ] = None,
-    form: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="How to print the report.")
-    ] = "text",
+    form: arguments.Form = "text",
 ) -> None:
     """Compare scored rows with those of the training and with labels; exit with 4 beyond a bound.
 
