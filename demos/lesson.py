@@ -20,7 +20,7 @@ LATER = ".dvc/tmp/lesson"
 SET_ROWS_ASIDE = f"""
 from pathlib import Path
 from mlops import params
-from mlops.prepare import position, raw
+from mlops.prepare import position, raw, split_rules
 
 prepare_params, census = params.load_configuration().params.prepare, raw.RAW / "adult.csv"
 header, *lines = census.read_text().splitlines(keepends=True)[:10_001]
