@@ -24,8 +24,9 @@ from mlops.prepare import position, raw, split_rules
 
 prepare_params, census = params.load_configuration().params.prepare, raw.RAW / "adult.csv"
 header, *lines = census.read_text().splitlines(keepends=True)[:10_001]
+split_of = split_rules.split_rule(prepare_params)
 splits = [split for rows in raw.read_rows(prepare_params)
-          for split in position.split_names(position.input_hashes(rows, prepare_params), prepare_params)]
+          for split in split_of(rows, position.input_hashes(rows, prepare_params))]
 training, validation = ([n for n in range(len(lines)) if splits[n] == name]
                         for name in ("train", "validation"))
 later = {{
