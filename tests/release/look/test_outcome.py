@@ -17,6 +17,10 @@ def test_the_metrics_are_told_beside_those_of_the_last_commit(on_dev: Path) -> N
         outcome_sentence(git)
         == "Accuracy 0.9000 -> 0.9500, % False positives 10.00 -> -; gate passed"
     )
+    metrics = {"accuracy": 0.95, "false_positive_percent": None}
+    report.write_text(json.dumps({"test": metrics, "class_rows": {"elm": 10, "oak": 20}}))
+    assert str(outcome_sentence(git)).endswith("(on other test rows); gate passed")
+    report.write_text(json.dumps({"test": metrics}))
     lock = on_dev / "dvc.lock"
     first, found, rest = lock.read_text().partition("path: data/prepared/test.parquet\n")
     lock.write_text(first + found + rest.replace("md5: ", "md5: 0", 1))

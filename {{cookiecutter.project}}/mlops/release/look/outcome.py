@@ -16,9 +16,10 @@ def outcome_sentence(git: Git) -> str | None:
             (git.root / name).read_bytes()
             for name in (reports.METRICS, reports.GATE, lockfile.LOCK)
         )
-        now = reports.metrics_in(reports.parse_report(metrics, reports.METRICS))
+        report = reports.parse_report(metrics, reports.METRICS)
         passed = reports.verdict_in(reports.parse_report(gate, reports.GATE))
-        before = reports.metrics_in(reports.read_report(git, "HEAD", reports.METRICS))
+        earlier = reports.read_report(git, "HEAD", reports.METRICS)
+        now, before = reports.metrics_in(report), reports.metrics_in(earlier)
         tested = [Lock.parse(lock).outputs, lockfile.read_lock(git, "HEAD").outputs]
     except (OSError, MlopsError):
         return None
@@ -27,7 +28,11 @@ def outcome_sentence(git: Git) -> str | None:
         for name in HEADLINES
         if name in now
     )
-    other = before and tested[0].get(TESTING) != tested[1].get(TESTING)
+    # The lock of HEAD can be newer than its reports, if prepare alone was run and committed.
+    other = before and (
+        tested[0].get(TESTING) != tested[1].get(TESTING)
+        or report.get("class_rows") != earlier.get("class_rows")
+    )
     verdict = {True: "gate passed", False: "gate failed", None: "no gate was run"}[passed]
     return f"{changes}{' (on other test rows)' if other else ''}; {verdict}" if changes else None
 
