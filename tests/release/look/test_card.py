@@ -38,6 +38,7 @@ def test_the_card_says_what_the_version_is_and_where_it_was(in_staging: Path) ->
     keep(git, second)
     keep(git, replace(first, number=3, kind="rollback", restored="staging/0001"))
     old, new = lines_of(in_staging, "v1.0.0"), lines_of(in_staging, "model@v2.0.0")
+    assert "purpose: not stated" in old
     assert lines_of(in_staging, "1.0.0") == lines_of(in_staging, "staging") == old
     assert old[:2] == ["v1.0.0: the first", f"commit {git.run('rev-parse', 'staging')}"]
     assert old[2].startswith("made by A. Tester <tester@example.org>, 2")

@@ -13,7 +13,8 @@ def card_lines(card: Card) -> Iterator[str]:
     yield f"{card.name}: {card.reason or card.subject}"
     yield f"commit {card.commit}{'' if card.version else ', which is no release'}"
     yield f"made by {card.author}, {card.when}"
-    yield from section("about", fact_lines(card.about), card.faults.get("about"))
+    about = {what: card.about.get(what, "not stated") for what in ("purpose", "limits")}
+    yield from section("about", fact_lines(about), card.faults.get("about"))
     yield from section("made of (MD5)", fact_lines(card.hashes), card.faults.get("raw data"))
     yield from section("parameters", fact_lines(card.parameters), card.faults.get("lock"))
     metrics = card.faults.get("metrics")
