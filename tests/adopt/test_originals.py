@@ -12,6 +12,7 @@ import servers
 from mlops.adopt.originals import Original, read_excel, read_json, read_query
 from mlops.adopt.table import Table
 from mlops.errors import Away, MlopsError, Refused, UsageError
+from mlops.tables.errors import SourceError
 from workbooks import write_workbook
 
 ROWS: list[list[object]] = [
@@ -81,6 +82,11 @@ def test_json_lines_are_read_and_nested_values_are_named(tmp_path: Path) -> None
         assert table.nested == ("tags",)
     lines.write_text('{"a": 1}\n{"a": 2\n')
     with pytest.raises(MlopsError, match=r"a.jsonl, line 2: .*each line should hold a JSON object"):
+        read_json(lines)
+    lines.write_text('{"a": "one\u2028line"}\n', encoding="utf-8")
+    assert first_row(read_json(lines).table) == {"a": "one\u2028line"}
+    lines.write_text('{"a": "Köln"}\n', encoding="cp1252")
+    with pytest.raises(SourceError, match=r"a.jsonl is not UTF-8 .*byte 0xf6"):
         read_json(lines)
 
 

@@ -133,21 +133,20 @@ def table_of_columns(columns: Mapping[str, Sequence[str]]) -> Table:
 
 def read_json(path: Path) -> Original:
     """Returns the records of a file with a JSON object in each line, or with a list of objects."""
-    text = path.read_text(encoding="utf-8-sig")
     try:
-        if text.lstrip().startswith("["):
-            records = json.loads(text)
-        else:
-            records = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except json.JSONDecodeError as error:
-        line = (
-            error.lineno
-            if text.lstrip().startswith("[")
-            else text[: text.find(error.doc)].count("\n") + 1
-        )
-        raise SourceError(
-            f"{path}, line {line}: {error.msg}; each line should hold a JSON object"
-        ) from None
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
+    is_list = text.lstrip().startswith("[")
+    parts = []
+    for number, part in enumerate([text] if is_list else text.split("\n")):
+        try:
+            parts += [json.loads(part)] if part.strip() else []
+        except json.JSONDecodeError as error:
+            raise SourceError(
+                f"{path}, line {number + error.lineno}: {error.msg}; each line should hold a JSON object"
+            ) from None
+    records = parts[0] if is_list else parts
     if not records or not all(isinstance(record, dict) for record in records):
         raise SourceError(f"{path} should hold a JSON object in each line, or a list of objects")
     names = dict.fromkeys(name for record in records for name in record)
