@@ -92,3 +92,10 @@ def test_dates_of_another_form_are_left_as_text_and_said() -> None:
 def test_a_word_that_may_be_a_category_is_missing_only_if_a_column_of_numbers_has_it() -> None:
     assert spelled(a="none|some|all").markers == {}
     assert spelled(a="none|some|all", b="1|2|none").markers == {"none": {"a": 3, "b": 3}}
+
+
+def test_a_word_that_has_a_meaning_elsewhere_is_not_taken_for_missing() -> None:
+    numbers = "|".join([*map(str, range(12)), "No"])
+    assert spelled(kids=numbers, smokes="Yes|No").types == {"kids": "text", "smokes": "boolean"}
+    assert spelled(kids=numbers, plan="No|A|B").markers == {}
+    assert spelled(kids=numbers, plan="A|B").markers == {"No": {"kids": 3}}

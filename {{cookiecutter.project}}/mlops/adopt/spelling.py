@@ -5,7 +5,7 @@ A table has one way for each: what a column writes in another way is not read as
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isfinite, isnan
@@ -193,7 +193,8 @@ def find_spelling(columns: Mapping[str, Words], layout: Dialect) -> Spelling:
     """Returns how the columns are written. `layout` is a dialect of which encoding, delimiter and header are
     known."""
     known = {name: without_markers(words) for name, words in columns.items()}
-    dates = find_dates(known)
+    taken = {word for words in known.values() if typed_words(words)[1] < FEWEST for word in words}
+    dates = find_dates(known, taken)
     booleans = {name for name, words in known.items() if is_boolean(words)}
     said = {word.lower() for name in booleans for word in known[name]}
     booleans |= {
@@ -205,7 +206,7 @@ def find_spelling(columns: Mapping[str, Words], layout: Dialect) -> Spelling:
         for name, words in known.items()
         if name not in booleans and name not in dates.columns and name not in codes
     }
-    numbers = find_numbers(others, layout.delimiter == ";")
+    numbers = find_numbers(others, layout.delimiter == ";", taken)
     types = dict.fromkeys(columns, "text")
     types |= dict.fromkeys(booleans, "boolean")
     types |= dict.fromkeys(dates.columns, "date") | dict.fromkeys(numbers.columns, "number")
@@ -256,13 +257,14 @@ class Dates:
     remarks: dict[str, str] = field(default_factory=dict)
 
 
-def find_dates(columns: Mapping[str, Words]) -> Dates:
-    """Returns the form of dates that fits most columns, and the columns that it fits."""
+def find_dates(columns: Mapping[str, Words], taken: Container[str]) -> Dates:
+    """Returns the form of dates that fits most columns, and the columns that it fits. The texts that are
+    `taken` have a meaning in other columns."""
     fitting: dict[str, list[str]] = {}
     markers: dict[str, set[str]] = {}
     remarks = {}
     for name, words in columns.items():
-        typed, rest = parted(words)
+        typed, rest = parted(words, taken)
         if not typed:
             continue
         forms = [form for form in date_forms(typed[0]) if all_dates(typed, form)]
@@ -324,16 +326,20 @@ def all_dates(words: Iterable[str], form: str) -> bool:
     return not any(isnan(day) for day in days)
 
 
-def parted(words: Words) -> tuple[list[str], set[str]]:
-    """Returns the most frequent texts with a digit, and the other texts, which may mean "missing"; none
-    if most cells hold something else."""
+def typed_words(words: Words) -> tuple[list[str], float]:
+    """Returns the texts with a digit, which may be numbers or dates, and the share of cells with one."""
     typed = [word for word in words if any(map(str.isdigit, word))]
-    others = {word for word in words if not any(map(str.isdigit, word))}
-    count = sum(words[word] for word in typed)
-    share = count / max(sum(words.values()), 1)
-    are_known = all(word.lower() in PERHAPS for word in others)
-    fits = are_known and share >= FEWEST
-    fits |= len(others) == 1 and len(typed) >= 10 and share >= FEWEST
+    return typed, sum(words[word] for word in typed) / max(sum(words.values()), 1)
+
+
+def parted(words: Words, taken: Container[str]) -> tuple[list[str], set[str]]:
+    """Returns the most frequent texts with a digit, and the other texts, which may mean "missing"; none
+    if most cells hold something else, or if another text than the usual ones for "missing" is `taken`."""
+    typed, share = typed_words(words)
+    others = {*words} - {*typed}
+    fits = all(word.lower() in PERHAPS for word in others)
+    fits |= len(others) == 1 and len(typed) >= 10 and not any(word in taken for word in others)
+    fits &= share >= FEWEST
     return (typed[:TESTED], others) if fits or not others else ([], set())
 
 
@@ -348,9 +354,12 @@ class Numbers:
     remarks: dict[str, str] = field(default_factory=dict)
 
 
-def find_numbers(columns: Mapping[str, Words], prefers_comma: bool) -> Numbers:
-    """Returns how numbers are written in most columns of numbers, and these columns."""
-    candidates = {name: parted(words) for name, words in columns.items()}
+def find_numbers(
+    columns: Mapping[str, Words], prefers_comma: bool, taken: Container[str]
+) -> Numbers:
+    """Returns how numbers are written in most columns of numbers, and these columns. The texts that are
+    `taken` have a meaning in other columns."""
+    candidates = {name: parted(words, taken) for name, words in columns.items()}
     typed = {name: words for name, (words, _) in candidates.items() if words}
     plain = {name for name, words in typed.items() if all(map(IS_NUMBER.fullmatch, words))}
     units = {name: unit for name, words in typed.items() if (unit := unit_of(words)) is not None}
