@@ -165,6 +165,10 @@ def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
     assert "contract:               # a row to predict" in text
     assert "def " not in (project / "science/features.py").read_text()
     assert "EXAMPLES = []\n" in (project / "tests/test_features.py").read_text()
+    with (project / "data/raw/Export März.csv").open("a", encoding="cp1252") as stored:
+        stored.write("more")
+    with pytest.raises(Refused, match=r"no commit records \(Export März.csv\)"):
+        adopted(path)
     git = Git(project)
     assert git.lines("status", "--porcelain") == []
     git.run("revert", "--no-edit", "HEAD")

@@ -10,7 +10,7 @@ RAW = "data/raw"
 
 def keep_recorded_table(root: Path) -> None:
     """Puts the table that data/raw.dvc records into the cache, so that the commit that names it keeps its
-    data. Raises Refused if data/raw holds files that no commit records."""
+    data. Raises Refused if data/raw holds files, or contents of files, that no commit records."""
     with dvc.open_repo(root) as repo, dvc.quiet_dvc():
         (out,) = (each for each in repo.index.outs if str(each) == RAW)
         if not (out.exists and any(Path(out.fs_path).iterdir())):
@@ -18,12 +18,17 @@ def keep_recorded_table(root: Path) -> None:
         if not out.changed_checksum():
             repo.commit(f"{RAW}.dvc", force=True)
             return
-        recorded = {"/".join(key) for key, *_ in out.get_obj() or ()}
-        unrecorded = {file.name for file in Path(out.fs_path).iterdir()} - recorded
+        changes = repo.data_status([RAW], granular=True)["uncommitted"]
+    unrecorded = {
+        Path(path).name
+        for kind in ("added", "modified", "unknown")
+        for path in changes.get(kind, ())
+        if not path.endswith("/")
+    }
     if unrecorded:
         raise Refused(
-            f"{RAW} holds files that no commit records ({', '.join(sorted(unrecorded))}): name them in the "
-            "command too, or move them away"
+            f"{RAW} holds what no commit records ({', '.join(sorted(unrecorded))}): record it (`dvc commit "
+            f"{RAW}`, and commit {RAW}.dvc), or move it away"
         )
 
 
