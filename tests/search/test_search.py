@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from machinery import PROJECT
@@ -15,6 +16,7 @@ from mlops import params, trials
 from mlops.errors import MlopsError, ParameterError, Refused, UsageError
 from mlops.release import child_environment
 from mlops.search import bench, board
+from mlops.search.crew import Worker, WorkerEnded
 from mlops.search.search import Order, run_search
 from mlops.tables import splits
 from mlops.trials import Trial
@@ -132,6 +134,16 @@ def owned(prepared: Path, registries: None) -> Path:
     for name, block in blocks.items():
         change("params.yaml", f"train.architectures.{name}", block)
     return prepared
+
+
+def test_a_worker_that_ends_between_two_trials_is_named(prepared: Path) -> None:
+    worker = Worker(VARIABLES)
+    (process,) = psutil.Process().children()
+    process.kill()
+    process.wait()
+    with pytest.raises(WorkerEnded):
+        worker.measure("linear", {"inverse_penalty": 1.0, "iterations": 500}, 0)
+    worker.close()
 
 
 def test_what_fails_is_recorded_and_searched_no_more(owned: Path) -> None:

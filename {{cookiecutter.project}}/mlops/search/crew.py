@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from mlops.errors import MlopsError
@@ -51,8 +52,8 @@ class Worker:
     def close(self) -> None:
         """Ends the process, whatever it does."""
         self._process.kill()
-        with self._process, self._errors:
-            pass
+        with suppress(OSError), self._process:  # of a task that the process never read
+            self._errors.close()
 
     def _answer(self) -> Any:
         assert self._process.stdout
