@@ -89,9 +89,10 @@ def test_a_search_goes_on_as_if_it_had_not_been_interrupted(
 
     with pytest.raises(UsageError, match="is of linear, lightgbm: leave --arch"):
         search(10, "xgboost", resume=True)
-    change("params.yaml", "train.seed", 21)
-    with pytest.raises(Refused, match=r"train\.seed in params\.yaml has changed since the search"):
-        search(10, resume=True)
+    for key, value in {"class_weights": "balanced", "seed": 21}.items():
+        change("params.yaml", f"train.{key}", value)
+        with pytest.raises(Refused, match=rf"train\.{key} in params\.yaml has changed since the "):
+            search(10, resume=True)
 
 
 ARCHITECTURES = """

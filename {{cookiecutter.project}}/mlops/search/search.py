@@ -132,8 +132,12 @@ def resumed(architectures: Sequence[str]) -> tuple[Path, Search, list[Trial]]:
         )
     now, then = made_from("train"), search.made_from
     changed = sorted(path for path in now.keys() | then.keys() if now.get(path) != then.get(path))
-    if read_yaml(Path("params.yaml"))["train"]["seed"] != search.train["seed"]:
-        changed.append("train.seed in params.yaml")
+    train = read_yaml(Path("params.yaml"))["train"]
+    changed += [
+        f"train.{key} in params.yaml"
+        for key in ("seed", "class_weights")
+        if train[key] != search.train[key]
+    ]
     if changed:
         raise Refused(
             f"{changed[0]} has changed since the search {files[-1].stem} began, so new losses cannot be "
