@@ -163,7 +163,7 @@ def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: 
         HOSTILE: (2.0, "drift"),
         "quiet": (0.05, "no drift"),
     }
-    report = {
+    report: dict[str, Any] = {
         "environment": "staging", "version": HOSTILE, "made": "2026-11-27T05:00:00Z",
         "since": "2026-11-20T05:00:00Z", "verdict": "OUT OF BOUNDS (1)", "exceeded": [HOSTILE],
         "undecided": [], "max_psi": 0.25, "batches": 2, "rows": 9, "rejected": 0, "other_batches": 1,
@@ -182,10 +182,13 @@ def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: 
     assert "1 columns that moved less" in page.text
     assert "2026-11-22: PSI 0.200 of 4 rows" in page.text
     assert "drift.html#staging" in found["index.html"].links
-    for broken in ("{", "[]"):
+    lacking = json.dumps({"verdict": report["verdict"], "environment": "staging"})
+    uneven = json.dumps(report | {"drifts": [report["drifts"][0] | {"scored": []}]})
+    for broken in ("{", "[]", lacking, uneven):
         file.write_text(broken)
-        page = written(in_staging, tmp_path / "site")["drift.html"]
-        assert "`mlops monitor` writes it again" in page.text
+        found = written(in_staging, tmp_path / "site")
+        assert found["drift.html"].text.count("`mlops monitor` writes it again") == 1
+        assert "The report can't be read" in found["index.html"].text
 
 
 def test_a_folder_that_holds_anything_else_stays_as_it_is(in_staging: Path, tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from mlops.release.data import dvc_settings
 from mlops.release.history import branches, models
 from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
-from mlops.release.history.models import Model
+from mlops.release.history.models import Model, Read
 from mlops.release.history.records import TaggedRecord
 from mlops.release.look import card, monitor_reports, status, timeline, tracker
 from mlops.release.look.card import Card
 from mlops.release.look.changes import change_lines
+from mlops.release.look.monitor_reports import MonitorReport
 from mlops.release.look.status import Status
 from mlops.release.look.timeline import Event
 from mlops.release.look.tracker import Row
@@ -69,7 +70,7 @@ class Lane:
 @dataclass(frozen=True)
 class Content:
     """Everything that the pages show. `events` are those of all environments, the newest first, and `reports`
-    those of the monitor by environment."""
+    those of the monitor by environment, or why they can't be read."""
 
     title: str
     made: datetime
@@ -79,7 +80,7 @@ class Content:
     events: Sequence[tuple[str, Event]]
     numbers: tracker.Numbers
     remarks: Sequence[str]
-    reports: Mapping[str, Mapping[str, Any]]
+    reports: Mapping[str, Read[MonitorReport]]
     cache: Cache
     metrics: Sequence[str] = field(default=())
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mlops.metrics import METRICS
 from mlops.release.look.card import INTERVAL, Card
+from mlops.release.look.monitor_reports import Drift, MonitorReport
 
 SMALL = 0.1
 """The PSI up to which a drift is small."""
@@ -113,11 +114,11 @@ def subgroup_columns(found: Card) -> list[str]:
     return names[:2] + (bounded or names[2:5])
 
 
-def moved_columns(report: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+def moved_columns(report: MonitorReport) -> tuple[list[Drift], list[Drift]]:
     """Returns the drifts that are shown at once, of the predictions and of the columns that have moved or
     drifted, and the others."""
-    first, *others = report["drifts"]
-    shown = [each for each in others if each["verdict"] == "drift" or each["psi"] > SMALL]
+    first, *others = report.drifts
+    shown = [each for each in others if each.verdict == "drift" or each.psi > SMALL]
     return [first, *shown], [each for each in others if each not in shown]
 
 

@@ -21,6 +21,7 @@ from mlops.release.history.git import Git
 from mlops.release.history.outputs import SCHEMA
 from mlops.release.look import card, explanation, tracker
 from mlops.release.look.card import Card
+from mlops.release.look.monitor_reports import MonitorReport
 from mlops.site import charts, judged, plot_files
 from mlops.site.charts import ModelChart, Point, Span, TimeLine
 from mlops.site.content import COUNT, Content, Entry, read_content
@@ -293,18 +294,18 @@ def point_of(entry: Entry, metric: str, value: float) -> Point:
     )
 
 
-def day_charts(report: Mapping[str, Any]) -> Iterator[ModelChart]:
+def day_charts(report: MonitorReport) -> Iterator[ModelChart]:
     """Yields for each column that has moved the chart of its PSI by day."""
     moved, _ = judged.moved_columns(report)
-    for column in (drift["column"] for drift in moved):
+    for column in (drift.column for drift in moved):
         points = [
-            Point(each["day"][5:], f"#{report['environment']}", text, True, size)
-            for each in report["days"]
-            if (size := each["psi"].get(column)) is not None
-            for text in [f"{each['day']}: PSI {size:.3f} of {each['rows']:,} rows"]
+            Point(each.day[5:], f"#{report.environment}", text, True, size)
+            for each in report.days
+            if (size := each.psi.get(column)) is not None
+            for text in [f"{each.day}: PSI {size:.3f} of {each.rows:,} rows"]
         ]
         if points:
-            allowed = {f"at most {report['max_psi']:g}": report["max_psi"]}
+            allowed = {f"at most {report.max_psi:g}": report.max_psi}
             yield charts.model_chart(f"{column}: PSI", "", points, allowed, (0, math.inf))
 
 
