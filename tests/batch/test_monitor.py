@@ -15,6 +15,7 @@ from mlops.batch.monitoring import labels, monitor, window
 from mlops.batch.monitoring.monitor import MonitorOrder, OutOfBounds
 from mlops.errors import MlopsError, UsageError
 from mlops.predict import release as releases
+from mlops.release.look import monitor_reports
 from mlops.tables.errors import SourceError
 from monitored import score
 
@@ -294,8 +295,10 @@ def test_the_report_is_kept_as_json_with_each_column_and_day(
 ) -> None:
     store_batch(root)
     store_batch(root, shift=30, days_ago=3)
+    load_truth(root, a="yes", b="no")
+    capsys.readouterr()
     with pytest.raises(OutOfBounds):
-        run_monitor(report="report.json", as_json=True)
+        run_monitor(report="report.json", as_json=True, min_accuracy=0.2)
     report = json.loads((root / "report.json").read_text())
     assert json.loads(capsys.readouterr().out) == report
     assert [drift["column"] for drift in report["drifts"]] == [
@@ -309,6 +312,9 @@ def test_the_report_is_kept_as_json_with_each_column_and_day(
     assert sum(age["scored"]) == pytest.approx(1)
     before, after = (day["psi"]["age"] for day in report["days"])
     assert before > age["psi"] > after
+    shown = monitor_reports.read_report(root / "report.json")  # as `mlops site` does
+    assert shown.drifts[1].psi == age["psi"]
+    assert shown.live[0].metrics["accuracy"].bound == {"min": 0.2}
     with pytest.raises(MlopsError, match="can't be written"):
         run_monitor(report="nowhere/report.json")
 
