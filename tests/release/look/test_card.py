@@ -92,6 +92,20 @@ def perform(command: list[str]) -> None:
             pytest.fail(f"{command} is not tried here")
 
 
+def test_a_part_that_is_not_as_mlops_writes_it_is_a_fault_of_its_own() -> None:
+    for end in ("", "\n", "\r\n\r\ntrain: {}\n"):
+        assert card.about_in(f"about:  # why\r\n  limits: none{end}".encode()) == {"limits": "none"}
+    assert card.about_in(b"train:\n  about: x\n") == {}
+    with pytest.raises(MlopsError, match=r"about is 'a text' instead of texts by name"):
+        card.about_in(b"about: a text\n")
+    assert card.subgroups_in(b"group,rows,mae\na,40,\n") == [
+        {"group": "a", "rows": "40", "mae": ""}
+    ]
+    for broken in (b"", b"<<<<<<< HEAD\n", b"group,rows\na\n", b"group,rows\na,1,2\n"):
+        with pytest.raises(MlopsError, match=r"reports/subgroups.csv can't be read: "):
+            card.subgroups_in(broken)
+
+
 def test_an_unknown_version_is_refused_with_the_known_ones(in_staging: Path) -> None:
     with pytest.raises(MlopsError, match=r"no version 'v2.0.0'; the last are v1.0.0"):
         lines_of(in_staging, "v2.0.0")

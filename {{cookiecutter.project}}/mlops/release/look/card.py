@@ -44,10 +44,10 @@ MADE_OF = {
 CODE = {"science": "code of science/", "mlops": "machinery (mlops/)", "requirements": "libraries"}
 """The folders whose hash in Git says by which code and libraries a model was made, and what they hold."""
 
-PARAMETERS, RAW_DVC = "params.yaml", f"{RAW}.dvc"
+PARAMETERS, RAW_DVC, SUBGROUPS = "params.yaml", f"{RAW}.dvc", f"{reports.FOLDER}/subgroups.csv"
 BLOCKS, INTERVAL = ("test", "validation", "baseline", "class_rows"), "interval"
 """The blocks of reports/metrics.json with a number for each name, and that with a pair."""
-ABOUT = re.compile(r"^about:.*\n(?:(?:[ \t#].*)?\n)*", re.MULTILINE)
+ABOUT = re.compile(r"^about:.*(?:\r?\n(?:[ \t#].*)?)*", re.MULTILINE)
 """The block `about` of params.yaml: to parse the whole file takes ten times as long."""
 
 
@@ -169,8 +169,10 @@ def cards_of(git: Git, found: Sequence[Model], released: Sequence[TaggedRecord])
 
 def about_in(content: bytes) -> Mapping[str, str]:
     block = ABOUT.search(content.decode(errors="replace"))
-    about = parse_yaml(block[0], PARAMETERS).get("about") if block else None
-    return {str(key): str(text).strip() for key, text in (about or {}).items() if text}
+    about = (parse_yaml(block[0], PARAMETERS).get("about") if block else None) or {}
+    if not isinstance(about, dict):
+        raise reports.unreadable(PARAMETERS, f"about is {about!r} instead of texts by name")
+    return {str(key): str(text).strip() for key, text in about.items() if text}
 
 
 def metrics_in(content: bytes) -> Mapping[str, Any]:
@@ -196,14 +198,21 @@ def raw_data_in(content: bytes) -> dict[str, str]:
 
 
 def subgroups_in(content: bytes) -> list[dict[str, str]]:
-    return [*csv.DictReader(content.decode(errors="replace").splitlines())]
+    """Returns the rows of reports/subgroups.csv. Raises MlopsError if it is no table of subgroups."""
+    try:
+        header, *rows = csv.reader(content.decode(errors="replace").splitlines())
+        if header[:2] != ["group", "rows"]:
+            raise ValueError(f"its columns are {header}")
+        return [dict(zip(header, row, strict=True)) for row in rows]
+    except (csv.Error, ValueError) as error:
+        raise reports.unreadable(SUBGROUPS, str(error)) from error
 
 
 PARTS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
     "about": (PARAMETERS, about_in),
     "metrics": (reports.METRICS, metrics_in),
     "gate": (reports.GATE, partial(reports.parse_report, path=reports.GATE)),
-    "subgroups": (f"{reports.FOLDER}/subgroups.csv", subgroups_in),
+    "subgroups": (SUBGROUPS, subgroups_in),
     "raw data": (RAW_DVC, raw_data_in),
 }
 """Which file of a commit holds each part of a card, and what reads it."""
