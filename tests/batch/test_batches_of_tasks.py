@@ -17,7 +17,7 @@ from mlops.batch.destinations import destinations
 from mlops.batch.errors import FileFault
 from mlops.batch.monitoring import labels, monitor
 from mlops.batch.monitoring.labels import LabelsOrder
-from mlops.batch.monitoring.live_metrics import errors_of
+from mlops.batch.monitoring.live_metrics import errors_of, live_of
 from mlops.batch.monitoring.monitor import MonitorOrder, OutOfBounds
 from mlops.errors import UsageError
 from mlops.predict.predictor import Predictor
@@ -168,6 +168,17 @@ def test_the_errors_of_numbers_are_those_of_the_rows() -> None:
     assert found["rmse"].value == pytest.approx(np.sqrt((errors**2).mean()))
     low, high = found["rmse"].interval
     assert low < np.sqrt((errors**2).mean()) < high
+
+
+def test_a_class_with_few_labels_hides_none_that_is_surely_recognized_badly() -> None:
+    pairs = [("cat", "ape", 2), ("bee", "ape", 80), ("bee", "bee", 20), ("ape", "ape", 500)]
+    counts = [
+        {"model_version": "v1", "task": "multiclass", "label": label, "prediction": prediction}
+        | {"labelled": labelled}
+        for label, prediction, labelled in pairs
+    ]
+    worst = live_of(counts).metrics["worst_recall"]
+    assert (worst.value, worst.rows) == (0.2, 100)
 
 
 @pytest.mark.parametrize("task", SCHEMAS)

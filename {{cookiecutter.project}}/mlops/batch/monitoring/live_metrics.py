@@ -137,7 +137,8 @@ def total(rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 def worst_recall(rows: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, Any]]) -> Measured:
-    """Returns the lowest share of the rows of a class that was predicted, over the classes with labels."""
+    """Returns the lowest share of the rows of a class that was predicted, over the classes with labels: that
+    with the lowest upper end of its interval, so that a class with few labels hides none with many."""
     recalls = [
         share(
             total([row for row in right if row["label"] == name]),
@@ -145,7 +146,7 @@ def worst_recall(rows: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str,
         )
         for name in {row["label"] for row in rows}
     ]
-    return min(recalls, key=lambda recall: (recall.value, recall.interval))
+    return min(recalls, key=lambda recall: (recall.interval[1], recall.value))
 
 
 def share(some: int, rows: int, whole: int = 1) -> Measured:
