@@ -67,6 +67,13 @@ def test_the_bins_of_a_number_are_the_deciles_of_the_training_each_once() -> Non
     assert REFERENCE.columns["height"] == NumberBins((0,), (95, 6, 0))
 
 
+def test_the_names_of_bins_tell_close_numbers_apart() -> None:
+    assert NumberBins((0.1, 1234567.5)).names()[:2] == ["up to 0.1", "up to 1.23457e+06"]
+    assert NumberBins((999_999_999.5, 1e9)).names() == [
+        "up to 999999999.5", "up to 1000000000", "over 1000000000", "(missing)",
+    ]  # fmt: skip
+
+
 def test_the_bins_of_a_category_are_the_known_ones_any_other_and_missing() -> None:
     assert REFERENCE.columns["soil"] == CategoryBins(("clay", "sand"), (50, 30, 20, 1))
 

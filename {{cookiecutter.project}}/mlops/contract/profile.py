@@ -42,7 +42,9 @@ class NumberBins(Struct, frozen=True, tag="number", forbid_unknown_fields=True):
         return np.diff([0, *up_to, known, len(values)])
 
     def names(self) -> list[str]:
-        edges = [f"{edge:g}" for edge in self.edges]
+        """Returns the names of the bins, with as few digits, from six up, as tell the edges apart."""
+        texts = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(6, 18))
+        edges = next(each for each in texts if len({*each}) == len(self.edges))
         return [*(f"up to {edge}" for edge in edges), f"over {edges[-1]}", "(missing)"]
 
 
