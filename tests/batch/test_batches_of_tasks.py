@@ -56,13 +56,6 @@ def judge(folder: Path, **bounds: Any) -> None:
     monitor.monitor(MonitorOrder(URL, str(folder), min_labels=10, **bounds))
 
 
-@pytest.mark.parametrize("task", ["multiclass", "regression"])
-def test_a_piece_without_a_good_row_has_no_answers(bundles: dict[str, Path], task: str) -> None:
-    predictor = Predictor(bundles[task])
-    few = predictor.predict({name: values[:1] for name, values in rows().items()})
-    assert answer_columns(predictor.schema, few.take(slice(0, 0))).num_rows == 0
-
-
 def test_classes_are_stored_with_the_probability_of_each_and_judged_by_the_worst(
     bundles: dict[str, Path],
     animals: dict[str, np.ndarray[Any, Any]],
