@@ -79,6 +79,7 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("a,bought\n" + "1,yes\n2,no\n" * 9 + "1,yes,3\n", {}, r"line 20 \(3 cells, and the header has 2\)"),
     ("3,yes,7\n4,no,8\n" * 20, {}, "has no header, as its first line is 3, yes, 7"),
     ("a,bought\n" + "1,yes\n2,no\n" * 30, {"task": "regression"}, "holds text such as"),
+    ("a,bought\n" + "1,yes\n2,no\n" * 30, {"encoding": "base64"}, "--encoding: 'base64' is not known"),
     ("a,bought\n" + "1,yes\n2,no\n" * 30, {"url": "sqlite:///x.db"}, "give FILE"),
 ]  # fmt: skip
 

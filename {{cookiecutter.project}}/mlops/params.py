@@ -5,7 +5,6 @@ environments/. Every stage loads all files, so that a mistake in any block is fo
 DVC tracks the values themselves, so no stage depends on this module.
 """
 
-import codecs
 import difflib
 import re
 from collections.abc import Iterator, Mapping
@@ -110,6 +109,16 @@ class ContractParams(Strict):
     extra_column: Severity
 
 
+def check_encoding(name: str) -> None:
+    """Raises ValueError if this is no encoding of text."""
+    try:
+        "".encode(name)
+    except LookupError:
+        raise ValueError(
+            f"encoding: {name!r} is not known; files of Excel are often cp1252 or utf-16"
+        ) from None
+
+
 class SourceParams(Strict):
     encoding: str
     delimiter: Mark | None
@@ -125,12 +134,7 @@ class SourceParams(Strict):
 
     @model_validator(mode="after")
     def can_be_read(self) -> "SourceParams":
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise ValueError(
-                f"encoding: {self.encoding!r} is not known; files of Excel are often cp1252 or utf-16"
-            ) from None
+        check_encoding(self.encoding)
         if self.decimal == self.thousands:
             raise ValueError(
                 f"{self.decimal!r} has two meanings: decimal and thousands must differ"

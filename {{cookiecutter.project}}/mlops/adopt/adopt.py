@@ -90,6 +90,11 @@ def open_table(order: Order, choose: Choose) -> Opened:
     """Returns the table that is named by files, a folder or a query."""
     if (order.query is None) != (order.url is None) or (order.query is None) == (not order.paths):
         raise UsageError("give FILE..., or --sql QUERY and --from URL")
+    if order.encoding is not None:
+        try:
+            params.check_encoding(order.encoding)
+        except ValueError as error:
+            raise UsageError(f"--{error}") from None
     if order.query is not None and order.url is not None:
         return opened_original(originals.read_query(order.query, order.url), b"")
     paths = [path for text in order.paths for path in paths_of(text)]

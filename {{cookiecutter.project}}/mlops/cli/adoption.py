@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,8 +27,8 @@ def adopt(
         str | None, typer.Option(metavar="COLUMN", help="The column to predict.")
     ] = None,
     task: Annotated[
-        str | None,
-        typer.Option(help="binary, multiclass or regression, if it is not what was found."),
+        Literal["binary", "multiclass", "regression"] | None,
+        typer.Option(help="The task, if it is not the one that was found."),
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook.")] = None,
     names: Annotated[
@@ -64,13 +64,11 @@ def adopt(
     """
     from mlops.adopt.adopt import Order, adopt
 
-    if task not in (None, "binary", "multiclass", "regression"):
-        raise UsageError(f"--task {task}: it is one of binary, multiclass, regression")
     ask, choose = questions(asked=not (yes or dry_run))
     order = Order(
         paths or (),
         target,
-        task,  # type: ignore[arg-type] # it was checked
+        task,
         sheet,
         tuple(name.strip() for name in names.split(",")) if names else (),
         encoding,
