@@ -134,6 +134,8 @@ def test_people_and_time_decide_about_the_split() -> None:
     day = [f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(ROWS)]
     hour = [f"2024-05-{1 + n // 24:02d} {n % 24:02d}:00" for n in range(ROWS)]
     assert proposed(patient_id=[n // 4 for n in range(ROWS)]).split.column == "patient_id"
+    partial = proposed(patient_id=["", *(n // 4 for n in range(1, ROWS))])
+    assert (partial.split.by, "'patient_id' may tell" in partial.remarks[0]) == ("row", True)
     assert (proposed(day=day).split.by, proposed(day=day).split.column) == ("time", "day")
     assert proposed(at=hour).split.column == "at"
     assert proposed(day=RANDOM.permutation(day)).split.by == "row"

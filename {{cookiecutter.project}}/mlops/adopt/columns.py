@@ -58,8 +58,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found of a table's columns. `cells` are those of `table`, read as `spelling` says. `group` and
-    `times` are the columns that tell which rows belong together, and when a row was written."""
+    """What was found of the columns. `cells` are those of `table`, read as `spelling` says. `groups` are the
+    columns that tell of every row with which others it belongs together."""
 
     table: Table
     spelling: Spelling
@@ -88,10 +88,20 @@ def find_columns(table: Table, spelling: Spelling, target: str) -> Findings:
     groups = [
         column.name for column in columns if is_group(column, found_cells.columns[column.name])
     ]
+    partial = [name for name in groups if found_cells.columns[name].unknown.any()]
     columns = without_copies(columns, found_cells)
     columns += [Column(name, "ignored", "it holds lists or records") for name in table.nested]
+    remarks = [
+        f"{name!r} may tell which rows belong together, but not for every row, so they are not split by it"
+        for name in partial
+    ]
     return Findings(
-        table, spelling, found_cells, columns, tuple(zero_remarks(columns, found_cells)), groups
+        table,
+        spelling,
+        found_cells,
+        columns,
+        (*remarks, *zero_remarks(columns, found_cells)),
+        [name for name in groups if name not in partial],
     )
 
 
