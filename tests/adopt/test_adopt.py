@@ -199,13 +199,17 @@ def test_what_was_not_looked_at_first_is_looked_at_if_it_differs(
     cells = [[str(n % 7), str(n % 3), "yes" if n % 7 > 2 else "no"] for n in range(1_000)]
     cells[450][0] = "unknown"
     cells[999][1] = "2.5"
+    for row in [*range(400, 412), 700]:
+        cells[row][2] = "perhaps" if row < 700 else ""
     path = tmp_path / "long.csv"
     path.write_text("\n".join(["a,b,bought", *map(",".join, cells), ""]))
     said = adopted(path)
     assert "long.csv: 1,000 rows, of which" in said[0]
     assert "missing: 'unknown' (1 in a)" in said
+    assert "target bought: multiclass (3 classes; the rarest, perhaps, has 12 rows)" in said
     prepare = params.load_configuration(project).params.prepare
     assert (prepare.columns.integer, prepare.columns.number) == (("a",), ("b",))
+    assert (prepare.rows_without_target, prepare.split.by) == ("drop", "class")
     cells[640].append("more")
     path.write_text("\n".join(["a,b,bought", *map(",".join, cells), ""]))
     with pytest.raises(MlopsError, match=r"line 642 \(4 cells, and the header has 3\)"):

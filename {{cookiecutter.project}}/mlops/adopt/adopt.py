@@ -170,14 +170,17 @@ def examine(opened: Opened, order: Order, target: str, ask: Ask) -> tuple[Propos
     """Returns what is proposed for the table, and its number of rows. If a part of large files that was not
     looked at first holds something else, its rows are looked at too."""
     looked_at = opened.table
+    words = None
+    if not looked_at.whole and len(looked_at.words[target]) <= proposal.MOST_CLASSES:
+        words = table.count_words(opened.sources, target)
     for _ in range(4):
         found = spelling.find_spelling(looked_at.words, opened.dialect)
         found_columns = columns.find_columns(looked_at, found, target)
-        aim = proposal.find_target(looked_at, found_columns.spelling, target, order.task)
+        aim = proposal.find_target(looked_at, found_columns.spelling, target, order.task, words)
         spelled = proposal.without_rare_classes(found_columns.spelling, looked_at, aim)
         if spelled is not found_columns.spelling:
             found_columns = replace(found_columns, spelling=spelled)
-            aim = proposal.find_target(looked_at, spelled, target, order.task)
+            aim = proposal.find_target(looked_at, spelled, target, order.task, words)
         if not found_columns.kept:
             raise DataError(
                 "no column is left to predict from: "

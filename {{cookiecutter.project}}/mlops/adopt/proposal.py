@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlops.adopt import leaks
 from mlops.adopt.columns import Column, Findings
-from mlops.adopt.spelling import TRUE, WITH_TIME, Spelling
+from mlops.adopt.spelling import TRUE, WITH_TIME, Spelling, Words
 from mlops.adopt.table import Table
 from mlops.errors import DataError
 from mlops.predict.task import Task
@@ -46,7 +46,7 @@ Z = 1.96
 @dataclass(frozen=True)
 class Target:
     """What is to be predicted. `answers`, of shape (rows,), are numbers, or positions in `classes`, NaN where
-    the target is missing; `counts` are the rows of each class."""
+    the target is missing; `counts` are the rows of each class in the whole table."""
 
     name: str
     task: Task
@@ -101,18 +101,16 @@ class Proposal:
         return self.findings.columns
 
 
-def find_target(table: Table, spelling: Spelling, name: str, task: Task | None) -> Target:
-    """Returns what is predicted. Raises DataError if the column can be no target."""
+def find_target(
+    table: Table, spelling: Spelling, name: str, task: Task | None, words: Words | None = None
+) -> Target:
+    """Returns what is predicted. `words` are the texts of the target in all rows, if the table is a sample.
+    Raises DataError if the column can be no target."""
     dialect = spelling.dialect
     kind = spelling.types[name]
     texts = cells.text_cells(table.columns[name], dialect)
-    known = {
-        str(word): int(count)
-        for word, count in zip(
-            texts.words, np.bincount(texts.numbers, minlength=len(texts.words)), strict=True
-        )
-        if word and count
-    }
+    every = table.words[name] if words is None else words
+    known = {word: count for word, count in every.items() if not dialect.is_missing(word)}
     rows = sum(known.values())
     if len(known) < 2:
         said = f"is {next(iter(known))!r} in every row" if known else "is empty in every row"
@@ -208,8 +206,8 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
     leaking = leaks.find_leaks(found, target.answers, target.task == "regression")
     share = rows / max(found.table.rows, 1)
     split = propose_split(target, found)
-    rarest = min(target.counts, default=target.labelled) * share
-    labelled = target.labelled * share
+    labelled = sum(target.counts) or target.labelled * share
+    rarest = min(target.counts, default=labelled)
     fraction = 0.3 if 0.3 * labelled >= DEV_ROWS and 0.3 * rarest >= FEWEST_ROWS_OF_A_CLASS else 1.0
     kept = [c.name for c in found.kept if c.kind in ("category", "boolean")]
     return Proposal(

@@ -4,6 +4,7 @@ Of large files, pieces from the beginning to the end are read, so that any size 
 the pipeline reads the rest before anything is written.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -82,10 +83,7 @@ def sample(opened: Sequence[Source], *, whole: bool = False) -> Table:
     text = sum(source.file.size for source in opened if not isinstance(source, ParquetSource))
     step = 1 if whole else max(1, rows // ROWS, text // (PIECES * csv_source.PIECE))
     for source in opened:
-        if isinstance(source, ParquetSource):
-            parts += parquet_parts(source, step)
-        else:
-            parts += text_parts(source, step)
+        parts += parts_of(source, names, step)
     nested = tuple(name for name in names if not all(name in part for part in parts))
     columns = {
         name: joined([cells.dictionary_encoded(part[name]) for part in parts])
@@ -102,8 +100,23 @@ def joined(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
     return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
 
 
-def text_parts(source: Source, step: int) -> Iterator[Mapping[str, pa.Array]]:
-    wanted = Wanted((), tuple(source.names), None, AS_TEXT)
+def count_words(opened: Sequence[Source], name: str) -> Mapping[str, int]:
+    """Returns the different texts of a column in all rows of the files, without "", and the number of rows of
+    each. It is for columns of few different texts."""
+    counts: Counter[str] = Counter()
+    for source in opened:
+        for part in parts_of(source, (name,), 1):
+            texts = cells.text_cells(part[name], Dialect())
+            counts += texts.count_words(np.ones(len(texts), bool))
+    return spelling.texts_of(counts.keys(), counts.values())
+
+
+def parts_of(source: Source, names: Sequence[str], step: int) -> Iterator[Mapping[str, pa.Array]]:
+    """Yields some columns of every piece of a file whose number is a multiple of the step, as text."""
+    if isinstance(source, ParquetSource):
+        yield from parquet_parts(source, names, step)
+        return
+    wanted = Wanted((), tuple(names), None, AS_TEXT)
     for number, piece in enumerate(source.pieces(wanted)):
         if number % step == 0:
             records = piece.content.records(wanted)
@@ -121,8 +134,10 @@ def broken_error(file: File, line: Callable[[int], int], broken: Sequence[Broken
     )
 
 
-def parquet_parts(source: ParquetSource, step: int) -> Iterator[Mapping[str, pa.Array]]:
-    names = [name for name in source.names if has_text(source.schema.field(name).type)]
+def parquet_parts(
+    source: ParquetSource, names: Sequence[str], step: int
+) -> Iterator[Mapping[str, pa.Array]]:
+    names = [name for name in names if has_text(source.schema.field(name).type)]
     with parquet_source.parquet_file(source.file) as parquet:
         batches = parquet.iter_batches(parquet_source.PIECE, columns=names)
         for number, rows in enumerate(batches):

@@ -38,6 +38,8 @@ def check_whole(
         for name, column in read_cells.numbers.items():
             for faults in raw.cell_faults(column, name in integers).values():
                 wrong |= faults
+        if not target.missing:
+            wrong |= read_cells.columns[target.name].unknown
         if not wrong.any():
             return records.count, None
         rows = pa.array(np.flatnonzero(wrong)[:MOST_ROWS])
