@@ -40,6 +40,9 @@ def test_rows_are_added_once_and_what_they_change_is_said(
     path.write_text(header.replace("age", "years") + "".join(rows[:9]))
     with pytest.raises(DataError, match=r"column 'age': declared in params.yaml"):
         add(path)
+    path.write_text("price,city\n1,Ulm\n")
+    with pytest.raises(DataError, match=f"`mlops adopt {path} --target COLUMN`"):
+        add(path)
     path.write_text(header + "".join(rows[:9]))
     with pytest.raises(Refused, match=r"all 9 rows are in the table already"):
         add(path)

@@ -1,9 +1,8 @@
 """Adds files of new rows to the table of a project, and says before how they differ: `mlops data add`."""
 
-import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +52,13 @@ def add(git: Git, paths: Sequence[str], say: Say, ask: Ask, choose: Choose) -> N
     """
     placing.refuse_unfit_state(git)
     prepare = params.load_configuration(git.root).params.prepare
-    table = git.root / placing.RAW
+    table = raw.table_paths(git.root / placing.RAW)
     with tempfile.TemporaryDirectory(dir=git.root / ".dvc", prefix="add-") as folder:
+        added: dict[str, Path] = {}
         for path in paths:
-            stage(Path(path), Path(folder), table, prepare, choose)
-        new = read(prepare, Path(folder))
+            name = stored_name(Path(path), {*added, *(Path(each).name for each in table)})
+            added[name] = readable(Path(path), Path(folder) / name, prepare, choose)
+        new = read(prepare, [*map(str, added.values())])
         old = read(prepare, table)
         there = int(np.isin(new.hashes, old.hashes).sum())
         if there == new.count:
@@ -70,26 +71,32 @@ def add(git: Git, paths: Sequence[str], say: Say, ask: Ask, choose: Choose) -> N
         if not ask("Add them?", True):
             say("nothing was changed")
             return
-        names = sorted(file.name for file in Path(folder).iterdir())
-        commit = placing.add(git, Path(folder), f"Add {new.count:,} rows: {', '.join(names)}")
+        commit = placing.add(git, added, f"Add {new.count:,} rows: {', '.join(sorted(added))}")
     say(f"committed as {commit}; `git revert {commit}` undoes it. Next: mlops repro")
 
 
-def stage(path: Path, folder: Path, table: Path, prepare: PrepareParams, choose: Choose) -> None:
-    """Puts a file into the folder as the pipeline reads it, by a name that the table does not have."""
+def stored_name(path: Path, taken: Container[str]) -> str:
+    """Returns a name for the rows of a file in data/raw that is not taken."""
     if not path.is_file():
         raise UsageError(f"{path} is not a file")
-    is_original = format_suffix(path.name) in (*EXCEL, *JSON)
-    name = f"{path.stem}.parquet" if is_original else path.name
+    name = f"{path.stem}.parquet" if is_original(path) else path.name
     if not files.can_be_scored(name):
         raise UsageError(f"{path}: rename it, so that its name ends in .csv or .parquet")
     number = 2
-    while (table / name).exists() or (folder / name).exists():
+    while name in taken:
         name = f"{path.name.split('.')[0]}-{number}.{name.split('.', 1)[1]}"
         number += 1
-    if not is_original:
-        shutil.copy2(path, folder / name)
-        return
+    return name
+
+
+def is_original(path: Path) -> bool:
+    return format_suffix(path.name) in (*EXCEL, *JSON)
+
+
+def readable(path: Path, converted: Path, prepare: PrepareParams, choose: Choose) -> Path:
+    """Returns the file as the pipeline reads it: itself, or one that it is converted to."""
+    if not is_original(path):
+        return path
     if format_suffix(path.name) in EXCEL:
         original = originals.read_excel(path, None, prepare.target, choose)
     else:
@@ -104,16 +111,17 @@ def stage(path: Path, folder: Path, table: Path, prepare: PrepareParams, choose:
         column: found[column].to_arrow() if column in found else texts.cast(pa.string())
         for column, texts in original.table.columns.items()
     }
-    parquet.write_table(pa.table(arrays), folder / name)
+    parquet.write_table(pa.table(arrays), converted)
+    return converted
 
 
-def read(prepare: PrepareParams, folder: Path) -> Rows:
-    """Returns what is known of all rows of a folder. Raises DataError if some do not fit params.yaml."""
-    step = 1 + sum(file.stat().st_size for file in folder.iterdir()) // COMPARED
+def read(prepare: PrepareParams, paths: Sequence[str]) -> Rows:
+    """Returns what is known of all rows of files. Raises DataError if some do not fit params.yaml."""
+    step = 1 + sum(map(files.size_of_file, paths)) // COMPARED
     hashes: list[NDArray[np.uint64]] = []
     numbers: dict[str, list[NDArray[np.float64]]] = {}
     texts: dict[str, Counter[str]] = {}
-    for piece in raw.read_rows(prepare, folder):
+    for piece in raw.read_files(prepare, paths):
         columns = piece.columns
         hashes.append(row_hashes.row_hashes(columns[name].hashes() for name in sorted(columns)))
         some = np.zeros(len(hashes[-1]), bool)

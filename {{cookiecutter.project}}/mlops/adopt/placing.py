@@ -59,20 +59,18 @@ def put(
     return git.run("rev-parse", "--short", "HEAD")
 
 
-def add(git: Git, folder: Path, message: str) -> str:
-    """Moves the files of a folder into data/raw, with names that it does not have, and commits that. Returns
-    the commit."""
+def add(git: Git, files: Mapping[str, Path], message: str) -> str:
+    """Copies files into data/raw, by names that it does not have, and commits that. Returns the commit."""
     tables.keep_recorded_table(git.root)
-    added = [(file, git.root / RAW / file.name) for file in sorted(folder.iterdir())]
     try:
-        for file, target in added:
-            file.rename(target)
+        for name, file in files.items():
+            shutil.copy2(file, git.root / RAW / name)
         tables.record_table(git.root)
         git.run("add", "--", RECORD)
         git.run("commit", "--quiet", "--message", message, "--", RECORD)
     except BaseException:
-        for _, target in added:
-            target.unlink(missing_ok=True)
+        for name in files:
+            (git.root / RAW / name).unlink(missing_ok=True)
         git.run("restore", "--staged", "--worktree", "--", RECORD)
         raise
     return git.run("rev-parse", "--short", "HEAD")

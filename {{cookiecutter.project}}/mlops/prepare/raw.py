@@ -54,7 +54,13 @@ def wanted_columns(params: PrepareParams) -> Wanted:
 
 
 def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
-    """Yields the rows of all files of the folder in pieces, in the order of the file names.
+    """Yields the rows of all files of the folder in pieces, in the order of the file names. Raises what
+    `read_files` does, and DataError if there is no file."""
+    yield from read_files(params, table_paths(folder))
+
+
+def read_files(params: PrepareParams, paths: Sequence[str]) -> Iterator[Cells]:
+    """Yields the rows of files in pieces.
 
     Raises DataError or SourceError if a file does not fit params.yaml. The error names the file, and column
     and lines of every fault in it.
@@ -69,7 +75,7 @@ def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
             cells = cells.take(~cells.columns[params.target].unknown)
         return piece, cells, faults
 
-    opened = open_files(params, folder)
+    opened = open_files(params, paths)
     pieces = sources.pieces_of(opened, wanted)
     rows = dict.fromkeys([source.file.path for source in opened], 0)
     read = threads.map_in_order(read_piece, pieces, threads.usable_cores())
@@ -90,12 +96,11 @@ def read_rows(params: PrepareParams, folder: Path = RAW) -> Iterator[Cells]:
             raise DataError(f"{path} holds no rows: add rows with a target, or remove the file")
 
 
-def open_files(params: PrepareParams, folder: Path) -> list[Source]:
-    """Returns the files of the folder. Raises DataError if there is none, or if one has other columns than
-    those of params.yaml."""
-    declared = declared_columns(params)
+def table_paths(folder: Path) -> list[str]:
+    """Returns the files of the folder in the order of their names, and warns of those that are not read.
+    Raises DataError if there is none."""
     entries = files.local_entries(str(folder)) if folder.is_dir() else []
-    paths = [path for path in entries if files.can_be_scored(path)]
+    paths = sorted(path for path in entries if files.can_be_scored(path))
     for path in files.unread_entries([str(folder)] if entries else []):
         unread = f"warning: {path} is not read: its name is not that of a table"
         print(printable_text(unread), file=sys.stderr)
@@ -103,8 +108,14 @@ def open_files(params: PrepareParams, folder: Path) -> list[Source]:
         raise DataError(
             f"{folder} holds no table: put your CSV or Parquet file there, or run `dvc pull`"
         )
+    return paths
+
+
+def open_files(params: PrepareParams, paths: Sequence[str]) -> list[Source]:
+    """Returns the files. Raises DataError if one has other columns than those of params.yaml."""
+    declared = declared_columns(params)
     opened = []
-    for path in sorted(paths):
+    for path in paths:
         try:
             source = sources.open_file(files.file_at(path), declared, params.source.dialect)
         except SourceError as error:
