@@ -107,8 +107,11 @@ def ends(inputs, seed, *, seconds: int):
     os.kill(os.getpid(), 9)
 
 
-@architecture(answer=["often", "never"], penalty=between(0.5, 2.0, log=True))
-def guesses(inputs, seed, *, answer: str, penalty: float, width: int):
+RANGES = {"answer": ["often", "never"], "penalty": between(0.5, 2.0, log=True), "layers": [[4], [4, 2]]}
+
+
+@architecture(**RANGES)
+def guesses(inputs, seed, *, answer: str, penalty: float, layers: list[int], other: dict):
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.tree import DecisionTreeClassifier
@@ -130,7 +133,7 @@ def owned(prepared: Path, registries: None) -> Path:
     blocks = {
         "fails": {"depth": 1},
         "ends": {"seconds": 1},
-        "guesses": {"answer": "never", "penalty": 3.0, "width": 4},
+        "guesses": {"answer": "never", "penalty": 3.0, "layers": [3], "other": {"width": 4}},
     }
     for name, block in blocks.items():
         change("params.yaml", f"train.architectures.{name}", block)
@@ -160,7 +163,9 @@ def test_what_fails_is_recorded_and_searched_no_more(owned: Path) -> None:
     assert "its process ended: signal 9" in str(faults["ends"])
     guesses = [trial for trial in found if trial.architecture == "guesses"]
     assert len(guesses) == 6 == len(found) - len(faults)
-    assert {trial.values["width"] for trial in guesses} == {4}
+    assert all(trial.values["other"] == {"width": 4} for trial in guesses)
+    assert all(trial.values["layers"] in ([3], [4], [4, 2]) for trial in guesses)
+    assert len({str(trial.values["layers"]) for trial in guesses}) > 1
     assert {trial.values["answer"] for trial in guesses} == {"often", "never"}
     assert all(0.5 <= float(str(trial.values["penalty"])) <= 3 for trial in guesses)
     assert trials.best_first(found)[0].values["answer"] == "often"

@@ -1,6 +1,7 @@
 """Tests that the parameters of the best trial get into params.yaml, and that nothing else of it changes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -8,7 +9,7 @@ from ruamel.yaml import YAML
 from machinery import PROJECT
 from mlops.errors import MlopsError
 from mlops.search import winner
-from mlops.trials import Trial, Value
+from mlops.trials import Trial
 
 TEXT = """\
 train:   # how
@@ -19,10 +20,11 @@ train:   # how
     g:
       h: 1e-5   # small
       i: [1, 2]
+      j: {k: true, m: 2}
 """
 
 
-def trial(architecture: str, **values: Value) -> Trial:
+def trial(architecture: str, **values: Any) -> Trial:
     return Trial(1, architecture, values, "done", (0.5,), 1.0)
 
 
@@ -41,6 +43,12 @@ def test_only_the_values_change(params: Path) -> None:
         "c: 1.0, d: yes, e: 'x'", 'c: 0.25, d: "no", e: "it\'s"'
     ).replace("f: null", "f: 7")
     assert not winner.write_winner(trial("b", c=0.25, d="no", e="it's", f=7))
+
+
+def test_a_value_may_be_a_list_or_hold_keys(params: Path) -> None:
+    assert winner.write_winner(trial("g", h=1e-5, i=[3], j={"k": False, "m": 2}))
+    changed = TEXT.replace('"b"', "g").replace("[1, 2]", "[3]").replace("true", "false")
+    assert params.read_text() == changed
 
 
 def test_the_file_of_the_project_changes_in_two_lines_at_most(params: Path) -> None:

@@ -15,8 +15,6 @@ from mlops.errors import MlopsError
 
 FOLDER = Path("reports/searches")
 
-Value = bool | int | float | str | None
-
 
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all trials of a search have in common.
@@ -41,7 +39,7 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     number: int
     architecture: str
-    values: Mapping[str, Value]
+    values: Mapping[str, Any]
     state: Literal["done", "stopped", "failed"]
     losses: tuple[float, ...]
     seconds: float

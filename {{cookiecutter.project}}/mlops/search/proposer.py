@@ -19,7 +19,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mlops.architectures import Between, Range
-from mlops.trials import Trial, Value
+from mlops.trials import Trial
 
 DIGITS = 3
 """The significant digits of a number that is not whole: more would only make params.yaml hard to read."""
@@ -37,7 +37,7 @@ class Proposal:
     propose it."""
 
     architecture: str
-    values: Mapping[str, Value]
+    values: Mapping[str, Any]
     asked: optuna.Trial | None = None
 
 
@@ -73,9 +73,12 @@ class Proposer:
     search that was interrupted goes on as if it had not been."""
 
     def __init__(
-        self, space: Space, values: Mapping[str, Mapping[str, Value]], seed: int, workers: int
+        self, space: Space, values: Mapping[str, Mapping[str, Any]], seed: int, workers: int
     ) -> None:
         """Proposes values of `space`; `values` has those of the hyperparameters that are not in it."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Choices for a categorical")  # a choice may be a list
         self._distributions = {
             architecture: {
                 f"{architecture}.{name}": distribution(each, values[architecture][name])
@@ -87,8 +90,6 @@ class Proposer:
         self._values = values
         self._seed = seed
         self._workers = workers
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         self._study = optuna.create_study(pruner=optuna.pruners.WilcoxonPruner(p_threshold=0.1))
 
     def propose(self) -> Proposal:
@@ -140,10 +141,10 @@ def suggest(asked: optuna.Trial, name: str, values: BaseDistribution) -> Any:
     return asked.suggest_categorical(name, values.choices)
 
 
-def distribution(values: Range, present: Value) -> BaseDistribution:
+def distribution(values: Range, present: Any) -> BaseDistribution:
     """Returns Optuna's form of a range. The value that params.yaml has is always part of it."""
     if not isinstance(values, Between):
-        return CategoricalDistribution([*dict.fromkeys([*values, present])])
+        return CategoricalDistribution([*values, *([] if present in values else [present])])
     numbers = [values.low, values.high]
     if isinstance(present, int | float) and (present > 0 or not values.log):
         numbers += [present]

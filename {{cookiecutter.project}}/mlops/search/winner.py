@@ -10,18 +10,18 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import Node
 
 from mlops.errors import MlopsError
-from mlops.trials import Trial, Value
+from mlops.trials import Trial
 
 PARAMS = Path("params.yaml")
 WORDS = ("true", "false", "yes", "no", "on", "off", "y", "n", "null")
 """Words that some version of YAML takes for something else than text."""
 
 
-def parameters_of(trial: Trial) -> dict[str, Value]:
+def parameters_of(trial: Trial) -> dict[str, Any]:
     """Returns the values of params.yaml that make the model of a trial, by their keys with dots."""
-    block = f"train.architectures.{trial.architecture}"
-    values = {f"{block}.{name}": value for name, value in trial.values.items()}
-    return {"train.architecture": trial.architecture, **values}
+    architecture = trial.architecture
+    train = {"architecture": architecture, "architectures": {architecture: trial.values}}
+    return dict(leaves({"train": train}))
 
 
 def write_winner(trial: Trial) -> bool:
@@ -47,7 +47,7 @@ def write_winner(trial: Trial) -> bool:
     return after != before
 
 
-def with_values(text: str, values: Mapping[str, Value]) -> str:
+def with_values(text: str, values: Mapping[str, Any]) -> str:
     """Returns a YAML text in which the scalars at these keys, which have dots, have other values, and every
     other character is as before. A scalar that has the value already stays as it is written."""
     document, present = YAML(typ="safe", pure=True).compose(text), dict(leaves(parsed(text)))
@@ -81,7 +81,7 @@ def leaves(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, content
 
 
-def scalar(value: Value) -> str:
+def scalar(value: Any) -> str:
     """Returns the value in a form that every version of YAML reads as what it is: 1.0e-05, and not 1e-05."""
     if isinstance(value, str) and value.isidentifier() and value.lower() not in WORDS:
         return value
