@@ -222,7 +222,10 @@ def test_a_card_is_the_same_as_json_and_as_markdown(
     assert read["metrics"]["test"]["accuracy"] == 0.96
     assert read["about"] == {"purpose": HOSTILE}
     assert [stay["until"] for stay in read["stays"]] == [None]
+    assert read["running"] == ["dev", "staging"]
+    assert printed("show", "v1.1.0")["running"] == []
     markdown = pages.card_markdown(found)
+    assert "Now in dev, staging.\n" in markdown
     assert "| Limits | not stated |" in markdown
     assert r"\<script\>alert(1)\</script\> \\x1b\[2J\\u202e" in markdown
     assert "| accuracy | 0.9600 | - | - | - |" in markdown

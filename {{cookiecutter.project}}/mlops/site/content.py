@@ -9,7 +9,7 @@ from typing import Any
 from mlops import environments
 from mlops.errors import MlopsError
 from mlops.release.data import dvc_settings
-from mlops.release.history import branches, models
+from mlops.release.history import branches, models, unrecorded
 from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.models import Model, Read
@@ -155,11 +155,9 @@ def lane_of(
     name = each.environment
     own = [tagged for tagged in released if tagged.record.environment == name]
     held = [entry for entry in entries if name in entry.model.running]
-    newer: list[str] = []
-    if each.commit and name != environments.CHAIN[0]:
-        source = branches.read_position(git, environments.upstream(name))
-        if tip := source.there or source.here:
-            newer = branches.changes_between(git, each.commit, tip)
+    first = name == environments.CHAIN[0]
+    tip = None if first else unrecorded.known_tip(git, environments.upstream(name))
+    newer = branches.changes_between(git, each.commit, tip) if each.commit and tip else []
     latest = own[-1] if own and own[-1].record.name == each.record else None
     bounds = bounds_at(git, each.commit, name) if each.commit else {}
     return Lane(each, held[-1] if held else None, latest, newer, bounds)

@@ -7,7 +7,7 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any
@@ -22,6 +22,7 @@ from mlops.release.history import (
     reports,
     revisions,
     tags,
+    unrecorded,
     versions,
 )
 from mlops.release.history.core_yaml import parse_yaml
@@ -122,7 +123,16 @@ def card_of(git: Git, name: str) -> Card:
     version = versions.version_name(found.name) or (made[-1] if made else None)
     _, tag = version_tags(git).get(version, (None, None))
     model = models.model_at(git, tag.commit if tag else commit, version if tag else None)
-    return cards_of(git, [model], released)[0]
+    running = environments_with(git, model.lock.outputs.get(BUNDLE))
+    return cards_of(git, [replace(model, running=running)], released)[0]
+
+
+def environments_with(git: Git, bundle: str | None) -> tuple[str, ...]:
+    """Returns the environments whose branch has this bundle now."""
+    tips = {name: unrecorded.known_tip(git, name) for name in environments.CHAIN}
+    states = models.states_of(git, [tip for tip in tips.values() if tip])
+    held = {state.commit for state in states if bundle and state.lock.outputs.get(BUNDLE) == bundle}
+    return tuple(name for name, tip in tips.items() if tip in held)
 
 
 def all_records(git: Git) -> list[TaggedRecord]:
