@@ -194,6 +194,7 @@ def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: 
 def test_a_folder_that_holds_anything_else_stays_as_it_is(in_staging: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years of work")
+    (tmp_path / "mine/site.css").write_text("of another site")
     for place in ("mine", "mine/thesis.txt"):
         with pytest.raises(Refused, match="holds something else than a site"):
             pages.write_site(Git(in_staging), tmp_path / place)

@@ -28,8 +28,8 @@ from mlops.site.content import COUNT, Content, Entry, read_content
 
 TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("site.css", "site.js")
-MARK = ASSETS[0]
-"""The file by which a folder is known to be a site."""
+OWN = {"index.html", "history.html", "models.html", "compare.html", "drift.html", "models", *ASSETS}
+"""What there is in the folder of a site."""
 
 CHARTED = 100
 """The largest number of models in a chart: the latest."""
@@ -73,7 +73,9 @@ def write_site(git: Git, folder: Path) -> Path:
 
 
 def is_site(folder: Path) -> bool:
-    return (folder / MARK).exists() or not any(folder.iterdir())
+    """Returns whether the folder is empty, or has the stylesheet of a site and nothing that no site has."""
+    names = {each.name for each in folder.iterdir()}
+    return not names or (ASSETS[0] in names and names <= OWN)
 
 
 def rendered_pages(content: Content) -> Iterator[tuple[str, str]]:
