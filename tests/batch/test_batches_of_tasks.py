@@ -2,6 +2,7 @@
 verdict of the monitor."""
 
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ def test_classes_are_stored_with_the_probability_of_each_and_judged_by_the_worst
 def test_numbers_are_stored_with_all_digits_and_judged_by_their_errors(
     bundles: dict[str, Path],
     animals: dict[str, np.ndarray[Any, Any]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     old, new = deploy(bundles, "multiclass", "v1.0.0"), deploy(bundles, "regression", "v2.0.0")
     run(old, key="id")
@@ -105,6 +107,8 @@ def test_numbers_are_stored_with_all_digits_and_judged_by_their_errors(
     errors = np.tile([1.0, -3.0], 100)
     load(new, "weight", (expected.answers + errors).tolist())
     judge(new, max_mae=2.5, max_rmse=2.5, report="report.json")
+    said = capsys.readouterr().out
+    assert re.search(r"v2\.0\.0 +200 +- +- +2 \(", said)
     live = json.loads(Path("report.json").read_text())["live"]
     assert [(each["version"], each["labelled"]) for each in live] == [
         ("v2.0.0", 200),
@@ -144,6 +148,7 @@ def test_the_same_answers_in_every_destination(
             [each["prediction"] for each in in_redis],
         ):
             assert answers == expected.answers.tolist()
+        assert {"probability" in each for each in in_redis} == {column == "prediction"}
         if column == "prediction":
             given = np.array([[*each["probability"].values()] for each in in_redis], np.float32)
             assert given.tolist() == expected.probabilities.tolist()
