@@ -34,8 +34,8 @@ class Predictions:
 
     @property
     def numbers(self) -> NDArray[Any]:
-        """Returns the numbers that the model gives: the probabilities, or the predictions if it predicts
-        numbers, of shape (rows,)."""
+        """Returns the numbers that the model gives: the probabilities, of shape (rows, classes), or the
+        predictions, of shape (rows,), if it predicts numbers."""
         return self.probabilities if self.probabilities.shape[1] else self.answers
 
     def take(self, rows: slice | NDArray[Any]) -> "Predictions":
