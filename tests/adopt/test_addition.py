@@ -1,5 +1,6 @@
 """Tests `mlops data add` on the project's own table."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,11 @@ def test_rows_are_added_once_and_what_they_change_is_said(
     path.write_text(header + "".join(rows[:9]))
     with pytest.raises(Refused, match=r"all 9 rows are in the table already"):
         add(path)
+    record = dict(zip(header.strip().split(","), rows[0].strip().split(","), strict=True))
+    lines = tmp_path / "adult.jsonl"
+    lines.write_text(json.dumps(record) + "\n" + json.dumps({**record, "age": "39,5"}))
+    with pytest.raises(DataError, match=r"'age': not a number: '39,5' in row 2 and 0 more"):
+        add(lines)
     assert Git(project).lines("status", "--porcelain") == []
     age = header.split(",").index("age")
     older = [row.split(",") for row in rows[:600]]

@@ -94,7 +94,8 @@ def is_original(path: Path) -> bool:
 
 
 def readable(path: Path, converted: Path, prepare: PrepareParams, choose: Choose) -> Path:
-    """Returns the file as the pipeline reads it: itself, or one that it is converted to."""
+    """Returns the file as the pipeline reads it: itself, or one that it is converted to. Raises DataError for
+    a cell that is not of the type of its column, which would be lost."""
     if not is_original(path):
         return path
     if format_suffix(path.name) in EXCEL:
@@ -106,7 +107,15 @@ def readable(path: Path, converted: Path, prepare: PrepareParams, choose: Choose
         raise DataError(
             f"{path} has no column {', '.join(map(repr, lacking))}, which params.yaml declares"
         )
-    found = cells.read_cells(original.table.columns, wanted).columns
+    read_cells = cells.read_cells(original.table.columns, wanted)
+    for name, column in read_cells.numbers.items():
+        for problem, wrong in raw.cell_faults(column, name in prepare.columns.integer).items():
+            for row in np.flatnonzero(wrong)[:1].tolist():
+                raise DataError(
+                    f"{path}: column {name!r}: {problem}: {column.cell(row)!r} in row {row + 1} and "
+                    f"{wrong.sum() - 1:,} more: correct them, or save the rows as CSV"
+                )
+    found = read_cells.columns
     arrays = {
         column: found[column].to_arrow() if column in found else texts.cast(pa.string())
         for column, texts in original.table.columns.items()
