@@ -200,6 +200,18 @@ def test_folds_divide_the_rows_and_keep_equal_ones_together() -> None:
         assert abs(target[mask].sum() - target.sum() / bench.FOLDS) <= 1
 
 
+def test_a_class_of_one_training_row_is_in_no_measured_rows(prepared: Path) -> None:
+    file = splits.split_file("train")
+    rows = pd.read_parquet(file)
+    rare = rows["income"] == ">50K"
+    rows[~rare | (rare.cumsum() == 1)].to_parquet(file)
+    measuring = bench.Bench(params.load_configuration())
+    values = {"inverse_penalty": 1.0, "iterations": 500}
+    losses = [measuring.measure("linear", values, part) for part in range(measuring.parts)]
+    assert len(losses) == bench.FOLDS * bench.REPEATS
+    assert max(losses) < 1  # a model that does not know the class would lose 16 on its row
+
+
 @pytest.mark.parametrize("content", ["", "{}\n", '{"metric":"log_loss"}\nmore\n'])
 def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: str) -> None:
     file = tmp_path / "a.jsonl"

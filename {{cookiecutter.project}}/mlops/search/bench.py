@@ -47,7 +47,10 @@ class Bench:
         by_row = configuration.params.prepare.split.by in ("row", "class")
         self._folds: list[NDArray[np.bool_]] = []
         if by_row and rows < SMALL_TABLE:
-            self._folds = list(fold_masks(self._table, self._target, self._params.seed))
+            target, folds = self._target, fold_masks(self._table, self._target, self._params.seed)
+            if self._schema.classes:  # no model answers with a class that it was not fitted to
+                folds = (held & np.isin(target, target[~held]) for held in folds)
+            self._folds = list(folds)
             self.rows = f"{rows:,} training rows, {REPEATS} times {FOLDS}-fold cross-validation"
         else:
             validation = splits.read_split("validation", self._schema)
