@@ -20,6 +20,8 @@ def test_the_metrics_are_told_beside_those_of_the_last_commit(on_dev: Path) -> N
     metrics = {"accuracy": 0.95, "false_positive_percent": None}
     report.write_text(json.dumps({"test": metrics, "class_rows": {"elm": 10, "oak": 20}}))
     assert str(outcome_sentence(git)).endswith("(on other test rows); gate passed")
+    report.write_text(json.dumps({"test": {"mae": 2.5}, "class_rows": {}}))
+    assert outcome_sentence(git) == "MAE 2.5; gate passed"
     report.write_text(json.dumps({"test": metrics}))
     lock = on_dev / "dvc.lock"
     first, found, rest = lock.read_text().partition("path: data/prepared/test.parquet\n")

@@ -23,13 +23,12 @@ def outcome_sentence(git: Git) -> str | None:
         tested = [Lock.parse(lock).outputs, lockfile.read_lock(git, "HEAD").outputs]
     except (OSError, MlopsError):
         return None
+    shown = [name for name in HEADLINES if name in now]
     changes = ", ".join(
-        f"{HEADLINES[name]} {change_text(before.get(name), now[name], name)}"
-        for name in HEADLINES
-        if name in now
+        f"{HEADLINES[name]} {change_text(before.get(name), now[name], name)}" for name in shown
     )
     # The lock of HEAD can be newer than its reports, if prepare alone was run and committed.
-    other = before and (
+    other = any(before.get(name) is not None for name in shown) and (
         tested[0].get(TESTING) != tested[1].get(TESTING)
         or report.get("class_rows") != earlier.get("class_rows")
     )
