@@ -11,8 +11,9 @@ from pyarrow import parquet
 
 from baking import Run
 from mlops import params
+from mlops.adopt import spelling
 from mlops.adopt.adopt import Order, adopt
-from mlops.errors import MlopsError, Refused, UsageError
+from mlops.errors import DataError, MlopsError, Refused, UsageError
 from mlops.prepare import raw
 from mlops.release.history.git import Git
 from mlops.tables import csv_source
@@ -217,9 +218,18 @@ def test_what_was_not_looked_at_first_is_looked_at_if_it_differs(
 
 
 def test_what_the_pipeline_cannot_read_as_it_is_becomes_parquet(
-    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+    project: Path,
+    adopted: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "sales.json"
+    with monkeypatch.context() as patch:
+        patch.setattr(spelling, "TESTED", 50)
+        last = {**rows(1)[0], "price": "99x"}
+        path.write_text("\n".join(json.dumps(row) for row in [*rows(), last]))
+        with pytest.raises(DataError, match=r"'price': not a number: '99x' in row 301 and 0 more"):
+            adopted(path)
     dropped = [{**row, "bought": None} for row in rows(3)]
     path.write_text("\n".join(json.dumps(row) for row in [*rows(), *dropped]))
     assert "  3 rows have no target and are dropped" in adopted(path)

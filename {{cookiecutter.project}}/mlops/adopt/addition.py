@@ -15,6 +15,7 @@ from mlops import params
 from mlops.adopt import originals, placing
 from mlops.adopt.originals import EXCEL, JSON, Choose
 from mlops.adopt.placing import Ask, Say
+from mlops.adopt.whole import refuse_lost_cells
 from mlops.errors import DataError, Refused, UsageError
 from mlops.params import PrepareParams
 from mlops.prepare import raw
@@ -108,13 +109,7 @@ def readable(path: Path, converted: Path, prepare: PrepareParams, choose: Choose
             f"{path} has no column {', '.join(map(repr, lacking))}, which params.yaml declares"
         )
     read_cells = cells.read_cells(original.table.columns, wanted)
-    for name, column in read_cells.numbers.items():
-        for problem, wrong in raw.cell_faults(column, name in prepare.columns.integer).items():
-            for row in np.flatnonzero(wrong)[:1].tolist():
-                raise DataError(
-                    f"{path}: column {name!r}: {problem}: {column.cell(row)!r} in row {row + 1} and "
-                    f"{wrong.sum() - 1:,} more: correct them, or save the rows as CSV"
-                )
+    refuse_lost_cells(str(path), read_cells, prepare.columns.integer)
     found = read_cells.columns
     arrays = {
         column: found[column].to_arrow() if column in found else texts.cast(pa.string())

@@ -17,12 +17,13 @@ from mlops.adopt.originals import EXCEL, JSON, Choose
 from mlops.adopt.placing import Ask, Say
 from mlops.adopt.proposal import Proposal
 from mlops.adopt.table import Table
-from mlops.adopt.whole import check_whole
+from mlops.adopt.whole import check_whole, refuse_lost_cells
 from mlops.errors import DataError, UsageError
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task
 from mlops.release.history.git import Git
 from mlops.tables import files, sources
+from mlops.tables.cells import Cells
 from mlops.tables.errors import SourceError
 from mlops.tables.files import COMPRESSED, format_suffix
 from mlops.tables.parquet_source import ParquetSource
@@ -375,6 +376,8 @@ def write_parquet(path: Path, whole: Table, opened: Opened, proposed: Proposal) 
     found = proposed.findings
     cells = found.cells if whole is found.table else columns.read_as(whole, found.spelling)
     ignored = {column.name for column in found.columns if column.kind == "ignored"}
+    kept = {name: each for name, each in cells.numbers.items() if name not in ignored}
+    refuse_lost_cells(opened.origin, Cells(kept, {}), ())
     is_text = ignored | ({proposed.target.name} if proposed.target.classes else set())
     arrays = {
         name: whole.columns[name].cast(pa.string())

@@ -1,6 +1,6 @@
 """Reads all rows of large files as the pipeline will, to see whether they are like those looked at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +8,10 @@ import pyarrow as pa
 from mlops.adopt import columns, table
 from mlops.adopt.columns import Findings
 from mlops.adopt.proposal import Target
+from mlops.errors import DataError
 from mlops.prepare import raw
 from mlops.tables import cells, sources, threads
+from mlops.tables.cells import Cells
 from mlops.tables.parquet_source import ParquetSource
 from mlops.tables.pieces import Piece, Wanted
 from mlops.tables.sources import Source
@@ -49,3 +51,14 @@ def check_whole(
     pieces = sources.pieces_of(opened, wanted)
     done = [*threads.map_in_order(read, pieces, threads.usable_cores())]
     return sum(rows for rows, _ in done), [part for _, part in done if part is not None]
+
+
+def refuse_lost_cells(where: str, found: Cells, integers: Container[str]) -> None:
+    """Raises DataError for a cell that is not of the type of its column, as it would be stored as missing."""
+    for name, column in found.numbers.items():
+        for problem, wrong in raw.cell_faults(column, name in integers).items():
+            for row in np.flatnonzero(wrong)[:1].tolist():
+                raise DataError(
+                    f"{where}: column {name!r}: {problem}: {column.cell(row)!r} in row {row + 1} and "
+                    f"{wrong.sum() - 1:,} more: correct them, or save the rows as CSV"
+                )
