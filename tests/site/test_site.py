@@ -133,6 +133,7 @@ def test_what_can_not_be_read_is_said_and_costs_no_other_page(
         ("reports/metrics.json", '{"test": {"accuracy": "high"}}'),
         ("reports/gate.json", "["),
         ("environments/dev.yaml", "gate: {bounds: 5}"),
+        ("environments/staging.yaml", "gate: {bounds: {accuracy: {min: .inf, max: high}}}"),
         ("data/raw.dvc", "outs: 5"),
         ("params.yaml", "about: [\n"),
     ):
@@ -244,6 +245,8 @@ def test_a_scale_holds_its_values_and_is_never_so_short_that_chance_looks_large(
         assert axis.high - axis.low >= 0.09 * max(map(abs, values))
         assert 2 <= len(axis.ticks) <= 8
         assert len({text for _, text in axis.ticks}) == len(axis.ticks)
+    impossible = charts.model_chart("accuracy", "", points(5, 5), {}, (0, 1))
+    assert impossible.ticks
     chart = charts.model_chart(
         "accuracy", "", points(0.858, 0.86), {"staging": 0.84, "prod": 0.841}, (0, 1)
     )
@@ -262,6 +265,8 @@ def test_each_kind_of_file_has_its_plot_and_what_is_no_table_has_none() -> None:
         "importance.csv": b"column,drop_in_roc_auc\nage,0.05\n<b>,-0.05\n",
         "confusion.csv": b"actual,predicted\n" + b"no,no\n" * 3 + b"no,yes\nyes,yes\n",
         "broken.csv": b"\xff\xfe,\n1\n",
+        "endless.csv": b"column,drop\nage,inf\n",
+        "huge.csv": b"a,b\n" + b"9" * 200_000 + b",1\n",
         "empty.csv": b"",
         "picture.png": b"",
     }
@@ -285,6 +290,10 @@ def test_a_folder_of_plots_is_read_from_the_cache_of_dvc(on_dev: Path) -> None:
         (stage,) = repo.add("plots")
         md5 = stage.outs[0].hash_info.value
     cache = Cache(dvc_settings.cache_folder(on_dev))
+    damaged = cache.folder / "files/md5/00/damaged.dir"
+    damaged.parent.mkdir(exist_ok=True)
+    damaged.write_text("{")
+    assert cache.read_folder("00damaged.dir") == {}
     assert cache.read_folder(md5) == {"roc.csv": b"a,b\n1,2\n"}
     assert cache.read_folder("0" * 32 + ".dir") == cache.read_folder(None) == {}
 

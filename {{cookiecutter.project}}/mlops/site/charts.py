@@ -38,7 +38,8 @@ class Axis:
         low, high = min(found), max(found)
         lack = NARROW * (max(abs(low), abs(high)) or 1) - (high - low)
         if lack > 0:
-            low, high = max(low - lack / 2, limits[0]), min(high + lack / 2, limits[1])
+            low = min(low, max(low - lack / 2, limits[0]))
+            high = max(high, min(high + lack / 2, limits[1]))
         rough = (high - low) / TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * 0.999)

@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from mlops import environments
 from mlops.errors import MlopsError
 from mlops.release.data import dvc_settings
-from mlops.release.history import branches, models, unrecorded
+from mlops.release.history import branches, models, reports, unrecorded
 from mlops.release.history.core_yaml import parse_yaml
 from mlops.release.history.git import Git
 from mlops.release.history.models import Model, Read
@@ -172,14 +171,10 @@ def bounds_at(git: Git, commit: str, environment: str) -> Mapping[str, Mapping[s
         return {}
     bounds = gate.get("bounds") if isinstance(gate, dict) else None
     return {
-        str(metric): {end: float(limit) for end, limit in each.items() if is_number(limit)}
+        str(metric): {end: float(limit) for end, limit in each.items() if reports.is_finite(limit)}
         for metric, each in (bounds.items() if isinstance(bounds, dict) else ())
         if isinstance(each, dict)
     }
-
-
-def is_number(value: Any) -> bool:
-    return type(value) in (int, float)
 
 
 def events_of(git: Git) -> Iterator[tuple[str, Event]]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -58,9 +59,12 @@ class Cache:
         return None
 
     def read_folder(self, md5: str | None) -> dict[str, bytes]:
-        """Returns the content of the files of a folder, by path."""
-        listed = json.loads(self.read(md5) or b"[]")
-        found = {each["relpath"]: self.read(each["md5"]) for each in listed}
+        """Returns the content of the files of a folder, by path; of a folder that is damaged, nothing."""
+        try:
+            listed = json.loads(self.read(md5) or b"[]")
+            found = {each["relpath"]: self.read(each["md5"]) for each in listed}
+        except (ValueError, KeyError, TypeError):
+            return {}
         return {path: content for path, content in sorted(found.items()) if content is not None}
 
 
@@ -78,20 +82,31 @@ def plots_of(files: Mapping[str, bytes]) -> list[Plot]:
 @cache
 def plot_of(name: str, content: bytes) -> Plot | None:
     title = TITLES.get(name, name.replace("_", " ").capitalize())
-    header, *rows = [*csv.reader(content.decode(errors="replace").splitlines())] or [[]]
+    try:
+        header, *rows = [*csv.reader(content.decode(errors="replace").splitlines())] or [[]]
+    except csv.Error:
+        return None
     pairs = [(row[0], row[1]) for row in rows if len(row) == 2]
     if len(header) != 2 or not pairs:
         return None
     if name == CONFUSION:  # whose classes may be numbers
         return confusion(title, Counter(pairs))
     with suppress(ValueError):
-        values = [(first, float(value)) for first, value in pairs]
+        values = [(first, finite(value)) for first, value in pairs]
         with suppress(ValueError):
-            points = [(float(first), value) for first, value in values]
+            points = [(finite(first), value) for first, value in values]
             return charts.curve(title, header, points)
         largest = sorted(values, key=lambda each: -abs(each[1]))[:SHOWN]
         return Bars(title, header[1].replace("_", " "), charts.bars(largest))
     return None
+
+
+def finite(text: str) -> float:
+    """Returns the number that a text says. Raises ValueError if it is none, or has no place on a scale."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} has no place on a scale")
+    return number
 
 
 def confusion(title: str, counts: Mapping[tuple[str, str], int]) -> Confusion:

@@ -48,10 +48,12 @@ def metrics_in(report: Mapping[str, Any], path: str = METRICS) -> Mapping[str, f
     for name, value in measured.items():
         if type(value) not in NUMBERS:
             raise unreadable(path, f"test.{name} is {value!r} instead of a number")
-    return {
-        name: value if value is not None and -LARGEST <= value <= LARGEST else None
-        for name, value in measured.items()
-    }
+    return {name: value if is_finite(value) else None for name, value in measured.items()}
+
+
+def is_finite(value: Any) -> bool:
+    """Returns whether a value of JSON or YAML is a number that fits into a float."""
+    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
 
 
 def verdict_in(report: Mapping[str, Any], path: str = GATE) -> bool | None:

@@ -4,7 +4,6 @@
 """
 
 import csv
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -196,11 +195,7 @@ def metrics_in(content: bytes) -> Mapping[str, Any]:
 
 
 def is_interval(pair: object) -> bool:
-    return (
-        isinstance(pair, list)
-        and len(pair) == 2
-        and all(type(end) in (int, float) and math.isfinite(end) for end in pair)
-    )
+    return isinstance(pair, list) and len(pair) == 2 and all(map(reports.is_finite, pair))
 
 
 def raw_data_in(content: bytes) -> dict[str, str]:
