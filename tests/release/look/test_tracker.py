@@ -520,12 +520,14 @@ def test_names_from_the_data_stay_text_in_markdown(git: Git) -> None:
 
 def test_nothing_heavy_is_loaded(git: Git) -> None:
     commit(git, "a")
-    commands = ("tracker", "tracker --explain", "show HEAD")
+    commands = ("status", "tracker", "tracker --explain", "show HEAD")
     calls = "; ".join(f"app({command.split()}, standalone_mode=False)" for command in commands)
     script = f"import sys; from mlops.cli.app import app; {calls}"
-    heavy = "print({'dvc', 'pandas', 'sklearn', 'numpy', 'rich'} & {*sys.modules})"
+    heavy = {"dvc", "jinja2", "pandas", "sklearn", "numpy"}
+    loaded = f"print({heavy | {'rich'}} & {{*sys.modules}})"
+    helped = f"app(['--help'], standalone_mode=False); print({heavy} & {{*sys.modules}})"
     done = subprocess.run(
-        [sys.executable, "-c", f"{script}; {heavy}"],
+        [sys.executable, "-c", f"{script}; {loaded}; {helped}"],
         cwd=git.root,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT)},
         capture_output=True,
@@ -535,3 +537,4 @@ def test_nothing_heavy_is_loaded(git: Git) -> None:
     assert done.returncode == 0, done.stderr
     assert "experiment a" in done.stdout
     assert done.stdout.endswith("set()\n")
+    assert done.stdout.count("set()\n") == 2
