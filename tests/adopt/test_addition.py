@@ -4,12 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from baking import Run
 from mlops.adopt import addition
+from mlops.adopt.addition import Rows
 from mlops.errors import DataError, Refused
+from mlops.predict.dialect import Dialect
 from mlops.release.history.git import Git
+from mlops.tables import cells
 
 
 @pytest.fixture
@@ -71,3 +76,18 @@ def test_rows_are_added_once_and_what_they_change_is_said(
     git = Git(project)
     assert git.lines("status", "--porcelain") == []
     assert git.lines("diff", "--name-only", "HEAD~1") == ["data/raw.dvc"]
+
+
+def test_the_middle_of_a_column_is_said_as_a_value_of_it() -> None:
+    text = pa.array(["2024-05-01", "2024-05-03", "2024-05-07", ""] * 90)
+    dates = cells.date_cells(text, Dialect(missing=("",)))
+    numbers = cells.number_cells(pa.array([1.5, None, 2.5, 7.0] * 90), Dialect())
+    kinds = {"day": dates, "price": numbers}
+    values = {name: column.values for name, column in kinds.items()}
+    later = {"day": dates.values + 300, "price": np.full(360, np.nan)}
+    hashes = np.zeros(360, np.uint64)
+    old, new = Rows(360, hashes, values, kinds), Rows(360, hashes, later, kinds)
+    assert [line.rpartition(": ")[2] for line in addition.differences(old, new)] == [
+        "median 2025-02-27, before 2024-05-03",
+        "median none, as all are missing, before 2.5",
+    ]

@@ -18,10 +18,10 @@ from mlops.adopt.placing import Ask, Say
 from mlops.adopt.whole import refuse_lost_cells
 from mlops.errors import DataError, Refused, UsageError
 from mlops.params import PrepareParams
-from mlops.prepare import raw
+from mlops.prepare import raw, split_rules
 from mlops.release.history.git import Git
 from mlops.tables import cells, files, row_hashes
-from mlops.tables.cells import Texts
+from mlops.tables.cells import Numbers, Texts
 from mlops.tables.files import format_suffix
 
 COMPARED = 20_000_000
@@ -39,11 +39,13 @@ Values = Mapping[str, NDArray[np.float64] | Counter[str]]
 
 @dataclass(frozen=True)
 class Rows:
-    """What is known of rows: their number, a hash of each one of shape (rows,), and some of their values."""
+    """What is known of rows: their number, a hash of each one of shape (rows,), and some of their values, with
+    a piece of each column of numbers or dates."""
 
     count: int
     hashes: NDArray[np.uint64]
     values: Values
+    kinds: Mapping[str, Numbers]
 
 
 def add(git: Git, paths: Sequence[str], say: Say, ask: Ask, choose: Choose) -> None:
@@ -125,6 +127,7 @@ def read(prepare: PrepareParams, paths: Sequence[str]) -> Rows:
     hashes: list[NDArray[np.uint64]] = []
     numbers: dict[str, list[NDArray[np.float64]]] = {}
     texts: dict[str, Counter[str]] = {}
+    kinds: dict[str, Numbers] = {}
     for piece in raw.read_files(prepare, paths):
         columns = piece.columns
         hashes.append(row_hashes.row_hashes(columns[name].hashes() for name in sorted(columns)))
@@ -135,9 +138,10 @@ def read(prepare: PrepareParams, paths: Sequence[str]) -> Rows:
                 texts.setdefault(name, Counter()).update(column.count_words(some))
             else:
                 numbers.setdefault(name, []).append(column.values[some])
+                kinds[name] = column
     joined = {name: np.concatenate(parts) for name, parts in numbers.items()}
     whole = np.concatenate(hashes)
-    return Rows(len(whole), whole, {**joined, **texts})
+    return Rows(len(whole), whole, {**joined, **texts}, kinds)
 
 
 def differences(old: Rows, new: Rows) -> Iterator[str]:
@@ -149,20 +153,31 @@ def differences(old: Rows, new: Rows) -> Iterator[str]:
             if words:
                 shown = ", ".join(f"{word!r} ({after[word]:,})" for word in words[:5])
                 yield f"{name}: {len(words):,} new categories: {shown}{' ...' * (len(words) > 5)}"
-            known = [word for word, _ in before.most_common(50)]
+            frequent = [word for word, _ in before.most_common(50)]
             shares = [
-                np.array([c[word] for word in known] + [others(c, known)]) for c in (before, after)
+                np.array([c[word] for word in frequent] + [others(c, frequent)])
+                for c in (before, after)
             ]
             said = (
                 f"most often {after.most_common(1)[0][0]!r}, before {before.most_common(1)[0][0]!r}"
             )
         elif not isinstance(before, Counter) and not isinstance(after, Counter):
-            edges = np.unique(np.nanquantile(before, np.linspace(0, 1, BINS + 1)[1:-1]))
+            known = before[~np.isnan(before)]
+            quantiles = np.linspace(0, 1, BINS + 1)[1:-1]
+            edges = np.unique(np.quantile(known, quantiles)) if len(known) else known
             shares = [binned(values, edges) for values in (before, after)]
-            said = f"median {np.nanmedian(after):g}, before {np.nanmedian(before):g}"
+            now, then = (median_text(values, old.kinds[name]) for values in (after, before))
+            said = f"median {now}, before {then}"
         index, chance = stability(*shares)
         if index > max(DRIFT, chance):
             yield f"{name}: the new rows differ (population stability index {index:.2f}): {said}"
+
+
+def median_text(values: NDArray[np.float64], kind: Numbers) -> str:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return "none, as all are missing"
+    return split_rules.time_text(float(np.quantile(known, 0.5, method="nearest")), kind)
 
 
 def others(counts: Counter[str], known: Sequence[str]) -> int:
