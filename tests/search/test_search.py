@@ -17,7 +17,7 @@ from mlops.errors import MlopsError, ParameterError, Refused, UsageError
 from mlops.release import child_environment
 from mlops.search import bench, board
 from mlops.search.crew import Worker, WorkerEnded
-from mlops.search.search import Order, run_search
+from mlops.search.search import Order, begun, run_search
 from mlops.tables import splits
 from mlops.trials import Trial
 from small_project import change
@@ -60,12 +60,15 @@ def test_a_search_goes_on_as_if_it_had_not_been_interrupted(
     with pytest.raises(UsageError, match="there is no search in reports/searches: begin one"):
         search(1, resume=True)
     assert not Path("reports").exists()
+    in_use, *others = begun(())[1].architectures
+    present = params.load_configuration().params.train
+    assert in_use == present.architecture
+    assert [*others] == [name for name in present.architectures if name != in_use]
 
     whole = search(7, *TWO)
     printed = capsys.readouterr().out
     assert [trial.architecture for trial in whole[:2]] == [*TWO]
-    present = params.load_configuration().params.train.architectures
-    assert [trial.values for trial in whole[:2]] == [present[name] for name in TWO]
+    assert [trial.values for trial in whole[:2]] == [present.architectures[name] for name in TWO]
     assert len({str(trial.values) for trial in whole}) == 7
     assert "trial 1: linear with inverse_penalty 1.0, iterations 500: loss 0." in printed
     assert "(the best so far)" in printed

@@ -111,7 +111,7 @@ def begun(architectures: Sequence[str]) -> tuple[Path, Search, list[Trial]]:
             raise UsageError(
                 f"params.yaml has no block train.architectures.{name}{suggestion(name, train.architectures)}"
             )
-    chosen = tuple(dict.fromkeys(architectures or train.architectures))
+    chosen = tuple(dict.fromkeys(architectures or [train.architecture, *train.architectures]))
     for name in chosen:
         check_ranges(name, train.architectures[name])
     file = trials.FOLDER / time.strftime("%Y%m%d-%H%M%S.jsonl", time.gmtime())
