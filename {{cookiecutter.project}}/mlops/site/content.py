@@ -75,7 +75,6 @@ class Content:
     made: datetime
     entries: Sequence[Entry]
     lanes: Sequence[Lane]
-    records: Sequence[TaggedRecord]
     events: Sequence[tuple[str, Event]]
     numbers: tracker.Numbers
     remarks: Sequence[str]
@@ -100,14 +99,23 @@ def read_content(git: Git) -> Content:
         raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
     released, numbers = card.all_records(git), tracker.Numbers()
     rows = [tracker.model_row(model, numbers) for model in found]
+    own = {
+        name: [each for each in released if each.record.environment == name]
+        for name in environments.CHAIN
+    }
     entries = [*joined_entries(found, card.cards_of(git, found, released), rows)]
     return Content(
         title=git.root.name,
         made=datetime.now().astimezone(),
         entries=entries,
-        lanes=[lane_of(git, each, entries, released) for each in status.all_statuses(git)],
-        records=released,
-        events=sorted(events_of(git), key=lambda each: each[1].when, reverse=True),
+        lanes=[
+            lane_of(git, each, entries, own[each.environment]) for each in status.all_statuses(git)
+        ],
+        events=sorted(
+            ((name, event) for name in own for event in timeline.events_with(git, name, own[name])),
+            key=lambda each: each[1].when,
+            reverse=True,
+        ),
         numbers=numbers,
         remarks=[*status.remarks(git)],
         reports=monitor_reports.read_reports(git),
@@ -148,11 +156,8 @@ def changes_between(old: Card, new: Card) -> Iterator[str]:
             yield f"other {what}"
 
 
-def lane_of(
-    git: Git, each: Status, entries: Sequence[Entry], released: Sequence[TaggedRecord]
-) -> Lane:
+def lane_of(git: Git, each: Status, entries: Sequence[Entry], own: Sequence[TaggedRecord]) -> Lane:
     name = each.environment
-    own = [tagged for tagged in released if tagged.record.environment == name]
     held = [entry for entry in entries if name in entry.model.running]
     first = name == environments.CHAIN[0]
     tip = None if first else unrecorded.known_tip(git, environments.upstream(name))
@@ -175,12 +180,3 @@ def bounds_at(git: Git, commit: str, environment: str) -> Mapping[str, Mapping[s
         for metric, each in (bounds.items() if isinstance(bounds, dict) else ())
         if isinstance(each, dict)
     }
-
-
-def events_of(git: Git) -> Iterator[tuple[str, Event]]:
-    """Yields each event with its environment; an environment to which nothing was released has none."""
-    for name in environments.CHAIN[1:]:
-        try:
-            yield from ((name, event) for event in timeline.events_of(git, name))
-        except MlopsError:
-            continue

@@ -1,5 +1,6 @@
 """`mlops history`: what was released to an environment, what was rolled back, and what was refused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,13 +34,19 @@ def events_of(git: Git, environment: str) -> list[Event]:
     no record of it is left.
     """
     source = environments.upstream(environment)
-    released = [release_event(each) for each in records.records_of(git, environment)]
-    refused = [refusal_event(each) for each in refusals.refusals_of(git, environment)]
-    if not released and not refused:
+    events = events_with(git, environment, records.records_of(git, environment))
+    if not events:
         raise MlopsError(
             unrecorded.unrecorded_tip(git, environment, [])
             or f"nothing was released to {environment} yet: `mlops promote {environment}` releases {source}"
         )
+    return events
+
+
+def events_with(git: Git, environment: str, tagged: Sequence[TaggedRecord]) -> list[Event]:
+    """Returns the events of an environment whose records are `tagged`, oldest first."""
+    released = [release_event(each) for each in tagged]
+    refused = [refusal_event(each) for each in refusals.refusals_of(git, environment)]
     return sorted([*released, *refused], key=lambda event: event.when)
 
 
