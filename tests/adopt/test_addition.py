@@ -60,9 +60,9 @@ def test_rows_are_added_once_and_what_they_change_is_said(
     assert Git(project).lines("status", "--porcelain") == []
     age = header.split(",").index("age")
     older = [row.split(",") for row in rows[:600]]
-    for cells in older:
-        cells[age] = str(int(cells[age]) + 30)
-        cells[1] = "Astronaut"
+    for row in older:
+        row[age] = str(int(row[age]) + 30)
+        row[1] = "Astronaut"
     path.write_text(header + "".join(map(",".join, older)) + rows[0])
     said = add(path)
     assert said[:2] == [

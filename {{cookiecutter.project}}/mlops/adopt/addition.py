@@ -39,8 +39,8 @@ Values = Mapping[str, NDArray[np.float64] | Counter[str]]
 
 @dataclass(frozen=True)
 class Rows:
-    """What is known of rows: their number, a hash of each one of shape (rows,), and some of their values, with
-    a piece of each column of numbers or dates."""
+    """What is known of rows: their number, a hash of each one of shape (rows,), and some of their
+    values, with a piece of each column of numbers or dates."""
 
     count: int
     hashes: NDArray[np.uint64]
