@@ -15,6 +15,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from baking import NAME, Run
@@ -99,18 +100,11 @@ class Served:
         assert found
         return found
 
-    def children(self) -> list[int]:
-        pid = self.supervisor.pid
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
     def service(self) -> int:
         """Returns the process that answers. Other child processes belong to Git."""
-        [pid] = [
-            child
-            for child in self.children()
-            if b"mlops.service" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
-        return pid
+        children = psutil.Process(self.supervisor.pid).children()
+        [service] = [child for child in children if "mlops.service" in child.cmdline()]
+        return int(service.pid)
 
     def example(self) -> str:
         told = json.loads(self.run("mlops", "predict", cwd=self.project).stdout)
@@ -279,7 +273,7 @@ def test_a_killed_supervisor_leaves_no_process(run: Run, in_production: Path) ->
     service = served.service()
     served.supervisor.kill()
     served.supervisor.wait()
-    wait(lambda: not Path(f"/proc/{service}").exists())
+    wait(lambda: not psutil.pid_exists(service))
     assert serving(run, served.project) == "-"
 
 

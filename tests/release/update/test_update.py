@@ -89,8 +89,9 @@ def test_what_cannot_be_updated_is_refused_and_nothing_changes(run: Run, fresh: 
     run.git("switch", "--quiet", "--detach", "dev", cwd=fresh)
     refused(fresh, "no branch is checked out: `git switch dev`")
     run.git("switch", "--quiet", "dev", cwd=fresh)
-    change_origin(run, fresh, address=str(fresh.parent / "nowhere"))
-    refused(fresh, "there is no Git repository at .*nowhere", MlopsError)
+    for address in (str(fresh.parent / "nowhere"), (fresh.parent / "nowhere").as_uri()):
+        change_origin(run, fresh, address=address)
+        refused(fresh, "there is no Git repository at .*nowhere", MlopsError)
     change_origin(run, fresh, address="http://127.0.0.1:9/template.git")
     refused(fresh, "can't be fetched: http://127.0.0.1:9/template.git cannot be reached", Away)
     change_origin(run, fresh, address=str(fresh))

@@ -19,7 +19,7 @@ from mlops.release.update import trees
 from mlops.release.update.origin import FILE, Origin
 
 RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
-REMOTE = re.compile(r"(\w+://|[\w.@-]+:)")
+REMOTE = re.compile(r"(?!file:)(\w+://|[\w.@-]+:)", re.IGNORECASE)
 NEEDS_PASSWORD = re.compile(
     "terminal prompts disabled|Authentication failed|could not read Username"
 )
