@@ -126,7 +126,10 @@ def test_leaks_are_named_and_strong_columns_are_not() -> None:
     )
     (leak,) = proposed((fare - extra).round(2), fare=fare, extra=extra).leaks
     assert leak.words == "the target is fare - extra"
-    strong = numbers + RANDOM.normal(0, 1, ROWS)
+    outlier = np.array([*numbers[:-1], 1e4])
+    (leak,) = proposed(outlier, double=2 * outlier + 3000).leaks
+    assert leak.words == "the target is 0.5 * double - 1500"
+    strong = numbers + RANDOM.normal(0, 2, ROWS)
     assert proposed(numbers.round(4), strong=strong.round(4)).leaks == []
 
 

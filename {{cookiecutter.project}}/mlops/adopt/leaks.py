@@ -101,7 +101,10 @@ def intervals(values: NDArray[np.float64], half: int, is_text: bool) -> NDArray[
 
 
 def sums(columns: dict[str, NDArray[np.float64]], answers: Answers) -> Iterator[Leak]:
-    """Yields the smallest sum of columns, each times a number, that equals the target, if there is one."""
+    """Yields the smallest sum of columns, each times a number, that equals the target, if there is one.
+
+    A sum may have one column, which the intervals of few rows do not always find.
+    """
     complete = {name: v for name, v in columns.items() if not np.isnan(v).any() and v.std() > 0}
     usual = ((answers - answers.mean()) ** 2).sum()
 
@@ -110,14 +113,14 @@ def sums(columns: dict[str, NDArray[np.float64]], answers: Answers) -> Iterator[
         return factors, usual > 0 and 1 - (rest**2).sum() / usual >= SUM
 
     chosen = list(complete)
-    if not 1 < len(chosen) <= MOST_COLUMNS or not fit(chosen)[1]:
+    if not 0 < len(chosen) <= MOST_COLUMNS or not fit(chosen)[1]:
         return
     for name in complete:
         fewer = [other for other in chosen if other != name]
         if fewer and fit(fewer)[1]:
             chosen = fewer
-    if 1 < len(chosen) <= LONGEST_SUM:
-        yield Leak(tuple(chosen), f"the target is {formula(chosen, fit(chosen)[0])}")
+    if len(chosen) <= LONGEST_SUM:
+        yield Leak(tuple(chosen), f"the target is {formula(chosen, fit(chosen)[0], answers.std())}")
 
 
 def least_squares(
@@ -130,11 +133,14 @@ def least_squares(
     return factors, answers - matrix @ factors
 
 
-def formula(names: Sequence[str], factors: NDArray[np.float64]) -> str:
+def formula(names: Sequence[str], factors: NDArray[np.float64], scale: float) -> str:
+    *slopes, constant = factors
     terms = [
         ("- " if factor < 0 else "+ ")
         + ("" if abs(abs(factor) - 1) < 1e-3 else f"{abs(factor):.3g} * ")
         + name
-        for name, factor in zip(names, factors, strict=False)
+        for name, factor in zip(names, slopes, strict=True)
     ]
+    if abs(constant) >= 1e-3 * scale:
+        terms.append(f"{'-' if constant < 0 else '+'} {abs(constant):.4g}")
     return " ".join(terms).removeprefix("+ ")
