@@ -53,6 +53,20 @@ def test_the_command_it_names_commits_all_of_a_first_run(
     assert capsys.readouterr().out.splitlines()[-1] == "Everything was up to date."
 
 
+def test_a_change_in_the_second_of_a_checkout_is_still_seen_by_git(project: Path) -> None:
+    parameters = project / "params.yaml"
+    checked_out, changed = 0, 1
+    while checked_out != changed:
+        parameters.unlink()
+        git(project, "checkout", "--", "params.yaml")
+        checked_out = int(parameters.stat().st_mtime)
+        parameters.write_text("weight: 7\n")
+        changed = int(parameters.stat().st_mtime)
+    run_repro(project)
+    commit(project, "Weight 7")
+    assert git(project, "show", "HEAD:params.yaml") == "weight: 7\n"
+
+
 def test_an_entry_that_no_run_attests_is_dropped_and_its_stage_run(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

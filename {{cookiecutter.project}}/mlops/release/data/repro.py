@@ -80,6 +80,9 @@ def reproduce_stages(repo: Repo, stages: Sequence[str] = (), *, force: bool = Fa
     nothing dropped, if the remote is needed and out of reach.
     """
     child_environment.require_python()
+    # DVC stages dvc.lock and so writes the index of Git anew. Git would then not see a file that was changed
+    # in the second of its checkout and kept its size; `git status` marks such files before.
+    Git(Path(repo.root_dir)).run("status", "--porcelain")
     absent = bring_from_cache(repo)
     if force:  # then stages make their outputs anew, and DVC itself pulls nothing
         absent = [out for out in absent if out.stage.is_data_source]
