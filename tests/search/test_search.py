@@ -143,9 +143,12 @@ def owned(prepared: Path, registries: None) -> Path:
     return prepared
 
 
+WORKER = "mlops.search.worker"
+
+
 def test_a_worker_that_ends_between_two_trials_is_named(prepared: Path) -> None:
     worker = Worker(VARIABLES)
-    (process,) = psutil.Process().children()
+    [process] = [each for each in psutil.Process().children() if WORKER in each.cmdline()]
     process.kill()
     process.wait()
     with pytest.raises(WorkerEnded):
