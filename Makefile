@@ -16,7 +16,7 @@ FAST = $(addprefix tests/,predict contract tables stages compare release/history
 DEMO = demo
 LESSON = lesson
 
-.PHONY: demo lesson quick test engine soak install check fix lock help
+.PHONY: demo lesson quick test engine browser soak install check fix lock help
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -32,6 +32,9 @@ install:  ## set up .venv with all that the tests need (WITH=pip or WITH=uv to c
 
 engine:  ## install podman if it is missing, and a base image, for tests/release/follow/test_container.py
 	@tests/fixtures/engine.sh "$(HOME)/.cache/mlops-engine"
+
+browser:  ## install Chromium if it is missing, for the tests that look at pages
+	@tests/fixtures/debian.sh chromium
 
 quick: check  ## check, then run the tests of the fast rooms: under 3 minutes, before each commit
 	@$(ACTIVATE) && python -m pytest $(FAST)

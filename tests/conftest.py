@@ -11,7 +11,7 @@ TEMPLATE = Path(__file__).resolve().parents[1]
 PROJECT = TEMPLATE / "{{cookiecutter.project}}"
 FIXTURES = (
     *("baking", "machinery", "small_project", "instant_project", "small_batch", "production"),
-    *("contenders", "template_states"),
+    *("browser", "contenders", "template_states"),
     *("servers", "storages", "three_tasks"),
 )
 
