@@ -203,7 +203,7 @@ def test_head_answers_like_get_and_options_is_told_what_is_allowed(
 def test_the_address_alone_leads_to_the_page(service: Service) -> None:
     answer = service.client.get("/")
     assert (answer.status_code, answer.headers["location"]) == (307, "docs")
-    assert "Or from a shell" in service.client.get("/", follow_redirects=True).text
+    assert "Ask from code" in service.client.get("/", follow_redirects=True).text
 
 
 def test_a_sane_request_id_is_kept_and_any_other_replaced(
@@ -302,7 +302,7 @@ def test_the_page_at_docs_shows_every_column_and_needs_no_other_place(
     service: Service, inputs: Schema
 ) -> None:
     page = service.client.get("/docs").text
-    assert all(f"<td>{column.name}</td>" in page for column in inputs.columns)
+    assert all(f">{column.name}</label>" in page for column in inputs.columns)
     assert "://" not in page
 
 

@@ -54,7 +54,8 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
     predictor = verified_predictor(folder, release)
     fd = options.fd
     listening = server.listen_on(settings) if fd is None else server.inherited_socket(fd)
-    metrics = Metrics(release, predictor.schema, read_reference(folder / BUNDLE).answers)
+    answers = read_reference(folder / BUNDLE).answers
+    metrics = Metrics(release, predictor.schema, answers)
     stream = LogStream(sys.stdout.fileno(), metrics.count_dropped_lines)
     log = Log(stream, release.name)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING)
@@ -63,7 +64,10 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
         predictor, release.name, settings=settings, key=key, metrics=metrics
     )
     app = create_app(
-        folder, release, predictor.schema, settings=settings, endpoint=endpoint, metrics=metrics
+        *(folder, release, predictor.schema, answers),
+        settings=settings,
+        endpoint=endpoint,
+        metrics=metrics,
     )
     observed = Observation(app, endpoint, log, metrics)
 

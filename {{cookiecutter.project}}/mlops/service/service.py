@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from mlops.contract.profile import AnswerBins
 from mlops.predict.release import Release, model_facts
 from mlops.predict.schema import Schema
 from mlops.service import openapi, page, problems
@@ -22,12 +23,14 @@ def create_app(
     folder: Path,
     release: Release,
     schema: Schema,
+    answers: AnswerBins,
     *,
     settings: Settings,
     endpoint: PredictionEndpoint,
     metrics: Metrics,
 ) -> FastAPI:
-    """Returns the application that answers with the release in `folder`; `endpoint` answers /predict."""
+    """Returns the application that answers with the release in `folder`; `endpoint` answers /predict.
+    `answers` is the profile of the predictions for the test rows."""
     app = FastAPI(
         title=f"{schema.target}, from {schema.dataset}",
         version=release.name,
@@ -44,12 +47,19 @@ def create_app(
     )
     app.openapi = lambda: openapi.openapi_document(app, schema, settings, endpoint.secured)  # type: ignore[method-assign]
 
-    @app.get("/health", summary="Whether the process is alive")
+    @app.get(
+        "/health",
+        summary="Whether the process is alive",
+        response_description="The process is alive",
+    )
     async def health() -> dict[str, bool]:
         return {"alive": True}
 
     @app.get(
-        "/ready", summary="Whether the service answers", responses=openapi.problem_response(503)
+        "/ready",
+        summary="Whether the service answers",
+        response_description="The service answers",
+        responses=openapi.problem_response(503),
     )
     async def ready(request: Request) -> dict[str, bool]:
         """The service listens only after it has verified the bundle and answered a row."""
@@ -60,6 +70,7 @@ def create_app(
     @app.get(
         "/model",
         summary="The release that answers",
+        response_description="Version, commit, hashes, metrics, and a newer release that did not start",
         response_class=Response,
         responses=openapi.MODEL,
     )
@@ -70,6 +81,7 @@ def create_app(
     @app.get(
         "/metrics",
         summary="Metrics for Prometheus",
+        response_description="Counts of requests, predictions and faults since the start",
         response_class=Response,
         responses=openapi.METRICS,
     )
@@ -80,10 +92,14 @@ def create_app(
     async def root() -> RedirectResponse:
         return RedirectResponse("docs")  # relative, since a proxy may serve under another path
 
-    docs_page = page.render_docs(release, schema, secured=endpoint.secured)
+    docs_page = page.render_docs(
+        *(release, schema, answers, app.openapi()),
+        most_rows=settings.max_rows,
+        secured=endpoint.secured,
+    )
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(docs_page)
+        return HTMLResponse(docs_page, headers=page.HEADERS)
 
     return app
