@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 import instant_project
 import tiny_pipeline
+from browser import NARROW, WIDE, fits, markup_errors, opened, violations
 from mlops.cli.app import app
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc, dvc_settings
@@ -125,6 +127,21 @@ def test_the_site_says_what_there_is_and_foreign_texts_stay_text(
     assert [each.name for each in folder.parent.iterdir()] == ["site"]
 
 
+def test_each_kind_of_page_is_valid_accessible_and_no_wider_than_a_phone(
+    project: Path, tmp_path: Path, chromium: Browser
+) -> None:
+    file = monitor_reports.report_file(Git(project), "staging")
+    file.write_text(json.dumps(monitor_report()))
+    site = tmp_path / "site"
+    found = written(project, site)
+    for name in {name for name in found if "/" not in name} | {"models/v1.2.0.html"}:
+        assert markup_errors((site / name).read_text(encoding="utf-8")) == [], name
+        for width, dark in ((NARROW, True), (WIDE, False)):
+            with opened(chromium, f"{site.as_uri()}/", name, width=width, dark=dark) as page:
+                assert violations(page) == [], (name, width)
+                assert fits(page), (name, width)
+
+
 def test_what_can_not_be_read_is_said_and_costs_no_other_page(
     project: Path, tmp_path: Path
 ) -> None:
@@ -152,9 +169,8 @@ def test_what_can_not_be_read_is_said_and_costs_no_other_page(
     assert written(project, tmp_path / "site")
 
 
-def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: Path) -> None:
-    git = Git(in_staging)
-    assert "Nothing was monitored" in written(in_staging, tmp_path / "site")["drift.html"].text
+def monitor_report() -> dict[str, Any]:
+    """Returns a report of `mlops monitor` with hostile names and a column that drifted."""
     drift = {
         "p": 0.0, "rows": 9, "bins": [HOSTILE, "(missing)"], "training": [1.0, 0.0],
         "scored": [0.5, 0.5], "unknown": None, "missing": 1,
@@ -164,7 +180,7 @@ def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: 
         HOSTILE: (2.0, "drift"),
         "quiet": (0.05, "no drift"),
     }
-    report: dict[str, Any] = {
+    return {
         "environment": "staging", "version": HOSTILE, "made": "2026-11-27T05:00:00Z",
         "since": "2026-11-20T05:00:00Z", "verdict": "OUT OF BOUNDS (1)", "exceeded": [HOSTILE],
         "undecided": [], "max_psi": 0.25, "batches": 2, "rows": 9, "rejected": 0, "other_batches": 1,
@@ -174,6 +190,12 @@ def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: 
         "days": [{"day": f"2026-11-2{n}", "rows": 4, "psi": {HOSTILE: n / 10}} for n in range(3)],
         "live": [], "labels": "no labels are known",
     }  # fmt: skip
+
+
+def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: Path) -> None:
+    git = Git(in_staging)
+    assert "Nothing was monitored" in written(in_staging, tmp_path / "site")["drift.html"].text
+    report = monitor_report()
     file = monitor_reports.report_file(git, "staging")
     file.write_text(json.dumps(report))
     found = written(in_staging, tmp_path / "site")
