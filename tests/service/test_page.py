@@ -124,7 +124,7 @@ def answers_of_snippets(page: Page, **variables: str) -> list[Any]:
 def test_what_a_page_loads_from_elsewhere_is_refused(chromium: Browser, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<img src='http://localhost/x.png'><script>no()</script>")
     with (
-        pytest.raises(AssertionError, match="2 more items, first extra item: 'loads http://local"),
+        pytest.raises(AssertionError, match="Left contains 2 more items"),
         opened(chromium, f"{tmp_path.as_uri()}/", "page.html") as page,
     ):
         assert "image-alt" in " ".join(violations(page))
@@ -213,6 +213,9 @@ def test_hundreds_of_columns_can_be_filtered(chromium: Browser, tmp_path: Path) 
     model = Schema("animals", "weight", (), columns, "regression", derived=(*DERIVED,))
     folder = deployment(tmp_path / "v1", write_bundle(tmp_path / "bundle", model, -0.5, 0.25, 1))
     with running(folder) as service, asked(service, chromium, width=NARROW) as page:
+        expect(page.get_by_role("button", name="Ask", exact=True)).to_be_in_viewport(ratio=1)
+        assert ask(page) == "weight is 0.25."
+        expect(page.locator("#bars")).to_be_in_viewport(ratio=1)
         page.get_by_role("searchbox").fill("E_29")
         assert page.locator(".fields > div:visible").count() == 11
         assert page.locator("#filter").get_by_role("status").inner_text() == "11 of 306"
@@ -221,9 +224,9 @@ def test_hundreds_of_columns_can_be_filtered(chromium: Browser, tmp_path: Path) 
         assert page.locator(".ends").inner_text().split() == ["-0.25", "0.75"]
         assert page.locator(".bar b").get_attribute("style") == "left: 50%;"
         assert fits(page)
-        page.get_by_role("searchbox").fill("measure_1")
-        page.get_by_label("measure_1", exact=True).fill("0.5")
+        page.get_by_label("measure_29", exact=True).fill("0.5")
         page.get_by_role("searchbox").fill("age")
         assert ask(page) == "The row can't be answered:"
-        page.get_by_role("link", name="measure_1: Expected a whole number").click()
+        expect(page.get_by_label("measure_29", exact=True)).to_be_focused()
+        page.get_by_role("link", name="measure_29: Expected a whole number").click()
         assert violations(page) == []

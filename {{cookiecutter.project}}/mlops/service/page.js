@@ -77,6 +77,7 @@ function clear() {
 
 // Says what is wrong with a field beside it, and links to it.
 function mark(control, text, isWarning) {
+  control.parentElement.hidden = false;
   const place = control.parentElement.querySelector(".fault");
   place.textContent = text;
   place.classList.toggle("warning", isWarning);
@@ -86,8 +87,6 @@ function mark(control, text, isWarning) {
 }
 
 function markFaults(found) {
-  filter.querySelector("input").value = "";
-  showColumns();
   for (const { column, expected, came, severity } of found) {
     const text = shown(`${severity === "warning" ? "Warning: expected" : "Expected"} ${expected}, got ${came}`);
     const control = controls.find(each => JSON.parse(each.dataset.fault) === column);
@@ -149,6 +148,7 @@ function showAnswer({ version, predictions: [first] }, milliseconds) {
   (classes.length ? showClass : showNumber)(first);
   markFaults(first.warnings ?? []);
   element("p", bars, shown(`Answered by ${version} in ${milliseconds} ms.`)).className = "hint";
+  whole.scrollIntoView({ block: "nearest" });
 }
 
 function showProblem(status, { error, faults: found = [] }) {
@@ -163,25 +163,24 @@ async function ask() {
   if (key?.value) headers["X-API-Key"] = key.value;
   const response = await fetch("predict", { method: "POST", headers, body: rowText() });
   const content = await response.json(), milliseconds = Math.round(performance.now() - start);
-  clear();
-  if (response.ok) showAnswer(content, milliseconds);
-  else showProblem(response.status, content);
+  clear(); // another answer may have come meanwhile
   whole.hidden = false;
   whole.querySelector("pre").textContent = shown(`${response.status} ${JSON.stringify(content, null, 1)}`);
+  if (response.ok) showAnswer(content, milliseconds);
+  else showProblem(response.status, content);
 }
 
 form.addEventListener("submit", event => {
   event.preventDefault();
+  clear();
   const unreadable = controls.filter(each => each.validity.badInput);
   if (unreadable.length) {
-    clear();
     said.textContent = "The row can't be sent:";
     for (const each of unreadable) mark(each, each.type === "date" ? "This is not a whole date." : "This is not a number.", false);
     unreadable[0].focus();
     return;
   }
   ask().catch(error => {
-    clear();
     said.textContent = shown(`The service gave no answer: ${error.message}`);
   });
 });
