@@ -53,7 +53,7 @@ for (const snippet of document.querySelectorAll(".snippet")) {
   });
 }
 
-if (controls.length > 12) {
+if (controls.length > 24) {
   filter.hidden = false;
   filter.addEventListener("input", showColumns);
 }
