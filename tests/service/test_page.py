@@ -31,10 +31,11 @@ from three_tasks import COLUMNS, by_age
 HOSTILE = "</script><script>alert(1)</script>\n\N{ESCAPE}[2J\N{RIGHT-TO-LEFT OVERRIDE}'\"\\&`$(x) $HOME %s"
 SHOWN = r"</script><script>alert(1)</script> \x1b[2J\u202e" + "'\"\\&`$(x) $HOME %s"
 SAID = SHOWN.replace(r"\x", r"\u00")
+LONG = HOSTILE + "x" * 99
 PARTS = ("year", "month", "weekday", "days")
 HOSTILE_COLUMNS = (
     *COLUMNS,
-    Column(HOSTILE, "number", 0.5, missing=True, minimum=-1.5, maximum=1e-7),
+    Column(LONG, "number", 0.5, missing=True, minimum=-1.5, maximum=1e-7),
     Column("__proto__", "boolean", True, missing=False),
     Column("native", "boolean", False, missing=True),
     Column(
@@ -137,7 +138,7 @@ def test_the_form_asks_and_the_snippets_ask_the_same_whatever_the_names_are(
         assert page.locator("script").count() == 2
         assert "API_KEY" not in page.content()
         assert violations(page) == []
-        age, hostile = (page.get_by_label(name, exact=True) for name in ("age", SHOWN))
+        age, hostile = (page.get_by_label(name, exact=True) for name in ("age", SHOWN + "x" * 99))
         age.fill("007")
         hostile.fill(".5")
         page.get_by_label("joined").fill("2024-02-29")
@@ -146,10 +147,10 @@ def test_the_form_asks_and_the_snippets_ask_the_same_whatever_the_names_are(
         share = f"the probability of {SAID}, 26.9 %"
         assert ask(page) == f"{SAID} is no: {share}, is below the threshold of 40.0 %."
         row = BINARY.example() | {
-            "age": 7, HOSTILE: 0.5, "joined": "2024-02-29", "native": None, "soil": "null"
+            "age": 7, LONG: 0.5, "joined": "2024-02-29", "native": None, "soil": "null"
         }  # fmt: skip
         expected = binary.predict(row).json()
-        assert expected["predictions"][0]["warnings"][0]["column"] == HOSTILE
+        assert expected["predictions"][0]["warnings"][0]["column"] == f"{LONG[:99]}…"
         assert answers_of_snippets(page) == [expected] * 3
         expect(hostile).to_have_accessible_description(
             re.compile("Warning: expected -1.5 to 1e-07")
