@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PROJECT = {{cookiecutter.project}}
 LOCKS = requirements/template.txt $(ROOMS:%="$(PROJECT)/requirements/%.txt")
-ROOMS = train serve batch tools
+ROOMS = train serve batch tools notebook
 INSTALL = $(PYTHON) "$(PROJECT)/install.py" --venv .venv --no-project $(if $(WITH),--with $(WITH))
 ACTIVATE = . .venv/bin/activate
 COMPILE = $(ACTIVATE) && uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
@@ -57,7 +57,7 @@ fix: install  ## lint and format, changing files
 
 lock: install  ## pin what the template and the project need (UPGRADE=--upgrade for new versions)
 	@$(MAKE) --no-print-directory -C "$(PROJECT)" lock INSTALL=: ACTIVATE=". ../.venv/bin/activate"
-	@$(COMPILE) $(patsubst %,--constraint "$(PROJECT)/requirements/%.txt",$(ROOMS) notebook) \
+	@$(COMPILE) $(patsubst %,--constraint "$(PROJECT)/requirements/%.txt",$(ROOMS)) \
 		--group template --output-file requirements/template.txt
 	@$(COMPILE) --constraint requirements/template.txt \
 		--group cookiecutter --output-file requirements/cookiecutter.txt

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,12 @@ MERGE_DRIVER = {
     "merge.binary.driver": "python3 -I mlops/release/history/lock_merge.py %O %A %B %P",
     "core.splitIndex": "false",  # DVC cannot read a split index
 }
+NOTEBOOK_STEPS = """\
+The kernel is {python}. Begin with notebooks/explore.ipynb:
+  VS Code     with its extensions Python and Jupyter, open it and choose this kernel
+  PyCharm     make this Python the interpreter of the project, then open it
+  JupyterLab  that you have: {python} -m ipykernel install --user --name {name}
+              or a new one:  {python} -m pip install jupyterlab && {jupyter} lab"""
 
 
 OF_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_ENV")
@@ -371,6 +378,12 @@ def main() -> None:
         environment.install(
             [lock.absolute() for lock in locks], None if chosen.no_project else PROJECT
         )
+        if chosen.notebook:
+            python, jupyter = (
+                shlex.quote(str(environment.python.with_name(name)))
+                for name in ("python", "jupyter")
+            )
+            print(NOTEBOOK_STEPS.format(python=python, jupyter=jupyter, name=PROJECT.name))
     except (InstallError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"install.py: {error}")
     except KeyboardInterrupt:

@@ -57,6 +57,8 @@ ARROWS = {
     "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places release.update",
     "adopt": "environments errors params predict prepare release.data release.history tables",
     "site": f"{RELEASE} metrics release.data release.look release.promote",
+    "notebook": "errors metrics predict predict.derived release.follow release.history release.look "
+    "science.architectures science.features site tables train",
     "cli": f"adopt batch site tables {RELEASE} release.data release.follow release.look release.promote "
     "release.prove release.update search trials",
     "science.features": "predict.derived",
@@ -68,6 +70,7 @@ PROCESSES = {
     "declared": "science.architectures science.features",
     "deploy": "",
     "release.data": "declared",
+    "notebook": "service",
     "search": "search",
     "contract": "contract",
     "release.promote": "compare contract release.promote",

@@ -41,6 +41,7 @@ NEEDED = {
         "cron",
         "Dev container",
         "pre-commit",
+        "Notebook",
         "Coding agents",
         "Container",
         "Search",

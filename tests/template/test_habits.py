@@ -34,11 +34,17 @@ def test_pre_commit_runs_the_checks_of_the_project(run: Run, project: Path, tmp_
     alone(sys.executable, "-m", "pre_commit", "run", "--all-files", cwd=project)
     (project / "science/wrong.py").write_text("import os\nx  = y\n")
     (project / "mlops/wrong.py").write_text('x: int = "a"\n')
+    explore = project / "notebooks/explore.ipynb"
+    output = '{"name": "stdout", "output_type": "stream", "text": ["a row"]}'
+    content = json.loads(explore.read_text().replace('"outputs": []', f'"outputs": [{output}]'))
+    explore.write_text(json.dumps(content, indent=1))
     run.git("add", "--all", cwd=project)
     done = alone("git", "commit", "-m", "Wrong", cwd=project, check=False)
     assert done.returncode == 1
     assert re.search(
-        r"F821(.|\n)*ruff format --check\.+Failed(.|\n)*mlops/wrong.py:1: error", done.stderr
+        r"F821(.|\n)*ruff format --check\.+Failed(.|\n)*notebooks without outputs\.+Failed(.|\n)*"
+        "mlops/wrong.py:1: error",
+        done.stderr,
     )
 
 

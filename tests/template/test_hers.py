@@ -10,8 +10,8 @@ from baking import TEMPLATE, Run
 
 LINES = 700
 ENTRIES = 24
-MADE = {"deploy", "dvc.lock", "notebooks", "mlops_project.egg-info"}
-"""What running, exploring and installing add to the top of a project."""
+MADE = {"deploy", "dvc.lock", "mlops_project.egg-info"}
+"""What running and installing add to the top of a project."""
 
 FEATURE = """
 
@@ -57,19 +57,15 @@ def notebook() -> str:
 @pytest.fixture
 def written(project: Path) -> Path:
     """A project with an architecture, a feature, a test and a notebook without types."""
-    features = project / "science/features.py"
-    imports = "import category, number"
-    text = features.read_text().replace("import number", imports)
-    assert imports in text
-    features.write_text(text + FEATURE)
+    with (project / "science/features.py").open("a") as file:
+        file.write(FEATURE)
     with (project / "science/architectures.py").open("a") as file:
         file.write(ARCHITECTURE)
     params = str(project / "params.yaml")
     small_project.change(params, "train.architectures.single_tree", {"depth": 4})
     small_project.change(params, "train.architecture", "single_tree")
     (project / "tests/test_name_of_class.py").write_text(TEST)
-    (project / "notebooks").mkdir()
-    (project / "notebooks/explore.ipynb").write_text(notebook())
+    (project / "notebooks/mine.ipynb").write_text(notebook())
     return project
 
 

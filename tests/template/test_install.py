@@ -316,6 +316,13 @@ def test_the_project_becomes_a_command(shop: Shop, project: Path) -> None:
     assert shop.run(shop.venv / "bin" / "mlops", "--help", cwd=project).returncode == 0
     assert shop.run_installer(project / "install.py", lock).stdout == ""
     assert shop.run.git("status", "--porcelain", cwd=project) == ""
+    shutil.copy(lock, project / "requirements/notebook.txt")
+    done = shop.run_installer(project / "install.py", "--notebook", lock)
+    assert f"The kernel is {shop.venv}/bin/python." in done.stdout
+    assert (
+        f"{shop.venv}/bin/python -m pip install jupyterlab && {shop.venv}/bin/jupyter lab"
+        in done.stdout
+    )
 
 
 PIN = re.compile("^([a-z0-9-]+)==([^ ;]+)", re.MULTILINE)

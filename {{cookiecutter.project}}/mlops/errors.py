@@ -31,6 +31,10 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069
 class MlopsError(Exception):
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """Returns the lines that IPython shows instead of a traceback."""
+        return [printable_text(f"{type(self).__name__}: {self}")]
+
 
 class UsageError(MlopsError):
     exit_code = 2

@@ -9,7 +9,7 @@ minimum, no sorting.
 
 import numpy as np
 
-from mlops.predict.derived import number
+from mlops.predict.derived import category, number
 
 
 @number

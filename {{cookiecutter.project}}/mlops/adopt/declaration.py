@@ -203,16 +203,14 @@ def flow(values: Sequence[str], indent: int) -> str:
 
 def features_text(old: str, columns: Sequence[str]) -> tuple[str, set[str]]:
     """Returns science/features.py without the functions of columns that the table does not have, and the
-    names of these functions. If none is left, neither are imports."""
-    body = ast.parse(old).body
-    functions = [node for node in body if isinstance(node, ast.FunctionDef) and node.decorator_list]
-    cut = [node for node in functions if not {a.arg for a in node.args.args} <= {*columns}]
-    gone: list[ast.stmt] = [*cut]
-    if len(cut) == len(functions) and all(
-        isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom) for node in body[1:]
-    ):
-        gone = body[1:]
-    return without_nodes(old, gone), {node.name for node in cut}
+    names of these functions."""
+    cut = [
+        node
+        for node in ast.parse(old).body
+        if isinstance(node, ast.FunctionDef) and node.decorator_list
+        if not {each.arg for each in node.args.args} <= {*columns}
+    ]
+    return without_nodes(old, cut), {node.name for node in cut}
 
 
 def examples_text(old: str, names: set[str]) -> str:

@@ -1,6 +1,7 @@
 """`python -m mlops.service.ask FOLDER [ROW]` answers one row with the release in FOLDER.
 
-ROW is a JSON object. Without it, the example of the bundle's schema is answered.
+ROW is a JSON object. Without it, the example of the bundle's schema is answered. If it is `-`, the rows of a
+JSON list are read from standard input.
 """
 
 import json
@@ -14,10 +15,16 @@ from mlops.predict import release
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import Predictor
 
+STANDARD_INPUT = "-"
+
 
 def main() -> None:
+    folder, *row = sys.argv[1:]
     try:
-        print(printable_text(answer_row(Path(sys.argv[1]), *sys.argv[2:])))
+        if row == [STANDARD_INPUT]:
+            print(answer_rows(Path(folder), sys.stdin.buffer.read()))
+        else:
+            print(printable_text(answer_row(Path(folder), *row)))
     except AnswerError as error:
         sys.exit(printable_text(f"mlops: {error}"))
 
@@ -27,9 +34,7 @@ def answer_row(folder: Path, row: str | None = None) -> str:
 
     Raises BundleError if the folder does not hold the released bundle, and InputError for a wrong row.
     """
-    bundle = folder / release.BUNDLE
-    release.verify_bundle(release.read_release(folder), bundle)
-    predictor = Predictor(bundle)
+    predictor = released_predictor(folder)
     body = json.dumps(predictor.schema.example()) if row is None else row
     contract = Contract(predictor.schema)
     try:
@@ -46,6 +51,28 @@ def answer_row(folder: Path, row: str | None = None) -> str:
     if classes := predictor.schema.classes:
         content["probability"] = dict(zip(classes, probabilities, strict=True))
     return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+def answer_rows(folder: Path, body: bytes) -> str:
+    """Returns the answers to a list of rows as JSON: `answers` and `probabilities` in their order, the first
+    `warnings`, and how many `more` there are. Raises what `answer_row` does."""
+    predictor = released_predictor(folder)
+    contract = Contract(predictor.schema)
+    decoded = contract.decode(body, most_rows=sys.maxsize)
+    predictions = predictor.predict(contract.arrays(decoded.values))
+    content = {
+        "answers": predictions.answers.tolist(),
+        "probabilities": predictions.probabilities.tolist(),
+        "warnings": [f"row {each.row}: {each}" for each in decoded.warnings],
+        "more": decoded.more,
+    }
+    return json.dumps(content)
+
+
+def released_predictor(folder: Path) -> Predictor:
+    bundle = folder / release.BUNDLE
+    release.verify_bundle(release.read_release(folder), bundle)
+    return Predictor(bundle)
 
 
 if __name__ == "__main__":
