@@ -132,9 +132,13 @@ def test_what_is_not_there_is_said_with_the_command_that_makes_it(
 ) -> None:
     monkeypatch.chdir(project / "docs")
     with pytest.raises(
-        MlopsError, match=r"no prepared rows .* \(`mlops repro prepare`\).*`dvc pull"
+        MlopsError, match=r"there is no .*train.parquet: .*`mlops repro prepare`.*`dvc pull"
     ):
         notebook.split("train")
+    with pytest.raises(
+        UsageError, match="'valid' is no split: name one of train, validation, test"
+    ):
+        notebook.split("valid")  # type: ignore[arg-type]
     with pytest.raises(MlopsError, match="prod has deployed nothing yet: `mlops promote prod`"):
         notebook.model("prod")
     monkeypatch.chdir(project.parent)

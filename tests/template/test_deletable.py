@@ -41,7 +41,7 @@ NEEDED = {
         "cron",
         "Dev container",
         "pre-commit",
-        "Notebook",
+        "Notebooks",
         "Coding agents",
         "Container",
         "Search",

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Model:
             done = subprocess.run(
                 [str(deployed.python), "-m", "mlops.service.ask", str(deployed.folder), "-"],
                 env=deployed.variables,
-                input=json.dumps(content, default=text_of_date),
+                input=json.dumps(content, default=text_of_value),
                 capture_output=True,
                 text=True,
                 check=False,
@@ -114,15 +115,17 @@ def schema() -> Schema:
     """Returns the input schema of the prepared rows: `target`, `task`, `classes`, `columns`, and
     `names(TYPE)`, which returns the names of the columns of a type. Raises MlopsError if there are no
     prepared rows."""
-    return read_schema(project_root() / splits.SCHEMA)
+    return read_schema(prepared_file(splits.SCHEMA))
 
 
 def split(name: SplitName) -> pd.DataFrame:
     """Returns the prepared rows of "train", "validation" or "test" with their target. A missing number is
     nan, and a missing text is "". Raises MlopsError if there are no prepared rows."""
-    file = project_root() / splits.split_file(name)
-    found: pd.DataFrame = parquet.read_table(file).to_pandas(date_as_object=False)
-    return found
+    if name not in splits.NAMES:
+        raise UsageError(f"{name!r} is no split: name one of {', '.join(splits.NAMES)}")
+    table = parquet.read_table(prepared_file(splits.split_file(name)))
+    rows: pd.DataFrame = table.to_pandas(date_as_object=False)
+    return rows
 
 
 def try_feature(feature: str | Callable[..., Any]) -> pd.DataFrame:
@@ -134,7 +137,9 @@ def try_feature(feature: str | Callable[..., Any]) -> pd.DataFrame:
     from mlops.train import train  # with scikit-learn, in seconds
 
     text = feature if isinstance(feature, str) else inspect.getsource(feature)
-    root = project_root()
+    root = Git.of_current_directory().root
+    for name in ("train", "validation"):
+        prepared_file(splits.split_file(name))
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         for each in root.iterdir():
             if each != root / train.MODELS:
@@ -172,15 +177,15 @@ def model(name: str) -> Model:
     return Model(git, found)
 
 
-def project_root() -> Path:
-    """Returns the folder of the project. Raises MlopsError outside of one, or without prepared rows."""
-    root = Git.of_current_directory().root
-    if not (root / splits.SCHEMA).exists():
+def prepared_file(path: Path) -> Path:
+    """Returns where a file of the prepared rows is. Raises MlopsError if it is missing."""
+    file = Git.of_current_directory().root / path
+    if not file.exists():
         raise MlopsError(
-            f"there are no prepared rows in {root / splits.PREPARED}: make them (`mlops repro prepare`), or "
-            "fetch them (`dvc pull prepare`)"
+            f"there is no {file}: make the prepared rows (`mlops repro prepare`), or fetch them (`dvc pull "
+            "prepare`)"
         )
-    return root
+    return file
 
 
 def metrics_table(found: Card) -> pd.DataFrame:
@@ -189,6 +194,9 @@ def metrics_table(found: Card) -> pd.DataFrame:
     return table.join(ends)
 
 
-def text_of_date(value: Any) -> str:
-    """Returns a date as a client writes it. A time that is not midnight stays, for the contract to refuse."""
-    return str(value.isoformat()).removesuffix("T00:00:00")
+def text_of_value(value: object) -> str:
+    """Returns a date as a client writes it. The contract refuses a time that is not midnight, and the text of
+    anything else that JSON does not have."""
+    if isinstance(value, date):
+        return value.isoformat().removesuffix("T00:00:00")
+    return str(value)
