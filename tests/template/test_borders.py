@@ -26,6 +26,7 @@ ARROWS = {
     "file_lock": "",
     "process_group": "",
     "log_stream": "",
+    "text_table": "errors",
     "libraries": "errors",
     "stage": "errors libraries",
     "metrics": "errors predict",
@@ -43,9 +44,9 @@ ARROWS = {
     "deploy": f"{TRAINING} contract environments",
     "compare": f"{TRAINING} metrics prepare",
     "trials": "errors",
-    "search": f"{TRAINING} architectures file_lock metrics train trials",
+    "search": f"{TRAINING} architectures file_lock metrics text_table train trials",
     "service": "contract errors log_stream predict",
-    "batch": "contract errors file_lock predict process_group tables",
+    "batch": "contract errors file_lock predict process_group tables text_table",
     "release": "errors",
     "release.history": "environments errors release",
     "release.places": RELEASE,
@@ -60,7 +61,7 @@ ARROWS = {
     "notebook": "errors metrics predict predict.derived release.follow release.history release.look "
     "science.architectures science.features site tables train",
     "cli": f"adopt batch site tables {RELEASE} release.data release.follow release.look release.promote "
-    "release.prove release.update search trials",
+    "release.prove release.update search text_table trials",
     "science.features": "predict.derived",
     "science.architectures": "architectures",
 }

@@ -8,8 +8,8 @@ import pytest
 from baking import UNBAKED
 
 DOORS = {"printable_text", "json.dumps", "ascii"}
-RENDERED = {"drift_table", "live_table", "table_text"}
-"""Tables whose cells pass `printable_text` one by one."""
+RENDERED = {"shown_table"}
+"""A table whose cells pass `printable_text` one by one."""
 
 
 def test_whatever_is_printed_is_printable() -> None:

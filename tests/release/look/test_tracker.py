@@ -11,7 +11,6 @@ import pytest
 
 import instant_project
 from machinery import PROJECT
-from mlops.cli import printing
 from mlops.cli.app import app
 from mlops.errors import UNPRINTABLE, MlopsError
 from mlops.metrics import METRICS
@@ -19,6 +18,7 @@ from mlops.release.data import dvc
 from mlops.release.history.git import Git
 from mlops.release.history.versions import Answers, Version
 from mlops.release.look import conditions, explanation, tracker
+from mlops.text_table import table_text
 
 LOCK = """\
 schema: '2.0'
@@ -501,7 +501,7 @@ def test_every_format_shows_the_same_rows(three: list[tracker.Row]) -> None:
     read = list(csv.DictReader(io.StringIO(tracker.as_csv(three))))
     assert [row["model"] for row in read] == [row["model"] for row in three]
     assert read[0].keys() == three[0].keys()
-    printed = printing.table_text([*columns.values()], tracker.shown_cells(three, columns))
+    printed = table_text([*columns.values()], tracker.shown_cells(three, columns))
     table = [line.split() for line in printed.splitlines()]
     assert [line[:2] for line in table[3:]] == [["experiment", name] for name in "abc"]
     lines = tracker.as_markdown(three, columns).splitlines()

@@ -175,7 +175,7 @@ def history(environment: Environment, form: Form = "text") -> None:
         )
         for each in events
     ]
-    printing.say_table(HISTORY, rows)
+    printing.say_table(HISTORY, rows, below=("Who", "Why"))
 
 
 @commands.command()
@@ -222,7 +222,7 @@ def tracker(
         return
     columns = tracker.headings(rows, column)
     if form == "table":
-        printing.say_table([*columns.values()], tracker.shown_cells(rows, columns))
+        printing.say_table([*columns.values()], tracker.shown_cells(rows, columns), tracker.BELOW)
     else:
         formats = {
             "markdown": lambda: tracker.as_markdown(rows, columns),

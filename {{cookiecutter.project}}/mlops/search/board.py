@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlops.errors import printable_text
 from mlops.search.search import Order, Show
+from mlops.text_table import table_text
 from mlops.trials import Search, Trial, best_first
 
 HEADINGS = ("Rank", "Trial", "Architecture", "Loss", "Hyperparameters")
@@ -103,18 +104,14 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def live_board(order: Order) -> Iterator[Show]:
-    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
     from rich.text import Text
 
     with Live(transient=True, auto_refresh=False) as live:
 
         def show(trials: Sequence[Trial], running: int, seconds: float) -> None:
-            table = Table(*HEADINGS, box=None)
-            for row in board_rows(trials):
-                table.add_row(*map(Text, row))
-            line = Text(state_line(trials, running, seconds, order))
-            live.update(Group(table, line), refresh=True)
+            table = table_text(HEADINGS, board_rows(trials), live.console.width)
+            line = state_line(trials, running, seconds, order)
+            live.update(Text(f"{table}\n{line}"), refresh=True)
 
         yield show

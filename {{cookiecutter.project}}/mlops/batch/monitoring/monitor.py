@@ -4,16 +4,12 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from mlops.batch import errors
 from mlops.batch.destinations import destinations
@@ -36,6 +32,7 @@ from mlops.predict.release import BUNDLE
 from mlops.predict.schema import read_schema
 from mlops.predict.task import Task
 from mlops.tables.errors import SourceError
+from mlops.text_table import shown_table
 
 
 class MonitorOrder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,9 +93,9 @@ def monitor(order: MonitorOrder) -> None:
     if order.report:
         report_facts.write_report(Path(order.report), facts)
     if order.as_json:
-        print(json.dumps(json.loads(facts)))
+        print(json.dumps(json.loads(facts), indent=1))
     else:
-        print_report(report, judged, order.max_psi, Console(highlight=False, soft_wrap=True))
+        print_report(report, judged, order.max_psi)
     refuse_nothing_to_judge(report, order.days, bounds)
     if judged.exceeded:
         raise OutOfBounds("; ".join(judged.exceeded))
@@ -118,13 +115,16 @@ def refuse_nothing_to_judge(report: Report, days: float, bounds: Bounds) -> None
         )
 
 
-def print_report(report: Report, judged: Judgement, max_psi: float, console: Console) -> None:
+def print_report(report: Report, judged: Judgement, max_psi: float) -> None:
     for line in headlines(report, judged):
-        console.print(printable_text(line), markup=False)
+        print(printable_text(line))
     if report.drifts:
-        console.print(drift_table(report.drifts, max_psi))
+        rows = [drift_cells(each, max_psi) for each in report.drifts]
+        print(shown_table(("Column", "PSI", "p", "Unknown %", "Missing %", "Verdict"), rows))
     if report.live:
-        console.print(live_table(report.live))
+        names = shown_metrics(report.live)
+        headings = ("Version", "Labelled", *(f"Live {METRICS[name].words}" for name in names))
+        print(shown_table(headings, [live_cells(each, names) for each in report.live]))
 
 
 def headlines(report: Report, judged: Judgement) -> Iterator[str]:
@@ -144,22 +144,16 @@ def headlines(report: Report, judged: Judgement) -> Iterator[str]:
         yield judgement.missing_labels(report)
 
 
-def drift_table(drifts: list[Drift], max_psi: float) -> Table:
-    table = Table("Column", box=SIMPLE_HEAD)
-    for name in ("PSI", "p", "Unknown %", "Missing %"):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for each in drifts:
-        verdict = each.verdict(max_psi)
-        table.add_row(
-            Text(printable_text(each.spread.name)),
-            f"{each.psi:.3f}",
-            f"{each.p:.2g}",
-            percents(each.spread, each.spread.unknown),
-            percents(each.spread, each.spread.missing),
-            {"drift": "DRIFT", "no drift": ""}.get(verdict, verdict),
-        )
-    return table
+def drift_cells(found: Drift, max_psi: float) -> tuple[str, ...]:
+    verdict = found.verdict(max_psi)
+    return (
+        found.spread.name,
+        f"{found.psi:.3f}",
+        f"{found.p:.2g}",
+        percents(found.spread, found.spread.unknown),
+        percents(found.spread, found.spread.missing),
+        {"drift": "DRIFT", "no drift": "-"}.get(verdict, verdict),
+    )
 
 
 def percents(spread: Spread, position: int | None) -> str:
@@ -172,18 +166,9 @@ def percents(spread: Spread, position: int | None) -> str:
     return f"{before:.1f} -> {after:.1f}"
 
 
-def live_table(live: list[Live]) -> Table:
-    table = Table("Version", box=SIMPLE_HEAD)
-    names = shown_metrics(live)
-    for heading in ("Labelled", *(f"Live {METRICS[name].words}" for name in names)):
-        table.add_column(heading, justify="right")
-    for each in live:
-        table.add_row(
-            Text(printable_text(each.version)),
-            f"{each.labelled:,}",
-            *(METRICS[name].text(each.metrics.get(name)) for name in names),
-        )
-    return table
+def live_cells(live: Live, names: Sequence[str]) -> tuple[str, ...]:
+    metrics = (METRICS[name].text(live.metrics.get(name)) for name in names)
+    return (live.version, f"{live.labelled:,}", *metrics)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,10 @@ SERVICE = (
     "science/__init__.py",
     *versions.CODE,
 )
-BATCH = ("mlops/file_lock.py", "mlops/process_group.py", "mlops/tables", "mlops/batch")
+BATCH = (
+    *("mlops/file_lock.py", "mlops/process_group.py", "mlops/text_table.py"),
+    *("mlops/tables", "mlops/batch"),
+)
 PARTS = (*SERVICE, *BATCH, venv.LOCKS, venv.INSTALL)
 MEASURED = ("milliseconds", "megabytes", "memory_megabytes")
 

@@ -43,6 +43,9 @@ COLUMNS = {
     "gate": "Gate",
     "subject": "Subject",
 }
+BELOW = ("Subject", "Data (validation)", "Data (testing)", "Dataset")
+"""The columns that become lines below each row where a terminal is too narrow, in this order."""
+
 IN_UNITS_OF_THE_TARGET = ("mae", "rmse", "median_absolute_error")
 LESS_IS_BETTER = re.compile(
     rf"search_.*|log_loss|brier|mape|{'|'.join(IN_UNITS_OF_THE_TARGET)}|.*_percent"
