@@ -107,9 +107,11 @@ def least_widths(columns: Sequence[Sequence[str]], level: int) -> list[int]:
 
 
 def heading_parts(heading: str, level: int) -> list[str]:
-    return " ".join(
-        HYPHENATED.get(word, word) if level else word for word in heading.split()
-    ).split()
+    words = heading.split()
+    if not level:
+        return words
+    parts = " ".join(HYPHENATED.get(word, word) for word in words).split()
+    return [joint for part in parts for joint in JOINT.split(part)]
 
 
 def cell_parts(cells: Sequence[str], level: int) -> Iterable[str]:

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from mlops.cli import printing
-from mlops.errors import UsageError, printable_text
+from mlops.cli import clock, printing
+from mlops.errors import UsageError
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -111,7 +111,7 @@ def questions(
         raise UsageError("there is no terminal to ask questions at: add --yes")
 
     def ask(question: str, default: bool) -> bool:
-        return typer.confirm(printable_text(question), default=default, err=True)
+        return printing.confirm(question, default=default)
 
     return ask, chosen
 
@@ -121,7 +121,8 @@ def chosen(question: str, known: Sequence[str]) -> str:
     for number, text in enumerate(known, 1):
         printing.complain(f"  {number} {text}")
     while True:
-        answer = typer.prompt(question, err=True)
+        with clock.paused_clock():
+            answer = typer.prompt(question, err=True)
         if answer in known:
             return str(answer)
         if answer.isdecimal() and 0 < int(answer) <= len(known):

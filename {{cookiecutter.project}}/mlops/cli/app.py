@@ -14,7 +14,7 @@ import typer
 from typer.models import CommandInfo
 
 import mlops
-from mlops.cli import adoption, answers, batches, printing, project, releases, stages
+from mlops.cli import adoption, answers, batches, clock, printing, project, releases, stages
 from mlops.cli.examples import EXAMPLES
 from mlops.errors import MlopsError
 
@@ -27,6 +27,9 @@ GROUPS = {
     "This project": project.commands,
 }
 """The commands of each group, under the title that `mlops --help` gives it."""
+
+WITHOUT_CLOCK = ("search", "serve", "watch")
+"""The commands that say themselves how long they have been at work, or that run until they are ended."""
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -55,6 +58,7 @@ def show_version(asked: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -63,6 +67,8 @@ def options(
     ] = False,
 ) -> None:
     """Train, check and release models on the branches dev, staging and prod."""
+    if context.invoked_subcommand not in WITHOUT_CLOCK:
+        context.with_resource(clock.running_clock())
 
 
 def main() -> None:

@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from json import dumps
 from typing import Annotated
 
 import typer
 
-from mlops.cli import arguments, printing
+from mlops.cli import arguments, clock, printing
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -231,5 +232,7 @@ def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
             name: value for name, value in order.items() if not (value is None or value is False)
         }
         given["release"] = str(deployed.folder)
-        code = deployed.run(module, dumps(given))
+        # The process of a score shows a bar.
+        with clock.paused_clock() if module.endswith(".score") else nullcontext():
+            code = deployed.run(module, dumps(given))
     sys.exit(code)

@@ -3,11 +3,13 @@
 import shutil
 import textwrap
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlops.cli import printing
+from mlops.cli.arguments import Form
 from mlops.errors import MlopsError
 from mlops.release.history.git import Git
 
@@ -21,24 +23,29 @@ INDENT = " " * 25
 
 
 @commands.command()
-def doctor() -> None:
+def doctor(form: Form = "text") -> None:
     """Look for what this machine or this clone lacks, and say how to mend it.
 
     A warning is a thing that works, but not as well as it could; it does not change the exit code.
     """
     from mlops.release.prove import doctor
 
-    verdicts = []
+    found = []
     for subject, finding in doctor.examine(doctor.project_root()):
-        verdicts.append(finding.verdict)
-        for line in finding_lines(subject, finding):
-            printing.say(line)
+        found.append((subject, finding))
+        if form == "text":
+            for line in finding_lines(subject, finding):
+                printing.say(line)
+    if form == "json":
+        printing.say_json([{"subject": subject, **asdict(finding)} for subject, finding in found])
+    verdicts = [finding.verdict for _, finding in found]
     wrong, warnings = verdicts.count("wrong"), verdicts.count("warning")
     if wrong:
         raise MlopsError(
             f"{wrong} of {len(verdicts)} subjects are wrong; the lines with -> mend them"
         )
-    printing.say(f"all well; warnings: {warnings}" if warnings else "all well")
+    if form == "text":
+        printing.say(f"all well; warnings: {warnings}" if warnings else "all well")
 
 
 def finding_lines(subject: str, finding: "Finding") -> Iterator[str]:

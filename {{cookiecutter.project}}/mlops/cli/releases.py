@@ -50,24 +50,39 @@ def promote(
             metavar="BRANCH", help="Release this branch, which was made from ENVIRONMENT, instead."
         ),
     ] = None,
+    form: Form = "text",
 ) -> None:
     """Release the branch upstream of ENVIRONMENT to it, if its gates pass."""
     from mlops import environments
     from mlops.release.promote import promotion
 
-    record = promotion.promote(
-        Git.of_current_directory(),
-        environment,
-        printing.say,
-        accepted=accept_incomparable,
-        again=again,
-        dry_run=dry_run,
-        as_proposal=propose,
-        hotfix=hotfix,
-    )
+    git, reason = Git.of_current_directory(), None
+    with printing.result_alone(form):
+        record = promotion.promote(
+            git,
+            environment,
+            printing.say,
+            accepted=accept_incomparable,
+            again=again,
+            dry_run=dry_run,
+            as_proposal=propose,
+            hotfix=hotfix,
+        )
     if record is None:
         source = hotfix or environments.upstream(environment)
-        printing.say(promotion.why_nothing(Git.of_current_directory(), environment, source))
+        reason = promotion.why_nothing(git, environment, source)
+    if form == "json":
+        published = record is not None and not (dry_run or propose)
+        printing.say_json(
+            {
+                "published": published,
+                "reason": reason,
+                "record": record and {"name": record.name, **asdict(record)},
+            }
+        )
+        return
+    if record is None:
+        printing.say(str(reason))
         return
     show_gates(record)
     if propose:

@@ -1,15 +1,19 @@
 """The commands that run stages, check what they recorded, and remove what is no longer used."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from mlops.cli import printing
-from mlops.cli.arguments import Run, permission
-from mlops.release.errors import NotReproduced
+from mlops.cli.arguments import Form, Run, permission
+from mlops.release.errors import NotReproduced, Untrue
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
+
+FEW = 10
+"""The number of changed files of the machinery that are named."""
 
 
 @commands.command()
@@ -103,6 +107,7 @@ def check(
     install_hook: Annotated[
         bool, typer.Option("--install-hook", help="Check before each `git push` from now on.")
     ] = False,
+    form: Form = "text",
 ) -> None:
     """Refuse a branch whose records are not true, and say how to correct it.
 
@@ -116,11 +121,24 @@ def check(
     if install_hook:
         printing.say(f"wrote {hook.install_hook(git)}; `git push --no-verify` skips it")
         return
-    if changed := list(origin.machinery_changes(git)):
-        printing.say(
-            f"not as the template shipped it, so that an update merges it: {', '.join(changed)}"
-        )
-    printing.say(check.check_tree(git.root, branch))
+    changed = [*origin.machinery_changes(git)]
+    try:
+        with printing.result_alone(form):
+            if changed:
+                more = f" and {len(changed) - FEW} more" if len(changed) > FEW else ""
+                printing.say(
+                    "not as the template shipped it, so that an update merges it: "
+                    f"{', '.join(changed[:FEW])}{more}"
+                )
+            verdict = check.check_tree(git.root, branch)
+    except Untrue as error:
+        if form == "json":
+            printing.say_json({"verdict": None, "findings": error.findings, "changed": changed})
+        raise
+    if form == "json":
+        printing.say_json({"verdict": verdict, "findings": [], "changed": changed})
+    else:
+        printing.say(verdict)
 
 
 @commands.command()
@@ -146,25 +164,31 @@ def reproduce(
         typer.Argument(help="A version, record (prod/0003), environment, experiment or commit."),
     ],
     run: Run = False,
+    form: Form = "text",
 ) -> None:
     """Run VERSION again from the beginning, with its own libraries, and compare every file."""
     from mlops.release.prove import reproduction
 
     git = Git.of_current_directory()
-    found = reproduction.reproduce_commit(git, version, printing.say, permission(run))
-    rows = [
-        (
-            file.path,
-            *((md5 or "-")[:7] for md5 in (file.recorded, file.made)),
-            "same" if file.same else "DIFFERENT",
-        )
-        for file in found.files
-    ]
-    printing.say_table(("File", "Recorded", "Made", "Verdict"), rows)
+    with printing.result_alone(form):
+        found = reproduction.reproduce_commit(git, version, printing.say, permission(run))
     verdict = f"{version} ({found.commit[:7]}) is {found.verdict}: {found.reason} ({found.where})"
+    if form == "json":
+        printing.say_json(asdict(found))
+    else:
+        rows = [
+            (
+                file.path,
+                *((md5 or "-")[:7] for md5 in (file.recorded, file.made)),
+                "same" if file.same else "DIFFERENT",
+            )
+            for file in found.files
+        ]
+        printing.say_table(("File", "Recorded", "Made", "Verdict"), rows)
     if found.verdict == "different":
         raise NotReproduced(verdict)
-    printing.say(verdict)
+    if form == "text":
+        printing.say(verdict)
 
 
 @commands.command()
@@ -184,6 +208,6 @@ def clean(
     clean.clean_project(
         Git.of_current_directory(),
         printing.say,
-        lambda: yes or typer.confirm("Delete them?"),
+        lambda: yes or printing.confirm("Delete them?"),
         cloud=cloud,
     )

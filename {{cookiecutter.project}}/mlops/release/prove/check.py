@@ -7,6 +7,7 @@ from mlops import environments
 from mlops.deploy import guard
 from mlops.errors import Away, Refused, printable_text
 from mlops.release.data import dvc, integrity, private_store, stage_code
+from mlops.release.errors import Untrue
 from mlops.release.history import back_merge, records, signatures, unrecorded
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import LOCK
@@ -16,7 +17,7 @@ from mlops.release.places import worktree
 def check_tree(
     root: Path, branch: str | None = None, config: Mapping[str, object] | None = None
 ) -> str:
-    """Raises Refused with every finding, or Away if nothing is found but a storage that is out of reach;
+    """Raises Untrue with every finding, or Away if nothing is found but a storage that is out of reach;
     otherwise returns a line that says what is true.
 
     `branch` is the branch that HEAD will become, if none is checked out.
@@ -39,7 +40,7 @@ def check_tree(
                 raise
             found.append(str(away))
     if found:
-        raise Refused("\n- ".join([f"problems found: {len(found)}", *found]))
+        raise Untrue(found)
     if not (root / LOCK).exists():
         return f"all well in {environments.environment_of(root)}: nothing was run yet"
     return (

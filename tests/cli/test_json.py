@@ -1,0 +1,43 @@
+"""Tests that commands print one JSON document and nothing else with --format json, whatever their processes
+say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny_pipeline
+from mlops.cli.app import app
+from mlops.errors import Refused
+
+
+def test_promote_and_check_print_json_alone(
+    on_dev: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(on_dev)
+
+    def printed(*command: str) -> Any:
+        capfd.readouterr()
+        app([*command, "--format", "json"], standalone_mode=False)
+        return json.loads(capfd.readouterr().out)
+
+    rehearsed = printed("promote", "staging", "--dry-run")
+    assert (rehearsed["published"], rehearsed["record"]["name"]) == (False, "staging/0001")
+    made = printed("promote", "staging")
+    assert made["published"]
+    assert made["record"] | {"milliseconds": 0} == rehearsed["record"] | {"milliseconds": 0}
+    assert made["record"]["gate"]["passed"]
+    nothing = printed("promote", "staging")
+    assert (nothing["published"], nothing["record"]) == (False, None)
+    assert "nothing to promote" in nothing["reason"]
+
+    assert printed("check")["findings"] == []
+    (on_dev / "params.yaml").write_text("quality: 0.5\n")
+    tiny_pipeline.age(on_dev / "params.yaml")
+    capfd.readouterr()
+    with pytest.raises(Refused, match="problems found: 1\n- train: not up to date"):
+        app(["check", "--format", "json"], standalone_mode=False)
+    untrue = json.loads(capfd.readouterr().out)
+    assert untrue["verdict"] is None
+    assert [each.split(":")[0] for each in untrue["findings"]] == ["train"]
