@@ -17,7 +17,7 @@ from mlops.cli.app import app
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc, dvc_settings
 from mlops.release.history.git import Git
-from mlops.release.look import card, monitor_reports
+from mlops.release.look import card, monitor_reports, tracker
 from mlops.site import charts, judged, pages, plot_files
 from mlops.site.charts import Axis, Point
 from mlops.site.plot_files import Bars, Cache, Confusion
@@ -318,6 +318,27 @@ def test_a_folder_of_plots_is_read_from_the_cache_of_dvc(on_dev: Path) -> None:
     assert cache.read_folder("00damaged.dir") == {}
     assert cache.read_folder(md5) == {"roc.csv": b"a,b\n1,2\n"}
     assert cache.read_folder("0" * 32 + ".dir") == cache.read_folder(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "text"),
+    [
+        (0.00003, "mae", "3e-05"),
+        (123456.7, "rmse", "123457"),
+        (0.86493, "accuracy", "0.8649"),
+        (6.327, "false_positive_percent", "6.33 %"),
+        (None, "false_positive_percent", "-"),
+        (6526.0, "rows", "6,526"),
+        (12, "accuracy", "12"),
+        ("a text", "accuracy", "a text"),
+        (True, "accuracy", "True"),
+    ],
+)
+def test_a_metric_is_written_as_in_the_tracker_with_its_unit(
+    value: object, metric: str, text: str
+) -> None:
+    assert judged.metric_text(value, metric) == text
+    assert tracker.metric_text(value, metric) == text.removesuffix(" %")
 
 
 def advantage(gain: float, *interval: float) -> str:

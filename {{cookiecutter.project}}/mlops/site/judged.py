@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mlops.metrics import METRICS
+from mlops.release.look import tracker
 from mlops.release.look.card import INTERVAL, Card
 from mlops.release.look.monitor_reports import Drift, MonitorReport
 
@@ -58,14 +59,9 @@ def metric_name(metric: str) -> str:
 
 
 def metric_text(value: object, metric: str) -> str:
-    """Returns the value of a metric, or a count, in as many digits as tell something."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return "-" if value is None else str(value)
-    if metric.endswith("_percent"):
-        return f"{value:.2f} %"
-    if isinstance(value, int) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
+    """Returns the value of a metric with its unit, or a number of rows."""
+    text = tracker.metric_text(value, metric)
+    return f"{text} %" if metric.endswith("_percent") and text != tracker.ABSENT else text
 
 
 def number_in(text: str | None) -> float | str | None:

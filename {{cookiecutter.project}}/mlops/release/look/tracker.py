@@ -255,16 +255,18 @@ def headings(rows: Sequence[Row], sort: str | None = None) -> dict[str, str]:
 
 
 def shown_cell(row: Row, column: str) -> str:
-    cell = row.get(column)
-    return metric_text(cell, column) if isinstance(cell, float) else optional_text(cell) or ABSENT
+    return metric_text(row.get(column), column)
 
 
-def metric_text(value: float | None, name: str) -> str:
-    """Returns a metric as tables show it; "-" for none."""
-    if value is None:
-        return ABSENT
+def metric_text(value: object, name: str) -> str:
+    """Returns the value of a metric, without its unit, or a number of rows, in as many digits as tell
+    something; "-" for none, and any other text as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return optional_text(value) or ABSENT
     if name in IN_UNITS_OF_THE_TARGET:
         return f"{value:.6g}"
+    if isinstance(value, int) or name == "rows":
+        return f"{value:,.0f}"
     return f"{value:.2f}" if name.endswith("_percent") else f"{value:.4f}"
 
 
