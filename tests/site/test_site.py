@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,14 +14,16 @@ from playwright.sync_api import Browser
 import instant_project
 import tiny_pipeline
 from browser import NARROW, WIDE, fits, markup_errors, opened, violations
+from mlops import trials
 from mlops.cli.app import app
 from mlops.errors import MlopsError, Refused
 from mlops.release.data import dvc, dvc_settings
 from mlops.release.history.git import Git
 from mlops.release.look import card, monitor_reports, tracker
-from mlops.site import charts, judged, pages, plot_files
+from mlops.site import charts, judged, pages, plot_files, searches
 from mlops.site.charts import Axis, Point
 from mlops.site.plot_files import Bars, Cache, Confusion
+from mlops.trials import Search, Trial
 
 HOSTILE = "<script>alert(1)</script> \N{ESCAPE}[2J\N{RIGHT-TO-LEFT OVERRIDE} \"'&|*_`[x](y)"
 SHOWN = r"<script>alert(1)</script> \x1b[2J\u202e " + "\"'&|*_`[x](y)"
@@ -119,6 +122,8 @@ def test_the_site_says_what_there_is_and_foreign_texts_stay_text(
     assert SHOWN in latest
     assert "Limitsnot stated" in latest.replace("\n", "")
     assert SHOWN.replace('"', "") + ": accuracy 0.7000 (40 rows)" in start
+    assert "accuracy 0.9500 → 0.9600: better by 0.0100" in " ".join(start.split())
+    assert {"models/v1.2.0.html#ask", "models/v1.2.0.html#made"} < {*found["index.html"].links}
     for page in found.values():
         assert "\N{ESCAPE}" not in page.text
         assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page.text
@@ -254,6 +259,47 @@ def test_a_card_is_the_same_as_json_and_as_markdown(
     assert r"\<script\>alert(1)\</script\> \\x1b\[2J\\u202e" in markdown
     assert "| accuracy | 0.9600 | - | - | - |" in markdown
     assert card.card_of(Git(project), "dev").version is None
+
+
+def searched(architecture: str) -> tuple[Search, list[Trial]]:
+    search = Search("log_loss", "90 rows", (architecture,), {"target": "y"}, {"seed": 1}, {})
+    return search, [
+        Trial(1, architecture, {"leaves": 9}, "done", (0.5,), 1.0),
+        Trial(2, architecture, {"leaves": 5}, "stopped", (0.9,), 1.0),
+        Trial(3, architecture, {"leaves": 7}, "done", (0.25,), 1.0),
+        Trial(4, architecture, {"leaves": 2}, "failed", (), 1.0, HOSTILE),
+    ]
+
+
+def test_trials_stand_on_their_own_page_and_never_among_the_models(
+    in_staging: Path, tmp_path: Path
+) -> None:
+    assert "searches.html" not in written(in_staging, tmp_path / "site")
+    folder = in_staging / trials.FOLDER
+    trials.write_search(folder / "20270101-000000.jsonl", *searched(HOSTILE))
+    (folder / "20270102-000000.jsonl").write_text("{}\n")
+    found = written(in_staging, tmp_path / "site")
+    page = found["searches.html"].text
+    assert "20270102-000000.jsonl is not the record of a search" in page
+    assert SHOWN in page
+    assert page.index("leaves 7") < page.index("leaves 9") < page.index("leaves 5")
+    assert "log loss on 90 rows" in page
+    assert "leaves 7" not in found["models.html"].text
+    assert "searches.html" in found["index.html"].links
+
+
+def test_a_trial_names_the_models_that_were_made_with_its_parameters(tmp_path: Path) -> None:
+    search, found = searched("forest")
+    trials.write_search(tmp_path / trials.FOLDER / "s.jsonl", search, found)
+    numbers = tracker.Numbers()
+    rows = [tracker.trial_row("s", search, found[at], numbers) for at in (2, 0)]
+    entries: list[Any] = [SimpleNamespace(row=row) for row in (rows[0], rows[1], rows[0])]
+    ((name, (read, _)),) = searches.read_searches(tmp_path, entries, numbers)
+    assert (name, read and read.count) == ("s", 4)
+    assert read
+    assert [(each.trial.number, [*each.models]) for each in read.tried] == [
+        (3, [entries[0], entries[2]]), (1, [entries[1]]), (2, []), (4, []),
+    ]  # fmt: skip
 
 
 def points(*values: float) -> list[Point]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from itertools import takewhile
 
 from mlops import environments
 from mlops.errors import MlopsError
@@ -52,12 +54,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Lane:
-    """An environment: its state, the model that it holds, its latest record, the commits upstream that it
-    lacks, and its bounds by metric."""
+    """An environment: its state, the model that it holds, its latest record and the first one since which it
+    has had this version, the model that it had before, the commits upstream that it lacks, and its bounds by
+    metric."""
 
     status: Status
     entry: Entry | None
     latest: TaggedRecord | None
+    first: TaggedRecord | None
+    before: Entry | None
     newer: Sequence[str]
     bounds: Mapping[str, Mapping[str, float]]
 
@@ -164,7 +169,15 @@ def lane_of(git: Git, each: Status, entries: Sequence[Entry], own: Sequence[Tagg
     newer = branches.changes_between(git, each.commit, tip) if each.commit and tip else []
     latest = own[-1] if own and own[-1].record.name == each.record else None
     bounds = bounds_at(git, each.commit, name) if each.commit else {}
-    return Lane(each, held[-1] if held else None, latest, newer, bounds)
+    stay = [] if latest is None else [*takewhile(partial(is_same_version, latest), reversed(own))]
+    came = stay[-1] if stay else None
+    older = own[-len(stay) - 1].record.version if stay and len(own) > len(stay) else None
+    before = next((entry for entry in entries if older and entry.card.version == older), None)
+    return Lane(each, held[-1] if held else None, latest, came, before, newer, bounds)
+
+
+def is_same_version(one: TaggedRecord, other: TaggedRecord) -> bool:
+    return one.record.version == other.record.version
 
 
 def bounds_at(git: Git, commit: str, environment: str) -> Mapping[str, Mapping[str, float]]:

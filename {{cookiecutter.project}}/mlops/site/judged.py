@@ -83,6 +83,25 @@ def bounded_metrics(lane: Any) -> Iterator[tuple[str, float | None, Any, str]]:
             yield metric, found.test[metric], None, ""
 
 
+def metrics_beside(lane: Any) -> Iterator[tuple[str, str]]:
+    """Yields in words how the model of an environment does beside the one that was there before: for each
+    metric that was compared when it came, or else, on the same test rows, for each that is bounded."""
+    compared = (lane.first.record.comparison or {}).get("metrics", {})
+    for metric, drop in compared.items():
+        yield metric, change_text(drop["champion"], drop["challenger"], drop, metric)
+    if not compared and lane.before.row["testing"] == lane.entry.row["testing"]:
+        for metric, value, _, _ in bounded_metrics(lane):
+            old = lane.before.card.test.get(metric)
+            if old is not None and value is not None:
+                gain = old - value if is_less_better(metric) else value - old
+                yield metric, change_text(old, value, {"advantage": gain}, metric)
+
+
+def change_text(old: float, new: float, drop: Mapping[str, Any], metric: str) -> str:
+    values = f"{metric_text(old, metric)} → {metric_text(new, metric)}"
+    return f"{values}: {advantage_text(drop, metric)}"
+
+
 def advantage_text(drop: Mapping[str, Any], metric: str) -> str:
     """Returns in words how a challenger does beside the champion by one metric."""
     gain = drop["advantage"]

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -18,17 +19,23 @@ from markupsafe import Markup
 from mlops import environments
 from mlops.errors import MlopsError, Refused, printable_text
 from mlops.release.history.git import Git
+from mlops.release.history.models import Read
 from mlops.release.history.outputs import SCHEMA
 from mlops.release.look import card, explanation, tracker
 from mlops.release.look.card import Card
 from mlops.release.look.monitor_reports import MonitorReport
-from mlops.site import charts, judged, plot_files
+from mlops.site import charts, judged, plot_files, searches
 from mlops.site.charts import ModelChart, Point, Span, TimeLine
 from mlops.site.content import COUNT, Content, Entry, read_content
+from mlops.site.searches import FoundSearch
 
 TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("site.css", "site.js")
-OWN = {"index.html", "history.html", "models.html", "compare.html", "drift.html", "models", *ASSETS}
+OWN = {
+    *(f"{page}.html" for page in ("index", "history", "models", "compare", "drift", "searches")),
+    "models",
+    *ASSETS,
+}
 """What there is in the folder of a site."""
 
 CHARTED = 100
@@ -60,7 +67,7 @@ def write_site(git: Git, folder: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=".site-", dir=folder.parent) as scratch:
             made = Path(scratch, "site")
             (made / "models").mkdir(parents=True)
-            for name, text in rendered_pages(content):
+            for name, text in rendered_pages(content, git.root):
                 (made / name).write_text(text, encoding="utf-8", newline="\n")
             for name in ASSETS:
                 shutil.copyfile(TEMPLATES / name, made / name)
@@ -78,11 +85,18 @@ def is_site(folder: Path) -> bool:
     return not names or (ASSETS[0] in names and names <= OWN)
 
 
-def rendered_pages(content: Content) -> Iterator[tuple[str, str]]:
+def rendered_pages(content: Content, root: Path) -> Iterator[tuple[str, str]]:
     """Yields the path and the text of each page."""
     templates = open_templates(page_text)
     pages = {entry.card.name: entry.page for entry in content.entries}
-    given = {"content": content, "pages": pages, "root": ""}
+    found = [*searches.read_searches(root, content.entries, content.numbers)]
+    given = {
+        "content": content,
+        "pages": pages,
+        "root": "",
+        "searches": found,
+        "found_by": found_by(found),
+    }
     rows = [entry.row for entry in content.entries]
     explained = len(rows) <= EXPLAINED
     yield (
@@ -113,9 +127,27 @@ def rendered_pages(content: Content) -> Iterator[tuple[str, str]]:
         ),
     )
     yield "drift.html", templates.get_template("drift.html").render(given, page="drift")
+    if found:
+        yield (
+            "searches.html",
+            templates.get_template("searches.html").render(given, page="searches"),
+        )
     template = templates.get_template("model.html")
     for entry in content.entries:
         yield entry.page, template.render(given, page="model", **card_values(entry, content))
+
+
+def found_by(
+    found: Sequence[tuple[str, Read[FoundSearch]]],
+) -> Mapping[str, Sequence[tuple[int, str, int]]]:
+    """Returns for the page of each model the position and name of the searches, and the number of the trial,
+    that had its parameters."""
+    by_page = defaultdict[str, list[tuple[int, str, int]]](list)
+    for place, (name, (search, _)) in enumerate(found, 1):
+        for each in search.tried if search else ():
+            for entry in each.models:
+                by_page[entry.page].append((place, name, each.trial.number))
+    return by_page
 
 
 def compared_first(content: Content) -> dict[str, str]:
@@ -206,6 +238,7 @@ def open_templates(finalize: Callable[[object], object]) -> Environment:
     found.filters |= {
         "advantage": judged.advantage_text,
         "bounded": judged.bounded_metrics,
+        "beside": judged.metrics_beside,
         "bound": judged.bound_text,
         "cell": tracker.shown_cell,
         "day_charts": day_charts,
