@@ -17,6 +17,7 @@ from browser import NARROW, WIDE, fits, markup_errors, opened, violations
 from mlops import trials
 from mlops.cli.app import app
 from mlops.errors import MlopsError, Refused
+from mlops.metrics import METRICS
 from mlops.release.data import dvc, dvc_settings
 from mlops.release.history.git import Git
 from mlops.release.look import card, monitor_reports, tracker
@@ -385,6 +386,11 @@ def test_a_metric_is_written_as_in_the_tracker_with_its_unit(
 ) -> None:
     assert judged.metric_text(value, metric) == text
     assert tracker.metric_text(value, metric) == text.removesuffix(" %")
+
+
+def test_a_metric_has_the_limits_of_its_definition() -> None:
+    for name, metric in (pair for each in METRICS.values() for pair in each.items()):
+        assert judged.limits_of(name) == (metric.least, metric.greatest), name
 
 
 def advantage(gain: float, *interval: float) -> str:

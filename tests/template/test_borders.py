@@ -57,7 +57,7 @@ ARROWS = {
     "release.update": f"{RELEASE} release.data release.places",
     "release.prove": f"{RELEASE} deploy libraries release.data release.follow release.places release.update",
     "adopt": "environments errors params predict prepare release.data release.history tables",
-    "site": f"{RELEASE} metrics release.data release.look release.promote trials",
+    "site": f"{RELEASE} release.data release.look release.promote trials",
     "notebook": "errors metrics predict predict.derived release.follow release.history release.look "
     "science.architectures science.features site tables train",
     "cli": f"adopt batch site tables {RELEASE} release.data release.follow release.look release.promote "

@@ -3,9 +3,9 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
-from mlops.metrics import METRICS
 from mlops.release.look import tracker
 from mlops.release.look.card import INTERVAL, Card
 from mlops.release.look.monitor_reports import Drift, MonitorReport
@@ -17,8 +17,8 @@ FEW = 30
 """The number of rows under which a subgroup is too small to be called the worst."""
 
 
-DEFINED = {name: metric for of_task in METRICS.values() for name, metric in of_task.items()}
-"""Every metric by name; those of one name are of one kind in all tasks."""
+UNLIMITED = (*tracker.IN_UNITS_OF_THE_TARGET, "log_loss", "mape")
+"""The metrics that have no greatest value."""
 
 BOUNDS: Mapping[str, Callable[[float], str]] = {
     "min": "≥ {:,.6g}".format,
@@ -30,8 +30,9 @@ BOUNDS: Mapping[str, Callable[[float], str]] = {
 """How the limits of a bound, and the number of rows that it was judged by, are said."""
 
 
+@cache
 def is_less_better(metric: str) -> bool:
-    return metric in DEFINED and DEFINED[metric].better == "lower"
+    return bool(tracker.LESS_IS_BETTER.fullmatch(metric))
 
 
 def bound_text(result: Mapping[str, Any]) -> str:
@@ -44,14 +45,16 @@ def bound_text(result: Mapping[str, Any]) -> str:
 
 def limits_of(metric: str) -> tuple[float, float]:
     """Returns the least and the greatest value that a metric can have."""
-    known = DEFINED.get(metric)
-    return (known.least, known.greatest) if known else (-math.inf, math.inf)
+    if metric.endswith("_percent"):
+        return 0, 100
+    return -math.inf if metric == "r2" else 0, math.inf if metric in UNLIMITED else 1
 
 
 def direction(metric: str) -> str:
     return "less is better" if is_less_better(metric) else "more is better"
 
 
+@cache
 def metric_name(metric: str) -> str:
     """Returns a metric as it is called in a sentence: false_positive_percent is "false positives"."""
     words = re.sub("_percent$", "s", metric).replace("_", " ")
