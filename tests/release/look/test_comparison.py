@@ -63,7 +63,7 @@ def test_each_change_stands_under_its_heading_and_what_can_not_be_compared_is_sa
     (in_staging / "data/raw").write_text("a row that was seen in training\n")
     instant_project.set_quality(in_staging, 0.95)
     found = compared(in_staging, "v1.0.0", "dev")
-    assert found["code"][0].split() == ["gate.py", "|", "2", "+-"]
+    assert found["code"][0] == "gate.py: +1 -1"
     assert found["libraries"] == [
         "numpy (python_full_version < '3.12'): none -> 2.4.6 (serve, train)",
         "onnxruntime: none -> 1.32.0 (serve, train)",

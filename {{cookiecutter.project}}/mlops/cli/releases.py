@@ -284,7 +284,7 @@ def show(
 
         printing.say(pages.card_markdown(found).removesuffix("\n"))
     elif form == "json":
-        printing.say_json(asdict(found))
+        printing.say_json({**asdict(found), "commands": found.commands})
     else:
         from mlops.release.look import card_lines
 

@@ -238,6 +238,7 @@ def open_templates(finalize: Callable[[object], object]) -> Environment:
     found.filters |= {
         "advantage": judged.advantage_text,
         "bounded": judged.bounded_metrics,
+        "bare_metric": tracker.metric_text,
         "beside": judged.metrics_beside,
         "bound": judged.bound_text,
         "cell": tracker.shown_cell,

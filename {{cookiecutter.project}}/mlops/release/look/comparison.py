@@ -77,9 +77,12 @@ def compare_states(
 
 
 def code(states: States) -> Iterator[str]:
+    """Yields each file of code that differs, with the numbers of lines added and removed; a binary file has
+    none."""
     paths = (".", *(f":(exclude){path}" for path in NOT_CODE))
-    stat = states.git.lines("diff", "--stat=100", states.old, states.new, "--", *paths)
-    return (line.strip() for line in stat)
+    for line in states.git.lines("diff", "--numstat", states.old, states.new, "--", *paths):
+        added, removed, path = line.split("\t", 2)
+        yield f"{path}: +{added} -{removed}"
 
 
 def libraries(states: States) -> Iterator[str]:

@@ -5,7 +5,7 @@ for (const table of document.querySelectorAll("table[data-sorted]")) {
     const down = head.ariaSort === "ascending" ? -1 : 1;
     for (const each of heads) each.ariaSort = null;
     head.ariaSort = down < 0 ? "descending" : "ascending";
-    const text = row => row.cells[column].textContent;
+    const text = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
     const order = (a, b) => a - b || words(a, b);
     body.append(...[...body.rows].sort((a, b) => down * order(text(a), text(b))));
   };
