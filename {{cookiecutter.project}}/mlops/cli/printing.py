@@ -5,19 +5,27 @@ No character that a terminal would obey comes through.
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 
 from mlops.cli import clock
 from mlops.errors import printable_text
-from mlops.text_table import shown_table
+from mlops.text_table import INDENT, shown_table, wrapped
 
 
 def say(line: str) -> None:
     """Prints a line of the result; a reader at the other end of a pipe gets it at once."""
     clock.make_room()
     print(printable_text(line), flush=True)
+
+
+def say_sentence(line: str) -> None:
+    """Prints a line of the result that holds no command to copy: a terminal gets it in its width, its further
+    lines indented."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    say(f"\n{INDENT}".join(wrapped(line, width - len(INDENT))))
 
 
 def complain(line: str) -> None:

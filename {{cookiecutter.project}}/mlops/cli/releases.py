@@ -97,9 +97,9 @@ def show_gates(record: "Record") -> None:
     from mlops.release.promote import gate_report
 
     for line in gate_report.gate_lines(record.gate):
-        printing.say(f"gate: {line}")
+        printing.say_sentence(f"gate: {line}")
     for line in gate_report.comparison_lines(record.comparison):
-        printing.say(f"gate: {line}")
+        printing.say_sentence(f"gate: {line}")
 
 
 @commands.command()
@@ -159,7 +159,9 @@ def status(form: Form = "text") -> None:
     )
     printing.say_table(headings, rows)
     for each in found:
-        for line in (*([each.rolled_back] if each.rolled_back else []), *each.notes):
+        if each.rolled_back:
+            printing.say_sentence(each.rolled_back)
+        for line in each.notes:
             printing.say(line)
     for line in status.remarks(git):
         printing.say(line)
