@@ -117,3 +117,19 @@ def test_only_a_terminal_gets_colours_and_only_for_whole_cells(
     monkeypatch.setenv("NO_COLOR", "1")
     printing.say_table(HEADINGS, ROWS)
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_long_sentence_is_wrapped_at_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = " ".join(["gate: accuracy 0.87 -> 0.86"] * 5)
+    printing.say_sentence(sentence)
+    assert capsys.readouterr().out == f"{sentence}\n"
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    printing.say_sentence(sentence)
+    first, second, *rest = capsys.readouterr().out.split("\n")
+    assert max(len(first), len(second)) <= 80
+    assert second.startswith("    ")
+    assert f"{first} {second.strip()}" == sentence
+    assert rest == [""]
