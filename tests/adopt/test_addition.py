@@ -80,7 +80,7 @@ def test_rows_are_added_once_and_what_they_change_is_said(
 
 def test_the_middle_of_a_column_is_said_as_a_value_of_it() -> None:
     text = pa.array(["2024-05-01", "2024-05-03", "2024-05-07", ""] * 90)
-    dates = cells.date_cells(text, Dialect(missing=("",)))
+    dates = cells.date_cells(text, Dialect(missing=("",)), "day")
     numbers = cells.number_cells(pa.array([1.5, None, 2.5, 7.0] * 90), Dialect())
     kinds = {"day": dates, "price": numbers}
     values = {name: column.values for name, column in kinds.items()}

@@ -43,7 +43,10 @@ def spelled(delimiter: str = ",", **columns: str) -> Spelling:
         ("24.12.2024|1.5.2023|", "date"),
         ("2024-05-01 00:00:00|2023-12-24 00:00:00", "date"),
         ("20240501|20231224", "date"),
-        ("2024-05-01 12:30|2023-12-24 01:00", "text"),
+        ("2024-05-01 12:30|2023-12-24 01:00", "date"),
+        ("5/1/2024 1:45 PM|12/24/2023 11:00 AM", "date"),
+        ("2024-05-01T12:30:00.123Z|2023-12-24T01:00:00+02:00", "date"),
+        ("2024-05-01 12:30|2023-12-24", "text"),
         ("01/02/24|03/04/23", "text"),
         ("2024-13-45|2023-12-24", "text"),
     ],
@@ -83,10 +86,20 @@ def test_dates_that_fit_two_forms_follow_those_that_fit_one() -> None:
     assert spelled(a="01/02/2024|03/04/2024").ambiguous_dates == ("a",)
 
 
-def test_dates_of_another_form_are_left_as_text_and_said() -> None:
-    found = spelled(a="01.02.2024|24.12.2024", b="02.03.2024|24.11.2024", c="2024-12-24|2024-01-02")
-    assert found.types == {"a": "date", "b": "date", "c": "text"}
-    assert "while others are like %d.%m.%Y" in found.remarks["c"]
+def test_each_column_of_dates_has_a_form_and_one_with_two_forms_is_said_with_counts() -> None:
+    found = spelled(
+        a="01.02.2024|24.12.2024",
+        b="2024-12-24 07:05|2024-01-02 09:00",
+        c="2024-12-24|2024-01-02",
+        d="2024-12-24|24.12.2024|25.12.2024",
+    )
+    assert found.types == {"a": "date", "b": "date", "c": "date", "d": "text"}
+    forms = {"a": "%d.%m.%Y", "b": "%Y-%m-%d %H:%M", "c": "%Y-%m-%d"}
+    assert found.dialect.dates == forms
+    assert found.remarks["b"] == "with a time: the model is given the hour too"
+    assert found.remarks["d"] == (
+        "dates in more than one form: 6 rows like 24.12.2024, 3 rows like 2024-12-24; write all in one form"
+    )
 
 
 def test_a_word_that_may_be_a_category_is_missing_only_if_a_column_of_numbers_has_it() -> None:

@@ -169,9 +169,9 @@ def test_a_date_is_the_same_in_csv_parquet_and_json(
     assert (day is None) == (expected is None)
     assert training_value(folder, "joined", word) == expected
     assert batch_value("joined", word) == expected
-    hashes = date_cells(pa.array([word]), DIALECT).hashes()
+    hashes = date_cells(pa.array([word]), DIALECT, "joined").hashes()
     for kind in (pa.date32(), pa.date64(), pa.timestamp("us"), pa.timestamp("ns")):
-        cells = date_cells(pa.array([day], pa.date32()).cast(kind), DIALECT)
+        cells = date_cells(pa.array([day], pa.date32()).cast(kind), DIALECT, "joined")
         np.testing.assert_array_equal(cells.values, [received])
         assert cells.cell(0) == sent
         assert cells.hashes() == hashes
@@ -181,7 +181,7 @@ def test_a_date_is_the_same_in_csv_parquet_and_json(
 def test_a_date_with_a_time_is_refused_by_all(folder: Path, moment: datetime) -> None:
     assert training_value(folder, "joined", f"{moment:%d.%m.%Y %H:%M}") is DataError
     assert batch_value("joined", f"{moment:%d.%m.%Y %H:%M}") is DataError
-    cells = date_cells(pa.array([moment], pa.timestamp("ms")), DIALECT)
+    cells = date_cells(pa.array([moment], pa.timestamp("ms")), DIALECT, "joined")
     assert columns.faults(cells, JOINED)["type"].all()
     for sent in (moment.isoformat(), cells.cell(0)):
         with pytest.raises(
@@ -191,7 +191,7 @@ def test_a_date_with_a_time_is_refused_by_all(folder: Path, moment: datetime) ->
 
 
 def test_a_date_in_the_form_of_json_is_refused_where_files_have_another_one() -> None:
-    (cell,) = (each.cell(0) for each in [date_cells(pa.array(["2024-05-01"]), DIALECT)])
+    (cell,) = (each.cell(0) for each in [date_cells(pa.array(["2024-05-01"]), DIALECT, "joined")])
     (fault,) = Contract(SCHEMA).examine(SCHEMA.example() | {"joined": cell})
     assert fault.came == '"2024-05-01 (not %d.%m.%Y)"'
 

@@ -9,6 +9,7 @@ import pytest
 from mlops.contract.contract import Contract, Decoded
 from mlops.contract.errors import InputError, MalformedBody, TooManyRows
 from mlops.contract.faults import Fault, Kind, shown_value
+from mlops.predict.dates import part_names
 from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Policy, Schema
 
@@ -21,6 +22,15 @@ COLUMNS = (
 ROW: dict[str, Any] = {"soil": "clay", "age": 80, "height": 12.5, "owner": "city"}
 JOINED = Column(
     "joined", "date", "2024-05-01", missing=True, minimum="2020-02-29", maximum="2024-12-31"
+)
+CALLED = Column(
+    "called",
+    "date",
+    "2024-05-01",
+    missing=False,
+    minimum="2020-02-29",
+    maximum="2024-12-31T12:00:00",
+    parts=part_names("called", with_hour=True),
 )
 NATIVE = Column("native", "boolean", True, missing=True)
 SHIPPED = Policy()
@@ -259,6 +269,31 @@ def test_what_is_no_date_is_refused(value: object) -> None:
     body = json.dumps({**ROW, "joined": value}).encode()
     with pytest.raises(InputError, match='expected a date such as "2024-05-01" or null, got'):
         contract(LENIENT, (*COLUMNS, JOINED)).decode(body, 1)
+
+
+def test_a_date_with_a_time_is_of_greenwich_if_it_names_no_zone() -> None:
+    checked = contract(LENIENT, (*COLUMNS, CALLED))
+    sent = [
+        *(
+            "2024-05-01T13:45:00",
+            "2024-05-01 13:45:00",
+            "2024-05-01T13:45",
+            "2024-05-01T15:45:00+02:00",
+        ),
+        *("2024-05-01", "2024-05-01T00:00:00Z"),
+    ]
+    rows = [{**ROW, "called": value} for value in sent]
+    found = checked.decode(json.dumps(rows).encode(), 6)
+    assert found.warnings == []
+    days = checked.arrays(found.values)["called"]
+    np.testing.assert_array_equal(days, [19844 + 13.75 / 24] * 4 + [19844] * 2)
+    for value in ("13:45", "2024-05-01T25:00", 19844, "0001-01-01T00:00:00+02:00"):
+        with pytest.raises(
+            InputError, match='a date with a time such as "2024-05-01T13:45:00", got'
+        ):
+            checked.decode(json.dumps({**ROW, "called": value}).encode(), 1)
+    late = checked.decode(json.dumps({**ROW, "called": "2024-12-31T12:00:01"}).encode(), 1)
+    assert late.warnings[0].expected == "2020-02-29 to 2024-12-31T12:00:00, as in training"
 
 
 @pytest.mark.parametrize("value", ["2020-02-28", "2025-01-01", "0001-01-01", "9999-12-31"])

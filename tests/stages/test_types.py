@@ -15,7 +15,7 @@ from mlops.contract.contract import Contract
 from mlops.errors import DataError
 from mlops.evaluate import evaluate
 from mlops.predict import derived, schema
-from mlops.predict.inputs import matrix_columns
+from mlops.predict.inputs import matrices_of, matrix_columns
 from mlops.predict.predictor import Predictor
 from mlops.predict.schema import Column, Schema
 from mlops.prepare import prepare
@@ -30,21 +30,34 @@ ROWS = 600
 
 
 def table() -> pd.DataFrame:
-    """Returns a table of which the class is whether a person is native and joined on a Monday."""
+    """Returns a table of which the class is whether a person is native, joined on a Monday and called in the
+    afternoon."""
     random = np.random.default_rng(1)
     native = random.choice(["TRUE", "no", "Yes", "0", "?"], ROWS, p=[0.4, 0.1, 0.4, 0.05, 0.05])
     weeks, day = random.integers(50, size=ROWS), random.integers(2, size=ROWS)
     joined = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(7 * weeks + day, "D"))
     written = joined.dt.strftime("%d.%m.%Y").mask(random.random(ROWS) < 0.05, "")
+    called = pd.Timestamp("2024-02-29 09:05") + pd.to_timedelta(
+        8 * random.integers(2, size=ROWS), "h"
+    )
     is_positive = np.isin(native, ["TRUE", "Yes"]) & (written != "") & (day == 0)
+    is_positive &= called.hour > 12
     declared = params.load_configuration().params.prepare
     target = np.where(is_positive, str(declared.positive), "other")
-    return pd.DataFrame({"joined": written, "native": native, declared.target: target})
+    return pd.DataFrame(
+        {
+            "joined": written,
+            "called": called.strftime("%m/%d/%Y %I:%M %p"),
+            "native": native,
+            declared.target: target,
+        }
+    )
 
 
 def use_table(raw: pd.DataFrame) -> None:
-    use(raw, date=["joined"], boolean=["native"])
-    change("params.yaml", "prepare.source.dates", "%d.%m.%Y")
+    use(raw, date=["joined", "called"], boolean=["native"])
+    forms = {"joined": "%d.%m.%Y", "called": "%m/%d/%Y %I:%M %p"}
+    change("params.yaml", "prepare.source.dates", forms)
 
 
 def batch_columns(file: str, model: Schema) -> dict[str, Any]:
@@ -104,19 +117,26 @@ def test_booleans_and_dates_are_the_same_from_the_raw_table_to_the_answer(
     assert set(stored["native"].to_pylist()) == {True, False, None}
     predictor = Predictor(Path("models"))
     model = schema.read_schema(splits.SCHEMA)
-    native, joined = model.columns
+    assert stored.schema.field("called").type == pa.timestamp("ms")
+    native, joined, called = model.columns
     assert (native.type, native.missing, native.minimum) == ("boolean", True, None)
     assert (joined.type, joined.missing, joined.minimum) == ("date", True, "2024-01-01")
     assert joined.days_since == "1970-01-01"
     parts = ["joined.year", "joined.month", "joined.day_of_week", "joined.days"]
+    assert (called.minimum, called.maximum) == ("2024-02-29T09:05:00", "2024-02-29T17:05:00")
+    parts += [part.replace("joined", "called") for part in parts] + ["called.hour"]
     assert matrix_columns(model) == {"numbers": ["native", *parts], "categories": []}
+    hours = matrices_of(splits.read_split("test", model).columns, model)["numbers"][:, -1]
+    assert {*hours.tolist()} == {float(np.float32(9 + 5 / 60)), float(np.float32(17 + 5 / 60))}
     split = splits.read_split("test", model)
     expected = predictor.predict(split.columns)
     assert (expected.answers == np.asarray(model.classes)[split.target]).all()
-    rows = json.loads(json.dumps(stored.select(["native", "joined"]).to_pylist(), default=str))
+    inputs = stored.select(["native", "joined", "called"]).to_pylist()
+    rows = json.loads(json.dumps(inputs, default=str))
     written = stored.to_pandas()
     written["native"] = written["native"].map({True: "yes", False: "FALSE"})
     written["joined"] = pd.to_datetime(written["joined"]).dt.strftime("%d.%m.%Y")
+    written["called"] = written["called"].dt.strftime("%m/%d/%Y %I:%M %p")
     written.to_csv("rows.csv", index=False)
     parquet.write_table(stored, "rows.parquet")
     for columns in (

@@ -6,7 +6,6 @@ DVC tracks the values themselves, so no stage depends on this module.
 """
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -28,7 +27,7 @@ import science.architectures  # noqa: F401 - declares the project's architecture
 from mlops.architectures import ARCHITECTURES, hyperparameters
 from mlops.errors import ParameterError
 from mlops.metrics import METRICS
-from mlops.predict.dates import DIGITS, part_names
+from mlops.predict.dates import is_date_form, part_names
 from mlops.predict.dialect import Dialect
 from mlops.predict.release import ServeSettings
 from mlops.predict.schema import Severity
@@ -59,7 +58,7 @@ class ColumnParams(Strict):
         names = [*self.inputs, *self.ignored]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{', '.join(twice)}: a column has one type; name it once")
-        parts = {part: name for name in self.date for part in part_names(name)}
+        parts = {part: name for name in self.date for part in part_names(name, with_hour=True)}
         if taken := [name for name in names if name in parts]:
             raise ValueError(
                 f"{taken[0]}: the date {parts[taken[0]]!r} gives the model a column of this name: rename one"
@@ -130,7 +129,7 @@ class SourceParams(Strict):
     missing: Names
     true_words: Names
     false_words: Names
-    dates: str
+    dates: str | dict[str, str]
 
     @model_validator(mode="after")
     def can_be_read(self) -> "SourceParams":
@@ -158,13 +157,14 @@ class SourceParams(Strict):
 
     @field_validator("dates")
     @classmethod
-    def dates_can_be_read(cls, form: str) -> str:
-        if sorted(re.findall("%.?", form)) != sorted(DIGITS):
-            raise ValueError(
-                f"{form!r} should hold each of %Y, %m and %d once, such as %d.%m.%Y; a time that is always "
-                "the same may stand beside them, such as %Y-%m-%d 00:00:00"
-            )
-        return form
+    def dates_can_be_read(cls, dates: str | dict[str, str]) -> str | dict[str, str]:
+        for form in [dates] if isinstance(dates, str) else dates.values():
+            if not is_date_form(form):
+                raise ValueError(
+                    f"{form!r} should hold each of %Y, %m and %d once, such as %d.%m.%Y; a time may follow, "
+                    "such as %Y-%m-%d %H:%M:%S, or one that never changes, such as %Y-%m-%d 00:00:00"
+                )
+        return dates
 
     @property
     def dialect(self) -> Dialect:
@@ -186,6 +186,17 @@ class PrepareParams(Strict):
     def further_column(self) -> str | None:
         """Returns the column of the split if it is none of the inputs; it is read, and no model sees it."""
         return None if self.split.column in self.columns.inputs else self.split.column
+
+    @model_validator(mode="after")
+    def each_date_has_a_form(self) -> "PrepareParams":
+        forms = self.source.dates
+        if isinstance(forms, str):
+            return self
+        if lacking := {*self.columns.date} - forms.keys():
+            raise ValueError(f"source.dates: {sorted(lacking)[0]!r} has no form: add it")
+        if more := forms.keys() - {*self.columns.date, self.split.column}:
+            raise ValueError(f"source.dates: {sorted(more)[0]!r} is no column of dates: remove it")
+        return self
 
     @model_validator(mode="after")
     def split_fits_the_columns(self) -> "PrepareParams":

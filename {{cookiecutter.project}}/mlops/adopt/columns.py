@@ -38,7 +38,7 @@ NAMED_GROUP = re.compile(
 NINES = re.compile(r"-?9+([.,]0+)?|-1([.,]0+)?")
 """A number that may mean "missing"."""
 
-OF_TIME = ("dates ", "dates or")
+OF_TIME = "dates "
 """How the remarks on times begin that no type of column can hold."""
 
 

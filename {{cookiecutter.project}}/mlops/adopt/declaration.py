@@ -7,7 +7,7 @@ import ast
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlops.adopt.columns import KINDS, Column
 from mlops.adopt.proposal import Proposal
@@ -37,7 +37,7 @@ SOURCE_COMMENTS = {
 }
 KIND_COMMENTS = {
     "boolean": "true or false",
-    "date": "days, without a time",
+    "date": "days, or days with a time: `dates` says which",
     "ignored": "not for the model",
 }
 
@@ -123,7 +123,7 @@ def prepare_lines(
     dialect = proposal.findings.spelling.dialect
     for key, comment in SOURCE_COMMENTS.items():
         value = getattr(dialect, key)
-        text = flow(value, 4) if isinstance(value, tuple) else scalar(value)
+        text = flow(value, 4) if isinstance(value, tuple | dict) else scalar(value)
         if "\n" in text:
             lines += remark_lines(source_remarks.get(key, comment), 4)
             lines.append(f"    {key}: {text}")
@@ -185,10 +185,15 @@ def scalar(value: object) -> str:
     return json.dumps(value, ensure_ascii=not value.isprintable())
 
 
-def flow(values: Sequence[str], indent: int) -> str:
-    """Returns a list of texts on one line, or on several ones with a deeper indentation."""
-    parts = [scalar(value) for value in values]
-    line = f"[{', '.join(parts)}]"
+def flow(values: Sequence[str] | Mapping[str, str], indent: int) -> str:
+    """Returns texts on one line, or on several ones with a deeper indentation."""
+    if isinstance(values, Mapping):
+        begin, end = "{", "}"
+        parts = [f"{scalar(name)}: {scalar(value)}" for name, value in values.items()]
+    else:
+        begin, end = "[", "]"
+        parts = [*map(scalar, values)]
+    line = f"{begin}{', '.join(parts)}{end}"
     if len(line) <= WIDTH - 20:
         return line
     start = " " * (indent + 2)
@@ -198,7 +203,7 @@ def flow(values: Sequence[str], indent: int) -> str:
             lines.append(line.rstrip())
             line = start
         line += f"{part}, "
-    return "\n".join(["[", *lines, line.rstrip(), " " * indent + "]"])
+    return "\n".join([begin, *lines, line.rstrip(), " " * indent + end])
 
 
 def features_text(old: str, columns: Sequence[str]) -> tuple[str, set[str]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlops.adopt import leaks
 from mlops.adopt.columns import Column, Findings
-from mlops.adopt.spelling import TRUE, WITH_TIME, Spelling, Words
+from mlops.adopt.spelling import TRUE, Spelling, Words
 from mlops.adopt.table import Table
 from mlops.errors import DataError
 from mlops.predict.task import Task
@@ -267,13 +267,8 @@ def time_order(column: Column, target: Target, found: Findings) -> str:
 
 
 def times_of(column: Column, found: Findings) -> NDArray[np.float64] | None:
-    """Returns numbers in the order of time, of shape (rows,), for a column of dates, with a time or without,
-    or of numbers by the name of a time; None for any other."""
-    if column.kind == "ignored" and column.remark.startswith(WITH_TIME):
-        texts = found.table.texts(column.name)
-        in_order = all(re.match(r"\d{4}-\d\d-\d\d[T ]", word) for word in texts.words if word)
-        is_known = in_order and not texts.unknown.any()
-        return texts.numbers.astype(float) if is_known else None
+    """Returns numbers in the order of time, of shape (rows,), for a column of dates, or of numbers with the
+    name of a time; None for any other."""
     is_number = column.kind in ("integer", "number")
     if column.kind == "date" or (is_number and NAMED_YEAR.search(column.name)):
         values: NDArray[np.float64] = found.cells.numbers[column.name].values

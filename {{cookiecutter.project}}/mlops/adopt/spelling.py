@@ -1,6 +1,7 @@
 """Finds how numbers, dates, booleans and missing cells of a table are written.
 
-A table has one way for each: what a column writes in another way is not read as its type.
+A table has one way for each, and each column of dates one form: what is written in another way is not read as
+its type.
 """
 
 import re
@@ -13,7 +14,7 @@ from math import isfinite, isnan
 from msgspec.structs import replace as with_fields
 
 from mlops.predict.cells import IS_NUMBER
-from mlops.predict.dates import DIGITS, date_pattern, days_of_text
+from mlops.predict.dates import days_of_text, has_time, is_date_form
 from mlops.predict.dialect import Dialect
 
 MARKERS = frozenset(
@@ -150,7 +151,8 @@ SENTENCE = re.compile(r"\s")
 TRUE = frozenset(("true", "yes", "y", "t", "ja", "oui", "si", "sí", "sim", "wahr", "vrai", "on"))
 FALSE = frozenset(("false", "no", "n", "f", "nein", "non", "não", "falsch", "faux", "off"))
 
-WITH_TIME = "dates with a time"
+CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%z", "%H:%M%z", "%I:%M:%S %p", "%I:%M %p", "%H:%M:%S %z")
+"""The forms of a time of day after a date."""
 
 TESTED = 20_000
 """The number of different texts of a column that are tested; the reader of the pipeline tests all of them."""
@@ -250,7 +252,9 @@ def is_boolean(words: Words) -> bool:
 
 @dataclass(frozen=True)
 class Dates:
-    form: str = "%Y-%m-%d"
+    """How dates are written. `form` is the form of all columns, or that of each one."""
+
+    form: str | dict[str, str] = "%Y-%m-%d"
     columns: tuple[str, ...] = ()
     markers: frozenset[str] = frozenset()
     ambiguous: tuple[str, ...] = ()
@@ -258,8 +262,8 @@ class Dates:
 
 
 def find_dates(columns: Mapping[str, Words], taken: Container[str]) -> Dates:
-    """Returns the form of dates that fits most columns, and the columns that it fits. The texts that are
-    `taken` have a meaning in other columns."""
+    """Returns the columns of dates, and the form of each; where several ones fit, it is the one that fits
+    most columns. The texts that are `taken` have a meaning in other columns."""
     fitting: dict[str, list[str]] = {}
     markers: dict[str, set[str]] = {}
     remarks = {}
@@ -267,60 +271,74 @@ def find_dates(columns: Mapping[str, Words], taken: Container[str]) -> Dates:
         typed, rest = parted(words, taken)
         if not typed:
             continue
-        forms = [form for form in date_forms(typed[0]) if all_dates(typed, form)]
-        if forms:
+        if forms := fitting_forms(typed):
             fitting[name], markers[name] = forms, rest
+            if has_time(forms[0]):
+                remarks[name] = "with a time: the model is given the hour too"
         elif are_mostly(LIKE_DATE, typed):
-            remarks[name] = date_remark(typed)
+            remarks[name] = forms_remark(words, typed)
         elif are_mostly(OTHER_TIMES, typed) and len(typed) > 2:
             remarks[name] = (
                 f"dates or times such as {typed[0]}, which are not written in numbers with a year"
             )
     counts = Counter(form for forms in fitting.values() for form in forms)
-    if not counts:
+    chosen = {
+        name: max(forms, key=lambda form: (counts[form], -position_of(form)))
+        for name, forms in fitting.items()
+    }
+    if not chosen:
         return Dates(remarks=remarks)
-    best = max(counts, key=lambda form: (counts[form], -position_of(form)))
-    fits = tuple(name for name, forms in fitting.items() if best in forms)
-    for name in fitting.keys() - {*fits}:
-        remarks[name] = f"dates like {next(iter(columns[name]))}, while others are like {best}"
-    ambiguous = tuple(name for name in fits if len(fitting[name]) > 1)
-    if any(len(fitting[name]) == 1 for name in fits):
-        ambiguous = ()
-    found = frozenset(word for name in fits for word in markers[name])
-    return Dates(best, fits, found, ambiguous, remarks)
+    told = {forms[0] for forms in fitting.values() if len(forms) == 1}
+    ambiguous = tuple(name for name, form in chosen.items() if form not in told)
+    found = frozenset(word for rest in markers.values() for word in rest)
+    different = {*chosen.values()}
+    form = chosen if len(different) > 1 else different.pop()
+    return Dates(form, tuple(chosen), found, ambiguous, remarks)
 
 
 def are_mostly(pattern: re.Pattern[str], words: Sequence[str]) -> bool:
     return sum(bool(pattern.fullmatch(word)) for word in words) >= FEWEST * len(words)
 
 
-def date_remark(words: Sequence[str]) -> str:
-    if any(re.search(r"[T ]\d", word) for word in words):
-        return f"{WITH_TIME}, such as {words[0]}, which no date column can hold"
-    return f"dates in more than one form, such as {words[0]} and {words[-1]}"
+def forms_remark(words: Words, typed: Sequence[str]) -> str:
+    """Returns which forms dates of one column have, with the number of rows of each."""
+    rows: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for word in typed:
+        form = next(iter(date_forms(word)), "none")
+        rows[form] += words[word]
+        first.setdefault(form, word)
+    shown = ", ".join(f"{count:,} rows like {first[form]}" for form, count in rows.most_common(4))
+    return f"dates in more than one form: {shown}; write all in one form"
 
 
 def position_of(form: str) -> int:
     return next(n for n, date in enumerate(DATES) if form.startswith(date))
 
 
+def fitting_forms(words: Sequence[str]) -> list[str]:
+    """Returns the forms that all texts are dates of."""
+    return [form for form in date_forms(words[0]) if all_dates(words, form)]
+
+
 def date_forms(word: str) -> list[str]:
-    """Returns the forms that a text may be a date of. What follows the date is the same in the whole
-    column."""
-    found = re.match(r"\d+ \d+ \d+|[\d./-]+", word)
+    """Returns the forms that a text may be a date of; those with a time that never changes come first."""
+    found = re.match(r"\d+ \d+ \d+(?!:)|[\d./-]+", word)
     if not found:
         return []
     day, time = found[0], word[found.end() :]
     if time and not time.startswith(("T", " ")):
         return []
-    return [f"{form}{time}" for form in DATES if all_dates([day], form)]
+    forms = [form for form in DATES if all_dates([day], form)]
+    clocks = [f"{time[0]}{clock}" for clock in CLOCKS] if time else []
+    every = [f"{form}{time}" for time in (time, *clocks) for form in forms]
+    return [form for form in every if all_dates([word], form)]
 
 
 def all_dates(words: Iterable[str], form: str) -> bool:
-    if sorted(re.findall("%.?", form)) != sorted(DIGITS):
+    if not is_date_form(form):
         return False
-    pattern = date_pattern(form)
-    days = (days_of_text(word, pattern) for word in words)
+    days = (days_of_text(word, form) for word in words)
     if form.startswith("%Y%m%d"):  # eight digits are more often a number
         return all(-40_000 < day < 50_000 for day in days)
     return not any(isnan(day) for day in days)

@@ -30,7 +30,8 @@ from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
 
 STORED = {"boolean": pa.types.is_boolean, "date": pa.types.is_date, "category": is_text}
-"""Tells whether a column of the prepared table holds values of a type that is not a number."""
+"""Tells whether a column of the prepared table holds values of a type that is not a number, or a date with a
+time."""
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def check_columns(rows: pa.Table, schema: Schema) -> None:
 
 def has_another_type(column: Column, rows: pa.Table) -> bool:
     kind = rows.schema.field(column.name).type
-    fits = STORED.get(column.type, is_number)
+    fits = pa.types.is_timestamp if column.has_time else STORED.get(column.type, is_number)
     return not fits(kind)
 
 

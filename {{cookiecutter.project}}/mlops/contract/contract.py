@@ -7,8 +7,9 @@ each column. Only if that fails is each value examined, so that every fault is n
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -27,7 +28,7 @@ from mlops.contract.faults import (
     shown_value,
 )
 from mlops.predict.cells import LARGEST, is_missing, text_of
-from mlops.predict.dates import days_of
+from mlops.predict.dates import END, FIRST, days_of
 from mlops.predict.inputs import Columns
 from mlops.predict.schema import Column, Schema, Severity
 
@@ -62,9 +63,8 @@ class Contract:
         }
         self._numbers = len(schema.columns) - len(schema.names("date", "category"))
         self._texts = len(schema.columns) - len(schema.names("category"))
-        self._date_bounds = [
-            column_bounds(column) for column in schema.columns if column.type == "date"
-        ]
+        self._dates = [column for column in schema.columns if column.type == "date"]
+        self._date_bounds = [*map(column_bounds, self._dates)]
         self._known = {column.name: frozenset(column.categories) for column in schema.columns}
         self._missing = frozenset(schema.source.missing)
         self._severity: dict[Kind, Severity] = {
@@ -156,7 +156,7 @@ class Contract:
     def _values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Returns the values of a row without errors, in the order of the arrays."""
         values = [row[name] for name in self._columns]
-        dates = map(date_of_json, values[self._numbers : self._texts])
+        dates = map(date_of_json, self._dates, values[self._numbers : self._texts])
         texts = (category_text(value) or "" for value in values[self._texts :])
         known = ("" if is_missing(text, self._missing) else text for text in texts)
         return (*values[: self._numbers], *dates, *known)
@@ -216,7 +216,7 @@ def kind_of_number(column: Column, value: object) -> Kind | None:
 
 def kind_of_date(column: Column, value: object) -> Kind | None:
     """Returns what is wrong with the value of a date column, or None."""
-    if not (day := date_of_json(value)):
+    if not (day := date_of_json(column, value)):
         return "type"
     low, high = column_bounds(column)
     return None if low <= days_of(day) <= high else "range"
@@ -231,12 +231,18 @@ def category_text(value: object) -> str | None:
     return str(int(value))
 
 
-def date_of_json(value: object) -> date | None:
-    """Returns the date of a text such as "2024-05-01", and None for anything else."""
-    try:
-        return msgspec.convert(value, date)
-    except (msgspec.ValidationError, UnicodeEncodeError):
-        return None
+def date_of_json(column: Column, value: object) -> date | None:
+    """Returns the date of a text such as "2024-05-01", and None for anything else. If the dates of the column
+    have a time, it may be such as "2024-05-01T13:45:00", with a zone or without, or "2024-05-01T13:45", which
+    browsers send."""
+    texts = {date: value}
+    if column.has_time and isinstance(value, str):
+        texts[datetime] = f"{value}:00" if len(value) == len("2024-05-01T13:45") else value
+    for kind, text in texts.items():
+        with suppress(msgspec.ValidationError, UnicodeEncodeError):
+            moment: date = msgspec.convert(text, kind)
+            return moment if FIRST <= days_of(moment) < END else None
+    return None
 
 
 def seen_row_type(columns: Sequence[Column]) -> Any:
@@ -263,7 +269,8 @@ def seen_type(column: Column) -> Any:
     elif column.type == "boolean":
         values = bool
     elif column.type == "date":
-        values = date  # of any day: the contract compares it with the bounds
+        # of any day: the contract compares it with the bounds
+        values = datetime if column.has_time else date
     else:
         kind = int if column.type == "integer" else float
         low, high = column_bounds(column)
@@ -279,7 +286,7 @@ def column_bounds(column: Column) -> tuple[float, float]:
 
 
 def number_of_bound(bound: float | str) -> float:
-    return days_of(date.fromisoformat(bound)) if isinstance(bound, str) else bound
+    return days_of(datetime.fromisoformat(bound)) if isinstance(bound, str) else bound
 
 
 def parse_body(body: bytes) -> Any:

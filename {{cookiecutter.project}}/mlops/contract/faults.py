@@ -20,6 +20,7 @@ WORDS = {
     "date": 'a date such as "2024-05-01"',
     "category": "text or a whole number",
 }
+WITH_TIME = 'a date with a time such as "2024-05-01T13:45:00"'
 
 
 class Fault(Struct, frozen=True):
@@ -54,7 +55,8 @@ def expected_words(column: Column, kind: Kind) -> str:
         case "finite":
             return "a number that 32 bits can hold"
         case _:
-            return WORDS[column.type] + " or null" * column.missing
+            words = WITH_TIME if column.has_time else WORDS[column.type]
+            return words + " or null" * column.missing
 
 
 def listed_categories(categories: Sequence[str]) -> str:

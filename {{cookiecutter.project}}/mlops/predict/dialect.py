@@ -8,7 +8,9 @@ from math import nan
 import msgspec
 
 from mlops.predict.cells import is_missing, number_of, text_of
-from mlops.predict.dates import date_pattern, days_of_text
+from mlops.predict.dates import days_of_text, has_time
+
+ISO = "%Y-%m-%d"
 
 
 class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -18,7 +20,8 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     `delimiter` is None if it is found in the header of each file. `names` are the names of the columns in
     files without a header. `skip` is the number of lines before the header or, without one, before the first
     row. `units` are signs beside a number that do not count, such as "$". `true_words` and `false_words` are
-    the words of booleans, in lower case. `dates` is the form of dates, with %Y, %m and %d.
+    the words of booleans, in lower case. `dates` is the form of dates, with %Y, %m and %d and perhaps a
+    time, or the form of each column of dates.
     """
 
     encoding: str = "utf-8"
@@ -31,7 +34,7 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     missing: tuple[str, ...] = ()
     true_words: tuple[str, ...] = ("true",)
     false_words: tuple[str, ...] = ("false",)
-    dates: str = "%Y-%m-%d"
+    dates: str | dict[str, str] = ISO
 
     @property
     def has_plain_numbers(self) -> bool:
@@ -62,13 +65,18 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         word = text.lower()
         return 1.0 if word in self.true_words else 0.0 if word in self.false_words else nan
 
-    def days_of(self, text: str) -> float:
-        """Returns the days since 1970-01-01 of a text without spaces around it, NaN if it is no date."""
-        return days_of_text(text, self._date)
+    def form_of(self, column: str) -> str:
+        """Returns the form of the dates of a column."""
+        return self.dates if isinstance(self.dates, str) else self.dates.get(column, ISO)
 
-    @cached_property
-    def _date(self) -> re.Pattern[str]:
-        return date_pattern(self.dates)
+    def has_time(self, column: str) -> bool:
+        """Returns whether the dates of a column have a time."""
+        return has_time(self.form_of(column))
+
+    def days_of(self, text: str, column: str) -> float:
+        """Returns the days since 1970-01-01 of a text without spaces around it, NaN if it is no date in the
+        form of the column."""
+        return days_of_text(text, self.form_of(column))
 
     @cached_property
     def _grouped(self) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ from mlops.predict.schema import Schema
 
 Columns = Mapping[str, NDArray[Any]]
 """Columns by name, all of one length: float64 with NaN for missing, or text with "" for missing. A boolean is
-1 or 0, and a date the number of days since 1970-01-01."""
+1 or 0, and a date the number of days since 1970-01-01, with a fraction if it has a time."""
 
 Matrices = dict[str, NDArray[Any]]
 """`numbers`, float32 of shape (rows, number columns), and `categories`, text of shape (rows,
@@ -49,7 +49,7 @@ def arrange_matrices(
     date column, which a caller may keep."""
     table = {**columns, **derive(columns)}
     for name, names in parts.items():
-        table |= zip(names, date_parts(columns[name]), strict=True)
+        table |= zip(names, date_parts(columns[name]), strict=False)  # no hour without a time
     return {
         matrix: side_by_side([table[name] for name in names], TYPES[matrix])
         for matrix, names in matrix_columns.items()

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from mlops.predict import bundle_file
-from mlops.predict.dates import FirstDay
+from mlops.predict.dates import HOUR, FirstDay
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task, has_classes_of
 
@@ -18,8 +18,9 @@ Value = bool | int | float | str
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One input column, with the values that training saw in it: bounds of numbers and dates, and categories.
 
-    Dates are texts such as "2024-05-01". `parts` names the numbers that the model is given for one: its year,
-    its month, its day of the week from 1 for Monday to 7, and the number of days since `days_since`.
+    Dates are texts such as "2024-05-01", or "2024-05-01T13:45:00" if they have a time. `parts` names the
+    numbers that the model is given for one: its year, its month, its day of the week from 1 for Monday to 7,
+    the number of days since `days_since`, and the hour if it has a time.
     """
 
     name: str
@@ -31,6 +32,11 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     categories: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     days_since: FirstDay | None = None
+
+    @property
+    def has_time(self) -> bool:
+        """Returns whether this is a column of dates with a time."""
+        return f"{self.name}.{HOUR}" in self.parts
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -97,10 +97,7 @@ class NumberColumn:
         column = Column(name, kind, middle, self.missing)
         if kind == "boolean":
             return column
-        column = replace(column, minimum=low, maximum=high)
-        if kind == "date":
-            return replace(column, parts=part_names(name), days_since=FIRST_DAY)
-        return column
+        return replace(column, minimum=low, maximum=high)
 
 
 class Sample:
@@ -147,6 +144,7 @@ class TrainingRows:
             **dict.fromkeys(columns.boolean, "boolean"),
             **dict.fromkeys(columns.date, "date"),
         }
+        self._dialect = params.source.dialect
         self._numbers = {name: NumberColumn() for name in self._types}
         self._categories = {name: CategoryColumn() for name in columns.category}
         self._sample = Sample(len(self._numbers))
@@ -169,7 +167,13 @@ class TrainingRows:
             )
         )
         categories = (column.column(name) for name, column in self._categories.items())
-        return [column for column in (*numbers, *categories) if column]
+        return [self._with_parts(column) for column in (*numbers, *categories) if column]
+
+    def _with_parts(self, column: Column) -> Column:
+        if column.type != "date":
+            return column
+        parts = part_names(column.name, with_hour=self._dialect.has_time(column.name))
+        return replace(column, parts=parts, days_since=FIRST_DAY)
 
 
 def leave_out(name: str, content: str) -> None:

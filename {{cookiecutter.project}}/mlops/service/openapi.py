@@ -165,7 +165,8 @@ def constraints(column: Column, schema: Schema, nullable: bool) -> Document:
         case "boolean":
             return {"examples": [column.example]}
         case "date":
-            return {"format": "date", "examples": [column.example]}
+            form = "date-time" if column.has_time else "date"
+            return {"format": form, "examples": [column.example]}
         case _:
             return number_constraints(column, schema)
 

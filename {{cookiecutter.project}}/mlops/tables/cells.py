@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlops.predict.cells import text_of
-from mlops.predict.dates import FIRST, LAST, date_text
-from mlops.predict.dialect import Dialect
+from mlops.predict.dates import END, FIRST, MILLISECONDS, date_text, has_time
+from mlops.predict.dialect import ISO, Dialect
 from mlops.tables import row_hashes
 from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
@@ -51,8 +50,8 @@ class Numbers:
         return row_hashes.number_hashes(self.values)
 
     def to_arrow(self) -> pa.Array:
-        """Returns the column as the prepared table stores it, of shape (rows,)."""
-        return pa.array(self.values)
+        """Returns the column as Parquet files store it, null for missing, of shape (rows,)."""
+        return pa.array(self.values, from_pandas=True)
 
 
 class Booleans(Numbers):
@@ -64,14 +63,14 @@ class Booleans(Numbers):
         return bool(value) if value in (0, 1) else value
 
     def to_arrow(self) -> pa.Array:
-        """Returns the column as the prepared table stores it, of shape (rows,)."""
+        """Returns the column as Parquet files store it, of shape (rows,)."""
         return pa.array(self.values == 1, mask=np.isnan(self.values))
 
 
 @dataclass(frozen=True)
 class Dates(Numbers):
-    """A date column, whose `values` are the numbers of days since 1970-01-01. `form` is the form of dates as
-    text."""
+    """A date column, whose `values` are the numbers of days since 1970-01-01, with a fraction if the dates
+    have a time. `form` is the form of dates as text."""
 
     form: str
 
@@ -86,10 +85,13 @@ class Dates(Numbers):
         return date_text(self.values[row])
 
     def to_arrow(self) -> pa.Array:
-        """Returns the column as the prepared table stores it, of shape (rows,)."""
+        """Returns the column as Parquet files store it, of shape (rows,)."""
         missing = np.isnan(self.values)
-        days = np.where(missing, 0, self.values).astype(np.int32)
-        return pa.array(days, mask=missing).cast(pa.date32())
+        days = np.where(missing, 0, self.values)
+        if not has_time(self.form):
+            return pa.array(days.astype(np.int32), mask=missing).cast(pa.date32())
+        moments = np.round(days * MILLISECONDS).astype(np.int64)
+        return pa.array(moments, pa.timestamp("ms"), mask=missing)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,14 @@ class Times(Numbers):
     other numbers; `are_dates` tells which."""
 
     are_dates: bool
+
+    def to_arrow(self) -> pa.Array:
+        """Returns the column in the type by which it is read again, of shape (rows,)."""
+        if not self.are_dates:
+            return super().to_arrow()
+        missing = np.isnan(self.values)
+        moments = np.where(missing, 0, self.values * 1e6).round().astype(np.int64)
+        return pa.array(moments, pa.timestamp("us"), mask=missing)
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,7 @@ class Texts:
         return row_hashes.text_hashes(self.words)[self.numbers]
 
     def to_arrow(self) -> pa.Array:
-        """Returns the column as the prepared table stores it, of shape (rows,)."""
+        """Returns the column as Parquet files store it, of shape (rows,)."""
         return pa.array(self.words, pa.string()).take(pa.array(self.numbers))
 
     def count_words(self, rows: Mask) -> Counter[str]:
@@ -181,8 +191,8 @@ def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:
     return Cells(
         {name: number_cells(columns[name], dialect) for name in wanted.numbers}
         | {name: boolean_cells(columns[name], dialect) for name in wanted.booleans}
-        | {name: date_cells(columns[name], dialect) for name in wanted.dates}
-        | {name: time_cells(columns[name], dialect) for name in wanted.times},
+        | {name: date_cells(columns[name], dialect, name) for name in wanted.dates}
+        | {name: time_cells(columns[name], dialect, name) for name in wanted.times},
         {name: text_cells(columns[name], dialect) for name in wanted.texts},
     )
 
@@ -199,26 +209,31 @@ def boolean_cells(cells: pa.Array, dialect: Dialect) -> Booleans:
     return Booleans(*float_values(cells), cells)
 
 
-def date_cells(cells: pa.Array, dialect: Dialect) -> Dates:
+def date_cells(cells: pa.Array, dialect: Dialect, column: str) -> Dates:
+    form = dialect.form_of(column)
     if is_text(cells.type):
-        return Dates(*parsed_texts(cells, dialect, dialect.days_of), cells, dialect.dates)
-    dates = cells.cast(pa.date32(), safe=False)
-    days, unknown = float_values(dates.cast(pa.int32()))
-    has_time = pc.not_equal(dates.cast(cells.type, safe=False), cells).fill_null(False)
-    is_date = (days >= FIRST) & (days <= LAST) & ~has_time.to_numpy(zero_copy_only=False)
-    return Dates(np.where(is_date, days, np.nan), unknown, cells, dialect.dates)
+        read = parsed_texts(cells, dialect, lambda text: dialect.days_of(text, column))
+        return Dates(*read, cells, form)
+    unknown = cells.is_null().to_numpy(zero_copy_only=False)
+    moments = cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).fill_null(0)
+    days = moments.to_numpy() // 1000 / MILLISECONDS
+    is_date = ~unknown & (days >= FIRST) & (days < END)
+    if not has_time(form):
+        is_date &= days % 1 == 0
+    return Dates(np.where(is_date, days, np.nan), unknown, cells, form)
 
 
-def time_cells(cells: pa.Array, dialect: Dialect) -> Times:
+def time_cells(cells: pa.Array, dialect: Dialect, column: str) -> Times:
     """Returns dates in the form of the dialect, dates and times in that of ISO 8601, or numbers. In a column
     of dates a number is none."""
-    if is_text(cells.type) and dialect.dates == "%Y-%m-%d":
+    if is_text(cells.type) and dialect.form_of(column) == ISO:
         with suppress(
             pa.ArrowInvalid
         ):  # a missing cell or another form, which is read below, slowly
             cells = cells.cast(pa.string()).cast(pa.timestamp("us"))
     if is_text(cells.type):
-        values, unknown = parsed_texts(cells, dialect, lambda text: seconds_of(text, dialect))
+        read = parsed_texts(cells, dialect, lambda text: seconds_of(text, dialect, column))
+        values, unknown = read
         if are_dates := not np.isnan(values).all():
             return Times(values, unknown, cells, are_dates)
         return Times(*parsed_texts(cells, dialect, dialect.number_of), cells, are_dates)
@@ -228,10 +243,10 @@ def time_cells(cells: pa.Array, dialect: Dialect) -> Times:
     return Times(*float_values(cells), cells, are_dates=False)
 
 
-def seconds_of(text: str, dialect: Dialect) -> float:
+def seconds_of(text: str, dialect: Dialect, column: str) -> float:
     """Returns the seconds since 1970-01-01 of a date or time, which is that of Greenwich if it names no zone,
     and NaN for another text."""
-    days = dialect.days_of(text)
+    days = dialect.days_of(text, column)
     if not np.isnan(days) or "-" not in text:
         return days * 86400
     try:

@@ -34,7 +34,12 @@ class ParquetSource:
         """Raises SourceError for wanted columns of another type, so that not every row is rejected for it."""
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
         kinds |= dict.fromkeys(wanted.booleans, (is_boolean, "booleans"))
-        kinds |= dict.fromkeys(wanted.dates, (is_date, "dates, without a time zone"))
+        kinds |= {
+            name: (is_moment, "dates, with a time")
+            if wanted.dialect.has_time(name)
+            else (is_date, "dates, without a time zone")
+            for name in wanted.dates
+        }
         kinds |= dict.fromkeys(wanted.times, (can_be_time, "dates, times or numbers"))
         kinds |= dict.fromkeys(wanted.texts, (is_category, "text or whole numbers"))
         if wanted.key:
@@ -120,8 +125,12 @@ def is_date(kind: pa.DataType) -> bool:
     return types.is_date(kind) or is_local or is_text(kind)
 
 
+def is_moment(kind: pa.DataType) -> bool:
+    return is_date(kind) or types.is_timestamp(kind)
+
+
 def can_be_time(kind: pa.DataType) -> bool:
-    return is_number(kind) or is_date(kind) or types.is_timestamp(kind)
+    return is_number(kind) or is_moment(kind)
 
 
 def is_category(kind: pa.DataType) -> bool:

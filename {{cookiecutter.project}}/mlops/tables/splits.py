@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from mlops.predict.dates import MILLISECONDS
 from mlops.predict.schema import Schema
 from mlops.predict.task import class_positions
 from mlops.tables.cells import Cells, Mask
@@ -140,6 +141,8 @@ def numpy_column(column: pa.ChunkedArray) -> NDArray[Any]:
         return words[positions]
     if pa.types.is_date(column.type):
         column = column.cast(pa.int32())
+    if pa.types.is_timestamp(column.type):
+        return numpy_column(column.cast(pa.int64())) / MILLISECONDS
     if not pa.types.is_string(column.type):
         column = column.cast(pa.float64())
     return np.asarray(column)
