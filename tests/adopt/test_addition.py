@@ -1,30 +1,37 @@
 """Tests `mlops data add` on the project's own table."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+import small_batch
 from baking import Run
+from mlops import params
 from mlops.adopt import addition
-from mlops.adopt.addition import Rows
-from mlops.errors import DataError, Refused
+from mlops.adopt.addition import Rows, Scores
+from mlops.batch.monitoring import labels
+from mlops.batch.monitoring.labels import LabelsOrder
+from mlops.errors import DataError, MlopsError, Refused, UsageError
 from mlops.predict.dialect import Dialect
+from mlops.prepare import raw
 from mlops.release.history.git import Git
 from mlops.tables import cells
 
 
 @pytest.fixture
-def add(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[str]]:
+def add(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Adds a file to the table of `project` and returns what was said."""
     for name, value in run.environment.items():
         if name.startswith("GIT_"):
             monkeypatch.setenv(name, value)
 
-    def add(path: Path) -> list[str]:
+    def add(path: Path, scores: Scores | None = None) -> list[str]:
         said: list[str] = []
         addition.add(
             Git(project),
@@ -32,6 +39,7 @@ def add(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[P
             said.append,
             lambda _, default: default,
             lambda _, known: known[0],
+            scores=scores,
         )
         return said
 
@@ -91,3 +99,75 @@ def test_the_middle_of_a_column_is_said_as_a_value_of_it() -> None:
         "median 2025-02-27, before 2024-05-03",
         "median none, as all are missing, before 2.5",
     ]
+
+
+def load_labels(released: Path, rows: list[tuple[str, str]]) -> None:
+    """Loads labels of the income, which are given with the keys of their rows."""
+    Path("truth.csv").write_text(
+        "".join(f"{key},{label}\n" for key, label in [("row_key", "income"), *rows])
+    )
+    url = f"sqlite:///{small_batch.DATABASE}"
+    labels.load_labels(LabelsOrder("truth.csv", url, str(released)))
+
+
+def test_scored_rows_with_a_label_become_training_rows(
+    released: Path, arrived: Path, project: Path, add: Callable[..., list[str]]
+) -> None:
+    scores = Scores(f"sqlite:///{arrived / small_batch.DATABASE}")
+    rows = arrived / "rows.csv"
+    table = small_batch.table().drop(columns="income")
+    table.to_csv(rows, index=False)
+    with rows.open("a") as file:
+        file.write("a record that is no row\n")
+    with pytest.raises(MlopsError, match=r"predictions.db does not exist"):
+        add(rows, scores)
+    small_batch.run(released, "rows.csv")
+    with pytest.raises(DataError, match=r"no label of a row of .*: load labels, `mlops labels`"):
+        add(rows, scores)
+    keys = small_batch.stored("SELECT row_key FROM scores")
+    load_labels(released, [(key, ">50K") for key in keys if key.endswith(":7")])
+    other = arrived / "other.csv"
+    other.write_text(rows.read_text() + "\n")
+    with pytest.raises(DataError, match=r"no scores of .*other.csv for the target 'income'"):
+        add(other, scores)
+    with pytest.raises(UsageError, match=r"neither sqlite:///FILE nor"):
+        add(rows, Scores("redis://host"))
+    git = Git(project)
+    before = git.run("rev-parse", "HEAD")
+    said = add(rows, scores)
+    assert re.search(r"batch \w+, scored with v1.0.0 of prod on 20", said[0])
+    assert said[1].endswith("1 of 201 rows have a label; the 200 others are left out")
+    assert said[2].endswith("params.yaml does not name are left out: id")
+    assert git.lines("diff", "--name-only", before) == ["data/raw.dvc"]
+    assert git.lines("status", "--porcelain") == []
+    (stored,) = (project / "data/raw").glob("labelled-*.parquet")
+    (row,) = parquet.read_table(stored).to_pylist()
+    assert (row["income"], str(int(row["age"]))) == (">50K", table["age"][6])
+    with pytest.raises(Refused, match=r"all 1 rows are in the table already"):
+        add(rows, scores)
+    load_labels(released, [(key, "other") for key in keys[:100]])
+    assert f"they replace the 1 rows of {stored.name}, which had a label before" in add(
+        rows, scores
+    )
+    prepare = params.load_configuration(project).params.prepare
+    (read,) = raw.read_files(prepare, [str(stored)])
+    assert read.texts["income"].values.tolist().count("other") == 100
+    git.run("revert", "--no-edit", "HEAD")
+
+
+def test_scored_rows_are_found_by_their_keys_whatever_their_file_is_called_now(
+    released: Path, arrived: Path, project: Path, add: Callable[..., list[str]]
+) -> None:
+    scores = Scores(f"sqlite:///{small_batch.DATABASE}")
+    small_batch.run(released, key="id")
+    rows = (arrived / "rows.csv").rename(arrived / "done.csv")
+    table = small_batch.table()
+    known = table[table["age"].str.isdigit()][3:5]
+    load_labels(released, [*zip(known["id"], (">50K", "other"), strict=True), ("nobody", "other")])
+    with pytest.raises(DataError, match=r"keys such as 'person \d': name the column of these keys"):
+        add(rows, scores)
+    with pytest.raises(DataError, match=r"no value of 'age' is the key of a row with a label"):
+        add(rows, Scores(scores.url, "age"))
+    assert "2 rows for a table of 32,561" in add(rows, Scores(scores.url, "id"))[3]
+    (stored,) = (project / "data/raw").glob("labelled-*.parquet")
+    assert parquet.read_table(stored)["age"].to_pylist() == [*map(float, known["age"])]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from mlops import params
-from mlops.adopt import originals, placing
+from mlops.adopt import labelled, originals, placing
 from mlops.adopt.originals import EXCEL, JSON, Choose
 from mlops.adopt.placing import Ask, Say
 from mlops.adopt.whole import refuse_lost_cells
@@ -48,8 +48,26 @@ class Rows:
     kinds: Mapping[str, Numbers]
 
 
-def add(git: Git, paths: Sequence[str], say: Say, ask: Ask, choose: Choose) -> None:
-    """Adds files to data/raw with one commit, after what changes was shown and a question was answered.
+@dataclass(frozen=True)
+class Scores:
+    """Where the labels of scored rows are: the `url` of the database of predictions, and the column that
+    identified the rows when they were scored, or None if their number did."""
+
+    url: str
+    key: str | None = None
+
+
+def add(
+    git: Git,
+    paths: Sequence[str],
+    say: Say,
+    ask: Ask,
+    choose: Choose,
+    *,
+    scores: Scores | None = None,
+) -> None:
+    """Adds files to data/raw with one commit, after what changes was shown and a question was answered. If
+    `scores` are given, the files are those that were scored, and their rows with a label are added.
 
     Raises DataError if the rows do not fit params.yaml, and Refused if all of them are there already.
     """
@@ -59,8 +77,16 @@ def add(git: Git, paths: Sequence[str], say: Say, ask: Ask, choose: Choose) -> N
     with tempfile.TemporaryDirectory(dir=git.root / ".dvc", prefix="add-") as folder:
         added: dict[str, Path] = {}
         for path in paths:
-            name = stored_name(Path(path), {*added, *(Path(each).name for each in table)})
-            added[name] = readable(Path(path), Path(folder) / name, prepare, choose)
+            if scores:
+                found = labelled.labelled_rows(path, scores.url, scores.key, prepare)
+                added[found.name] = Path(folder) / found.name
+                parquet.write_table(found.rows, added[found.name])
+                for remark in found.remarks:
+                    say(remark)
+            else:
+                name = stored_name(Path(path), {*added, *(Path(each).name for each in table)})
+                added[name] = readable(Path(path), Path(folder) / name, prepare, choose)
+        earlier = [path for path in table if Path(path).name in added]
         new = read(prepare, [*map(str, added.values())])
         old = read(prepare, table)
         there = int(np.isin(new.hashes, old.hashes).sum())
@@ -69,12 +95,18 @@ def add(git: Git, paths: Sequence[str], say: Say, ask: Ask, choose: Choose) -> N
         say(f"{new.count:,} rows for a table of {old.count:,}: {', '.join(paths)}")
         if there:
             say(f"{there:,} of them are in the table already")
+        for path in earlier:
+            count = parquet.read_metadata(path).num_rows
+            say(f"they replace the {count:,} rows of {Path(path).name}, which had a label before")
         for line in differences(old, new):
             say(line)
         if not ask("Add them?", True):
             say("nothing was changed")
             return
-        commit = placing.add(git, added, f"Add {new.count:,} rows: {', '.join(sorted(added))}")
+        message = f"Add {new.count:,} rows: {', '.join(sorted(added))}"
+        if scores:
+            message = f"Add {new.count:,} scored rows with labels: {', '.join(paths)}"
+        commit = placing.add(git, added, message)
     say(f"committed as {commit}; `git revert {commit}` undoes it. Next: mlops repro")
 
 

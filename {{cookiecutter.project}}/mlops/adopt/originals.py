@@ -161,23 +161,26 @@ def read_json(path: Path) -> Original:
 
 
 def read_query(query: str, url: str) -> Original:
+    """Returns the rows that a query gives, of which there is one at least. Raises what `query_table` does."""
+    table = query_table(query, url)
+    if not table.rows:
+        raise DataError(f"the query gives no rows from {url}")
+    return Original(table, f"a query of {url}")
+
+
+def query_table(query: str, url: str) -> Table:
     """Returns the rows that a query gives in SQLite or PostgreSQL. Raises Refused for a password in the URL,
     UsageError for other URLs, and MlopsError if the query fails."""
     parts = urls.parse_url(url)
     if parts.scheme == "sqlite":
         names, rows = query_sqlite(query, parts.path)
         columns = {n: [cell_text(row[place]) for row in rows] for place, n in enumerate(names)}
-        table = table_of_columns(columns)
-    elif parts.scheme == "postgresql":
-        table = query_postgresql(query, url)
-    else:
-        raise UsageError(
-            f"--from {parts} is neither sqlite:///FILE nor postgresql://USER@HOST/DATABASE; export other "
-            "sources as CSV or Parquet"
-        )
-    if not table.rows:
-        raise DataError(f"the query gives no rows from {parts}")
-    return Original(table, f"a query of {parts}")
+        return table_of_columns(columns)
+    if parts.scheme == "postgresql":
+        return query_postgresql(query, url)
+    raise UsageError(
+        f"{parts} is neither sqlite:///FILE nor postgresql://USER@HOST/DATABASE, which can be queried"
+    )
 
 
 def query_sqlite(query: str, path: str) -> tuple[list[str], list[Any]]:

@@ -60,18 +60,22 @@ def put(
 
 
 def add(git: Git, files: Mapping[str, Path], message: str) -> str:
-    """Copies files into data/raw, by names that it does not have, and commits that. Returns the commit."""
+    """Copies files into data/raw, in place of those with the same names, and commits that. Returns the
+    commit."""
     tables.keep_recorded_table(git.root)
+    places = {git.root / RAW / name: file for name, file in files.items()}
     try:
-        for name, file in files.items():
-            shutil.copy2(file, git.root / RAW / name)
+        for place, file in places.items():
+            place.unlink(missing_ok=True)  # not written: it may be a link into the cache
+            shutil.copy2(file, place)
         tables.record_table(git.root)
         git.run("add", "--", RECORD)
         git.run("commit", "--quiet", "--message", message, "--", RECORD)
     except BaseException:
-        for name in files:
-            (git.root / RAW / name).unlink(missing_ok=True)
         git.run("restore", "--staged", "--worktree", "--", RECORD)
+        for place in places:
+            place.unlink(missing_ok=True)
+        tables.restore_table(git.root)
         raise
     return git.run("rev-parse", "--short", "HEAD")
 

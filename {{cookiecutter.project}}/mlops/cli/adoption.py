@@ -87,6 +87,18 @@ def data(
         list[str],
         typer.Argument(metavar="FILE...", help="New rows: CSV, Parquet, Excel or JSON lines."),
     ],
+    *,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="FILEs were scored into this database: add the rows of which it has labels.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="With --labels: the --key of `mlops score`."),
+    ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Ask nothing, and add the rows.")
     ] = False,
@@ -96,8 +108,11 @@ def data(
 
     if action != "add":
         raise UsageError(f"mlops data {action}: there is only `mlops data add FILE...`")
+    if key and not labels:
+        raise UsageError("--key is the column of the keys of scored rows: add --labels URL")
     ask, choose = questions(asked=not yes)
-    addition.add(Git.of_current_directory(), paths, printing.say, ask, choose)
+    scores = addition.Scores(labels, key) if labels else None
+    addition.add(Git.of_current_directory(), paths, printing.say, ask, choose, scores=scores)
 
 
 def questions(

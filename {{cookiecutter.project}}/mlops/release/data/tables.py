@@ -36,3 +36,9 @@ def record_table(root: Path) -> None:
     """Writes data/raw.dvc for the files that are in data/raw, and puts them into the cache."""
     with dvc.open_repo(root) as repo, dvc.quiet_dvc():
         repo.add(RAW)
+
+
+def restore_table(root: Path) -> None:
+    """Puts the files that data/raw.dvc records into data/raw, and removes others."""
+    with dvc.open_repo(root) as repo, dvc.quiet_dvc():
+        repo.checkout([f"{RAW}.dvc"], force=True)
