@@ -46,7 +46,15 @@ def some(words: Sequence[object]) -> list[object]:
         (NOISE, "ignored", "a copy of noise"),
         ([f"this is text number {n} of many" for n in range(ROWS)], "ignored", "free text"),
         (some([f"w{n}" for n in range(150)]), "ignored", "hardly any is frequent enough"),
-        (some(["2024-05-01 10:00", "2024-05-01 11:30"]), "ignored", "dates with a time"),
+        (some(["2024-05-01 10:00", "2024-05-01 11:30"]), "date", "the model is given the hour too"),
+        (["2024-05-01", "24.12.2024"] * 100, "ignored", "dates in more than one form"),
+        ([f"<{n}" if n % 5 else f"{n}.7" for n in range(ROWS)], "ignored", "identifier"),
+        (
+            [f"{n}.7" if n % 5 else f"<{n}" for n in range(ROWS)],
+            "ignored",
+            "beside texts such as <",
+        ),
+        (["short", "long" * 300] * 100, "ignored", "free text"),
         (some(["Sep-63", "Oct-64", "Jan-70"]), "ignored", "not written in numbers with a year"),
         (some(["male", "Male", "f"]), "category", "spellings that may mean the same"),
         (some(["007", "012"]), "category", "whose zeros a number would lose"),
@@ -65,6 +73,13 @@ def test_a_column_gets_its_type_or_is_left_out_with_the_reason(
     found, remark = kind_and_remark(cells)
     assert found == kind
     assert words in remark
+
+
+def test_days_of_excel_are_said_by_the_name_of_their_column() -> None:
+    column = proposed(born=[44_000, 44_001] * 100, date=[45_000, 45_001] * 100).columns[-1]
+    assert (column.name, column.kind) == ("date", "integer")
+    assert "perhaps dates as Excel counts days: 4500" in column.remark
+    assert "is 2023-03-1" in column.remark
 
 
 def test_unique_whole_numbers_without_order_are_asked_about() -> None:

@@ -29,6 +29,7 @@ def lines(delimiter: str, *records: list[str]) -> str:
         (b"", "is empty"),
         (b"\n \n", "is empty"),
         (b"name\nanna\nbert\n", "do not have the same number of cells"),
+        (b"name,grade\n", "holds a header and no rows"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR,\0,\0,\0", "not a table"),
         (
             b"Dear all,\n\nthis is a letter, and no table.\nBest,\nme\n\nAnd so on, and on, and on.\n",
@@ -82,3 +83,22 @@ def test_the_header_is_found(
     assert found.columns == columns
     assert bool(found.dialect.names) == has_names
     assert found.dialect.skip == skip
+
+
+def test_further_lines_of_a_header_are_skipped_and_a_row_with_texts_is_not(tmp_path: Path) -> None:
+    header, more = (
+        ["Q1", "Q2", "Q3"],
+        [["Who are you?", "Your grade", "The score"], ["{1}", "{2}", "{3}"]],
+    )
+    found = laid_out(tmp_path, lines(";", header, *more, *ROWS * 9))
+    assert (found.dialect.names, found.dialect.skip) == (("Q1", "Q2", "Q3"), 3)
+    assert found.remarks["names"] == (
+        "the header goes on for 2 more lines, such as Who are you?, Your grade, The score"
+    )
+    for row in (
+        ["anna", "unknown", "none"],
+        ["dora", "NA", "NA"],
+        ["dora", "", ""],
+        ["dora", "3", "none"],
+    ):
+        assert laid_out(tmp_path, lines(";", header, row, *ROWS * 9)).dialect.names == ()

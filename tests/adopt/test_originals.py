@@ -56,8 +56,27 @@ def test_a_sheet_is_read_below_its_title_and_above_its_notes(tmp_path: Path) -> 
     assert found.table.rows == 8
     assert found.remarks == (
         "the header is in line 3 of the sheet",
-        "the last line is a note and left out: Source: a survey",
+        "the last line is a note or a total, and left out: Source: a survey",
     )
+
+
+def test_lines_that_are_no_rows_are_left_out_and_times_stay_in_one_form(tmp_path: Path) -> None:
+    day = datetime.datetime(2024, 5, 1)
+    rows: list[list[object]] = [
+        ["when", "price", "kind"],
+        ["date", "in euros", "A or B"],
+        *([day + datetime.timedelta(hours=12 * n), n + 0.5, "AB"[n % 2]] for n in range(12)),
+        ["Total", 78, None],
+    ]
+    found = excel(write_workbook(tmp_path / "a.xlsx", {"Data": rows}))
+    assert [*found.table.texts("when").values[:2]] == ["2024-05-01 00:00:00", "2024-05-01 12:00:00"]
+    assert found.table.rows == 12
+    assert found.remarks == (
+        "the last line is a note or a total, and left out: Total, 78",
+        "left out below the header: date, in euros, A or B",
+    )
+    with pytest.raises(SourceError, match="a header and no rows"):
+        excel(write_workbook(tmp_path / "b.xlsx", {"Data": [["a", "b", "c"], ["note"]]}))
 
 
 def test_of_several_sheets_the_one_with_the_target_is_read(tmp_path: Path) -> None:
@@ -80,6 +99,9 @@ def test_json_lines_are_read_and_nested_values_are_named(tmp_path: Path) -> None
         table = read_json(path).table
         assert first_row(table) == {**FIRST, "smokes": "False"}
         assert table.nested == ("tags",)
+    whole.write_text(json.dumps({"count": 1, "rows": [{"id": 1, "person": {"age": 3, "at": {}}}]}))
+    table = read_json(whole).table
+    assert (first_row(table), table.nested) == ({"id": "1", "person.age": "3"}, ("person.at",))
     lines.write_text('{"a": 1}\n{"a": 2\n')
     with pytest.raises(MlopsError, match=r"a.jsonl, line 2: .*each line should hold a JSON object"):
         read_json(lines)

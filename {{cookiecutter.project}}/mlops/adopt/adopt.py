@@ -141,6 +141,8 @@ def open_sources(paths: Sequence[str], order: Order) -> Opened:
         found = found or layout.find_layout(file, order.encoding, order.names)
         opened.append(sources.open_file(file, found.columns, found.dialect))
     names = opened[0].names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{paths[0]} has two columns {twice[0]!r}: rename one")
     for source in opened[1:]:
         if {*source.names} != {*names}:
             other = sorted({*source.names} ^ {*names})
@@ -149,10 +151,13 @@ def open_sources(paths: Sequence[str], order: Order) -> Opened:
                 f"({', '.join(map(repr, other[:5]))}): adopt one of them, or files with the same columns"
             )
     origin = ", ".join(Path(path).name for path in paths[:3]) + " ..." * (len(paths) > 3)
+    looked_at = table.sample(opened)
+    if not looked_at.rows:
+        raise DataError(f"{', '.join(paths)} has columns and no rows")
     dialect = found.dialect if found else Dialect()
     remarks = found.remarks if found else {}
     has_made = bool(found and found.made_names)
-    return Opened(table.sample(opened), dialect, f"from {origin}", remarks, opened, "", has_made)
+    return Opened(looked_at, dialect, f"from {origin}", remarks, opened, "", has_made)
 
 
 def with_names(opened: Opened, order: Order, choose: Choose) -> Opened:

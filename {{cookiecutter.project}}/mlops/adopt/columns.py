@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlops.adopt.spelling import Spelling
 from mlops.adopt.table import Table
+from mlops.predict.dates import date_text
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task
 from mlops.tables import cells
@@ -23,13 +24,18 @@ KINDS: Sequence[Kind] = ("integer", "number", "boolean", "date", "category", "ig
 KNOWN_CATEGORIES = 50
 """The number of categories of a column that a model knows; prepare keeps the most frequent ones."""
 
+LONGEST_CATEGORY = 1000
 LARGEST_INTEGER = 2**24
+DAYS_OF_EXCEL = (20_000, 60_000)
+"""The numbers by which Excel means days from 1954 to 2064."""
+
 NAMED_ID = re.compile(
     r"(^|[\W_])(id|ids|uuid|guid|key|index|idx|rowid|row|nr|no|num|number|code)$|[a-z](ID|Id)$"
     r"|^(unnamed.*|column_1|rownames)$",
     re.IGNORECASE,
 )
 NAMED_TIME = re.compile(r"year|date|time|month|week|day|hour|quarter|period", re.IGNORECASE)
+NAMED_DAY = re.compile(r"date|day|datum|time", re.IGNORECASE)
 NAMED_GROUP = re.compile(
     r"(^|[\W_])(id|uuid|guid|person|patient|subject|customer|user|player|member|client|household|student"
     r"|employee|participant|animal|family|respondent|account)([\W_]?(id|no|nr|number|name|key))?$|[a-z]I[Dd]$",
@@ -154,6 +160,10 @@ def described_number(
     values: Numbers,
     rows: int,
 ) -> Column:
+    low, high = DAYS_OF_EXCEL
+    if NAMED_DAY.search(column.name) and low < known.min() and known.max() < high:
+        said = f"perhaps dates as Excel counts days: {known[0]:.0f} is {excel_day(known[0])}"
+        column = replace(column, remark=f"{said}; format the cells as dates, and save again")
     if not (known % 1 == 0).all() or has_decimals(values, rows):
         return column
     is_large = abs(different).max() > LARGEST_INTEGER
@@ -168,6 +178,10 @@ def described_number(
         said = "whole numbers over 16,777,216, which models round to seven digits"
         return replace(column, remark="; ".join(filter(None, (column.remark, said))))
     return replace(column, kind="integer")
+
+
+def excel_day(days: float) -> str:
+    return date_text(days - 25_569)  # the number of 1970-01-01
 
 
 def identifier_reason(name: str, steps: NDArray[np.float64]) -> str:
@@ -208,14 +222,15 @@ def described_text(name: str, texts: Texts, remark: str) -> Column:
         return column.left_out(remark)
     spaces = sum(word.count(" ") * count for word, count in known.items()) / max(rows, 1)
     length = sum(len(word) * count for word, count in known.items()) / max(rows, 1)
-    if (spaces >= 4 or length > 80) and different > max(10, 0.5 * rows):
+    is_long = (spaces >= 4 or length > 80) and different > max(10, 0.5 * rows)
+    if is_long or max(map(len, known), default=0) > LONGEST_CATEGORY:
         return column.left_out(f"free text: {different:,} different texts in {rows:,} rows")
     if different >= 0.95 * rows and rows >= 15:
-        return column.left_out("an identifier: another text in almost each row")
+        return column.left_out(remark or "an identifier: another text in almost each row")
     frequent = sum(sorted(known.values())[-KNOWN_CATEGORIES:]) / max(rows, 1)
     if different > max(10, 0.5 * rows) or (different > KNOWN_CATEGORIES and frequent < 0.3):
         said = f"{different:,} different texts in {rows:,} rows: hardly any is frequent enough to learn from"
-        return column.left_out(said)
+        return column.left_out("; ".join(filter(None, (remark, said))))
     remarks = [remark]
     if different > KNOWN_CATEGORIES:
         remarks.append(

@@ -22,6 +22,10 @@ RECORDS = 1000
 FEWEST = 0.75
 """The share of records with one number of cells under which a text is no table."""
 
+MOST_HEADERS = 3
+FEWEST_BELOW = 10
+"""The number of rows below a second line of a header that tell it from a row."""
+
 REGULAR = 0.9
 """The share of records that have one number of cells in a table."""
 
@@ -123,6 +127,8 @@ def arranged(
 
     first, width = split.first, split.width
     rows = [cells for cells in split.records[first:] if len(cells) == width]
+    if len(rows) < 2:
+        raise SourceError(f"{file.path} holds a header and no rows")
     header: Sequence[str] | None = rows[0]
     above = split.records[first - 1] if first else []
     skip, made = first, False
@@ -146,11 +152,18 @@ def arranged(
         remarks["names"] = "the file has no header: its first line looks like data"
     else:
         columns = different(rows[0])
-        if columns != tuple(rows[0]):
-            skip += 1
+        more = further_headers(rows)
+        if columns != tuple(rows[0]) or more:
+            skip = split.records.index(rows[more], first) + 1
             header = None
+        if columns != tuple(rows[0]):
             remarks["names"] = "the header has a name twice, or none"
-    if lines_before(skip):
+        if more:
+            remarks["names"] = (
+                f"the header goes on for {more} more {'lines' * (more > 1) or 'line'}, such as "
+                f"{', '.join(filter(None, rows[1]))[:60]}"
+            )
+    if first:
         remarks["skip"] = "the table begins below other lines"
     dialect = Dialect(
         encoding=encoding,
@@ -172,6 +185,28 @@ def different(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def further_headers(rows: Sequence[Sequence[str]]) -> int:
+    """Returns how many records below the header are no rows either, such as questions of a survey, or units:
+    they have texts where all others have numbers or dates, and no cell that occurs again."""
+    count = 0
+    while count < MOST_HEADERS and len(rows) > count + FEWEST_BELOW:
+        columns = [*zip(*rows[count + 2 :], strict=True)]
+        typed = [*map(is_typed, columns)]
+        cells = rows[count + 1]
+        are_texts = all(
+            cell and not spelling.is_marker(cell) and not spelling.looks_typed(cell)
+            for cell, has_type in zip(cells, typed, strict=True)
+            if has_type
+        )
+        is_new = all(
+            cell not in column for cell, column in zip(cells, columns, strict=True) if cell
+        )
+        if not (any(typed) and are_texts and is_new and sum(map(bool, cells)) > 1):
+            break
+        count += 1
+    return count
+
+
 def looks_like_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Returns whether the first record is a row like the others, and not a header. Where columns hold numbers
     or dates, it is one if its cells do; otherwise, if its cells occur below."""
@@ -185,8 +220,6 @@ def looks_like_row(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     ]
     if votes:
         return sum(votes) * 2 > len(votes)
-    if not rows:
-        return any(map(spelling.looks_typed, first))
     again = [cell in column for cell, column in zip(first, zip(*rows, strict=True), strict=True)]
     return sum(again) * 2 > len(again)
 

@@ -6,6 +6,7 @@ Such a table is stored as Parquet, with the name and hash of its original.
 import datetime
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,11 @@ from mlops.tables.errors import SourceError
 
 EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 JSON = (".jsonl", ".ndjson", ".json")
+
+TOTAL = re.compile(
+    "(grand |sub)?total.?|sum|summe|gesamt|insgesamt|somme|suma|totale", re.IGNORECASE
+)
+"""What a line below the rows begins with that sums them up."""
 
 Choose = Callable[[str, Sequence[str]], str]
 """Asks which of several texts is meant."""
@@ -60,7 +66,7 @@ def read_excel(path: Path, sheet: str | None, target: str | None, choose: Choose
         ) from None
     except python_calamine.CalamineError as error:
         raise SourceError(f"{path} can't be read as a workbook: {error}") from None
-    rows = {name: [[*map(cell_text, row)] for row in grid] for name, grid in grids.items()}
+    rows = {name: grid_texts(grid) for name, grid in grids.items()}
     filled = {name: grid for name, grid in rows.items() if sum(map(any, grid)) > 1}
     if not filled:
         where = f"sheet {sheet!r} of {path}" if sheet is not None else f"{path}"
@@ -73,6 +79,23 @@ def read_excel(path: Path, sheet: str | None, target: str | None, choose: Choose
     if others:
         said = (*said, f"sheet {name!r} is read, and not {', '.join(map(repr, others))}")
     return Original(table, f"{path.name}, sheet {name}", said)
+
+
+def grid_texts(grid: Sequence[Sequence[object]]) -> list[list[str]]:
+    """Returns the rows of a sheet as text. If a column has a date with a time, all of its dates have one."""
+    timed = {
+        place
+        for row in grid
+        for place, cell in enumerate(row)
+        if isinstance(cell, datetime.datetime) and cell.time() != datetime.time()
+    }
+
+    def text(place: int, cell: object) -> str:
+        found = cell_text(cell)
+        is_whole = isinstance(cell, datetime.date) and place in timed and " " not in found
+        return f"{found} 00:00:00" if is_whole else found
+
+    return [[text(place, cell) for place, cell in enumerate(row)] for row in grid]
 
 
 def cell_text(cell: object) -> str:
@@ -105,23 +128,32 @@ def table_of_rows(rows: Sequence[Sequence[str]], where: str) -> tuple[Table, tup
     width = max(len(row) for row in rows[first:])
     body = [row for row in rows[first:] if any(row)]
     said = [f"the header is in line {first + 1} of the sheet"] if first else []
-    while len(body) > 1 and sum(map(bool, body[-1])) == 1 and width > 2:
-        said.append(f"the last line is a note and left out: {max(body[-1])[:60]}")
-        body.pop()
+    while len(body) > 1 and width > 2 and is_note(body[-1]):
+        last = ", ".join(filter(None, body.pop()))
+        said.append(f"the last line is a note or a total, and left out: {last[:60]}")
     body = [[*row, *[""] * (width - len(row))] for row in body]
     used = [position for position in range(width) if any(row[position] for row in body)]
     body = [[row[position] for position in used] for row in body]
     if len(used) < 2:
         raise SourceError(f"{where} is not a table: it has one column")
+    if len(body) < 2:
+        raise SourceError(f"{where} holds a header and no rows")
     if layout.looks_like_row(body[0], body[1:]):
         names = tuple(f"column_{number}" for number in range(1, len(used) + 1))
         said.append("there is no header: the first line looks like data")
     else:
-        names, body = layout.different(body[0]), body[1:]
-    if not body:
-        raise SourceError(f"{where} holds a header and no rows")
+        more = layout.further_headers(body)
+        if more:
+            said.append(f"left out below the header: {', '.join(filter(None, body[1]))[:60]}")
+        names, body = layout.different(body[0]), body[1 + more :]
     columns = dict(zip(names, zip(*body, strict=True), strict=True))
     return table_of_columns(columns), tuple(said)
+
+
+def is_note(row: Sequence[str]) -> bool:
+    """Returns whether a row has one cell, or begins with a word for a total."""
+    filled = [*filter(None, row)]
+    return len(filled) == 1 or bool(TOTAL.fullmatch(filled[0]))
 
 
 def table_of_columns(columns: Mapping[str, Sequence[str]]) -> Table:
@@ -147,17 +179,34 @@ def read_json(path: Path) -> Original:
                 f"{path}, line {number + error.lineno}: {error.msg}; each line should hold a JSON object"
             ) from None
     records = parts[0] if is_list else parts
+    if len(records) == 1 and isinstance(records[0], dict):
+        lists = [value for value in records[0].values() if isinstance(value, list)]
+        if len(lists) == 1 and all(isinstance(each, dict) for each in lists[0]):
+            (records,) = lists
     if not records or not all(isinstance(record, dict) for record in records):
-        raise SourceError(f"{path} should hold a JSON object in each line, or a list of objects")
-    names = dict.fromkeys(name for record in records for name in record)
-    nested = [n for n in names if any(isinstance(record.get(n), dict | list) for record in records)]
+        raise SourceError(
+            f"{path} should hold a JSON object in each line, or a list of objects, which may be the only "
+            "list in one object"
+        )
+    rows = [*map(flat_record, records)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    nested = [name for name in names if any(isinstance(row.get(name), dict | list) for row in rows)]
     columns = {
-        name: [cell_text(record.get(name)) for record in records]
-        for name in names
-        if name not in nested
+        name: [cell_text(row.get(name)) for row in rows] for name in names if name not in nested
     }
     table = table_of_columns(columns)
     return Original(Table(table.columns, True, tuple(nested)), path.name)
+
+
+def flat_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a record in which `person.age` is what was `age` in the record `person`."""
+    flat = dict[str, Any]()
+    for name, value in record.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": cell for key, cell in value.items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def read_query(query: str, url: str) -> Original:

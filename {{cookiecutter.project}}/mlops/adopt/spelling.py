@@ -399,7 +399,10 @@ def find_numbers(
     for name in units.keys() - best.columns.keys():
         remarks[name] = f"numbers such as {typed[name][0]}, which are not written like others"
     for name in typed.keys() - units.keys():
-        if all(map(looks_typed, typed[name])):
+        others = [word for word in typed[name] if not looks_typed(word)]
+        if 0 < len(others) < FEWEST * len(typed[name]):
+            remarks[name] = f"mostly numbers, beside texts such as {others[0]}"
+        if not others:
             remarks[name] = (
                 f"numbers with different signs, such as {typed[name][0]} and {typed[name][-1]}"
             )
