@@ -15,6 +15,7 @@ from baking import Run
 from mlops import params
 from mlops.adopt import addition
 from mlops.adopt.addition import Rows, Scores
+from mlops.adopt.dialogue import Dialogue
 from mlops.batch.monitoring import labels
 from mlops.batch.monitoring.labels import LabelsOrder
 from mlops.errors import DataError, MlopsError, Refused, UsageError
@@ -33,14 +34,13 @@ def add(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
     def add(path: Path, scores: Scores | None = None) -> list[str]:
         said: list[str] = []
-        addition.add(
-            Git(project),
-            [str(path)],
+        person = Dialogue(
             said.append,
             lambda _, default: default,
             lambda _, known: known[0],
-            scores=scores,
+            lambda _, default: default,
         )
+        addition.add(Git(project), [str(path)], person, scores)
         return said
 
     return add

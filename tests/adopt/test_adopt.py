@@ -13,10 +13,12 @@ from baking import Run
 from mlops import params
 from mlops.adopt import spelling
 from mlops.adopt.adopt import Order, adopt
+from mlops.adopt.dialogue import Dialogue, Tell
 from mlops.errors import DataError, MlopsError, Refused, UsageError
 from mlops.prepare import raw
 from mlops.release.history.git import Git
 from mlops.tables import csv_source
+from workbooks import write_workbook
 
 ROWS = 300
 Rows = list[dict[str, object]]
@@ -55,10 +57,13 @@ def adopted(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callabl
     def refuse(question: str, known: Sequence[str]) -> str:
         raise UsageError(f"{question} {known}")
 
-    def adopted(*paths: Path, **order: object) -> list[str]:
+    def adopted(
+        *paths: Path, tell: Tell = lambda _, default: default, **order: object
+    ) -> list[str]:
         said: list[str] = []
         given = Order(tuple(map(str, paths)), **{"target": "bought", **order})  # type: ignore[arg-type]
-        adopt(Git(project), given, said.append, lambda _, default: default, refuse)
+        person = Dialogue(said.append, lambda _, default: default, refuse, tell)
+        adopt(Git(project), given, person)
         return said
 
     return adopted
@@ -177,6 +182,39 @@ def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
     assert git.succeeds("diff", "--quiet", "HEAD~2", "HEAD")
 
 
+def test_a_person_is_asked_where_the_header_is_and_for_names(
+    adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def answers(*given: str) -> Tell:
+        waiting = [*given]
+
+        def tell(question: str, default: str) -> str:
+            asked.append(f"{question} [{default}]")
+            return waiting.pop(0) or default
+
+        return tell
+
+    path = tmp_path / "t.csv"
+    path.write_text("".join(f"{row['age']},{row['price']},{row['bought']}\n" for row in rows()))
+    said = adopted(path, tell=answers("", "age, price, bought"), dry_run=True)
+    assert asked[0].endswith("; which line is the header (0: none) [0]")
+    assert asked[1].endswith("with commas between [column_1,column_2,column_3]")
+    assert "integer: age" in said
+    with pytest.raises(UsageError, match="has no header, as its first line is"):
+        adopted(path, tell=answers("", ""), dry_run=True)
+    with pytest.raises(UsageError, match="'first' is not the number of a line"):
+        adopted(path, tell=answers("first"), dry_run=True)
+    names = ["age", "price", "bought"]
+    cells = [[row[name] for name in names] for row in rows()]
+    book = write_workbook(tmp_path / "t.xlsx", {"A": [["x", "y", "z"], [], names, *cells]})
+    assert "integer: age" in adopted(book, tell=answers(""), dry_run=True)
+    assert asked[-1].endswith("(0: none) [3]")
+    said = adopted(book, tell=answers("0", "a,b,bought"), target="bought", dry_run=True)
+    assert "integer: age" not in said
+
+
 def test_numbers_may_hold_the_delimiter_between_quotes(
     project: Path, adopted: Callable[..., list[str]], tmp_path: Path
 ) -> None:
@@ -230,7 +268,7 @@ def test_what_the_pipeline_cannot_read_as_it_is_becomes_parquet(
         path.write_text("\n".join(json.dumps(row) for row in [*rows(), last]))
         with pytest.raises(DataError, match=r"'price': not a number: '99x' in row 301 and 0 more"):
             adopted(path)
-    dropped = [{**row, "bought": None} for row in rows(3)]
+    dropped = [{**row, "bought": None, "age": None} for row in rows(3)]
     path.write_text("\n".join(json.dumps(row) for row in [*rows(), *dropped]))
     assert "  3 rows have no target and are dropped" in adopted(path)
     (stored,) = (project / "data/raw").iterdir()

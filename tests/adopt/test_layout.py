@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops.adopt.layout import Layout, find_layout
+from mlops.adopt.layout import Header, Layout, find_layout
 from mlops.tables.errors import SourceError
 from mlops.tables.files import file_at
 
@@ -12,11 +12,15 @@ ROWS = [["anna", "3", "2,5"], ["bert", "4", "1,5"], ["cleo", "5", "7,0"]]
 
 
 def laid_out(
-    folder: Path, text: str, encoding: str = "utf-8", names: tuple[str, ...] = ()
+    folder: Path,
+    text: str,
+    encoding: str = "utf-8",
+    names: tuple[str, ...] = (),
+    line: int | None = None,
 ) -> Layout:
     path = folder / "table.csv"
     path.write_bytes(text.encode(encoding))
-    return find_layout(file_at(str(path)), None, names)
+    return find_layout(file_at(str(path)), None, Header(line, names))
 
 
 def lines(delimiter: str, *records: list[str]) -> str:
@@ -41,7 +45,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, words: str)
     path = tmp_path / "a file.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=words):
-        find_layout(file_at(str(path)), None, ())
+        find_layout(file_at(str(path)), None)
 
 
 def test_another_number_of_names_is_refused(tmp_path: Path) -> None:
@@ -102,3 +106,18 @@ def test_further_lines_of_a_header_are_skipped_and_a_row_with_texts_is_not(tmp_p
         ["dora", "3", "none"],
     ):
         assert laid_out(tmp_path, lines(";", header, row, *ROWS * 9)).dialect.names == ()
+
+
+def test_the_line_of_the_header_can_be_given(tmp_path: Path) -> None:
+    text = lines(";", ["a", "b", "c"], ["1", "2", "3"], ["Title", "x", "y"], *ROWS)
+
+    def found(line: int, *names: str) -> tuple[tuple[str, ...], int]:
+        layout = laid_out(tmp_path, text, names=names, line=line)
+        return layout.columns, layout.dialect.skip
+
+    assert found(3) == (("Title", "x", "y"), 2)
+    assert found(0) == (("column_1", "column_2", "column_3"), 0)
+    assert found(0, *"xyz") == (("x", "y", "z"), 0)
+    assert found(3, *"xyz") == (("x", "y", "z"), 3)
+    with pytest.raises(SourceError, match="holds a header and no rows"):
+        found(60)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import servers
+from mlops.adopt.layout import Header
 from mlops.adopt.originals import Original, read_excel, read_json, read_query
 from mlops.adopt.table import Table
 from mlops.errors import Away, MlopsError, Refused, UsageError
@@ -31,7 +32,7 @@ def excel(path: Path, sheet: str | None = None, target: str | None = None) -> Or
         raise UsageError(f"{question} {known}")
 
     pytest.importorskip("python_calamine")
-    return read_excel(path, sheet, target, refuse)
+    return read_excel(path, sheet, refuse, Header(column=target))
 
 
 def test_a_workbook_that_holds_no_table_is_refused(tmp_path: Path) -> None:

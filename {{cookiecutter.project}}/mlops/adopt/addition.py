@@ -13,8 +13,9 @@ from pyarrow import parquet
 
 from mlops import params
 from mlops.adopt import labelled, originals, placing
-from mlops.adopt.originals import EXCEL, JSON, Choose
-from mlops.adopt.placing import Ask, Say
+from mlops.adopt.dialogue import Choose, Dialogue
+from mlops.adopt.layout import Header
+from mlops.adopt.originals import EXCEL, JSON
 from mlops.adopt.whole import refuse_lost_cells
 from mlops.errors import DataError, Refused, UsageError
 from mlops.params import PrepareParams
@@ -57,15 +58,7 @@ class Scores:
     key: str | None = None
 
 
-def add(
-    git: Git,
-    paths: Sequence[str],
-    say: Say,
-    ask: Ask,
-    choose: Choose,
-    *,
-    scores: Scores | None = None,
-) -> None:
+def add(git: Git, paths: Sequence[str], person: Dialogue, scores: Scores | None = None) -> None:
     """Adds files to data/raw with one commit, after what changes was shown and a question was answered. If
     `scores` are given, the files are those that were scored, and their rows with a label are added.
 
@@ -82,32 +75,34 @@ def add(
                 added[found.name] = Path(folder) / found.name
                 parquet.write_table(found.rows, added[found.name])
                 for remark in found.remarks:
-                    say(remark)
+                    person.say(remark)
             else:
                 name = stored_name(Path(path), {*added, *(Path(each).name for each in table)})
-                added[name] = readable(Path(path), Path(folder) / name, prepare, choose)
+                added[name] = readable(Path(path), Path(folder) / name, prepare, person.choose)
         earlier = [path for path in table if Path(path).name in added]
         new = read(prepare, [*map(str, added.values())])
         old = read(prepare, table)
         there = int(np.isin(new.hashes, old.hashes).sum())
         if there == new.count:
             raise Refused(f"all {new.count:,} rows are in the table already: nothing was added")
-        say(f"{new.count:,} rows for a table of {old.count:,}: {', '.join(paths)}")
+        person.say(f"{new.count:,} rows for a table of {old.count:,}: {', '.join(paths)}")
         if there:
-            say(f"{there:,} of them are in the table already")
+            person.say(f"{there:,} of them are in the table already")
         for path in earlier:
             count = parquet.read_metadata(path).num_rows
-            say(f"they replace the {count:,} rows of {Path(path).name}, which had a label before")
+            person.say(
+                f"they replace the {count:,} rows of {Path(path).name}, which had a label before"
+            )
         for line in differences(old, new):
-            say(line)
-        if not ask("Add them?", True):
-            say("nothing was changed")
+            person.say(line)
+        if not person.ask("Add them?", True):
+            person.say("nothing was changed")
             return
         message = f"Add {new.count:,} rows: {', '.join(sorted(added))}"
         if scores:
             message = f"Add {new.count:,} scored rows with labels: {', '.join(paths)}"
         commit = placing.add(git, added, message)
-    say(f"committed as {commit}; `git revert {commit}` undoes it. Next: mlops repro")
+    person.say(f"committed as {commit}; `git revert {commit}` undoes it. Next: mlops repro")
 
 
 def stored_name(path: Path, taken: Container[str]) -> str:
@@ -134,7 +129,7 @@ def readable(path: Path, converted: Path, prepare: PrepareParams, choose: Choose
     if not is_original(path):
         return path
     if format_suffix(path.name) in EXCEL:
-        original = originals.read_excel(path, None, prepare.target, choose)
+        original = originals.read_excel(path, None, choose, Header(column=prepare.target))
     else:
         original = originals.read_json(path)
     wanted = raw.wanted_columns(prepare)

@@ -12,9 +12,9 @@ from pyarrow import parquet
 
 from mlops import environments, params
 from mlops.adopt import columns, declaration, layout, originals, placing, proposal, spelling, table
-from mlops.adopt.layout import Layout
-from mlops.adopt.originals import EXCEL, JSON, Choose
-from mlops.adopt.placing import Ask, Say
+from mlops.adopt.dialogue import Ask, Choose, Dialogue, Tell
+from mlops.adopt.layout import TO_BE_FOUND, Header, Layout
+from mlops.adopt.originals import EXCEL, JSON
 from mlops.adopt.proposal import Proposal
 from mlops.adopt.table import Table
 from mlops.adopt.whole import check_whole, refuse_lost_cells
@@ -38,7 +38,7 @@ class Order:
     target: str | None = None
     task: Task | None = None
     sheet: str | None = None
-    names: tuple[str, ...] = ()
+    header: Header = TO_BE_FOUND
     encoding: str | None = None
     query: str | None = None
     url: str | None = None
@@ -49,7 +49,7 @@ class Order:
 @dataclass(frozen=True)
 class Opened:
     """A table that was opened: `sources` are its files of text or Parquet, and none if it was read whole as
-    `original`."""
+    `original`. `header_line` is the line of the header, 0 if there is none and None in other formats."""
 
     table: Table
     dialect: Dialect
@@ -57,34 +57,37 @@ class Opened:
     remarks: Mapping[str, str]
     sources: Sequence[Source] = ()
     digest: str = ""
-    has_made_names: bool = False
+    sheet: str | None = None
+    header_line: int | None = None
 
 
-def adopt(git: Git, order: Order, say: Say, ask: Ask, choose: Choose) -> None:
+def adopt(git: Git, order: Order, person: Dialogue) -> None:
     """Declares a table in the project of `git`, and puts it there with one commit, after questions.
 
     Raises MlopsError if the table or the project does not allow it; the project is then as it was.
     """
     if not order.dry_run:
         placing.refuse_unfit_state(git)
-    opened = with_names(open_table(order, choose), order, choose)
-    target = order.target or choose("which column should be predicted?", [*opened.table.columns])
+    opened = with_header(open_table(order, person.choose), order, person.choose, person.tell)
+    target = order.target or person.choose(
+        "which column should be predicted?", [*opened.table.columns]
+    )
     if target not in opened.table.columns:
         hint = params.suggestion(target, [*opened.table.columns])
         raise UsageError(f"the table has no column {target!r}{hint}")
-    proposed, rows = examine(opened, order, target, ask)
+    proposed, rows = examine(opened, order, target)
     for line in summary(opened, proposed, rows):
-        say(line)
-    proposed = answered(proposed, order, ask)
+        person.say(line)
+    proposed = answered(proposed, order, person.ask)
     if order.dry_run:
-        say("nothing was changed (--dry-run)")
+        person.say("nothing was changed (--dry-run)")
         return
-    if not ask("Adopt the table so?", True):
-        say("nothing was changed")
+    if not person.ask("Adopt the table so?", True):
+        person.say("nothing was changed")
         return
     commit = write(git, opened, proposed)
     for line in next_steps(git, commit):
-        say(line)
+        person.say(line)
 
 
 def open_table(order: Order, choose: Choose) -> Opened:
@@ -98,6 +101,7 @@ def open_table(order: Order, choose: Choose) -> Opened:
             raise UsageError(f"--{error}") from None
     if order.query is not None and order.url is not None:
         return opened_original(originals.read_query(order.query, order.url), b"")
+    header = replace(order.header, column=order.target)
     paths = [path for text in order.paths for path in paths_of(text)]
     suffixes = {format_suffix(path) for path in paths}
     if suffixes & {*EXCEL, *JSON}:
@@ -108,11 +112,11 @@ def open_table(order: Order, choose: Choose) -> Opened:
         path = Path(paths[0])
         is_excel = format_suffix(path.name) in EXCEL
         if is_excel:
-            found = originals.read_excel(path, order.sheet, order.target, choose)
+            found = originals.read_excel(path, order.sheet, choose, header)
         else:
             found = originals.read_json(path)
         return opened_original(found, path.read_bytes())
-    return open_sources(paths, order)
+    return open_sources(paths, order.encoding, header)
 
 
 def paths_of(text: str) -> list[str]:
@@ -127,10 +131,18 @@ def opened_original(original: originals.Original, content: bytes) -> Opened:
     digest = hashlib.sha256(content).hexdigest() if content else ""
     said = f", SHA-256 {digest[:16]}..." if digest else ""
     remarks = {str(number): remark for number, remark in enumerate(original.remarks)}
-    return Opened(original.table, Dialect(), f"from {original.origin}{said}", remarks, (), digest)
+    return Opened(
+        original.table,
+        Dialect(),
+        f"from {original.origin}{said}",
+        remarks,
+        digest=digest,
+        sheet=original.sheet,
+        header_line=original.header_line,
+    )
 
 
-def open_sources(paths: Sequence[str], order: Order) -> Opened:
+def open_sources(paths: Sequence[str], encoding: str | None, header: Header) -> Opened:
     found: Layout | None = None
     opened: list[Source] = []
     for path in paths:
@@ -138,7 +150,7 @@ def open_sources(paths: Sequence[str], order: Order) -> Opened:
         if format_suffix(path) == files.PARQUET:
             opened.append(sources.open_file(file, (), Dialect()))
             continue
-        found = found or layout.find_layout(file, order.encoding, order.names)
+        found = found or layout.find_layout(file, encoding, header)
         opened.append(sources.open_file(file, found.columns, found.dialect))
     names = opened[0].names
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -156,23 +168,38 @@ def open_sources(paths: Sequence[str], order: Order) -> Opened:
         raise DataError(f"{', '.join(paths)} has columns and no rows")
     dialect = found.dialect if found else Dialect()
     remarks = found.remarks if found else {}
-    has_made = bool(found and found.made_names)
-    return Opened(looked_at, dialect, f"from {origin}", remarks, opened, "", has_made)
+    line = found.header_line if found else None
+    return Opened(looked_at, dialect, f"from {origin}", remarks, opened, header_line=line)
 
 
-def with_names(opened: Opened, order: Order, choose: Choose) -> Opened:
-    """Returns the table; if its target is not among names that were made, the error says so."""
-    if opened.has_made_names and order.target and order.target not in opened.table.columns:
-        first = [opened.table.texts(name).values[0] for name in opened.table.columns]
+def with_header(opened: Opened, order: Order, choose: Choose, tell: Tell) -> Opened:
+    """Returns the table, after a question about its header if that is not the first line. Raises UsageError
+    if the target is not among names that were made."""
+    if order.header != TO_BE_FOUND or opened.header_line in (None, 1):
+        return opened
+    names = tuple(opened.table.columns)
+    first = ", ".join([opened.table.texts(name).values[0] for name in names[:8]])
+    question = f"the first row is {first}; which line is the header (0: none)"
+    said = tell(question, str(opened.header_line))
+    if not said.isdecimal():
+        raise UsageError(f"{said!r} is not the number of a line")
+    given = Header(int(said))
+    if given.line == 0:
+        made = ",".join(layout.made_names(len(names)))
+        said = tell("the names of the columns, with commas between", made)
+        given = Header(0, tuple(map(str.strip, said.split(","))))
+    if given.line != opened.header_line or (given.names and given.names != names):
+        return open_table(replace(order, sheet=opened.sheet, header=given), choose)
+    if order.target and order.target not in opened.table.columns:
         raise UsageError(
             f"{opened.origin.removeprefix('from ')} has no header, as its first line is "
-            f"{', '.join(first[:8])}: name the columns, --names A,B,C, or the target by its place, such as "
-            f"--target {[*opened.table.columns][-1]}"
+            f"{first}: name the columns, --names A,B,C, or the target by its place, such as "
+            f"--target {names[-1]}"
         )
     return opened
 
 
-def examine(opened: Opened, order: Order, target: str, ask: Ask) -> tuple[Proposal, int]:
+def examine(opened: Opened, order: Order, target: str) -> tuple[Proposal, int]:
     """Returns what is proposed for the table, and its number of rows. If a part of large files that was not
     looked at first holds something else, its rows are looked at too."""
     looked_at = opened.table

@@ -22,6 +22,7 @@ RECORDS = 1000
 FEWEST = 0.75
 """The share of records with one number of cells under which a text is no table."""
 
+MOST_ABOVE = 50
 MOST_HEADERS = 3
 FEWEST_BELOW = 10
 """The number of rows below a second line of a header that tell it from a row."""
@@ -42,17 +43,37 @@ BYTE_ORDER_MARKS = {
 class Layout:
     """How a file of text is laid out. `dialect` has its encoding and delimiter, and `names` and `skip` if the
     header cannot be used as it is; `remarks` say what of it is unusual, by the name of its field. `columns`
-    are the names of the columns. `made_names` tells whether they were made, for want of a header."""
+    are the names of the columns, and `header_line` is the line of the header, 0 if there is none."""
 
     dialect: Dialect
     columns: tuple[str, ...]
     remarks: dict[str, str]
-    made_names: bool
+    header_line: int
 
 
-def find_layout(file: File, encoding: str | None, names: tuple[str, ...]) -> Layout:
-    """Returns the layout of a file of text. A given encoding is taken, and given names are those of a file
-    without a header. Raises SourceError if the file is no table."""
+@dataclass(frozen=True)
+class Header:
+    """What the user has said of a header: its `line`, which is 0 if there is none and None if it should be
+    found, the `names` of the columns if those of the file should not be taken, and a `column` in it."""
+
+    line: int | None = None
+    names: tuple[str, ...] = ()
+    column: str | None = None
+
+    def position(self, rows: Sequence[Sequence[str]], found: int) -> int:
+        """Returns the position of the header in rows, which is `found`, or below if the column is there."""
+        below = range(found, min(len(rows), found + MOST_ABOVE))
+        if self.line is not None or self.names or not self.column:
+            return found
+        return next((n for n in below if self.column in rows[n]), found)
+
+
+TO_BE_FOUND = Header()
+
+
+def find_layout(file: File, encoding: str | None, given: Header = TO_BE_FOUND) -> Layout:
+    """Returns the layout of a file of text, of which a given encoding and header are taken as they are.
+    Raises SourceError if the file is no table."""
     remarks = {}
     if encoding is None:
         encoding = find_encoding(file)
@@ -77,7 +98,7 @@ def find_layout(file: File, encoding: str | None, names: tuple[str, ...]) -> Lay
         )
     if best.delimiter != ",":
         remarks["delimiter"] = f"cells are separated by a {DELIMITERS[best.delimiter]}"
-    return arranged(file, best, encoding, names, remarks)
+    return arranged(file, best, encoding, given, remarks)
 
 
 @dataclass(frozen=True)
@@ -118,37 +139,40 @@ def split_records(text: str, delimiter: str, is_cut: bool) -> Records:
 
 
 def arranged(
-    file: File, split: Records, encoding: str, names: tuple[str, ...], remarks: dict[str, str]
+    file: File, split: Records, encoding: str, given: Header, remarks: dict[str, str]
 ) -> Layout:
     """Returns the layout of a file whose records were split."""
 
     def lines_before(position: int) -> int:
         return split.lines[position - 1] if position else 0
 
-    first, width = split.first, split.width
+    first, width = given.position(split.records, split.first), split.width
+    if given.line:
+        first = next((n for n, end in enumerate(split.lines) if end >= given.line), -1)
+        width = len(split.records[first])
     rows = [cells for cells in split.records[first:] if len(cells) == width]
     if len(rows) < 2:
         raise SourceError(f"{file.path} holds a header and no rows")
     header: Sequence[str] | None = rows[0]
     above = split.records[first - 1] if first else []
-    skip, made = first, False
-    if names and len(names) != width:
-        raise SourceError(
-            f"{file.path} has {width} columns, and --names gives {len(names)}: {', '.join(names)}"
-        )
-    if names:
+    skip, header_line = first, lines_before(first) + 1
+    refuse_other_width(file.path, given.names, width)
+    if given.names:
         header = None
-        columns = names
-    elif len(above) == width - 1 and not looks_like_row(
-        above, [row[-len(above) :] for row in rows]
+        columns = given.names
+        skip += bool(given.line)
+    elif (
+        given.line is None
+        and len(above) == width - 1
+        and not looks_like_row(above, [row[-len(above) :] for row in rows])
     ):
         is_last = not any(row[-1] for row in rows)  # rows end in a delimiter; else they have names
         columns = (*above, "end") if is_last else ("row", *above)
         header = None
         remarks["names"] = "the header has one name less than there are columns"
-    elif looks_like_row(rows[0], rows[1:]):
-        header, made = None, True
-        columns = tuple(f"column_{number}" for number in range(1, width + 1))
+    elif given.line == 0 or (given.line is None and looks_like_row(rows[0], rows[1:])):
+        header, header_line = None, 0
+        columns = made_names(width)
         remarks["names"] = "the file has no header: its first line looks like data"
     else:
         columns = different(rows[0])
@@ -171,7 +195,19 @@ def arranged(
         names=() if header else columns,
         skip=lines_before(skip),
     )
-    return Layout(dialect, columns, remarks, made)
+    return Layout(dialect, columns, remarks, header_line)
+
+
+def refuse_other_width(where: str, names: Sequence[str], width: int) -> None:
+    """Raises SourceError if names are given, and not one for each column."""
+    if names and len(names) != width:
+        raise SourceError(
+            f"{where} has {width} columns, and --names gives {len(names)}: {', '.join(names)}"
+        )
+
+
+def made_names(width: int) -> tuple[str, ...]:
+    return tuple(f"column_{number}" for number in range(1, width + 1))
 
 
 def different(names: Sequence[str]) -> tuple[str, ...]:

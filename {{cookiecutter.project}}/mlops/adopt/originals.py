@@ -7,7 +7,7 @@ import datetime
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from mlops.adopt import layout
+from mlops.adopt.dialogue import Choose
+from mlops.adopt.layout import TO_BE_FOUND, Header
 from mlops.adopt.table import Table, as_text, has_text
 from mlops.errors import Away, DataError, MlopsError, UsageError
 from mlops.tables import urls
@@ -28,22 +30,24 @@ TOTAL = re.compile(
 )
 """What a line below the rows begins with that sums them up."""
 
-Choose = Callable[[str, Sequence[str]], str]
-"""Asks which of several texts is meant."""
-
 
 @dataclass(frozen=True)
 class Original:
-    """A table that was read whole. `origin` says where it comes from, and `remarks` what of it is unusual."""
+    """A table that was read whole. `origin` says where it comes from, and `remarks` what of it is unusual. Of
+    a workbook, `sheet` is its sheet, and `header_line` the line of the header, 0 if there is none."""
 
     table: Table
     origin: str
     remarks: tuple[str, ...] = ()
+    sheet: str | None = None
+    header_line: int | None = None
 
 
-def read_excel(path: Path, sheet: str | None, target: str | None, choose: Choose) -> Original:
+def read_excel(
+    path: Path, sheet: str | None, choose: Choose, given: Header = TO_BE_FOUND
+) -> Original:
     """Returns a sheet of a workbook. If none is named, it is the only one with rows, else the only one with
-    the target in its header, or the one that is chosen."""
+    the given column in its header, or the one that is chosen."""
     import python_calamine
 
     try:
@@ -56,7 +60,7 @@ def read_excel(path: Path, sheet: str | None, target: str | None, choose: Choose
         if sheet is not None and sheet not in names:
             raise UsageError(f"{path} has no sheet {sheet!r}; it has {', '.join(map(repr, names))}")
         grids = {
-            name: workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
+            name: workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
             for name in ([sheet] if sheet is not None else names)
         }
     except python_calamine.PasswordError:
@@ -71,14 +75,18 @@ def read_excel(path: Path, sheet: str | None, target: str | None, choose: Choose
     if not filled:
         where = f"sheet {sheet!r} of {path}" if sheet is not None else f"{path}"
         raise SourceError(f"{where} is empty: it needs a header and rows")
-    with_target = [name for name, grid in filled.items() if any(target in row for row in grid[:50])]
-    fitting = with_target if target is not None and with_target else list(filled)
+    with_column = [
+        name
+        for name, grid in filled.items()
+        if given.column and any(given.column in row for row in grid[: layout.MOST_ABOVE])
+    ]
+    fitting = with_column or list(filled)
     name = fitting[0] if len(fitting) == 1 else choose(f"which sheet of {path.name}?", fitting)
-    table, said = table_of_rows(filled[name], f"{path}, sheet {name!r}")
+    table, line, said = table_of_rows(filled[name], f"{path}, sheet {name!r}", given)
     others = [other for other in filled if other != name]
     if others:
         said = (*said, f"sheet {name!r} is read, and not {', '.join(map(repr, others))}")
-    return Original(table, f"{path.name}, sheet {name}", said)
+    return Original(table, f"{path.name}, sheet {name}", said, name, line)
 
 
 def grid_texts(grid: Sequence[Sequence[object]]) -> list[list[str]]:
@@ -117,14 +125,14 @@ def cell_text(cell: object) -> str:
     return str(cell).strip()
 
 
-def table_of_rows(rows: Sequence[Sequence[str]], where: str) -> tuple[Table, tuple[str, ...]]:
-    """Returns the table in the rows of a sheet, which may begin below a title and end above notes. Raises
-    SourceError if there is none."""
-    filled = [sum(1 for cell in row if cell) for row in rows]
-    usual = sorted(count for count in filled if count)[-max(1, len(rows) // 2) :]
-    first = next(
-        n for n, count in enumerate(filled) if count >= max(2, 0.7 * usual[0]) or usual[0] < 2
-    )
+def table_of_rows(
+    rows: Sequence[Sequence[str]], where: str, given: Header
+) -> tuple[Table, int, tuple[str, ...]]:
+    """Returns the table in the rows of a sheet, which may begin below a title and end above notes, the line
+    of its header and what is unusual. Raises SourceError if there is none."""
+    first = given.line - 1 if given.line else given.position(rows, first_row(rows))
+    if first >= len(rows):
+        raise SourceError(f"{where} has no line {given.line}")
     width = max(len(row) for row in rows[first:])
     body = [row for row in rows[first:] if any(row)]
     said = [f"the header is in line {first + 1} of the sheet"] if first else []
@@ -138,16 +146,28 @@ def table_of_rows(rows: Sequence[Sequence[str]], where: str) -> tuple[Table, tup
         raise SourceError(f"{where} is not a table: it has one column")
     if len(body) < 2:
         raise SourceError(f"{where} holds a header and no rows")
-    if layout.looks_like_row(body[0], body[1:]):
-        names = tuple(f"column_{number}" for number in range(1, len(used) + 1))
+    layout.refuse_other_width(where, given.names, len(used))
+    line = first + 1
+    has_none = given.names or layout.looks_like_row(body[0], body[1:])
+    if given.line == 0 or (given.line is None and has_none):
+        line, names = 0, given.names or layout.made_names(len(used))
         said.append("there is no header: the first line looks like data")
     else:
         more = layout.further_headers(body)
         if more:
             said.append(f"left out below the header: {', '.join(filter(None, body[1]))[:60]}")
-        names, body = layout.different(body[0]), body[1 + more :]
+        names, body = given.names or layout.different(body[0]), body[1 + more :]
     columns = dict(zip(names, zip(*body, strict=True), strict=True))
-    return table_of_columns(columns), tuple(said)
+    return table_of_columns(columns), line, tuple(said)
+
+
+def first_row(rows: Sequence[Sequence[str]]) -> int:
+    """Returns the position of the first row with about as many cells as most have."""
+    filled = [sum(1 for cell in row if cell) for row in rows]
+    usual = sorted(count for count in filled if count)[-max(1, len(rows) // 2) :]
+    return next(
+        n for n, count in enumerate(filled) if count >= max(2, 0.7 * usual[0]) or usual[0] < 2
+    )
 
 
 def is_note(row: Sequence[str]) -> bool:

@@ -14,11 +14,6 @@ RAW = Path("data/raw")
 RECORD = "data/raw.dvc"
 
 
-Say = Callable[[str], None]
-Ask = Callable[[str, bool], bool]
-"""Asks a question of which the second argument is the answer that is taken otherwise."""
-
-
 def refuse_unfit_state(git: Git) -> None:
     """Raises Refused if the branch is not one of dev, or if files that Git tracks have changes."""
     if (name := environments.environment_of(git.root)) != "dev":

@@ -1,14 +1,17 @@
 """The commands that give a project its table."""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
 from mlops.cli import clock, printing
 from mlops.errors import UsageError
 from mlops.release.history.git import Git
+
+if TYPE_CHECKING:
+    from mlops.adopt.dialogue import Dialogue
 
 commands = typer.Typer()
 
@@ -31,6 +34,10 @@ def adopt(
         typer.Option(help="The task, if it is not the one that was found."),
     ] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook.")] = None,
+    header: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="LINE", help="The line of the header; 0 if there is none."),
+    ] = None,
     names: Annotated[
         str | None,
         typer.Option(metavar="A,B,C", help="The names of the columns, if the file has no header."),
@@ -63,21 +70,21 @@ def adopt(
     derived columns of other tables. The working tree must be clean; `git revert` undoes it.
     """
     from mlops.adopt.adopt import Order, adopt
+    from mlops.adopt.layout import Header
 
-    ask, choose = questions(asked=not (yes or dry_run))
     order = Order(
         paths or (),
         target,
         task,
         sheet,
-        tuple(name.strip() for name in names.split(",")) if names else (),
+        Header(header, tuple(map(str.strip, names.split(","))) if names else ()),
         encoding,
         sql,
         url,
         drop_leaks,
         dry_run,
     )
-    adopt(Git.of_current_directory(), order, printing.say, ask, choose)
+    adopt(Git.of_current_directory(), order, dialogue(asked=not (yes or dry_run)))
 
 
 @commands.command()
@@ -110,25 +117,35 @@ def data(
         raise UsageError(f"mlops data {action}: there is only `mlops data add FILE...`")
     if key and not labels:
         raise UsageError("--key is the column of the keys of scored rows: add --labels URL")
-    ask, choose = questions(asked=not yes)
     scores = addition.Scores(labels, key) if labels else None
-    addition.add(Git.of_current_directory(), paths, printing.say, ask, choose, scores=scores)
+    addition.add(Git.of_current_directory(), paths, dialogue(asked=not yes), scores)
 
 
-def questions(
-    *, asked: bool
-) -> tuple[Callable[[str, bool], bool], Callable[[str, Sequence[str]], str]]:
-    """Returns functions that ask a person yes or no, and which of several texts. If nothing is asked, they
-    return the default, and raise UsageError."""
+def dialogue(*, asked: bool) -> "Dialogue":
+    """Returns a dialogue at the terminal. If nothing is to be asked, the answers are those that are taken
+    otherwise; what has none raises UsageError, and so does any question without a terminal."""
+    from mlops.adopt.dialogue import Dialogue
+
     if not asked:
-        return (lambda _, default: default), refused
+        return Dialogue(
+            printing.say, lambda _, default: default, unanswered, lambda _, default: default
+        )
     if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask questions at: add --yes")
+        return Dialogue(printing.say, no_terminal, no_terminal, no_terminal)
 
     def ask(question: str, default: bool) -> bool:
         return printing.confirm(question, default=default)
 
-    return ask, chosen
+    def tell(question: str, default: str) -> str:
+        return str(typer.prompt(printable_text(question), default=default, err=True))
+
+    return Dialogue(printing.say, ask, chosen, tell)
+
+
+def no_terminal(question: str, _: object) -> NoReturn:
+    raise UsageError(
+        f"there is no terminal to ask at ({printable_text(question)}): add --yes, to take what is proposed"
+    )
 
 
 def chosen(question: str, known: Sequence[str]) -> str:
@@ -144,5 +161,5 @@ def chosen(question: str, known: Sequence[str]) -> str:
             return known[int(answer) - 1]
 
 
-def refused(question: str, known: Sequence[str]) -> str:
+def unanswered(question: str, known: Sequence[str]) -> NoReturn:
     raise UsageError(f"{question} Say it: {', '.join(map(repr, known[:20]))}")
