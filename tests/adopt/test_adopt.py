@@ -14,6 +14,7 @@ from mlops import params
 from mlops.adopt import spelling
 from mlops.adopt.adopt import Order, adopt
 from mlops.adopt.dialogue import Dialogue, Tell
+from mlops.cli import adoption
 from mlops.errors import DataError, MlopsError, Refused, UsageError
 from mlops.prepare import raw
 from mlops.release.history.git import Git
@@ -154,6 +155,9 @@ def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
     assert state(project) == before
     said = adopted(path)
     assert "ignored: Nr: a row counter" in said
+    assert any(
+        line.startswith("a model will be refused if its accuracy is more than 0.1") for line in said
+    )
     assert (project / "data/raw/Export März.csv").read_bytes() == path.read_bytes()
     prepare = params.load_configuration(project).params.prepare
     assert prepare.columns.model_dump() == {
@@ -213,6 +217,18 @@ def test_a_person_is_asked_where_the_header_is_and_for_names(
     assert asked[-1].endswith("(0: none) [3]")
     said = adopted(book, tell=answers("0", "a,b,bought"), target="bought", dry_run=True)
     assert "integer: age" not in said
+
+
+def test_without_a_terminal_faults_come_before_the_option_that_asks_nothing(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    before = state(project)
+    path = tmp_path / "t.csv"
+    for words in ("t.csv does not exist", r"at \(Adopt the table so\?\): add --yes"):
+        with pytest.raises(MlopsError, match=words):
+            adopt(Git(project), Order((str(path),), "bought"), adoption.dialogue(asked=True))
+        write_csv(path, rows())
+    assert state(project) == before
 
 
 def test_numbers_may_hold_the_delimiter_between_quotes(

@@ -182,12 +182,12 @@ def test_rows_of_old_batches_are_removed_and_their_files_not_scored_again(
     for file in ("old.csv", "rows.csv"):
         run(released, file, key="id")
     long_ago = "UPDATE batches SET started_at = '2020-01-01T00:00:00.000000+00:00' WHERE rows = 10"
-    label = (
-        "INSERT INTO labels VALUES ('gone', 'y', 'yes', NULL, '2020-01-01T00:00:00.000000+00:00')"
-    )
+    label = "INSERT INTO labels VALUES (?, ?, 'yes', NULL, '2020-01-01T00:00:00.000000+00:00')"
+    target = schema.read_schema(released / "deploy/schema.json").target
+    labels = [("gone", target), ("person 50", "another target"), ("person 50", target)]
     with contextlib.closing(sqlite3.connect(small_batch.DATABASE)) as database, database:
         database.execute(long_ago)
-        database.execute(label)
+        database.executemany(label, labels)
     to = f"sqlite:///{small_batch.DATABASE}"
     missing = f"{to}.missing"
     with pytest.raises(SourceError, match="there is no such database"):
@@ -198,7 +198,7 @@ def test_rows_of_old_batches_are_removed_and_their_files_not_scored_again(
         assert f"removed {removed} that prod scored before" in capsys.readouterr().out
     for name in ("scores", "profiles", "row_hashes"):
         assert stored(f"SELECT DISTINCT batch FROM {name}") == [2]  # noqa: S608
-    assert stored("SELECT count(*) FROM labels") == [0]
+    assert stored("SELECT row_key, target FROM labels") == labels[-1:]
     assert "already scored" in run(released, "old.csv", key="id")
     assert "scored 10 rows" in run(released, "old.csv", key="id", force=True)
 

@@ -55,7 +55,7 @@ def test_a_model_that_predicts_a_number_answers_with_all_its_digits_and_no_proba
     with pytest.raises(jsonschema.ValidationError, match="heavy"):
         check_answer(answers, document)
     asked = ask.answer_row(folder)
-    assert '"weight": 1000000000.0' in asked
+    assert '"prediction": 1000000000.0' in asked
     assert "probability" not in asked
 
 

@@ -303,12 +303,20 @@ def summary(opened: Opened, proposed: Proposal, rows: int) -> Iterator[str]:
     for remark in proposed.remarks:
         yield remark
     yield f"split by {proposed.split.column or proposed.split.by}: {proposed.split.why}"
-    bounds = ", ".join(
-        f"{name} {end} {value:.10g}"
-        for name, b in proposed.gate.bounds.items()
-        for end, value in b.items()
+    refused = " or its ".join(
+        BOUNDS[end].format(name, abs(value))
+        for name, bound in proposed.gate.bounds.items()
+        for end, value in bound.items()
     )
-    yield f"gates: {bounds}: {proposed.gate.why}; dev sees {proposed.fraction:.0%} of the rows"
+    yield f"a model will be refused if its {refused}: it should be {proposed.gate.why}"
+    yield f"dev sees {proposed.fraction:.0%} of the rows"
+
+
+BOUNDS = {
+    "above_baseline": "{} is more than {:.10g} under the baseline",
+    "below_baseline": "{} is more than {:.10g} over the baseline",
+    "min": "{} is under {:.10g}",
+}
 
 
 def marker_words(counts: Mapping[str, int]) -> str:

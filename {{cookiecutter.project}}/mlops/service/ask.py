@@ -30,7 +30,8 @@ def main() -> None:
 
 
 def answer_row(folder: Path, row: str | None = None) -> str:
-    """Returns the answer to a row as JSON, and writes warnings about the row to standard error.
+    """Returns a row and the answer to it as JSON, with the names of the service, and writes warnings about
+    the row to standard error.
 
     Raises BundleError if the folder does not hold the released bundle, and InputError for a wrong row.
     """
@@ -47,7 +48,7 @@ def answer_row(folder: Path, row: str | None = None) -> str:
         print(printable_text(f"warning: {warning}"), file=sys.stderr)
     predictions = predictor.predict(contract.arrays(decoded.values))
     (answer,), (probabilities,) = predictions.answers.tolist(), predictions.probabilities.tolist()
-    content = {"row": json.loads(body), predictor.schema.target: answer}
+    content = {"row": json.loads(body), "prediction": answer}
     if classes := predictor.schema.classes:
         content["probability"] = dict(zip(classes, probabilities, strict=True))
     return json.dumps(content, indent=1, ensure_ascii=False)

@@ -108,7 +108,10 @@ WHERE environment = ? AND started_at < ? AND status = 'finished' ORDER BY batch"
 
 REMOVE_LABELS = """
 DELETE FROM labels
-WHERE loaded_at < ? AND NOT EXISTS (SELECT 1 FROM scores WHERE scores.row_key = labels.row_key)"""
+WHERE loaded_at < ? AND NOT EXISTS (
+    SELECT 1 FROM scores JOIN batches ON batches.batch = scores.batch
+    WHERE scores.row_key = labels.row_key AND batches.target = labels.target
+)"""
 
 
 @dataclass(frozen=True)
@@ -233,8 +236,8 @@ class Relational(ABC):
             self.ingest("row_hashes", with_batch_number(hash_rows(result), number))
 
     def remove_before(self, environment: str, moment: datetime) -> list[int]:
-        """Removes rows as every destination does, and also the older labels of rows that are no longer
-        there."""
+        """Removes rows as every destination does, and also the older labels of rows of which no prediction
+        of their target is left."""
         old = self.query(OLD, environment, moment).to_pylist()
         for batch in old:
             with self.transaction():
