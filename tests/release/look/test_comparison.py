@@ -5,9 +5,12 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import instant_project
 import terminal
@@ -196,3 +199,19 @@ def test_rows_are_counted_whatever_their_order_and_however_often_they_stand_ther
     }
     told = comparison.rows_sentence(json.loads(json.dumps(found)))
     assert told == "4 rows -> 4: 2 added, 2 removed; columns added: new; columns removed: gone"
+
+
+def test_rows_of_parquet_are_compared_whatever_the_types_of_their_columns(tmp_path: Path) -> None:
+    columns = {
+        "price": [1.5, None, 3.0],
+        "called": [datetime(2024, 5, 1, hour) for hour in range(3)],
+        "active": [True, None, False],
+        "tags": [["a"], [], None],
+    }
+    for name, first in (("old", 1.5), ("new", 1.25)):
+        (tmp_path / name / "raw").mkdir(parents=True)
+        table = pa.table({**columns, "price": [first, None, 3.0]})
+        parquet.write_table(table, tmp_path / name / "raw/table.parquet")
+    old, new = (open_table(tmp_path / name, Path("raw")) for name in ("old", "new"))
+    found = count_changes(old, new)
+    assert (found["rows"], found["added"], found["removed"]) == ([3, 3], 1, 1)

@@ -17,10 +17,11 @@ import pyarrow as pa
 from mlops.adopt import layout
 from mlops.adopt.dialogue import Choose
 from mlops.adopt.layout import TO_BE_FOUND, Header
-from mlops.adopt.table import Table, as_text, has_text
+from mlops.adopt.table import Table, as_text
 from mlops.errors import Away, DataError, MlopsError, UsageError
 from mlops.tables import urls
 from mlops.tables.errors import SourceError
+from mlops.tables.parquet_source import has_text
 
 EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 JSON = (".jsonl", ".ndjson", ".json")

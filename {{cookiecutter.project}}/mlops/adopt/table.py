@@ -137,17 +137,12 @@ def broken_error(file: File, line: Callable[[int], int], broken: Sequence[Broken
 def parquet_parts(
     source: ParquetSource, names: Sequence[str], step: int
 ) -> Iterator[Mapping[str, pa.Array]]:
-    names = [name for name in names if has_text(source.schema.field(name).type)]
+    names = [name for name in names if parquet_source.has_text(source.schema.field(name).type)]
     with parquet_source.parquet_file(source.file) as parquet:
         batches = parquet.iter_batches(parquet_source.PIECE, columns=names)
         for number, rows in enumerate(batches):
             if number % step == 0:
                 yield {name: as_text(rows[name]) for name in names}
-
-
-def has_text(kind: pa.DataType) -> bool:
-    is_nested = types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind)
-    return not is_nested or types.is_dictionary(kind)
 
 
 def as_text(column: pa.Array) -> pa.Array:

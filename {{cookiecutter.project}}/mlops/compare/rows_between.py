@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlops import errors
@@ -23,7 +24,8 @@ from mlops.params import read_yaml
 from mlops.predict.dialect import Dialect
 from mlops.prepare import raw
 from mlops.tables import files, row_hashes, sources, splits
-from mlops.tables.cells import read_cells
+from mlops.tables.cells import text_cells
+from mlops.tables.parquet_source import ParquetSource, has_text
 from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
 from mlops.tables.sources import Source
@@ -92,12 +94,19 @@ def count_rows(table: Sequence[Source], columns: Sequence[str]) -> tuple[Hashes,
 
 
 def hashes_of_pieces(source: Source, columns: Sequence[str]) -> Iterator[Hashes]:
-    """Yields the hashes of the rows by these columns, or by its first one if a source has none of them."""
-    names = [name for name in columns if name in source.names] or source.names[:1]
-    wanted = Wanted((), tuple(names), None, Dialect())
+    """Yields the hashes of the rows by the text of these columns, or of its first one if a source has none of
+    them. Lists, records and bytes of Parquet do not count."""
+    names = tuple(name for name in columns if name in source.names) or source.names[:1]
+    wanted = Wanted((), names, None, Dialect())
+    if isinstance(source, ParquetSource):
+        texts = (name for name in names if has_text(source.schema.field(name).type))
+        wanted = Wanted(tuple(texts), (), None, Dialect())  # as they are, and not as categories
     for piece in source.pieces(wanted):
-        cells = read_cells(piece.content.records(wanted).columns, wanted)
-        yield row_hashes.row_hashes(each.hashes() for each in cells.texts.values())
+        found = piece.content.records(wanted).columns
+        yield row_hashes.row_hashes(
+            text_cells(found[name].cast(pa.string()), wanted.dialect).hashes()
+            for name in wanted.names
+        )
 
 
 if __name__ == "__main__":

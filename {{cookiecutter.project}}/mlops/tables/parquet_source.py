@@ -141,3 +141,9 @@ def is_text(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return is_text(kind.value_type)
     return any(fits(kind) for fits in (types.is_string, types.is_large_string, types.is_null))
+
+
+def has_text(kind: pa.DataType) -> bool:
+    """Returns whether text can stand for cells of this type, which are no lists, records or bytes."""
+    is_nested = types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind)
+    return not is_nested or types.is_dictionary(kind)
