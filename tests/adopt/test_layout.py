@@ -121,3 +121,15 @@ def test_the_line_of_the_header_can_be_given(tmp_path: Path) -> None:
     assert found(3, *"xyz") == (("x", "y", "z"), 3)
     with pytest.raises(SourceError, match="holds a header and no rows"):
         found(60)
+
+
+def test_a_header_below_a_line_of_as_many_cells_is_found_by_the_column_in_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(lines(";", ["A", "", "title"], ["n", "grade", "score"], *ROWS * 5))
+    for column, columns in (
+        ("score", ("n", "grade", "score")),
+        ("bert", ("A", "column_2", "title")),
+    ):
+        assert find_layout(file_at(str(path)), None, Header(column=column)).columns == columns

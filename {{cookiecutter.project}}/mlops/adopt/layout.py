@@ -62,10 +62,13 @@ class Header:
 
     def position(self, rows: Sequence[Sequence[str]], found: int) -> int:
         """Returns the position of the header in rows, which is `found`, or below if the column is there."""
-        below = range(found, min(len(rows), found + MOST_ABOVE))
         if self.line is not None or self.names or not self.column:
             return found
-        return next((n for n in below if self.column in rows[n]), found)
+        for n in range(found, min(len(rows), found + MOST_ABOVE)):
+            others = [row for row in rows[n + 1 :] if len(row) == len(rows[n])]
+            if self.column in rows[n] and others and not looks_like_row(rows[n], others):
+                return n
+        return found
 
 
 TO_BE_FOUND = Header()
