@@ -160,6 +160,11 @@ def strange(rows_of_large: int) -> Iterator[Strange]:
         "dates in two forms", "binary", "incbnd-",
         written(bought(joined=day.strftime("%d.%m.%Y"), left=mixed)),
     )  # fmt: skip
+    seen = day + pd.to_timedelta(random.integers(0, 1440, rows), "min")
+    yield Strange(
+        "dates with a time, in two columns of two forms", "binary", "incbndd",
+        written(bought(joined=day.strftime("%d.%m.%Y"), seen=seen.strftime("%m/%d/%Y %I:%M %p"))),
+    )  # fmt: skip
     odd = {
         "die Größe": columns["age"], "a.b": columns["price"], 'say "so"': columns["city"],
         "two\nlines": columns["active"], "名前": columns["weight"],
@@ -230,6 +235,10 @@ def spelled() -> Iterator[Strange]:
         "zip": [f"{n:05d}" for n in random.integers(500, 540, rows)],
         "note": [f"somebody wrote a note about the row {n}" for n in range(rows)], "y": answer,
     }  # fmt: skip
+    questions = {n: [f"What is your {n}?", *values] for n, values in bought().items()}
+    yield Strange(
+        "a survey with its questions below the header", "binary", "incbn", written(questions)
+    )
     yield Strange("identifiers, copies, text", "binary", "---incbn-ic-", written(coded))
 
 

@@ -139,6 +139,7 @@ def test_scored_rows_with_a_label_become_training_rows(
     assert said[1].endswith("1 of 201 rows have a label; the 200 others are left out")
     assert said[2].endswith("params.yaml does not name are left out: id")
     assert git.lines("diff", "--name-only", before) == ["data/raw.dvc"]
+    assert said[0] in git.run("log", "-1", "--format=%B")
     assert git.lines("status", "--porcelain") == []
     (stored,) = (project / "data/raw").glob("labelled-*.parquet")
     (row,) = parquet.read_table(stored).to_pylist()

@@ -311,7 +311,8 @@ def test_a_folder_of_parquet_files_is_kept_as_it_is(
     columns = {name: [row[name] for row in rows()] for name in rows(1)[0]}
     for name in ("a", "b"):
         parquet.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
-    adopted(tmp_path)
+    (tmp_path / "c.xlsx").touch()
+    assert any("not read" in line and line.endswith("c.xlsx") for line in adopted(tmp_path))
     assert {path.name for path in (project / "data/raw").iterdir()} == {"a.parquet", "b.parquet"}
     prepare = params.load_configuration(project).params.prepare
     assert prepare.columns.boolean == ("active",)

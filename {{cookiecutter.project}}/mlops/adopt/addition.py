@@ -69,11 +69,13 @@ def add(git: Git, paths: Sequence[str], person: Dialogue, scores: Scores | None 
     table = raw.table_paths(git.root / placing.RAW)
     with tempfile.TemporaryDirectory(dir=git.root / ".dvc", prefix="add-") as folder:
         added: dict[str, Path] = {}
+        origins: list[str] = []
         for path in paths:
             if scores:
                 found = labelled.labelled_rows(path, scores.url, scores.key, prepare)
                 added[found.name] = Path(folder) / found.name
                 parquet.write_table(found.rows, added[found.name])
+                origins += found.remarks
                 for remark in found.remarks:
                     person.say(remark)
             else:
@@ -100,7 +102,10 @@ def add(git: Git, paths: Sequence[str], person: Dialogue, scores: Scores | None 
             return
         message = f"Add {new.count:,} rows: {', '.join(sorted(added))}"
         if scores:
-            message = f"Add {new.count:,} scored rows with labels: {', '.join(paths)}"
+            files_scored = ", ".join(Path(path).name for path in paths)
+            message = "\n\n".join(
+                [f"Add {new.count:,} scored rows with labels: {files_scored}", *origins]
+            )
         commit = placing.add(git, added, message)
     person.say(f"committed as {commit}; `git revert {commit}` undoes it. Next: mlops repro")
 

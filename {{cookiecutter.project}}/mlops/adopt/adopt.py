@@ -116,7 +116,11 @@ def open_table(order: Order, choose: Choose) -> Opened:
         else:
             found = originals.read_json(path)
         return opened_original(found, path.read_bytes())
-    return open_sources(paths, order.encoding, header)
+    opened = open_sources(paths, order.encoding, header)
+    if unread := files.unread_entries([text for text in order.paths if Path(text).is_dir()]):
+        said = f"not read, as their names are not those of tables: {', '.join(unread[:5])}"
+        opened = replace(opened, remarks={**opened.remarks, "unread": said})
+    return opened
 
 
 def paths_of(text: str) -> list[str]:
@@ -287,6 +291,8 @@ def summary(opened: Opened, proposed: Proposal, rows: int) -> Iterator[str]:
         yield f"  {target.missing:,} rows have no target and are dropped"
     for word, counts in proposed.findings.spelling.markers.items():
         yield f"missing: {word!r} {marker_words(counts)}"
+        if originals.TOTAL.fullmatch(word):
+            yield "  the line with it may be the sum of the others: remove it from the file"
     for kind in columns.KINDS:
         of_kind = [column for column in proposed.columns if column.kind == kind]
         plain = [column.name for column in of_kind if not column.remark]

@@ -232,15 +232,10 @@ def further_headers(rows: Sequence[Sequence[str]]) -> int:
         columns = [*zip(*rows[count + 2 :], strict=True)]
         typed = [*map(is_typed, columns)]
         cells = rows[count + 1]
-        are_texts = all(
-            cell and not spelling.is_marker(cell) and not spelling.looks_typed(cell)
-            for cell, has_type in zip(cells, typed, strict=True)
-            if has_type
-        )
-        is_new = all(
-            cell not in column for cell, column in zip(cells, columns, strict=True) if cell
-        )
-        if not (any(typed) and are_texts and is_new and sum(map(bool, cells)) > 1):
+        texts = [cell for cell, has_type in zip(cells, typed, strict=True) if cell and has_type]
+        are_rows = any(spelling.is_marker(cell) or spelling.looks_typed(cell) for cell in texts)
+        is_known = any(cell in column for cell, column in zip(cells, columns, strict=True) if cell)
+        if not texts or are_rows or is_known or sum(map(bool, cells)) < 2:
             break
         count += 1
     return count

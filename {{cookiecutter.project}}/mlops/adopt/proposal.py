@@ -224,9 +224,11 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
 
 
 def class_remarks(target: Target) -> Iterator[str]:
-    for name, count in zip(target.classes, target.counts, strict=True):
-        if count < 30:
-            yield f"the class {name!r} has {count} rows, too few to judge a model on it"
+    counts = zip(target.classes, target.counts, strict=True)
+    rare = [f"{name!r} ({count})" for name, count in counts if count < 30]
+    if rare:
+        shown = f"{', '.join(rare[:5])}{' ...' * (len(rare) > 5)}"
+        yield f"{len(rare)} classes have fewer than 30 rows, too few to judge a model on: {shown}"
 
 
 def propose_split(target: Target, found: Findings) -> Split:

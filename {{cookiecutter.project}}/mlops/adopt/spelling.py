@@ -151,7 +151,10 @@ SENTENCE = re.compile(r"\s")
 TRUE = frozenset(("true", "yes", "y", "t", "ja", "oui", "si", "sí", "sim", "wahr", "vrai", "on"))
 FALSE = frozenset(("false", "no", "n", "f", "nein", "non", "não", "falsch", "faux", "off"))
 
-CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%z", "%H:%M%z", "%I:%M:%S %p", "%I:%M %p", "%H:%M:%S %z")
+CLOCKS = (
+    *("%H:%M:%S", "%H:%M", "%H:%M:%S%z", "%H:%M%z", "%I:%M:%S %p", "%I:%M %p", "%H:%M:%S %z"),
+    *("%H:%M:%S UTC", "%H:%M UTC", "%H:%M:%S GMT"),
+)
 """The forms of a time of day after a date."""
 
 TESTED = 20_000
@@ -301,14 +304,16 @@ def are_mostly(pattern: re.Pattern[str], words: Sequence[str]) -> bool:
 
 
 def forms_remark(words: Words, typed: Sequence[str]) -> str:
-    """Returns which forms dates of one column have, with the number of rows of each."""
+    """Returns in which forms the dates of one column are written, with the number of rows of each."""
     rows: Counter[str] = Counter()
     first: dict[str, str] = {}
     for word in typed:
-        form = next(iter(date_forms(word)), "none")
-        rows[form] += words[word]
-        first.setdefault(form, word)
-    shown = ", ".join(f"{count:,} rows like {first[form]}" for form, count in rows.most_common(4))
+        shape = re.sub(r"\d+", lambda digits: "Y" if len(digits[0]) == 4 else "D", word)
+        rows[shape] += words[word]
+        first.setdefault(shape, word)
+    if len(rows) == 1:
+        return f"dates in a form that cannot be declared, such as {typed[0]}"
+    shown = ", ".join(f"{count:,} rows like {first[shape]}" for shape, count in rows.most_common(4))
     return f"dates in more than one form: {shown}; write all in one form"
 
 
