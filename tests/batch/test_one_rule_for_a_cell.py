@@ -25,7 +25,7 @@ from mlops.predict.cells import LARGEST
 from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Schema
 from mlops.tables import files, sources
-from mlops.tables.cells import boolean_cells, date_cells, read_cells
+from mlops.tables.cells import ISO_TIMES, boolean_cells, date_cells, read_cells
 from mlops.tables.errors import SourceError
 from mlops.tables.pieces import Wanted
 
@@ -188,6 +188,27 @@ def test_a_date_with_a_time_is_refused_by_all(folder: Path, moment: datetime) ->
             InputError, match='joined: expected a date such as "2024-05-01" or null'
         ):
             Contract(SCHEMA).columns([SCHEMA.example() | {"joined": sent}])
+
+
+@pytest.mark.parametrize("form", sorted(ISO_TIMES))
+def test_times_are_the_same_whether_they_are_read_as_an_array_or_one_by_one(form: str) -> None:
+    moments = [
+        "2024-02-29 13:45:09",
+        "1969-12-31 23:59:00",
+        "0001-01-01 00:00:00",
+        "9999-12-31 23:59:59",
+    ]
+    zone = "+02:00" if "%z" in form else ""
+    length = len("2024-02-29 13:45:09" if "%S" in form else "2024-02-29 13:45")
+    texts = [f"{each[:length].replace(' ', form[8])}{zone}" for each in moments]
+    dialect = Dialect(dates=form)
+    at_once, one_by_one = (
+        date_cells(pa.array([*texts, *more]), dialect, "at").values[:4] for more in ([], ["?"])
+    )
+    np.testing.assert_array_equal(at_once, one_by_one)
+    assert np.isnan(at_once).tolist() == [False, False, bool(zone), False]
+    (date,) = date_cells(pa.array([f"2024-02-30{texts[0][10:]}"]), dialect, "at").values
+    assert np.isnan(date)
 
 
 def test_a_date_in_the_form_of_json_is_refused_where_files_have_another_one() -> None:

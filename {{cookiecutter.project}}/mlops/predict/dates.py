@@ -103,24 +103,29 @@ def days_of_text(text: str, form: str) -> float:
     """Returns the number of days since FIRST_DAY of a date as text, NaN if it is no date of the form."""
     if not (found := date_pattern(form).fullmatch(text)):
         return nan
+    parts = found.groupdict()
     try:
+        day = days_of(date(int(parts["year"]), int(parts["month"]), int(parts["day"])))
         if not has_time(form):
-            return days_of(date(*(int(found[name]) for name in ("year", "month", "day"))))
-        days = days_of(moment_of(found.groupdict()))
+            return day
+        days = (day * MILLISECONDS + milliseconds_of(parts)) / MILLISECONDS
     except ValueError:  # such as 30 February
         return nan
     return days if FIRST <= days < END else nan
 
 
-def moment_of(parts: dict[str, str | None]) -> datetime:
-    """Returns the date and time of parts of a text. Raises ValueError if there is no such moment."""
-    year, month, day, hour, minute, second = (
-        int(parts.get(name) or 0) for name in ("year", "month", "day", "hour", "minute", "second")
-    )
+def milliseconds_of(parts: dict[str, str | None]) -> int:
+    """Returns the milliseconds from the beginning of a day, in Greenwich, to a time whose parts are texts.
+    Raises ValueError if there is no such time."""
+    hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
     if half := parts.get("half"):
         if not 1 <= hour <= 12:
             raise ValueError(hour)
         hour = hour % 12 + 12 * (half.lower() == "pm")
-    fraction = int((parts.get("fraction") or "")[:6].ljust(6, "0"))
-    zone = datetime.fromisoformat(f"{FIRST_DAY}T00:00{parts.get('zone') or ''}").tzinfo
-    return datetime(year, month, day, hour, minute, second, fraction, zone)
+    if hour > 23 or minute > 59 or second > 59:
+        raise ValueError(parts)
+    zone, offset = parts.get("zone") or "Z", 0
+    if zone != "Z":
+        offset = int(f"{zone[0]}1") * (60 * int(zone[1:3]) + int(zone[-2:]))
+    fraction = int((parts.get("fraction") or "")[:3].ljust(3, "0"))
+    return ((60 * hour + minute - offset) * 60 + second) * 1000 + fraction

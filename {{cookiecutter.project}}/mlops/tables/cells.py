@@ -2,22 +2,39 @@
 batches."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlops.predict.cells import text_of
-from mlops.predict.dates import END, FIRST, MILLISECONDS, date_text, has_time
+from mlops.predict.dates import (
+    END,
+    FIRST,
+    MILLISECONDS,
+    date_pattern,
+    date_text,
+    days_of_text,
+    has_time,
+)
 from mlops.predict.dialect import ISO, Dialect
 from mlops.tables import row_hashes
 from mlops.tables.pieces import Wanted
 from mlops.tables.row_hashes import Hashes
+
+ISO_TIMES = frozenset(
+    f"{ISO}{mark}{clock}{zone}"
+    for mark in "T "
+    for clock in ("%H:%M", "%H:%M:%S")
+    for zone in ("", "%z")
+)
 
 Mask = NDArray[np.bool_]
 """One bool for each row, of shape (rows,)."""
@@ -199,21 +216,22 @@ def read_cells(columns: Mapping[str, pa.Array], wanted: Wanted) -> Cells:
 
 def number_cells(cells: pa.Array, dialect: Dialect) -> Numbers:
     if is_text(cells.type):
-        return Numbers(*parsed_texts(cells, dialect, dialect.number_of), cells)
+        return Numbers(*parsed_texts(cells, dialect, one_by_one(dialect.number_of)), cells)
     return Numbers(*float_values(cells), cells)
 
 
 def boolean_cells(cells: pa.Array, dialect: Dialect) -> Booleans:
     if is_text(cells.type):
-        return Booleans(*parsed_texts(cells, dialect, dialect.boolean_of), cells)
+        return Booleans(*parsed_texts(cells, dialect, one_by_one(dialect.boolean_of)), cells)
     return Booleans(*float_values(cells), cells)
 
 
 def date_cells(cells: pa.Array, dialect: Dialect, column: str) -> Dates:
     form = dialect.form_of(column)
     if is_text(cells.type):
-        read = parsed_texts(cells, dialect, lambda text: dialect.days_of(text, column))
-        return Dates(*read, cells, form)
+        return Dates(
+            *parsed_texts(cells, dialect, lambda texts: days_of_texts(texts, form)), cells, form
+        )
     unknown = cells.is_null().to_numpy(zero_copy_only=False)
     moments = cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).fill_null(0)
     days = moments.to_numpy() // 1000 / MILLISECONDS
@@ -232,11 +250,11 @@ def time_cells(cells: pa.Array, dialect: Dialect, column: str) -> Times:
         ):  # a missing cell or another form, which is read below, slowly
             cells = cells.cast(pa.string()).cast(pa.timestamp("us"))
     if is_text(cells.type):
-        read = parsed_texts(cells, dialect, lambda text: seconds_of(text, dialect, column))
-        values, unknown = read
+        parse = one_by_one(lambda text: seconds_of(text, dialect, column))
+        values, unknown = parsed_texts(cells, dialect, parse)
         if are_dates := not np.isnan(values).all():
             return Times(values, unknown, cells, are_dates)
-        return Times(*parsed_texts(cells, dialect, dialect.number_of), cells, are_dates)
+        return Times(*parsed_texts(cells, dialect, one_by_one(dialect.number_of)), cells, are_dates)
     if pa.types.is_temporal(cells.type):
         values, unknown = float_values(cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64()))
         return Times(values / 1e6, unknown, cells, are_dates=True)
@@ -263,20 +281,39 @@ def float_values(cells: pa.Array) -> tuple[NDArray[np.float64], Mask]:
     return values + 0.0, unknown  # as in training: -0 becomes the 0 that it equals
 
 
+def one_by_one(parse: Callable[[str], float]) -> Callable[[list[str]], Iterable[float]]:
+    """Returns a function of many texts that parses one after the other."""
+    return lambda texts: map(parse, texts)
+
+
+def days_of_texts(texts: list[str], form: str) -> Iterable[float]:
+    """Returns what `days_of_text` does of each text. Often each row has another time, so that texts in one of
+    the usual forms are parsed as an array."""
+    if form in ISO_TIMES:
+        array = pa.array(texts, pa.string())
+        zone = "UTC" if "%z" in form else None
+        fits = pc.match_substring_regex(array, f"^(?:{date_pattern(form).pattern})$")
+        with suppress(pa.ArrowInvalid):  # such as 30 February, of which it tells nothing more
+            if pc.all(fits).as_py() is not False:
+                moments = array.cast(pa.timestamp("us", zone)).cast(pa.int64())
+                days = moments.to_numpy() // 1000 / MILLISECONDS
+                return [*np.where((days >= FIRST) & (days < END), days, np.nan)]
+    return (days_of_text(text, form) for text in texts)
+
+
 def parsed_texts(
-    cells: pa.Array, dialect: Dialect, parse: Callable[[str], float]
+    cells: pa.Array, dialect: Dialect, parse: Callable[[list[str]], Iterable[float]]
 ) -> tuple[NDArray[np.float64], Mask]:
     """Returns text cells as numbers, and which are missing: both of shape (rows,). Each distinct text is
     parsed once."""
     cells = dictionary_encoded(cells)
     texts = [text_of(cell or "") for cell in cells.dictionary.to_pylist()]
     known = [not dialect.is_missing(text) for text in texts]
-    values = [
-        parse(text) if is_known else np.nan for text, is_known in zip(texts, known, strict=True)
-    ]
-    positions = cells.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
     unknown = ~np.array([*known, False])
-    return np.array([*values, np.nan])[positions], unknown[positions]
+    values = np.full(len(unknown), np.nan)
+    values[~unknown] = [*parse([*compress(texts, known)])]
+    positions = cells.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+    return values[positions], unknown[positions]
 
 
 def text_cells(cells: pa.Array, dialect: Dialect) -> Texts:
