@@ -149,7 +149,10 @@ def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
     project: Path, adopted: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     before = state(project)
-    table = [{**row, "price": str(row["price"]).replace(".", ",")} for row in rows()]
+    table = [
+        {"since": "1/31/2024", **row, "price": str(row["price"]).replace(".", ",")}
+        for row in rows()
+    ]
     path = write_csv(tmp_path / "Export März.csv", table, ";", "cp1252")
     assert "nothing was changed (--dry-run)" in adopted(path, dry_run=True)
     assert state(project) == before
@@ -166,8 +169,9 @@ def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
         "boolean": ("active",),
         "date": ("joined",),
         "category": ("city",),
-        "ignored": ("Nr",),
+        "ignored": ("since", "Nr"),
     }
+    assert prepare.source.dates == "%Y-%m-%d"
     assert (prepare.task, prepare.positive, prepare.source.decimal) == ("binary", "yes", ",")
     (read,) = raw.read_rows(prepare, project / "data/raw")
     assert read.numbers["price"].values[0] == rows()[0]["price"]

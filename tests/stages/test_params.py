@@ -50,6 +50,7 @@ def test_what_the_project_ships_is_valid() -> None:
         ("params.yaml", "prepare.source.true_words", [True], "True should be text: put it in quotes"),
         ("params.yaml", "prepare.source.dates", "%d.%m.%y", "'%d.%m.%y' should hold each of %Y, %m and"),
         ("params.yaml", "prepare.source.dates", "%Y-%m-%d %H", "should hold each of %Y, %m and %d once"),
+        ("params.yaml", "prepare.source.dates", {"a": "%d.%m.%Y"}, "'a' is no column of dates: remove it"),
         ("params.yaml", "prepare.columns", {**NO_COLUMNS, "date": ["a"], "number": ["a.year"]},
          "a.year: the date 'a' gives the model a column of this name: rename one"),
         ("params.yaml", "prepare.columns.number", ["a", "a"], "a: a column has one type; name it once"),

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlops.adopt.columns import KINDS, Column
 from mlops.adopt.proposal import Proposal
 from mlops.errors import printable_text
+from mlops.predict.dialect import ISO
 
 WIDTH = 110
 COMMENT = 28
@@ -122,7 +123,7 @@ def prepare_lines(
     ]
     dialect = proposal.findings.spelling.dialect
     for key, comment in SOURCE_COMMENTS.items():
-        value = getattr(dialect, key)
+        value = declared_dates(proposal) if key == "dates" else getattr(dialect, key)
         text = flow(value, 4) if isinstance(value, tuple | dict) else scalar(value)
         if "\n" in text:
             lines += remark_lines(source_remarks.get(key, comment), 4)
@@ -146,6 +147,16 @@ def prepare_lines(
             ]
         ),
     )
+
+
+def declared_dates(proposal: Proposal) -> str | dict[str, str]:
+    """Returns the form of dates, or that of each column of dates that is read if they differ."""
+    forms = proposal.findings.spelling.dialect.dates
+    if isinstance(forms, str):
+        return forms
+    read = {column.name for column in proposal.columns if column.kind == "date"}
+    kept = {name: forms[name] for name in forms if name in read | {proposal.split.column}}
+    return kept if len({*kept.values()}) > 1 else next(iter(kept.values()), ISO)
 
 
 def column_lines(kind: str, columns: Sequence[Column]) -> list[str]:
