@@ -147,6 +147,14 @@ def test_scored_rows_with_a_label_become_training_rows(
     with pytest.raises(Refused, match=r"all 1 rows are in the table already"):
         add(rows, scores)
     load_labels(released, [(key, "other") for key in keys[:100]])
+    content, hook = stored.read_bytes(), project / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(MlopsError, match="git commit"):
+        add(rows, scores)
+    assert (stored.read_bytes(), git.lines("status", "--porcelain")) == (content, [])
+    hook.unlink()
     assert f"they replace the 1 rows of {stored.name}, which had a label before" in add(
         rows, scores
     )
