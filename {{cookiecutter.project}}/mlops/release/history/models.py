@@ -42,8 +42,8 @@ class State:
 class Model:
     """A model at the commit of its version, or an experiment at the first commit that has it.
 
-    `subject` is that of the commit, or the name by which DVC has saved the experiment. `metrics` are those
-    of the test rows, `gate_passed` is None if no gate was run, and `running` are the environments that have
+    `subject` is that of the commit, of what was promoted if the commit is a promotion, or the name by which
+    DVC has saved the experiment. `metrics` are those of the test rows, `gate_passed` is None if no gate was run, and `running` are the environments that have
     the model now. `fault` says what of it can't be read.
     """
 
@@ -167,16 +167,21 @@ def saved_experiments(git: Git) -> dict[str, str]:
 
 
 def subjects_leading_to(git: Git, commits: Iterable[str]) -> dict[str, str]:
-    """Returns the subject of each ancestor of the commits, parents before their children."""
+    """Returns the subject of each ancestor of the commits, parents before their children.
+
+    The subject of a merge, as a promotion is one, is that of its second parent, which says what was changed.
+    """
     given = "".join(f"{commit}\n" for commit in commits)
     if not given:
         return {}
     order = ("--date-order", "--reverse")
-    listed = git.run("rev-list", *order, "--format=:%s", "--stdin", given=given).split("\n")
-    return {
-        header.removeprefix("commit "): line.removeprefix(":")
-        for header, line in zip(listed[::2], listed[1::2], strict=False)
-    }
+    listed = git.run("rev-list", *order, "--format=%P:%s", "--stdin", given=given).split("\n")
+    subjects: dict[str, str] = {}
+    for header, line in zip(listed[::2], listed[1::2], strict=False):
+        parents, _, subject = line.partition(":")
+        merged = parents.split()[1:]
+        subjects[header.removeprefix("commit ")] = subjects[merged[0]] if merged else subject
+    return subjects
 
 
 def states_of(git: Git, commits: Sequence[str]) -> Iterator[State]:
