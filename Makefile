@@ -24,8 +24,9 @@ help:  ## list these targets
 demo:  ## bake a project into demo/ (DEMO=DIR) and bring a model to production
 	@$(PYTHON) demos/demo.py $(if $(WITH),--with $(WITH)) "$(DEMO)"
 
-lesson:  ## bake a project into lesson/ (LESSON=DIR), train eight models and print their table
-	@$(PYTHON) demos/lesson.py $(if $(WITH),--with $(WITH)) "$(LESSON)"
+lesson:  ## a lecture in lesson/ (LESSON=DIR), shown again once done (PAUSE=1 FROM=STEP LIVE=1 LIST=1)
+	@$(PYTHON) demos/lesson.py $(if $(WITH),--with $(WITH)) $(if $(PAUSE),--pause) $(if $(LIVE),--live) \
+		$(if $(LIST),--list) $(if $(FROM),--from "$(FROM)") "$(LESSON)"
 
 install:  ## set up .venv with all that the tests need (WITH=pip or WITH=uv to choose)
 	@$(INSTALL) $(LOCKS)

@@ -6,24 +6,27 @@ import shlex
 from pathlib import Path
 
 import walkthrough
-from walkthrough import Step, Walk
+from walkthrough import Command, Step, Walk
 
 
 def demo(project: Path, tool: list[str]) -> Walk:
     """Returns the steps of the demo in a project; `tool` are options of install.py."""
+
+    def step(name: str, title: str, *words: str) -> Step:
+        return Step(name, title, project, [Command([*words])])
+
     steps = [
-        Step("Run the pipeline on dev", project, [["mlops", "repro"]]),
-        Step("Commit the run", project, walkthrough.commit("First run")),
-        Step("Promote to staging", project, [["mlops", "promote", "staging"]]),
-        Step("Promote to prod", project, [["mlops", "promote", "prod"]]),
-        Step("Show what each environment holds", project, [["mlops", "status"]]),
-        Step("Ask the model of prod", project, [["mlops", "predict", "--environment", "prod"]]),
+        step("run", "Run the pipeline on dev", "mlops", "repro"),
+        Step("commit", "Commit the run", project, walkthrough.commit("First run")),
+        step("staging", "Promote to staging", "mlops", "promote", "staging"),
+        step("prod", "Promote to prod", "mlops", "promote", "prod"),
+        step("status", "Show what each environment holds", "mlops", "status"),
+        step("ask", "Ask the model of prod", "mlops", "predict", "--environment", "prod"),
     ]
     return Walk(
         word="demo",
         project=project,
         steps=[*walkthrough.to_a_project(project, tool), *steps],
-        show_result=["mlops", "status"],
         afterwards=f"""
 Next, to train another model and bring it to production:
   cd {shlex.quote(str(project))} && . .venv/bin/activate

@@ -1,38 +1,50 @@
-"""Runs `make lesson` and tests its eight models, three architectures, and their table."""
+"""Does `make lesson` and tests what its steps leave and show: the table, better models, releases, answers."""
 
 import csv
 import io
+import json
 import re
+import time
 from pathlib import Path
 
 import pytest
 
-from baking import NAME, Run
+import lesson as lesson_steps
+import production
+from baking import NAME, TEMPLATE, Run
 
-HEADINGS = (
-    "Model", "Code (architecture)", "Dataset", "Data (training)", "Data (validation)",
-    "Other parameters", "Data (testing)", "Accuracy", "% False positives", "running in",
-    "Gate", "Subject",
-)  # fmt: skip
-COLUMNS = ("architecture", "dataset", "training", "validation", "parameters", "testing")
+COLUMNS = ("model", "architecture", "dataset", "training", "validation", "parameters", "testing")
 TABLE = [
-    ("linear", "adult", "1.0", "1.0", "1.0", "1.0"),
-    ("random_forest", "adult", "1.0", "1.0", "1.0", "1.0"),
-    ("gradient_boosting", "adult", "1.0", "1.0", "1.0", "1.0"),
-    ("gradient_boosting", "adult", "1.0", "1.0", "1.1", "1.0"),
-    ("gradient_boosting", "adult", "1.0", "1.0", "1.2", "1.0"),
-    ("gradient_boosting", "adult", "1.1", "1.0", "1.2", "1.0"),
-    ("gradient_boosting", "adult", "1.2", "1.0", "1.2", "1.0"),
-    ("gradient_boosting", "adult", "1.3", "1.1", "1.2", "1.0"),
+    ("v1.0.0", "linear", "adult", "1.0", "1.0", "1.0", "1.0"),
+    ("v1.1.0", "linear", "adult", "1.0", "1.0", "1.0", "1.0"),
+    ("v1.2.0", "random_forest", "adult", "1.0", "1.0", "1.0", "1.0"),
+    ("v1.3.0", "gradient_boosting", "adult", "1.0", "1.0", "1.0", "1.0"),
+    ("v1.4.0", "gradient_boosting", "adult", "1.1", "1.0", "1.0", "1.0"),
+    ("v1.5.0", "gradient_boosting", "adult", "1.1", "1.0", "1.1", "1.0"),
+    ("v1.6.0", "gradient_boosting", "adult", "1.2", "1.1", "1.1", "1.0"),
+    ("v1.7.0", "lightgbm", "adult", "1.2", "1.1", "1.0", "1.0"),
 ]
+INSTALL = ("cookiecutter", "bake", "libraries", "reproduce", "container")
+"""The steps that install libraries, which tests of the READMEs and of the image do."""
 
 
 @pytest.fixture(scope="module")
-def lesson(run: Run, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Returns the directory of the lesson's project, and the output."""
+def lesson(
+    run: Run, baked: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
+    """Returns the project of the lesson, which needs no libraries installed, and what each step has shown."""
     home = tmp_path_factory.mktemp("lesson")
-    printed = run("make", "lesson", f"LESSON={home}", cwd=checkout).stdout
-    return home / NAME, printed
+    project = home / NAME
+    run("cp", "-R", baked, project, cwd=home)
+    production.install(project)
+    (home / f"{NAME}-storage").mkdir()
+    walk = lesson_steps.lesson(project, [])
+    for step in walk.steps:
+        if step.name in INSTALL:
+            walk.memory.write(step, {"refs": [], "seconds": 1.0, "output": ""})
+    printed = run("make", "lesson", f"LESSON={home}", "FROM=data", cwd=TEMPLATE).stdout
+    assert "Done in" in printed
+    return project, {step.name: str(walk.memory.of(step)["output"]) for step in walk.steps}
 
 
 def rows(run: Run, project: Path, *options: str) -> list[dict[str, str]]:
@@ -40,41 +52,52 @@ def rows(run: Run, project: Path, *options: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(printed)))
 
 
-def test_each_row_changes_what_the_lesson_changed(run: Run, lesson: tuple[Path, str]) -> None:
+def test_each_model_is_better_than_the_one_before_it(
+    run: Run, lesson: tuple[Path, dict[str, str]]
+) -> None:
     models = rows(run, lesson[0])
     assert [tuple(row[column] for column in COLUMNS) for row in models] == TABLE
-    assert [row["running"] for row in models] == [""] * 7 + ["dev"]
-    assert [row["commit"] for row in models] == run.git(
-        "rev-list", "--reverse", "-8", "dev", cwd=lesson[0]
-    ).split()
-    assert all(0.7 < float(row["accuracy"]) < 0.95 for row in models)
-
-
-def test_the_lesson_ends_with_its_table(run: Run, checkout: Path, lesson: tuple[Path, str]) -> None:
-    project, printed = lesson
-    table = printed[printed.index("Print the table of the models") :]
-    assert [line.split()[:3] for line in table.splitlines() if "experiment" in line] == [
-        ["experiment", row["md5"][:7], row["architecture"]] for row in rows(run, project)
-    ]
-    markdown = run("mlops", "tracker", "--format", "markdown", cwd=project).stdout
-    assert markdown.splitlines()[0] == f"| {' | '.join(HEADINGS)} |"
-    again = run("make", "lesson", f"LESSON={project.parent}", cwd=checkout)
-    assert "exists from an earlier lesson" in again.stdout
-
-
-def test_the_best_model_for_a_dataset_by_recall(run: Run, lesson: tuple[Path, str]) -> None:
-    models = rows(run, lesson[0], "--dataset", "adult", "--sort", "recall")
-    recalls = [float(row["recall"]) for row in models]
-    assert len(recalls) == len(TABLE)
+    accuracies = [float(row["accuracy"]) for row in models]
+    assert accuracies == sorted(accuracies)
+    assert accuracies[-1] > accuracies[0] + 0.02
+    assert [row["running"] for row in models] == [""] * 4 + ["prod", "", "", "dev, staging"]
+    assert [row["subject"].split(":")[0] for row in models] == [f"Model 1.{n}" for n in range(8)]
+    recalls = [float(row["recall"]) for row in rows(run, lesson[0], "--sort", "recall")]
     assert recalls == sorted(recalls, reverse=True)
 
 
-def test_two_models_are_compared_row_by_row(run: Run, lesson: tuple[Path, str]) -> None:
-    printed = run("mlops", "compare", "dev~1", "dev", cwd=lesson[0]).stdout
-    assert "raw: 8,000 rows -> 10,000: 2,000 added, 0 removed" in printed
-    assert re.search(r"validation: [\d,]+ rows -> [\d,]+: [1-9]\d* added, 0 removed", printed)
-    assert not re.search(r"testing: .* added", printed)
-    counts = re.search(r"(\d+) of the (\d+) test rows of dev are called another class", printed)
-    assert counts
-    assert 0 < int(counts[1]) < int(counts[2])
-    assert "can't be compared" not in printed
+def test_the_steps_show_what_they_are_about(run: Run, lesson: tuple[Path, dict[str, str]]) -> None:
+    project, shown = lesson
+    assert "prod refuses staging" in shown["gate"]
+    assert "nothing has moved" in shown["gate"]
+    assert re.search(r"prod +v1\.7\.0", shown["release"])
+    assert re.search(r"prod +v1\.4\.0", shown["rollback"])
+    assert len(re.findall(r"^ +v1[.0-9]+ 0[.]8\d+ [.|]*o[.|]* \w", shown["1.7"], re.MULTILINE)) == 8
+    assert json.loads(shown["realtime"].splitlines()[-2])["prediction"]
+    assert (project / "predictions.db").exists()
+    assert (project / "site/index.html").exists()
+    assert "gradient_boosting -> lightgbm" in shown["table"]
+
+
+def test_a_lesson_that_was_prepared_is_shown_in_seconds(
+    run: Run, lesson: tuple[Path, dict[str, str]]
+) -> None:
+    project, shown = lesson
+    before, began = run.git("for-each-ref", cwd=project), time.monotonic()
+    printed = run("make", "lesson", f"LESSON={project.parent}", "FROM=table", cwd=TEMPLATE).stdout
+    assert time.monotonic() - began < 60
+    assert shown["rollback"] in printed
+    assert shown["1.7"] not in printed
+    assert run.git("for-each-ref", cwd=project) == before
+    listed = run("make", "lesson", f"LESSON={project.parent}", "LIST=1", cwd=TEMPLATE).stdout
+    assert listed.count("(done)") == len(shown)
+
+
+def test_a_step_is_done_again_before_a_lecture_hall(
+    run: Run, lesson: tuple[Path, dict[str, str]]
+) -> None:
+    """It begins from the branches and tags of that time."""
+    project, _ = lesson
+    command = ["make", "lesson", f"LESSON={project.parent}", "FROM=rollback", "LIVE=1"]
+    assert "prod/0003" in run(*command, cwd=TEMPLATE).stdout
+    assert "prod/0004" not in run.git("tag", cwd=project)
