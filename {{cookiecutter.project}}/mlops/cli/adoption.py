@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from mlops.cli import clock, printing
-from mlops.errors import UsageError
+from mlops.errors import UsageError, printable_text
 from mlops.release.history.git import Git
 
 if TYPE_CHECKING:

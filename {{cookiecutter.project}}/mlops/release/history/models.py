@@ -43,8 +43,8 @@ class Model:
     """A model at the commit of its version, or an experiment at the first commit that has it.
 
     `subject` is that of the commit, of what was promoted if the commit is a promotion, or the name by which
-    DVC has saved the experiment. `metrics` are those of the test rows, `gate_passed` is None if no gate was run, and `running` are the environments that have
-    the model now. `fault` says what of it can't be read.
+    DVC has saved the experiment. `metrics` are those of the test rows, `gate_passed` is None if no gate was
+    run, and `running` are the environments that have the model now. `fault` says what of it can't be read.
     """
 
     name: str
