@@ -178,6 +178,8 @@ def table() -> pd.DataFrame:
     )
     rows["height"] = random.normal(2.5, 0.2, 400).round(3)
     rows["since"] = pd.date_range("2020-01-01", periods=400).strftime("%d.%m.%Y")
+    shown = pd.date_range("2024-01-01", periods=400, freq="7h")
+    rows["shown"] = shown.strftime("%Y-%m-%d %H:%M:%S")
     rows["balcony"] = random.choice(["yes", "no", ""], 400)
     rows["town"] = random.choice(["Ulm", "Bonn", ""], 400)
     price = (
@@ -201,7 +203,7 @@ def test_the_notebook_runs_on_an_adopted_table(run: Run, project: Path, target: 
     assert state(run, project) == before
     assert [each for each in outputs if each.output_type == "error"] == []
     text = "".join(each.text for each in outputs if each.output_type == "stream")
-    assert f"{TASKS[target]}: {target} is predicted from 6 columns" in text
+    assert f"{TASKS[target]}: {target} is predicted from 7 columns" in text
     assert "def rooms_for_each_height(rooms, height)" in text or "def height_for_each_rooms" in text
-    assert "datetime64" in text
+    assert text.count("datetime64") == 2
     assert sum("image/png" in each.get("data", ()) for each in outputs) == 3
