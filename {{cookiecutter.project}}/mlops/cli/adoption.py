@@ -137,7 +137,8 @@ def dialogue(*, asked: bool) -> "Dialogue":
         return printing.confirm(question, default=default)
 
     def tell(question: str, default: str) -> str:
-        return str(typer.prompt(printable_text(question), default=default, err=True))
+        with clock.paused_clock():
+            return str(typer.prompt(printable_text(question), default=default, err=True))
 
     return Dialogue(printing.say, ask, chosen, tell)
 
