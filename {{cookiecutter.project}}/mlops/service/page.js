@@ -21,7 +21,7 @@ const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
 function jsonValue(control) {
   if (control.tagName === "SELECT") return control.value;
   if (control.value === "") return "null";
-  if (control.type === "date") return JSON.stringify(control.value);
+  if (control.type.startsWith("date")) return JSON.stringify(control.value);
   return JSON_NUMBER.test(control.value) ? control.value : String(Number(control.value));
 }
 const rowText = (name = name => name, value = value => value) =>
@@ -176,7 +176,7 @@ form.addEventListener("submit", event => {
   const unreadable = controls.filter(each => each.validity.badInput);
   if (unreadable.length) {
     said.textContent = "The row can't be sent:";
-    for (const each of unreadable) mark(each, each.type === "date" ? "This is not a whole date." : "This is not a number.", false);
+    for (const each of unreadable) mark(each, each.type.startsWith("date") ? "This is not a whole date." : "This is not a number.", false);
     unreadable[0].focus();
     return;
   }

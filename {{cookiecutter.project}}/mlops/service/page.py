@@ -103,8 +103,12 @@ def field(control_id: str, column: Column, schema: Schema) -> str:
 
 def input_control(attributes: str, column: Column, nullable: bool) -> str:
     values = {"min": column.minimum, "max": column.maximum, "value": column.example}
+    kind = INPUTS[column.type]
+    if column.has_time:
+        kind = 'type="datetime-local" step="any"'
+        values = {name: f"{value}T00:00"[:19] for name, value in values.items()}
     given = " ".join(f'{name}="{escape(str(value))}"' for name, value in values.items())
-    return f"<input {attributes} {INPUTS[column.type]} {given}>"
+    return f"<input {attributes} {kind} {given}>"
 
 
 def select_control(attributes: str, column: Column, nullable: bool) -> str:
