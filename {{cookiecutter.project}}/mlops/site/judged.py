@@ -58,6 +58,7 @@ def direction(metric: str) -> str:
 def metric_name(metric: str) -> str:
     """Returns a metric as it is called in a sentence: false_positive_percent is "false positives"."""
     words = re.sub("_percent$", "s", metric).replace("_", " ")
+    words = words.replace("brier", "Brier score")
     return re.sub(r"\b(roc auc|f1|mae|rmse|mape)\b", lambda found: found[0].upper(), words)
 
 

@@ -39,7 +39,7 @@ COLUMNS = {
     "parameters": "Other parameters",
     "testing": "Data (testing)",
     **HEADLINES,
-    "running": "running in",
+    "running": "Running in",
     "gate": "Gate",
     "subject": "Subject",
 }
