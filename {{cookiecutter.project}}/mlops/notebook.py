@@ -24,7 +24,7 @@ from pyarrow import parquet
 
 import science.architectures
 import science.features
-from mlops.errors import MlopsError, UsageError
+from mlops.errors import MlopsError, UsageError, printable_text
 from mlops.metrics import measure
 from mlops.predict.derived import DERIVED
 from mlops.predict.predictor import Predictor
@@ -107,7 +107,7 @@ class Model:
             more = len(unlike) + answers["more"] - SHOWN
             others = f"; and {more:,} more" if more > 0 else ""
             said = f"unlike the training rows: {'; '.join(unlike[:SHOWN])}{others}"
-            warnings.warn(said, stacklevel=3)
+            warnings.warn(printable_text(said), stacklevel=3)
         return answers
 
 

@@ -22,7 +22,7 @@ def main() -> None:
     folder, *row = sys.argv[1:]
     try:
         if row == [STANDARD_INPUT]:
-            print(answer_rows(Path(folder), sys.stdin.buffer.read()))
+            print(json.dumps(answer_rows(Path(folder), sys.stdin.buffer.read())))
         else:
             print(printable_text(answer_row(Path(folder), *row)))
     except AnswerError as error:
@@ -54,20 +54,19 @@ def answer_row(folder: Path, row: str | None = None) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 
-def answer_rows(folder: Path, body: bytes) -> str:
-    """Returns the answers to a list of rows as JSON: `answers` and `probabilities` in their order, the first
+def answer_rows(folder: Path, body: bytes) -> dict[str, object]:
+    """Returns the answers to the rows of a JSON list: `answers` and `probabilities` in their order, the first
     `warnings`, and how many `more` there are. Raises what `answer_row` does."""
     predictor = released_predictor(folder)
     contract = Contract(predictor.schema)
     decoded = contract.decode(body, most_rows=sys.maxsize)
     predictions = predictor.predict(contract.arrays(decoded.values))
-    content = {
+    return {
         "answers": predictions.answers.tolist(),
         "probabilities": predictions.probabilities.tolist(),
         "warnings": [f"row {each.row}: {each}" for each in decoded.warnings],
         "more": decoded.more,
     }
-    return json.dumps(content)
 
 
 def released_predictor(folder: Path) -> Predictor:
