@@ -44,7 +44,7 @@ def test_the_demo_ends_with_a_model_in_production(demonstrated: tuple[Path, str]
     assert status["staging"][2] == status["prod"][2] != status["dev"][2]
     assert status["staging"][0] == status["prod"][0] == "v1.0.0"
     assert [status[name][5] for name in ENVIRONMENTS] == ["passed"] * 3
-    assert re.search(r'"income": "[<>]=?50K"', printed)
+    assert re.search(r'"prediction": "[<>]=?50K"', printed)
     assert re.search(r"Done in \d+ s, beside \d+ s of installing", printed)
 
 
