@@ -2,6 +2,7 @@
 say."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import tiny_pipeline
 from mlops.cli.app import app
-from mlops.errors import Refused
+from mlops.errors import MlopsError, Refused
 
 
 def test_promote_and_check_print_json_alone(
@@ -33,6 +34,11 @@ def test_promote_and_check_print_json_alone(
     assert "nothing to promote" in nothing["reason"]
 
     assert printed("check")["findings"] == []
+    with suppress(MlopsError):  # of what this machine lacks
+        app(["doctor", "--format", "json"], standalone_mode=False)
+    examined = json.loads(capfd.readouterr().out)
+    assert {"subject", "verdict", "words", "remedy"} <= examined[0].keys()
+
     (on_dev / "params.yaml").write_text("quality: 0.5\n")
     tiny_pipeline.age(on_dev / "params.yaml")
     capfd.readouterr()

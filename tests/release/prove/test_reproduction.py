@@ -4,6 +4,7 @@ changed.
 The first reproduction installs the locked libraries, and the others use them.
 """
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -69,8 +70,10 @@ def test_other_threads_hash_seed_time_zone_and_directory_give_the_same_bytes(
     run: Run, recorded: Path, name: str
 ) -> None:
     before = [run.git(*words.split(), cwd=recorded) for words in ("status", "worktree list")]
-    done = run("env", *CHANGED, "mlops", "reproduce", name, cwd=recorded)
-    assert re.search(r"is identical: all \d+ files are, byte for byte", done.stdout)
+    command = ("mlops", "reproduce", name, "--format", "json")
+    found = json.loads(run("env", *CHANGED, *command, cwd=recorded).stdout)
+    assert found["verdict"] == "identical"
+    assert found["reason"].startswith(f"all {len(found['files'])} files are, byte for byte")
     assert [
         run.git(*words.split(), cwd=recorded) for words in ("status", "worktree list")
     ] == before
