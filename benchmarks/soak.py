@@ -29,6 +29,7 @@ FUZZ_REQUESTS = 100_000
 FAULTS = (
     "faults", "lost_places", "races", "caller_environment", "batch_faults", "fuzz", "connections",
     "deletable", "own_table", "cron", "update", "update_struck", "ci_files",
+    "lesson", "exercises",
 )  # fmt: skip
 KINDS = (*FAULTS, "histories")
 

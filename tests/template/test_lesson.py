@@ -11,6 +11,7 @@ import pytest
 
 import lesson as lesson_steps
 import production
+import soak
 from baking import NAME, TEMPLATE, Run
 
 COLUMNS = ("model", "architecture", "dataset", "training", "validation", "parameters", "testing")
@@ -24,6 +25,8 @@ TABLE = [
     ("v1.6.0", "gradient_boosting", "adult", "1.2", "1.1", "1.1", "1.0"),
     ("v1.7.0", "lightgbm", "adult", "1.2", "1.1", "1.0", "1.0"),
 ]
+pytestmark = pytest.mark.skipif(not soak.LOG, reason="`make soak` runs it: it takes five minutes")
+
 INSTALL = ("cookiecutter", "bake", "libraries", "reproduce", "container")
 """The steps that install libraries, which tests of the READMEs and of the image do."""
 
