@@ -114,7 +114,8 @@ class Memory:
     def refs(self) -> list[str]:
         if not (self.project / ".git").exists():
             return []
-        return self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+        found = self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+        return [line for line in found if not line.startswith("refs/stash ")]
 
     def has_changes(self) -> bool:
         return bool(
@@ -122,7 +123,8 @@ class Memory:
         )
 
     def restore(self, refs: list[str], variables: Mapping[str, str]) -> None:
-        """Returns the project to branches and tags of before, or removes it if there was none."""
+        """Returns the project to branches and tags of before, or removes it if there was none. Changes that
+        were not committed go into Git's stash."""
         if not refs:
             for folder in made_folders(self.project):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -132,10 +134,12 @@ class Memory:
         changes += [
             f"delete {ref}" for ref in (each.split()[0] for each in self.refs()) if ref not in kept
         ]
+        if self.git("status", "--porcelain"):
+            stash = ["git", "stash", "push", "--quiet", "--include-untracked"]
+            subprocess.run(stash, cwd=self.project, env=variables, check=True)
         self.git("update-ref", "--no-deref", "--stdin", text="\n".join(changes) + "\n")
         self.git("symbolic-ref", "HEAD", "refs/heads/dev")
         self.git("reset", "--quiet", "--hard")
-        self.git("clean", "--quiet", "--force", "-d")
         checkout = ["dvc", "checkout", "--quiet", "--force"]
         subprocess.run(checkout, cwd=self.project, env=variables, check=False)
 
@@ -226,11 +230,12 @@ class Walk:
             print(self.memory.of(step)["output"], end="", flush=True)
             return
         screen, started = Screen(), time.monotonic()
-        if not step.each_time and self.memory.begin(step, variables):
-            print(
-                "  The project is again as it was before this step; `git reflog` has what was there."
-            )
         try:
+            if not step.each_time and self.memory.begin(step, variables):
+                print(
+                    "  The project is again as it was before this step; `git reflog` and `git stash list` "
+                    "have what was there."
+                )
             perform(step, variables, screen)
         except subprocess.CalledProcessError as error:
             status = f"failed with exit code {error.returncode}; it says why above"

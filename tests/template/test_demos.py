@@ -89,12 +89,16 @@ def test_a_step_that_failed_begins_again_from_the_state_before_it(
     with pytest.raises(SystemExit, match=r"(?s)Step 2, 'Second', failed .* go on: make demo"):
         walk(begun, first, count(begun, "second", HALF, tag, ["false"])).begin()
     assert subjects(begun) == ["Half", "Begin"]
+    (begun / "mine").write_text("written after the failure\n")
     whole = ["git", "commit", "--quiet", "--allow-empty", "--message", "Whole"]
     capsys.readouterr()
     done = walk(begun, first, count(begun, "second", ["git", "switch", "--quiet", "dev"], whole))
     done.begin()
     assert subjects(begun) == ["Whole", "Begin"]
     assert not (begun / ".git/refs/tags/half").exists()
+    assert not (begun / "mine").exists()
+    kept = ["git", "-C", str(begun), "show", "stash@{0}^3:mine"]
+    assert subprocess.check_output(kept, text=True) == "written after the failure\n"
     assert (begun.parent / "done").read_text().split() == ["first", "second", "second"]
     assert "output of first" in capsys.readouterr().out
     assert "(done)" in done.list().splitlines()[1]
