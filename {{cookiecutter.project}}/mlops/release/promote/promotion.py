@@ -225,8 +225,8 @@ def make_challenger(tree: Git, worker: Worker, plan: Plan, say: Say) -> Challeng
     )
     say(f"made anew: {', '.join(made) or 'nothing'}")
     made_tree = write_tree(tree, plan)
-    say("comparing the challenger with the champion")
-    comparison = compare_challenger(tree, worker, plan, made_tree)
+    comparison = compare_challenger(tree, worker, plan, made_tree, say)
+    say("measuring time, size and memory")
     cost = worker.ask("measure")
     return Challenger(made_tree, challenger_record(tree, plan, made_tree, comparison, cost))
 
@@ -250,13 +250,16 @@ def commit_challenger(git: Git, plan: Plan, challenger: Challenger, message: str
     return signatures.write_commit(git, plan.released.settings, challenger.tree, parents, whole)
 
 
-def compare_challenger(tree: Git, worker: Worker, plan: Plan, made: str) -> dict[str, Any] | None:
+def compare_challenger(
+    tree: Git, worker: Worker, plan: Plan, made: str, say: Say
+) -> dict[str, Any] | None:
     """Returns the comparison of the challenger with the champion, or None if the target has no champion."""
     champion = lockfile.read_lock(tree, plan.target_commit).outputs.get(BUNDLE)
     if champion is None:
         return None
     if champion == lockfile.read_lock(tree, made).outputs.get(BUNDLE):
         return {"passed": True, "same_bundle": True}
+    say("comparing the challenger with the champion")
     comparison: dict[str, Any] = worker.ask("compare", champion=plan.target_commit)
     if reason := comparison.get("incomparable"):
         if plan.accepted is None:
