@@ -1,4 +1,4 @@
-"""Tests all faults and hundreds of random histories, in two processes, until they end or the time is over.
+"""Tests all faults and hundreds of random histories, until they end or the time is over.
 
     make soak
 
@@ -50,7 +50,7 @@ def main() -> int:
     def passes(job: str) -> bool:
         return run(job, options.log) if is_needed(job) else True
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(options.processes) as pool:
         failed = [*pool.map(passes, jobs)].count(False)
     options.page.write_text(page(entries(options.log), failed, options.histories))
     print(f"wrote {options.page}; the log is {options.log}")
@@ -62,6 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--histories", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=120, help="no batch begins after them")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--log", type=Path, default=Path(tempfile.mkdtemp()) / "soak.jsonl")
     return parser.parse_args()
@@ -99,7 +100,8 @@ def run(job: str, log: Path) -> bool:
     print(f"{job}: {'passed' if passed else done.stdout} after {minutes:.1f} min", flush=True)
     with log.open("a") as file:
         kind = "passed" if passed else "failed"
-        file.write(json.dumps({"kind": kind, "job": job, "minutes": minutes}) + "\n")
+        entry = {"kind": kind, "job": job, "minutes": minutes, "commit": commit()}
+        file.write(json.dumps(entry) + "\n")
     return passed
 
 
@@ -112,8 +114,10 @@ def page(log: Sequence[Entry], failed: int, wanted: int) -> str:
             "",
             "    make soak",
             "",
-            f"{datetime.now(UTC):%Y-%m-%d}, {soaked()}, {machine()}. {minutes:.0f} minutes of one "
-            f"process; {len(passed)} batches of tests passed, {failed} failed.",
+            f"{datetime.now(UTC):%Y-%m-%d}, {machine()}. {minutes:.0f} minutes of one process; "
+            f"{len(passed)} batches of tests passed, {failed} failed.",
+            "",
+            *batches(passed),
             "",
             *(line for section in sections(log, wanted) for line in (*section, "")),
         ]
@@ -128,10 +132,27 @@ def sections(log: Sequence[Entry], wanted: int) -> Iterator[list[str]]:
         yield histories(different, wanted)
 
 
-def soaked() -> str:
+def batches(passed: Iterable[Entry]) -> list[str]:
+    """Returns a table of what was run, and at which commits: a soak can be interrupted and go on later."""
+    of_name: dict[str, list[Entry]] = {}
+    for entry in passed:
+        of_name.setdefault(entry["job"].split()[0], []).append(entry)
+    return [
+        "| Tests | Batches | Minutes | Commit |",
+        "|---|--:|--:|---|",
+        *(
+            f"| {name} | {len(runs)} | {sum(entry['minutes'] for entry in runs):.0f} "
+            f"| {', '.join(dict.fromkeys(entry['commit'] for entry in runs))} |"
+            for name, runs in of_name.items()
+        ),
+    ]
+
+
+def commit() -> str:
+    """Returns the tested commit, and which files were changed since."""
     changed = git("diff", "--name-only", "HEAD").splitlines()
     changes = f" with changes to {', '.join(changed)}" if changed else ""
-    return f"commit {git('rev-parse', '--short', 'HEAD')}{changes}"
+    return f"{git('rev-parse', '--short', 'HEAD')}{changes}"
 
 
 def git(*words: str) -> str:
