@@ -12,7 +12,7 @@ from pyarrow import parquet
 from baking import Run
 from mlops import params
 from mlops.adopt import spelling
-from mlops.adopt.adopt import Order, adopt
+from mlops.adopt.adopt import Order, adopt, look, summary
 from mlops.adopt.dialogue import Dialogue, Tell
 from mlops.cli import adoption
 from mlops.errors import DataError, MlopsError, Refused, UsageError
@@ -59,11 +59,16 @@ def adopted(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callabl
         raise UsageError(f"{question} {known}")
 
     def adopted(
-        *paths: Path, tell: Tell = lambda _, default: default, **order: object
+        *paths: Path,
+        tell: Tell = lambda _, default: default,
+        dry_run: bool = False,
+        **order: object,
     ) -> list[str]:
         said: list[str] = []
         given = Order(tuple(map(str, paths)), **{"target": "bought", **order})  # type: ignore[arg-type]
         person = Dialogue(said.append, lambda _, default: default, refuse, tell)
+        if dry_run:
+            return [*summary(*look(given, person))]
         adopt(Git(project), given, person)
         return said
 
@@ -148,14 +153,11 @@ def test_a_failure_while_writing_leaves_the_project_as_it_was(
 def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
     project: Path, adopted: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    before = state(project)
     table = [
         {"since": "1/31/2024", **row, "price": str(row["price"]).replace(".", ",")}
         for row in rows()
     ]
     path = write_csv(tmp_path / "Export März.csv", table, ";", "cp1252")
-    assert "nothing was changed (--dry-run)" in adopted(path, dry_run=True)
-    assert state(project) == before
     said = adopted(path)
     assert "ignored: Nr: a row counter" in said
     assert any(
@@ -221,6 +223,25 @@ def test_a_person_is_asked_where_the_header_is_and_for_names(
     assert asked[-1].endswith("(0: none) [3]")
     said = adopted(book, tell=answers("0", "a,b,bought"), target="bought", dry_run=True)
     assert "integer: age" not in said
+
+
+def test_a_dry_run_changes_nothing_and_prints_lines_or_json(
+    project: Path, run: Run, tmp_path: Path
+) -> None:
+    before = state(project)
+    path = write_csv(tmp_path / "Export März.csv", rows())
+    words = ["mlops", "adopt", str(path), "--target", "bought"]
+    refused = run(*words, "--format", "json", cwd=project, check=False)
+    assert (refused.returncode, "add --dry-run" in refused.stderr) == (2, True)
+    said = run(*words, "--dry-run", cwd=project).stdout.splitlines()
+    assert "ignored: Nr: a row counter" in said
+    assert said[-1] == "nothing was changed (--dry-run)"
+    found = json.loads(run(*words, "--dry-run", "--format", "json", cwd=project).stdout)
+    types = {column["name"]: column["type"] for column in found["columns"]}
+    assert (found["rows"], found["target"]["task"], found["split"]["by"]) == (ROWS, "binary", "row")
+    assert (types["Nr"], types["price"], types["city"]) == ("ignored", "number", "category")
+    assert sum(found["target"]["classes"].values()) == ROWS
+    assert state(project) == before
 
 
 def test_without_a_terminal_faults_come_before_the_option_that_asks_nothing(

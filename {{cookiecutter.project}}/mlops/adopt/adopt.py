@@ -4,7 +4,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,7 +43,6 @@ class Order:
     query: str | None = None
     url: str | None = None
     drop_leaks: bool = False
-    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,21 @@ def adopt(git: Git, order: Order, person: Dialogue) -> None:
 
     Raises MlopsError if the table or the project does not allow it; the project is then as it was.
     """
-    if not order.dry_run:
-        placing.refuse_unfit_state(git)
+    placing.refuse_unfit_state(git)
+    opened, proposed, rows = look(order, person)
+    for line in summary(opened, proposed, rows):
+        person.say(line)
+    proposed = answered(proposed, order, person.ask)
+    if not person.ask("Adopt the table so?", True):
+        person.say("nothing was changed")
+        return
+    commit = write(git, opened, proposed)
+    for line in next_steps(git, commit):
+        person.say(line)
+
+
+def look(order: Order, person: Dialogue) -> tuple[Opened, Proposal, int]:
+    """Returns a table, what is proposed for it, and its number of rows. Nothing is changed."""
     opened = with_header(open_table(order, person.choose), order, person.choose, person.tell)
     target = order.target or person.choose(
         "which column should be predicted?", [*opened.table.columns]
@@ -75,19 +87,7 @@ def adopt(git: Git, order: Order, person: Dialogue) -> None:
     if target not in opened.table.columns:
         hint = params.suggestion(target, [*opened.table.columns])
         raise UsageError(f"the table has no column {target!r}{hint}")
-    proposed, rows = examine(opened, order, target)
-    for line in summary(opened, proposed, rows):
-        person.say(line)
-    proposed = answered(proposed, order, person.ask)
-    if order.dry_run:
-        person.say("nothing was changed (--dry-run)")
-        return
-    if not person.ask("Adopt the table so?", True):
-        person.say("nothing was changed")
-        return
-    commit = write(git, opened, proposed)
-    for line in next_steps(git, commit):
-        person.say(line)
+    return opened, *examine(opened, order, target)
 
 
 def open_table(order: Order, choose: Choose) -> Opened:
@@ -316,6 +316,35 @@ def summary(opened: Opened, proposed: Proposal, rows: int) -> Iterator[str]:
     )
     yield f"a model will be refused if its {refused}: it should be {proposed.gate.why}"
     yield f"dev sees {proposed.fraction:.0%} of the rows"
+
+
+def facts(opened: Opened, proposed: Proposal, rows: int) -> dict[str, object]:
+    """Returns what was found, for a program."""
+    target = proposed.target
+    return {
+        "from": opened.origin.removeprefix("from "),
+        "rows": rows,
+        "rows_looked_at": opened.table.rows,
+        "remarks": [*opened.remarks.values(), *proposed.remarks],
+        "target": {
+            "name": target.name,
+            "task": target.task,
+            "classes": dict(zip(target.classes, target.counts, strict=True)),
+            "positive": target.positive,
+            "missing": target.missing,
+            "remark": target.remark,
+        },
+        "missing": proposed.findings.spelling.markers,
+        "columns": [
+            {"name": column.name, "type": column.kind, "remark": column.remark}
+            for column in proposed.columns
+        ],
+        "leaks": [{"columns": leak.columns, "words": leak.words} for leak in proposed.leaks],
+        "split": asdict(proposed.split),
+        "subgroups": proposed.subgroups,
+        "gate": asdict(proposed.gate),
+        "dev_fraction": proposed.fraction,
+    }
 
 
 BOUNDS = {

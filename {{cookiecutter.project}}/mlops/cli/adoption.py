@@ -63,16 +63,22 @@ def adopt(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what was found, and change nothing.")
     ] = False,
+    form: Annotated[
+        Literal["text", "json"],
+        typer.Option("--format", help="How to print what was found, with --dry-run."),
+    ] = "text",
 ) -> None:
     """Give the project another table: find out how it is written, declare it, and commit it.
 
     It replaces the table in data/raw, its declaration in params.yaml, the bounds in environments/ and the
     derived columns of other tables. The working tree must be clean; `git revert` undoes it.
     """
-    from mlops.adopt.adopt import Order, adopt
+    from mlops.adopt import adopt as adoption
     from mlops.adopt.layout import Header
 
-    order = Order(
+    if form == "json" and not dry_run:
+        raise UsageError("--format json prints what was found and asks nothing: add --dry-run")
+    order = adoption.Order(
         paths or (),
         target,
         task,
@@ -82,9 +88,18 @@ def adopt(
         sql,
         url,
         drop_leaks,
-        dry_run,
     )
-    adopt(Git.of_current_directory(), order, dialogue(asked=not (yes or dry_run)))
+    person = dialogue(asked=not (yes or dry_run))
+    if not dry_run:
+        adoption.adopt(Git.of_current_directory(), order, person)
+        return
+    found = adoption.look(order, person)
+    if form == "json":
+        printing.say_json(adoption.facts(*found))
+        return
+    for line in adoption.summary(*found):
+        printing.say(line)
+    printing.say("nothing was changed (--dry-run)")
 
 
 @commands.command()
