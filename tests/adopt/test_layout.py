@@ -66,6 +66,16 @@ def test_delimiter_and_encoding_are_found(tmp_path: Path, delimiter: str, encodi
     assert (found.dialect.names, found.dialect.skip) == ((), 0)
 
 
+def test_columns_that_are_aligned_with_spaces_are_a_table(tmp_path: Path) -> None:
+    rows = [f" {n}.5   {n * 10:5}\t'red   wine' " for n in range(30)]
+    aligned = laid_out(tmp_path, "\r\n".join(row.replace("'", '"') for row in rows))
+    assert (aligned.dialect.delimiter, len(aligned.columns)) == (" ", 3)
+    single = laid_out(tmp_path, "sex length rings\n" + "F 0.4 7\nM 0.3 9\n" * 9)
+    assert (single.dialect.delimiter, single.columns) == (" ", ("sex", "length", "rings"))
+    names = laid_out(tmp_path, "person,grade\n" + "Anna B Clark,7\nDan E Fox,9\n" * 9)
+    assert (names.dialect.delimiter, names.columns) == (",", ("person", "grade"))
+
+
 @pytest.mark.parametrize(
     ("header", "columns", "has_names", "skip"),
     [

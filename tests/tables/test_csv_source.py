@@ -62,6 +62,27 @@ def test_a_last_line_that_is_cut_off_is_an_incomplete_file(
     assert len(rows()) == 1
 
 
+@pytest.mark.parametrize("size", [1, 7, csv_source.PIECE])
+@pytest.mark.parametrize("name", ["rows.data", "rows.txt.gz"])
+def test_cells_with_spaces_between_them_are_read_in_pieces_of_any_size(
+    write_file: Callable[..., None], monkeypatch: pytest.MonkeyPatch, size: int, name: str
+) -> None:
+    monkeypatch.setattr(csv_source, "PIECE", size)
+    content = b'\xef\xbb\xbf  n   t  \r\n\r\n 1.5\t "a  b" \r\n?     5"\r\n  3   c\n'
+    write_file(gzip.compress(content) if name.endswith("gz") else content, name)
+    dialect = Dialect(delimiter=" ", missing=("?",))
+    spaced = csv_source.open_csv(files.hashed_file(name), WANTED.names, dialect)
+    assert (spaced.names, spaced.notice) == (("n", "t"), None)
+    wanted = Wanted(WANTED.numbers, WANTED.texts, None, dialect)
+    read = [piece.content.records(wanted).columns for piece in spaced.pieces(wanted)]
+    texts = [str(text) for columns in read for text in columns["t"].to_pylist()]
+    assert texts == ["a  b", '5"', "c"]
+    write_file("n t\n1 a\n2 b c\n", "rows.data")
+    short = csv_source.open_csv(files.hashed_file("rows.data"), WANTED.names, dialect)
+    found = [(piece, piece.content.records(wanted).broken) for piece in short.pieces(wanted)]
+    assert [p.content.line(each.position) for p, some in found for each in some] == [3]
+
+
 def broken(name: str = "rows.csv") -> list[tuple[int, str]]:
     """Returns the line and the reason of each broken record."""
     return [

@@ -25,7 +25,7 @@ WORDS_OF_YAML = frozenset(
 
 SOURCE_COMMENTS = {
     "encoding": "",
-    "delimiter": "between two cells; null: found in the header of each file",
+    "delimiter": 'between two cells; " ": any spaces; null: found in each header',
     "decimal": "",
     "thousands": "between groups of three digits",
     "units": "signs beside a number that do not count",

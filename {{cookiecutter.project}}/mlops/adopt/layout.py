@@ -5,15 +5,15 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from mlops.adopt import spelling
 from mlops.predict.dialect import Dialect
-from mlops.tables.csv_source import BOM, DELIMITERS
+from mlops.tables.csv_source import BOM, DELIMITERS, SPACES
 from mlops.tables.errors import SourceError
 from mlops.tables.files import File
-from mlops.tables.text import StoredText, open_utf8
+from mlops.tables.text import StoredText, open_utf8, spaces_as_tabs
 
 START = 1_000_000
 """The number of bytes at the beginning of a file by which its layout is found."""
@@ -94,12 +94,17 @@ def find_layout(file: File, encoding: str | None, given: Header = TO_BE_FOUND) -
         )
     splits = [split_records(text, delimiter, len(start) == START) for delimiter in DELIMITERS]
     best = max(splits, key=lambda split: split.quality)
+    if not best.is_regular or best.has_gaps:
+        spaced = split_records(spaces_as_tabs(text), "\t", len(start) == START)
+        best = replace(spaced, delimiter=SPACES) if spaced.is_regular else best
     if best.width < 2 or best.share < FEWEST:
         raise SourceError(
             f"{file.path} is not a table: its lines do not have the same number of cells, whether they are "
-            f"separated by {', '.join(DELIMITERS.values())}"
+            f"separated by {', '.join(DELIMITERS.values())} or spaces"
         )
-    if best.delimiter != ",":
+    if best.delimiter == SPACES:
+        remarks["delimiter"] = "cells are separated by spaces, however many"
+    elif best.delimiter != ",":
         remarks["delimiter"] = f"cells are separated by a {DELIMITERS[best.delimiter]}"
     return arranged(file, best, encoding, given, remarks)
 
@@ -118,9 +123,19 @@ class Records:
     share: float
 
     @property
+    def is_regular(self) -> bool:
+        return self.width > 1 and self.share >= REGULAR
+
+    @property
+    def has_gaps(self) -> bool:
+        """Returns whether most records have a cell with several spaces side by side, as between columns that
+        are aligned."""
+        gaps = sum(any("  " in cell for cell in cells) for cells in self.records)
+        return gaps >= REGULAR * len(self.records)
+
+    @property
     def quality(self) -> tuple[bool, int, float]:
-        regular = self.width > 1 and self.share >= REGULAR
-        return regular, -self.first, self.width * self.share
+        return self.is_regular, -self.first, self.width * self.share
 
 
 def split_records(text: str, delimiter: str, is_cut: bool) -> Records:

@@ -8,7 +8,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SPACES = " "
+"""The declared delimiter of files whose cells are separated by any number of spaces and tabs."""
+
 BOM = b"\xef\xbb\xbf"
 PIECE = 1_000_000
 """The number of bytes that are read at a time. It is this for each WIDE columns of a table that has more: in
@@ -59,7 +62,7 @@ class CsvSource:
 
     @property
     def notice(self) -> str | None:
-        if self.delimiter in (",", self.declared):
+        if self.declared or self.delimiter == ",":
             return None
         return f"{self.file.path}: cells are separated by a {DELIMITERS[self.delimiter]}"
 
@@ -221,17 +224,19 @@ def open_csv(file: File, known: Collection[str], dialect: Dialect) -> CsvSource:
 
     Raises SourceError if the file is empty, is in another encoding or cannot be read.
     """
-    stored = StoredText(dialect.encoding)
+    stored = StoredText(dialect.encoding, has_spaced_cells=dialect.delimiter == SPACES)
     with open_utf8(file, stored) as (_, stream):
         start = stream.read(HEADER)
     if b"\r" in start and b"\n" not in start:
-        stored = StoredText(dialect.encoding, ends_lines_with_cr=True)
+        stored = replace(stored, ends_lines_with_cr=True)
         start = start.replace(b"\r", b"\n")
     content = start.removeprefix(BOM)
     text = decode_utf8(content[: content.rfind(b"\n") + 1] or content, file.path, 1)
     skipped = "".join(islice(io.StringIO(text, newline=""), dialect.skip))
     rest = text[len(skipped) :]
-    delimiters = [dialect.delimiter] if dialect.delimiter else DELIMITERS
+    delimiters = [dialect.delimiter] if dialect.delimiter else [*DELIMITERS]
+    if stored.has_spaced_cells:
+        delimiters = ["\t"]
     headers = [read_header(rest, delimiter, file) for delimiter in delimiters]
     names, lines, delimiter = max(
         headers, key=lambda header: (len({*header[0]} & {*known}), len(header[0]))

@@ -12,7 +12,7 @@ from mlops.errors import Away, Refused, UsageError
 from mlops.tables import urls
 from mlops.tables.errors import SourceError
 
-TEXT = (".csv", ".tsv", ".txt")
+TEXT = (".csv", ".tsv", ".txt", ".data", ".dat")
 COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 PARQUET = ".parquet"
 KNOWN = (PARQUET, *TEXT, *(text + suffix for text in TEXT for suffix in COMPRESSED))

@@ -1,6 +1,7 @@
 """Opens files of text, compressed or not and in any encoding, as UTF-8 in which "\n" ends a line."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,17 +12,32 @@ import pyarrow as pa
 from mlops.tables.errors import SourceError
 from mlops.tables.files import COMPRESSED, File, format_suffix
 
+SPACED_CELL = re.compile(r'(?:"[^"]*"|[^ \t])+')
+"""A cell of a line in which spaces and tabs separate cells."""
+
 
 @dataclass(frozen=True)
 class StoredText:
-    """How a text is stored: its encoding, and whether a line ends with "\r" alone, as on the first Macs."""
+    """How a text is stored: its encoding, whether a line ends with "\r" alone, as on the first Macs, and
+    whether any number of spaces and tabs separates two cells, which are read as one tab."""
 
     encoding: str = "utf-8"
     ends_lines_with_cr: bool = False
+    has_spaced_cells: bool = False
 
     @property
     def is_utf8(self) -> bool:
         return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
+
+    @property
+    def is_plain(self) -> bool:
+        """Returns whether the text is read as it is stored."""
+        return self.is_utf8 and not self.ends_lines_with_cr and not self.has_spaced_cells
+
+
+def spaces_as_tabs(text: str) -> str:
+    """Returns the lines of a text with one tab between two cells that spaces and tabs separate."""
+    return "\n".join("\t".join(SPACED_CELL.findall(line.rstrip("\r"))) for line in text.split("\n"))
 
 
 class Readable(Protocol):
@@ -29,12 +45,14 @@ class Readable(Protocol):
 
 
 class Recoded:
-    """A text as UTF-8 in which "\n" ends a line."""
+    """A text as UTF-8 in which "\n" ends a line, and a tab a spaced cell."""
 
     def __init__(self, stream: Readable, text: StoredText, path: str) -> None:
         self._stream, self._text, self._path = stream, text, path
-        self._decoder = codecs.getincrementaldecoder(text.encoding)()
+        encoding = "utf-8-sig" if text.is_utf8 else text.encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
         self._waiting = b""
+        self._begun = ""
         self._line = 1
 
     def read(self, size: int, /) -> bytes:
@@ -56,11 +74,20 @@ class Recoded:
                 f"{self._path}, near line {line}: byte {error.object[error.start]:#x} is not "
                 f"{self._text.encoding}: name another encoding in params.yaml (prepare.source.encoding)"
             ) from None
+        if self._text.has_spaced_cells:
+            text = self._with_tabs(text, is_last=not stored)
         recoded = text.encode("utf-8", "replace")
         if self._text.ends_lines_with_cr:
             recoded = recoded.replace(b"\r", b"\n")
         self._line += recoded.count(b"\n")
         return recoded
+
+    def _with_tabs(self, text: str, *, is_last: bool) -> str:
+        """Returns the lines that have ended, with a tab between two cells; the rest waits for more text."""
+        *lines, begun = (self._begun + text).split("\n")
+        self._begun = "" if is_last else begun
+        ended = [*lines, begun] if is_last else [*lines, ""] if lines else []
+        return spaces_as_tabs("\n".join(ended))
 
 
 @contextmanager
@@ -71,7 +98,6 @@ def open_utf8(file: File, text: StoredText) -> Iterator[tuple[BinaryIO, Readable
     with file.open() as raw:
         try:
             stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), codec) if codec else raw
-            is_plain = text.is_utf8 and not text.ends_lines_with_cr
-            yield raw, stream if is_plain else Recoded(stream, text, file.path)
+            yield raw, stream if text.is_plain else Recoded(stream, text, file.path)
         except (OSError, pa.ArrowInvalid) as error:
             raise SourceError(f"{file.path} is broken or cut off: {error}") from None
