@@ -86,6 +86,7 @@ def strike(point: Point, name: str, fault: str, moment: str) -> str:
         ("promote", "storage", "full", "* --is-shallow-repository"),
         ("rollback", "storage", "gone", "* commit-tree *"),
         ("push", "origin.git", "full", "* push *"),
+        ("push", "storage", "gone", "* cat-file blob *"),
     ],
 )
 def test_the_same_command_completes_what_a_lost_place_has_stopped(

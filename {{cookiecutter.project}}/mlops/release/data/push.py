@@ -118,8 +118,10 @@ def records_among(repo: Repo, hashes: set[str]) -> list[Path]:
 
 
 def refuse_lacked(repo: Repo, name: str, commit: str, cure: str) -> None:
-    """Raises Refused if the DVC remote lacks data or run records of a commit to be pushed as `name`."""
+    """Raises Refused if the DVC remote lacks data or run records of a commit to be pushed as `name`, and Away
+    if it is out of reach: a directory that went away lacks everything."""
     if found := [*lacked_data(repo, commit), *lacked_runs(repo, commit)]:
+        reach.require_remote(repo)
         lacks = f"the DVC remote {reach.describe_remote(repo)}, lacks {len(found)} parts of {name}"
         raise Refused("\n- ".join([f"{lacks}. {cure}", *found]))
 
