@@ -1,14 +1,18 @@
 """Tests mlops.compare.agreement on answers of real models, and on answers that differ by just the
 tolerance."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from contenders import answer_test_rows, run_agreement
 from mlops.compare import agreement
 from mlops.errors import Incomparable, Unanswered
+from mlops.tables import splits
 
 Capture = pytest.CaptureFixture[str]
 
@@ -129,6 +133,42 @@ def test_real_models_agree_with_their_twins_alone(contenders: Path, capsys: Capt
         answer_test_rows(name, f"{name}.npz")
     twins = run_agreement("sound.npz", "twin.npz", capsys)
     assert (twins["flipped"], twins["apart"], twins["agree"]) == (0, 0, True)
-    others = run_agreement("sound.npz", "misled.npz", capsys)
-    assert others["flipped"] > 0
+    rows = splits.split_file("test")
+    others = run_agreement("sound.npz", "misled.npz", capsys, rows)
+    assert others["flipped"] > others["gained"] + others["lost"] - 1 > 0
     assert not others["agree"]
+    table = parquet.read_table(rows).to_pylist()
+    with np.load("sound.npz") as sound, np.load("misled.npz") as misled:
+        apart = np.abs(sound["probabilities"] - misled["probabilities"]).max(axis=1)
+        for example in others["examples"]:
+            place = example["row"] - 1
+            answers = (example["old"], example["new"], example["actual"])
+            target = str(sound["target"])
+            assert answers == (
+                sound["answers"][place], misled["answers"][place], table[place].pop(target)
+            )  # fmt: skip
+            assert example["inputs"] == json.loads(json.dumps(table[place], default=str))
+        flipped = apart[sound["answers"] != misled["answers"]]
+        shown = [apart[example["row"] - 1] for example in others["examples"]]
+        assert shown == sorted(flipped, reverse=True)[: len(shown)]
+
+
+def test_rows_that_only_one_model_answers_rightly_are_counted_and_shown_by_their_place(
+    here: None, capsys: Capture
+) -> None:
+    rows = {"n": [1, 2, 3, 4], "bought": ["yes", "yes", "other", "yes"]}
+    parquet.write_table(pa.table(rows), "test.parquet")
+    for name, probability, predicted in (
+        ("1.npz", [0.1, 0.2, 0.3, 0.4], [0, 0, 0, 1]),
+        ("2.npz", [0.1, 0.9, 0.6, 0.4], [0, 1, 1, 1]),
+    ):
+        write_answers(name, probability, predicted)
+        with np.load(name) as answers:
+            seen = [True, False, False, False]
+            np.savez(name, **{**answers, "target": "bought", "seen": seen})
+    report = run_agreement("1.npz", "2.npz", capsys, Path("test.parquet"))
+    assert (report["flipped"], report["gained"], report["lost"]) == (2, 1, 1)
+    assert report["examples"] == [
+        {"row": 2, "old": "other", "new": "yes", "actual": "yes", "inputs": {"n": 2}},
+        {"row": 3, "old": "other", "new": "yes", "actual": "other", "inputs": {"n": 3}},
+    ]

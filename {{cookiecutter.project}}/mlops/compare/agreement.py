@@ -1,13 +1,15 @@
 """Tells whether two models give the same answers for the same rows.
 
-`python -m mlops.compare.agreement SCORES SCORES` reads the answers that mlops.compare.answer_rows wrote for
-each model, and prints JSON: `rows`, how many rows there are on which neither was trained; `left_out`, on how
-many one was trained; `flipped`, for how many the models predict different classes; `apart`, the largest
-difference of a probability; `words` about both; `tolerance`, the largest difference that is allowed; and
-whether the models `agree`. If they predict numbers, `apart` is the largest difference in standard deviations
-of the target or, where that is less, relative to the distance of the number from its mean, and `flipped`
-counts the rows that are further apart than the tolerance. It refuses models whose classes differ, and answers
-that are NaN.
+`python -m mlops.compare.agreement SCORES SCORES [TEST]` reads the answers that mlops.compare.answer_rows
+wrote for each model, and prints JSON: `rows`, how many rows there are on which neither was trained;
+`left_out`, on how many one was trained; `flipped`, for how many the models predict different classes;
+`apart`, the largest difference of a probability; `words` about both; `tolerance`, the largest difference that
+is allowed; and whether the models `agree`. If they predict numbers, `apart` is the largest difference in
+standard deviations of the target or, where that is less, relative to the distance of the number from its
+mean, and `flipped` counts the rows that are further apart than the tolerance. With the file of the rows,
+TEST, it also prints how many flipped rows are right with the second model alone (`gained`) or with the first
+alone (`lost`), and `examples`: those that are furthest apart. It refuses models whose classes differ, and
+answers that are NaN.
 """
 
 import json
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyarrow import parquet
 
 from mlops import errors
 from mlops.errors import Incomparable
@@ -25,9 +28,14 @@ TOLERANCE = 1e-5
 """The largest difference of two probabilities that count as equal, the same as for an exported model and its
 estimator."""
 
+EXAMPLES = 5
+
+
+Answers = dict[str, NDArray[Any]]
+
 
 def main() -> None:
-    one, other = map(read_answers, sys.argv[1:])
+    one, other = map(read_answers, sys.argv[1:3])
     seen = one["seen"] | other["seen"]
     if seen.any() and seen.all():
         raise Incomparable(
@@ -41,28 +49,65 @@ def main() -> None:
     for answers in (one, other):
         refuse_unanswered(answers["probabilities" if first else "answers"])
     if first:
-        apart = float(np.abs(one["probabilities"] - other["probabilities"]).max(initial=0))
-        flipped = int((one["answers"] != other["answers"]).sum())
-        words = f"are called another class, and probabilities are up to {apart:.2g} apart"
+        apart = np.abs(one["probabilities"] - other["probabilities"]).max(axis=1, initial=0)
+        flipped = one["answers"] != other["answers"]
+        words = "are called another class, and probabilities are up to {:.2g} apart"
     else:
         offset, factor = one["scale"]
         unit = np.maximum(np.abs(one["answers"] - offset), factor)
-        differences = np.abs(one["answers"] - other["answers"]) / unit
-        apart, flipped = float(differences.max(initial=0)), int((differences > TOLERANCE).sum())
-        words = f"get another number, and numbers are up to {apart:.2g} standard deviations apart"
+        apart = np.abs(one["answers"] - other["answers"]) / unit
+        flipped = apart > TOLERANCE
+        words = "get another number, and numbers are up to {:.2g} standard deviations apart"
+    largest = float(apart.max(initial=0))
     report = {
-        "rows": len(one["answers"]),
+        "rows": len(flipped),
         "left_out": int(seen.sum()),
-        "flipped": flipped,
-        "apart": apart,
-        "words": words,
+        "flipped": int(flipped.sum()),
+        "apart": largest,
+        "words": words.format(largest),
         "tolerance": TOLERANCE,
-        "agree": flipped == 0 and apart <= TOLERANCE,
+        "agree": not flipped.any() and largest <= TOLERANCE,
     }
-    print(json.dumps(report, allow_nan=False))
+    for file in sys.argv[3:]:
+        furthest = np.flatnonzero(flipped)[np.argsort(-apart[flipped], kind="stable")]
+        report |= shown_rows(file, np.flatnonzero(~seen), (one, other), furthest)
+    print(json.dumps(report, allow_nan=False, default=str))
 
 
-def read_answers(file: str) -> dict[str, NDArray[Any]]:
+def shown_rows(
+    file: str,
+    positions: NDArray[np.intp],
+    pair: tuple[Answers, Answers],
+    furthest: NDArray[np.intp],
+) -> dict[str, Any]:
+    """Returns how many of the flipped rows are right with one model alone, and those that are furthest apart.
+    `positions` are the places of the answers in the file."""
+    table = parquet.read_table(file)
+    target = str(pair[1]["target"])
+    actual = np.array(table[target].to_pylist())[positions]
+    old, new = (answers["answers"] for answers in pair)
+    counts = {}
+    if len(pair[1]["classes"]):
+        right = [np.count_nonzero(answers[furthest] == actual[furthest]) for answers in (new, old)]
+        counts = dict(zip(("gained", "lost"), map(int, right), strict=True))
+    examples = [
+        {
+            "row": int(positions[place]) + 1,
+            "old": old[place].item(),
+            "new": new[place].item(),
+            "actual": actual[place].item(),
+            "inputs": {
+                name: table[name][int(positions[place])].as_py()
+                for name in table.column_names
+                if name != target
+            },
+        }
+        for place in furthest[:EXAMPLES]
+    ]
+    return {**counts, "examples": examples}
+
+
+def read_answers(file: str) -> Answers:
     """Returns the arrays that mlops.compare.answer_rows wrote, by name."""
     with np.load(file) as answers:
         return dict(answers)

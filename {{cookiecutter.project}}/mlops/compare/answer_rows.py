@@ -2,11 +2,11 @@
 was trained on.
 
 `python -m mlops.compare.answer_rows BUNDLE TRAIN TEST SCORES [GROUP]` writes the answers for the rows of TEST
-to SCORES, an .npz file with `classes`, as in the schema; `answers`, the class or the number that is predicted
-for each row; `probabilities` of shape (rows, classes); `scale`, the offset and the factor of numbers; and
-`seen`, which rows have the inputs of a row of TRAIN, on which the bundle was trained, or its value of the
-column GROUP. It refuses rows that lack columns of the bundle or hold them in another type; rows of another
-target or other classes; and a bundle that answers with NaN.
+to SCORES, an .npz file with `target`, its column; `classes`, as in the schema; `answers`, the class or the
+number that is predicted for each row; `probabilities` of shape (rows, classes); `scale`, the offset and the
+factor of numbers; and `seen`, which rows have the inputs of a row of TRAIN, on which the bundle was trained,
+or its value of the column GROUP. It refuses rows that lack columns of the bundle or hold them in another
+type; rows of another target or other classes; and a bundle that answers with NaN.
 """
 
 import sys
@@ -45,6 +45,7 @@ def main() -> None:
     classes, scale = predictor.schema.classes, predictor.schema.target_scale or Scale(0, 1)
     np.savez(
         scores,
+        target=predictor.schema.target,
         classes=np.array(classes, str),
         answers=predictions.answers.astype(str if classes else float),
         probabilities=predictions.probabilities,

@@ -31,6 +31,7 @@ NOT_CODE = (
     "data", "deploy", "models", "reports", "requirements", "environments", "branch.yaml",
     "params.yaml", "dvc.lock",
 )  # fmt: skip
+MOST_INPUTS = 20
 PIN = re.compile(r"^([\w.-]+)==([^\s;\\]+)(?: ; ([^\\\n]+?))? *\\?$", re.MULTILINE)
 
 
@@ -200,6 +201,25 @@ def predictions(states: States) -> Iterator[str]:
         f"{found['flipped']:,} of the {found['rows']:,} test rows of {states.new_name}"
         f"{others * bool(found['left_out'])} {found['words']}; {share:.2%} differ"
     )
+    if found.get("gained") or found.get("lost"):
+        yield (
+            f"{found['gained']:,} of them are right only with {states.new_name}, and {found['lost']:,} only "
+            f"with {states.old_name}"
+        )
+    yield from map(example_line, found["examples"])
+
+
+def example_line(example: Mapping[str, Any]) -> str:
+    """Returns what both answer for a test row, what is right, and the row."""
+    inputs = [*example["inputs"].items()]
+    shown = ", ".join(f"{name} {shown_value(value)}" for name, value in inputs[:MOST_INPUTS])
+    more = f", and {len(inputs) - MOST_INPUTS:,} more" if len(inputs) > MOST_INPUTS else ""
+    old, new, actual = (shown_value(example[key]) for key in ("old", "new", "actual"))
+    return f"test row {example['row']:,}: {old} -> {new}, where {actual} is right: {shown}{more}"
+
+
+def shown_value(value: object) -> str:
+    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def compare_predictions(states: States) -> dict[str, Any]:
@@ -212,7 +232,9 @@ def compare_predictions(states: States) -> dict[str, Any]:
         for place, commit in places.items():
             answers_at_commit.export_commit(repo, commit, place)
         scores = [answers_at_commit.answer_test_rows(place, test) for place in places]
-        found: dict[str, Any] = json.loads(run_module("mlops.compare.agreement", *scores, cwd=HERE))
+        found: dict[str, Any] = json.loads(
+            run_module("mlops.compare.agreement", *scores, test, cwd=HERE)
+        )
     return found
 
 
