@@ -282,7 +282,16 @@ def in_other_formats(columns: Columns) -> Iterator[Strange]:
         frame[1000:].to_csv(folder / "parts/two.csv", index=False)
         return [str(folder / "parts"), "--target", "bought"]
 
-    ways = {"Excel below a title": excel, "Excel, two sheets": sheets, "JSON lines": lines}
+    def aligned(folder: Path) -> Sequence[str]:
+        (folder / "a.data").write_text(frame.to_string(index=False))
+        return [str(folder / "a.data"), "--target", "bought"]
+
+    ways = {
+        "aligned with spaces": aligned,
+        "Excel below a title": excel,
+        "Excel, two sheets": sheets,
+        "JSON lines": lines,
+    }
     ways |= {"Parquet": parquet, "SQLite": sql, "a folder": parts}
     for name, write in ways.items():
         yield Strange(name, "binary", "incbn", write)
