@@ -119,6 +119,12 @@ def test_the_task_follows_from_the_target(
     assert (found.task, found.positive) == (task, positive)
 
 
+def test_classes_that_differ_in_case_alone_are_said() -> None:
+    found = proposed((["Yes", "yes ", "No", ">5", "<=5"] * ROWS)[:ROWS])
+    said = [remark for remark in found.remarks if "may be the same" in remark]
+    assert said == ["classes that may be the same: 'Yes', 'yes': write them in one way in the file"]
+
+
 def test_a_target_of_too_few_rows_a_class_is_refused_or_loses_them() -> None:
     with pytest.raises(DataError, match="200 different texts in 200 rows"):
         proposed([f"w{n}" for n in range(ROWS)])

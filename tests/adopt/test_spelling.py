@@ -24,6 +24,9 @@ def spelled(delimiter: str = ",", **columns: str) -> Spelling:
         ("45 %|7 %", "number"),
         ("36 months|60 months", "number"),
         ("1 234|12|5 678", "number"),
+        ("12.50|(3.20)|-4.00", "number"),
+        ("$1,200.00|($7.25)", "number"),
+        ("(1)|(2)", "text"),
         ("'1'|'2'", "number"),
         ("1|2|NA|#N/A", "number"),
         ("|".join([*map(str, range(12)), "not asked"]), "number"),
@@ -72,6 +75,9 @@ def test_what_a_table_writes_in_one_way_is_one_dialect() -> None:
     assert ("ja" in dialect.true_words, "nein" in dialect.false_words) == (True, True)
     assert found.markers == {"k.A.": {"c": 3}}
     assert set(found.types.values()) == {"number", "date", "boolean"}
+    accounts = spelled(a="$1,200.00|($7.25)", b="5|6")
+    assert accounts.dialect.units == ("$", "()")
+    assert accounts.remarks["a"] == "read as numbers: ($7.25) is negative"
 
 
 def test_a_group_of_three_digits_after_a_comma_is_of_thousands_unless_cells_end_at_semicolons() -> (

@@ -28,7 +28,7 @@ SOURCE_COMMENTS = {
     "delimiter": 'between two cells; " ": any spaces; null: found in each header',
     "decimal": "",
     "thousands": "between groups of three digits",
-    "units": "signs beside a number that do not count",
+    "units": 'signs beside a number that do not count; "()": a number in parentheses is negative',
     "names": "the names of the columns, if the files have no header",
     "skip": "the number of lines before the header",
     "missing": 'how "unknown" is written',

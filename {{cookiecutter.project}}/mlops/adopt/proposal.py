@@ -225,6 +225,12 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
 
 def class_remarks(target: Target) -> Iterator[str]:
     counts = zip(target.classes, target.counts, strict=True)
+    same: dict[str, list[str]] = {}
+    for name in target.classes:
+        same.setdefault(" ".join(name.casefold().split()), []).append(name)
+    if alike := [names for names in same.values() if len(names) > 1]:
+        shown = "; ".join(", ".join(map(repr, names)) for names in alike[:3])
+        yield f"classes that may be the same: {shown}: write them in one way in the file"
     rare = [f"{name!r} ({count})" for name, count in counts if count < 30]
     if rare:
         shown = f"{', '.join(rare[:5])}{' ...' * (len(rare) > 5)}"

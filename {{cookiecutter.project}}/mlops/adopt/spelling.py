@@ -15,7 +15,7 @@ from msgspec.structs import replace as with_fields
 
 from mlops.predict.cells import IS_NUMBER
 from mlops.predict.dates import days_of_text, has_time, is_date_form
-from mlops.predict.dialect import Dialect
+from mlops.predict.dialect import PARENTHESES, Dialect
 
 MARKERS = frozenset(
     (
@@ -188,7 +188,7 @@ def looks_typed(cell: str) -> bool:
     """Returns whether a cell is a number or a date, in whatever way it is written."""
     if IS_NUMBER.fullmatch(cell) or LIKE_DATE.fullmatch(cell):
         return True
-    if not (found := AFFIXED.fullmatch(cell)):
+    if not (found := AFFIXED.fullmatch(unwrapped(cell))):
         return False
     before, after = found["before"].strip(), found["after"].strip()
     return before in CURRENCIES | {""} and after in CURRENCIES | UNITS | {""}
@@ -225,7 +225,7 @@ def find_spelling(columns: Mapping[str, Words], layout: Dialect) -> Spelling:
         layout,
         decimal=numbers.decimal,
         thousands=numbers.thousands,
-        units=tuple(sorted({unit for unit in numbers.columns.values() if unit})),
+        units=tuple(sorted({unit for units in numbers.columns.values() for unit in units})),
         missing=("", *sorted(markers)),
         true_words=tuple(sorted({"true"} | said & TRUE)),
         false_words=tuple(sorted({"false"} | said & FALSE)),
@@ -368,11 +368,11 @@ def parted(words: Words, taken: Container[str]) -> tuple[list[str], set[str]]:
 
 @dataclass(frozen=True)
 class Numbers:
-    """How numbers are written; `columns` are those of numbers, with the sign beside their numbers or ""."""
+    """How numbers are written; `columns` are those of numbers, with the signs beside their numbers."""
 
     decimal: str = "."
     thousands: str = ""
-    columns: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     markers: frozenset[str] = frozenset()
     remarks: dict[str, str] = field(default_factory=dict)
 
@@ -385,7 +385,7 @@ def find_numbers(
     candidates = {name: parted(words, taken) for name, words in columns.items()}
     typed = {name: words for name, (words, _) in candidates.items() if words}
     plain = {name for name, words in typed.items() if all(map(IS_NUMBER.fullmatch, words))}
-    units = {name: unit for name, words in typed.items() if (unit := unit_of(words)) is not None}
+    units = {name: unit for name, words in typed.items() if (unit := units_of(words)) is not None}
     choices = sorted(
         NUMBERS, key=lambda marks: marks[0] == "." and prefers_comma and marks[1] == ","
     )
@@ -393,7 +393,7 @@ def find_numbers(
     for decimal, thousands in choices:
         fits = {}
         for name, unit in units.items():
-            dialect = Dialect(decimal=decimal, thousands=thousands, units=(unit,) if unit else ())
+            dialect = Dialect(decimal=decimal, thousands=thousands, units=unit)
             is_plain = name in plain and (decimal == "." or not any("." in w for w in typed[name]))
             if is_plain or all(isfinite(dialect.number_of(word)) for word in typed[name]):
                 fits[name] = unit
@@ -416,19 +416,31 @@ def find_numbers(
     )
 
 
-def number_remark(words: Sequence[str], unit: str, numbers: Numbers) -> str:
-    if unit:
+def number_remark(words: Sequence[str], units: Sequence[str], numbers: Numbers) -> str:
+    if PARENTHESES in units:
+        negative = next(word for word in words if word != unwrapped(word))
+        return f"read as numbers: {negative} is negative"
+    for unit in units:
         return f"read as numbers: {next(word for word in words if unit in word)} without {unit}"
     if numbers.thousands and (found := next((w for w in words if numbers.thousands in w), None)):
         return f"read as numbers: {found} without {numbers.thousands!r}"
     return ""
 
 
-def unit_of(words: Sequence[str]) -> str | None:
-    """Returns the sign that stands beside the numbers, "" if there is none, and None if texts are not numbers
-    or have different signs."""
+def unwrapped(word: str) -> str:
+    """Returns what stands in the parentheses around a text, or the text if there are none."""
+    return word[1:-1] if word.startswith("(") and word.endswith(")") else word
+
+
+def units_of(words: Sequence[str]) -> tuple[str, ...] | None:
+    """Returns the sign that stands beside the numbers, and parentheses if they stand around some of them.
+    Returns None if texts are not numbers or have different signs."""
     units = set[str]()
-    for word in words:
+    inner = [*map(unwrapped, words)]
+    wrapped = sum(word != text for word, text in zip(words, inner, strict=True))
+    if wrapped == len(words):
+        return None
+    for word in inner:
         if IS_NUMBER.fullmatch(word):
             continue
         found = AFFIXED.fullmatch(word)
@@ -443,7 +455,7 @@ def unit_of(words: Sequence[str]) -> str | None:
         units |= {before, after} - {""}
         if len(units) > 1:
             return None
-    return next(iter(units), "")
+    return (*units, *([PARENTHESES] if wrapped else []))
 
 
 def texts_of(words: Iterable[str], counts: Iterable[int]) -> dict[str, int]:

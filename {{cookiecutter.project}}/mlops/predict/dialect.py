@@ -11,6 +11,8 @@ from mlops.predict.cells import is_missing, number_of, text_of
 from mlops.predict.dates import days_of_text, has_time
 
 ISO = "%Y-%m-%d"
+PARENTHESES = "()"
+"""The unit by which a number in parentheses is negative, as accountants write it."""
 
 
 class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -19,7 +21,8 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
 
     `delimiter` is None if it is found in the header of each file. `names` are the names of the columns in
     files without a header. `skip` is the number of lines before the header or, without one, before the first
-    row. `units` are signs beside a number that do not count, such as "$". `true_words` and `false_words` are
+    row. `units` are signs beside a number that do not count, such as "$"; with "()" among them, a number in
+    parentheses is negative. `true_words` and `false_words` are
     the words of booleans, in lower case. `dates` is the form of dates, with %Y, %m and %d and perhaps a
     time, or the form of each column of dates.
     """
@@ -49,6 +52,8 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         """Returns the number that a text without spaces around it says, NaN if it is none."""
         if self.decimal == "." and self.has_plain_numbers:
             return number_of(text)
+        if PARENTHESES in self.units and text[:1] == "(" and text[-1:] == ")":
+            return -self.number_of(text[1:-1])
         sign, text = (text[:1], text[1:]) if text[:1] in ("+", "-") else ("", text)
         for unit in self.units:
             text = text.removeprefix(unit).removesuffix(unit)
