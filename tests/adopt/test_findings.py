@@ -55,7 +55,7 @@ def some(words: Sequence[object]) -> list[object]:
             "beside texts such as <",
         ),
         (["short", "long" * 300] * 100, "ignored", "free text"),
-        (some(["Sep-63", "Oct-64", "Jan-70"]), "ignored", "not written in numbers with a year"),
+        (some(["Sep-63", "Oct-64", "Jan-70"]), "ignored", "they lack a year, a month"),
         (some(["male", "Male", "f"]), "category", "spellings that may mean the same"),
         (some(["007", "012"]), "category", "whose zeros a number would lose"),
         (some(range(50)), "integer", ""),

@@ -161,7 +161,8 @@ class SourceParams(Strict):
         for form in [dates] if isinstance(dates, str) else dates.values():
             if not is_date_form(form):
                 raise ValueError(
-                    f"{form!r} should hold each of %Y, %m and %d once, such as %d.%m.%Y; a time may follow, "
+                    f"{form!r} should hold each of %Y (or %y), %m (or %b) and %d once, such as %d.%m.%Y or "
+                    "%d-%b-%y for 24-Dec-24; a time may follow, "
                     "such as %Y-%m-%d %H:%M:%S, or one that never changes, such as %Y-%m-%d 00:00:00"
                 )
         return dates

@@ -138,13 +138,31 @@ NUMBERS = (
 DATES = (
     *("%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y"),
     *("%Y.%m.%d", "%Y%m%d", "%d %m %Y", "%m.%d.%Y"),
+    *(
+        "%d-%b-%Y",
+        "%d %b %Y",
+        "%b %d, %Y",
+        "%b %d %Y",
+        "%d/%b/%Y",
+        "%d.%b.%Y",
+        "%d. %b %Y",
+        "%Y-%b-%d",
+    ),
+    *("%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y"),
+    *("%d-%b-%y", "%d %b %y", "%d/%b/%y", "%b %d, %y"),
 )
+DAY_OF_DATE = re.compile(
+    r"\d{1,2}\.?[-/. ][A-Za-z]{3,9}\.?[-/. ]\d+|[A-Za-z]{3,9}\.? \d{1,2},? \d+|\d{4}-[A-Za-z]{3,9}-\d{1,2}"
+    r"|\d+ \d+ \d+(?!:)|[\d./-]+"
+)
+"""The part of a date that names the day; a time may follow."""
+
 LIKE_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
 OTHER_TIMES = re.compile(
     r"(?:\d{1,2}[-/ .])?[A-Za-z]{3,9}\.?[-/ ]\d{2,4}(, \d{4})?|\d{1,2}[-/ ][A-Za-z]{3,9}[-/ ]\d{2,4}.*"
     r"|[A-Za-z]{3,9} \d{1,2}, ?\d{4}.*|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?"
 )
-"""Months by name, and times of day."""
+"""Days and months by name, in any language or without a year, and times of day."""
 
 SENTENCE = re.compile(r"\s")
 
@@ -282,7 +300,8 @@ def find_dates(columns: Mapping[str, Words], taken: Container[str]) -> Dates:
             remarks[name] = forms_remark(words, typed)
         elif are_mostly(OTHER_TIMES, typed) and len(typed) > 2:
             remarks[name] = (
-                f"dates or times such as {typed[0]}, which are not written in numbers with a year"
+                f"dates or times such as {typed[0]}: they lack a year, a month (by number, or by its name "
+                "in English) or a day"
             )
     counts = Counter(form for forms in fitting.values() for form in forms)
     chosen = {
@@ -328,8 +347,7 @@ def fitting_forms(words: Sequence[str]) -> list[str]:
 
 def date_forms(word: str) -> list[str]:
     """Returns the forms that a text may be a date of; those with a time that never changes come first."""
-    found = re.match(r"\d+ \d+ \d+(?!:)|[\d./-]+", word)
-    if not found:
+    if not (found := DAY_OF_DATE.match(word)):
         return []
     day, time = found[0], word[found.end() :]
     if time and not time.startswith(("T", " ")):

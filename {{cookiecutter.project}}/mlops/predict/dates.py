@@ -29,7 +29,27 @@ FIRST = float((datetime.min - EPOCH).days)
 END = float((datetime.max - EPOCH).days + 1)
 """The numbers of the first day that a date can name, and of the day after the last one."""
 
-DAY = {"%Y": "(?P<year>[0-9]{4})", "%m": "(?P<month>[0-9]{1,2})", "%d": "(?P<day>[0-9]{1,2})"}
+DAY = {
+    "%Y": "(?P<year>[0-9]{4})",
+    "%y": "(?P<short_year>[0-9]{2})",
+    "%m": "(?P<month>[0-9]{1,2})",
+    "%b": r"(?P<month_name>[A-Za-z]{3,9})\.?",
+    "%d": "(?P<day>[0-9]{1,2})",
+}
+DAYS = tuple(sorted((year, month, "%d")) for year in ("%Y", "%y") for month in ("%m", "%b"))
+"""The directives that name a day, in any order."""
+
+MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december"),
+)
+MONTH_NUMBERS = {
+    name: number for number, month in enumerate(MONTHS, 1) for name in (month, month[:3])
+} | {"sept": 9}
+
+FIRST_SHORT_YEAR = 69
+"""The year of two digits that is the earliest one, 1969, as in Python and C; 68 is 2068."""
+
 TIME = {
     "%H": "(?P<hour>[0-9]{1,2})",
     "%I": "(?P<hour>[0-9]{1,2})",
@@ -43,10 +63,10 @@ TIMES = ("", "%H%M", "%H%M%S", "%H%M%z", "%H%M%S%z", "%I%M%p", "%I%M%S%p")
 
 
 def is_date_form(form: str) -> bool:
-    """Returns whether a text is the form of dates, such as "%d.%m.%Y", or of dates with a time, such as
-    "%Y-%m-%d %H:%M:%S"."""
+    """Returns whether a text is the form of dates, such as "%d.%m.%Y" or "%d-%b-%y" for 24-Dec-24, or of
+    dates with a time, such as "%Y-%m-%d %H:%M:%S"."""
     directives = re.findall("%.?", form)
-    return sorted(directives[:3]) == sorted(DAY) and "".join(directives[3:]) in TIMES
+    return sorted(directives[:3]) in DAYS and "".join(directives[3:]) in TIMES
 
 
 def has_time(form: str) -> bool:
@@ -92,7 +112,7 @@ def date_pattern(form: str) -> re.Pattern[str]:
     """Returns an expression for the dates of a form such as "%d.%m.%Y". Month and day may have one digit
     where something stands between the numbers."""
     pattern = re.escape(form)
-    is_dense = re.search("%[Ymd]%[Ymd]", form)
+    is_dense = re.search("%[Yymd]%[Yymd]", form)
     for directive, digits in {**DAY, **TIME}.items():
         pattern = pattern.replace(directive, digits.replace("1,2", "2") if is_dense else digits)
     return re.compile(pattern)
@@ -105,13 +125,27 @@ def days_of_text(text: str, form: str) -> float:
         return nan
     parts = found.groupdict()
     try:
-        day = days_of(date(int(parts["year"]), int(parts["month"]), int(parts["day"])))
+        day = days_of(date(year_of(parts), month_of(parts), int(parts["day"])))
         if not has_time(form):
             return day
         days = (day * MILLISECONDS + milliseconds_of(parts)) / MILLISECONDS
     except ValueError:  # such as 30 February
         return nan
     return days if FIRST <= days < END else nan
+
+
+def year_of(parts: dict[str, str]) -> int:
+    if "year" in parts:
+        return int(parts["year"])
+    short = int(parts["short_year"])
+    return short + (1900 if short >= FIRST_SHORT_YEAR else 2000)
+
+
+def month_of(parts: dict[str, str]) -> int:
+    """Returns the number of a month. Raises ValueError if its name is none in English."""
+    if "month" in parts:
+        return int(parts["month"])
+    return MONTH_NUMBERS.get(parts["month_name"].lower(), 0)  # no date has a month 0
 
 
 def milliseconds_of(parts: dict[str, str | None]) -> int:
