@@ -43,7 +43,7 @@ quick: check  ## check, then run the tests of the fast rooms: under 3 minutes, b
 test: check  ## check, then run all tests, in two processes
 	@$(ACTIVATE) && python -m pytest --numprocesses 2 --dist loadfile
 
-soak: install  ## test every fault and 200 random histories, for an hour or two; writes benchmarks/soak.md
+soak: install  ## test every fault and 200 random histories, for some hours (LOG=FILE to go on); writes benchmarks/soak.md
 	@$(ACTIVATE) && python benchmarks/soak.py $(if $(LOG),--log "$(LOG)")
 
 check: install  ## check lint and types of the template and of the project; changes nothing

@@ -60,7 +60,7 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the faults and random histories.")
     parser.add_argument("--histories", type=int, default=200)
-    parser.add_argument("--minutes", type=float, default=120, help="no batch begins after them")
+    parser.add_argument("--minutes", type=float, default=240, help="no batch begins after them")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--page", type=Path, default=PAGE)
