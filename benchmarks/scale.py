@@ -31,7 +31,7 @@ from environments import Environment
 from processes import Cost, Part, cost
 from project import PEERS, SAME_MODEL
 
-ROUNDS = 3
+ROWS, ROUNDS = (1_000_000, 10_000_000), (3, 3)
 AT_ONCE = 100_000
 OURS = "this template, `mlops repro`"
 BY_HAND, POLARS = "by hand: pandas, scikit-learn", "by hand: Polars, LightGBM"
@@ -47,7 +47,10 @@ def main() -> None:
         by_hand = environments.make_environment(parent, "scale", *libraries, "pyarrow")
         project = baked(scratch)
         sections = [
-            *(whole_section(rows, project, by_hand, options.rounds) for rows in options.rows),
+            *(
+                whole_section(rows, project, by_hand, rounds)
+                for rows, rounds in zip(options.rows, options.rounds, strict=True)
+            ),
             prepare_section(options.prepare, project),
             *shape_sections(project),
         ]
@@ -57,11 +60,11 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure training on large tables.")
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 10_000_000])
+    parser.add_argument("--rows", type=int, nargs="*", default=ROWS)
     parser.add_argument(
         "--prepare", type=int, nargs="*", default=[1_000_000, 10_000_000, 30_000_000]
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, nargs="*", default=ROUNDS, help="of each size")
     parser.add_argument("--environments", type=Path, metavar="DIR", help="kept for the next run")
     return parser.parse_args()
 
@@ -128,7 +131,8 @@ def whole_section(rows: int, project: Path, by_hand: Environment, rounds: int) -
             costs[name].append(measured(command, project))
     return "\n\n".join(
         [
-            f"## {rows:,} rows ({(project / TABLE).stat().st_size / 1e6:,.0f} MB)",
+            f"## {rows:,} rows ({(project / TABLE).stat().st_size / 1e6:,.0f} MB), "
+            f"{rounds} round{'s' * (rounds > 1)}",
             whole_table(costs),
             parts_table(costs[OURS]),
         ]
