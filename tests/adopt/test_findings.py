@@ -164,6 +164,9 @@ def test_people_and_time_decide_about_the_split() -> None:
     assert proposed(at=hour).split.column == "at"
     assert proposed(day=RANDOM.permutation(day)).split.by == "row"
     assert proposed(["rare"] * 12 + ["usual"] * (ROWS - 12)).split.by == "class"
+    answers = ["yes", "no"] * (ROWS // 2)
+    few: dict[str, list[object]] = {"noise": [n % 40 for n in range(ROWS)], "a": ["x"] * ROWS}
+    assert (proposed(answers).split.by, proposed(answers, **few).split.by) == ("row", "class")
 
 
 def test_bounds_refuse_what_is_worse_than_a_guess() -> None:

@@ -16,6 +16,7 @@ from mlops.adopt.table import Table
 from mlops.errors import DataError
 from mlops.predict.task import Task
 from mlops.tables import cells
+from mlops.tables.row_hashes import row_hashes
 
 MOST_CLASSES = 100
 MOST_NUMBERED_CLASSES = 10
@@ -27,7 +28,7 @@ FEWEST_TO_LEARN = 10
 TEST_SHARE = 0.2
 
 FEWEST_ROWS_OF_A_CLASS = 50
-"""The number of rows of the rarest class under which a split by row may leave a split without it."""
+"""The number of different rows of a class under which a split by row may leave a split without it."""
 
 DEV_ROWS = 5_000
 """The number of rows that dev should see at least."""
@@ -255,7 +256,17 @@ def propose_split(target: Target, found: Findings) -> Split:
             return Split("time", column.name, why)
     if target.counts and min(target.counts) < FEWEST_ROWS_OF_A_CLASS:
         return Split("class", None, "each class is split by itself, since one is rare")
+    if target.classes and fewest_different_rows(target, found) < FEWEST_ROWS_OF_A_CLASS:
+        why = "each class is split by itself, since one has few different rows"
+        return Split("class", None, why)
     return Split()
+
+
+def fewest_different_rows(target: Target, found: Findings) -> int:
+    """Returns how many different rows the class has that has the fewest. Equal rows are in one split."""
+    hashes = row_hashes(found.values(column.name).hashes() for column in found.kept)
+    of_class = (hashes[target.answers == place] for place in range(len(target.classes)))
+    return min(len(np.unique(each)) for each in of_class)
 
 
 def time_order(column: Column, target: Target, found: Findings) -> str:
