@@ -1,8 +1,9 @@
 """From a stranger's file to an answer on prod with `mlops adopt --yes`, for many tables.
 
-    make install && .venv/bin/python benchmarks/tables.py [--rows N] [--tables FOLDER] [NAME...]
+    make install && .venv/bin/python benchmarks/tables.py [--rows N] [--tables FOLDER] [--log FILE] [NAME...]
 
-writes benchmarks/tables.md. FOLDER has tables of others; without a NAME, every table is tried.
+writes benchmarks/tables.md. FOLDER has tables of others; without a NAME, every table is tried. With the same
+FILE, tables that were tried are not tried again.
 """
 
 import argparse
@@ -145,7 +146,7 @@ def table_names(stored: Path, source: Mapping[str, Any]) -> Sequence[str]:
     if source["names"]:
         return [*source["names"]]
     options = {
-        "sep": source["delimiter"],
+        "sep": r"\s+" if source["delimiter"] == " " else source["delimiter"],
         "encoding": source["encoding"],
         "skiprows": source["skip"],
     }
@@ -260,20 +261,29 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--tables", type=Path, default=Path("none"))
+    parser.add_argument("--log", type=Path, default=Path(tempfile.mkdtemp(), "tables.jsonl"))
     chosen = parser.parse_args()
     every = [
         *strange_tables.learnt(),
         *strange_tables.shared(chosen.tables),
         *strange_tables.strange(chosen.rows),
     ]
+    lines = chosen.log.read_text().splitlines() if chosen.log.exists() else []
+    tried = {entry["table"]: entry for entry in map(json.loads, lines)}
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         baked = cookiecutter(TEMPLATE, Path(scratch))
         for table in every:
             if chosen.names and table.name not in chosen.names:
                 continue
+            if table.name in tried:
+                results.append(Result(**{**tried[table.name], "table": table}))
+                continue
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
                 results.append(measure(table, baked, Path(folder)))
+            with chosen.log.open("a") as log:
+                facts = {**vars(results[-1]), "table": table.name}
+                log.write(json.dumps(facts, default=float) + "\n")
             print(*next(rows_of(results[-1:])), sep=" | ", flush=True)
     Path(__file__).with_suffix(".md").write_text(report(results))
 
