@@ -323,11 +323,11 @@ def report(results: Sequence[Result]) -> str:
         [
             "# Tables of strangers: from a file to an answer on prod",
             page.paragraph(
-                f"{page.machine()} One run each, beside other work of the machine. `mlops adopt --yes`, `mlops "
-                "repro`, a commit and two promotions, with nothing edited; then `mlops score` on the original "
-                "file, or on the table if it is not of text or Parquet, and an answer of `mlops serve`. The "
-                "metric is accuracy or the mean absolute error of dev's test rows; by hand is histogram "
-                "gradient boosting of scikit-learn on the same rows."
+                f"{page.machine()} One run each, beside other work of the machine. `mlops adopt --yes`, "
+                "`mlops repro`, a commit and two promotions, with nothing edited; then `mlops score` on the "
+                "original file, or on the table if it is not of text or Parquet, and an answer of `mlops "
+                "serve`. The metric is accuracy or the mean absolute error of dev's test rows; by hand is "
+                "histogram gradient boosting of scikit-learn on the same rows."
             ),
             "    make install && .venv/bin/python benchmarks/tables.py --tables FOLDER",
             page.target_table(targets),
