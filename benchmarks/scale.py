@@ -46,16 +46,17 @@ def main() -> None:
         libraries = [*SAME_MODEL, f"lightgbm=={version('lightgbm')}", "polars", "joblib"]
         by_hand = environments.make_environment(parent, "scale", *libraries, "pyarrow")
         project = baked(scratch)
-        sections = [
-            *(
-                whole_section(rows, project, by_hand, rounds)
-                for rows, rounds in zip(options.rows, options.rounds, strict=True)
-            ),
-            prepare_section(options.prepare, project),
-            *shape_sections(project),
-        ]
-        text = "\n\n".join([*head(by_hand), *sections])
-    Path(__file__).with_suffix(".md").write_text(text + "\n")
+        text = "\n\n".join(head(by_hand))
+        for section in sections(options, project, by_hand):
+            text += f"\n\n{section}"
+            Path(__file__).with_suffix(".md").write_text(f"{text}\n")
+
+
+def sections(options: argparse.Namespace, project: Path, by_hand: Environment) -> Iterator[str]:
+    for rows, rounds in zip(options.rows, options.rounds, strict=True):
+        yield whole_section(rows, project, by_hand, rounds)
+    yield prepare_section(options.prepare, project)
+    yield from shape_sections(project)
 
 
 def arguments() -> argparse.Namespace:
@@ -238,20 +239,24 @@ def shape_section(
     first = columns[numbers[0]]
     income = np.where(first + np.random.default_rng(2).normal(size=len(first)) > 0, ">50K", "<=50K")
     csv.write_csv(pa.table({**columns, "income": income}), project / TABLE)
-    declare_columns(project / "params.yaml", numbers, categories)
+    declare_columns(project, numbers, categories)
     (project / "science/features.py").write_text('"""No derived columns."""\n')
     return "\n\n".join([f"## {title}", cost_table("stage", stage_costs(project))])
 
 
-def declare_columns(file: Path, numbers: Sequence[str], categories: Sequence[str]) -> None:
-    """Changes params.yaml so that it declares these columns and no others."""
+def declare_columns(project: Path, numbers: Sequence[str], categories: Sequence[str]) -> None:
+    """Changes a project so that it declares these columns and no others, and bounds no subgroups."""
     yaml = YAML(typ="safe", pure=True)
-    content = yaml.load(file)
-    none: dict[str, list[str]] = {kind: [] for kind in content["prepare"]["columns"]}
+    params = yaml.load(project / "params.yaml")
+    none: dict[str, list[str]] = {kind: [] for kind in params["prepare"]["columns"]}
     used = {"number": [*numbers], "category": [*categories]}
-    content["prepare"]["columns"] = none | used
-    content["evaluate"]["subgroups"] = []
-    yaml.dump(content, file)
+    params["prepare"]["columns"] = none | used
+    params["evaluate"]["subgroups"] = []
+    yaml.dump(params, project / "params.yaml")
+    for file in (project / "environments").iterdir():
+        environment = yaml.load(file)
+        environment["gate"]["subgroups"] |= {"bounds": {}, "max_drop": {}}
+        yaml.dump(environment, file)
 
 
 if __name__ == "__main__":
