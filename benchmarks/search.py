@@ -80,7 +80,7 @@ def head(minutes: float) -> list[str]:
             "architectures and ranges of a new project: `mlops search` with one worker and, at the same "
             "time, a plain Optuna script (`study.optimize`, validation rows)."
         ),
-        "    make install && .venv/bin/python benchmarks/search.py",
+        f"    make install && .venv/bin/python benchmarks/search.py --minutes {minutes:g}",
     ]
 
 

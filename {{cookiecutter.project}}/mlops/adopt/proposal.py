@@ -256,17 +256,22 @@ def propose_split(target: Target, found: Findings) -> Split:
             return Split("time", column.name, why)
     if target.counts and min(target.counts) < FEWEST_ROWS_OF_A_CLASS:
         return Split("class", None, "each class is split by itself, since one is rare")
-    if target.classes and fewest_different_rows(target, found) < FEWEST_ROWS_OF_A_CLASS:
+    if target.classes and repeats_few_rows(target, found):
         why = "each class is split by itself, since one has few different rows"
         return Split("class", None, why)
     return Split()
 
 
-def fewest_different_rows(target: Target, found: Findings) -> int:
-    """Returns how many different rows the class has that has the fewest. Equal rows are in one split."""
+def repeats_few_rows(target: Target, found: Findings) -> bool:
+    """Returns whether a class has few different rows, each of them several times. Equal rows are in one
+    split, so that a split by row may leave a split without the class."""
     hashes = row_hashes(found.values(column.name).hashes() for column in found.kept)
-    of_class = (hashes[target.answers == place] for place in range(len(target.classes)))
-    return min(len(np.unique(each)) for each in of_class)
+    for place in range(len(target.classes)):
+        of_class = hashes[target.answers == place]
+        different = len(np.unique(of_class))
+        if different < min(FEWEST_ROWS_OF_A_CLASS, len(of_class) / 2):
+            return True
+    return False
 
 
 def time_order(column: Column, target: Target, found: Findings) -> str:
