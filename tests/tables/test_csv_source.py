@@ -63,21 +63,27 @@ def test_a_last_line_that_is_cut_off_is_an_incomplete_file(
 
 
 @pytest.mark.parametrize("size", [1, 7, csv_source.PIECE])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
 @pytest.mark.parametrize("name", ["rows.data", "rows.txt.gz"])
 def test_cells_with_spaces_between_them_are_read_in_pieces_of_any_size(
-    write_file: Callable[..., None], monkeypatch: pytest.MonkeyPatch, size: int, name: str
+    write_file: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    name: str,
+    encoding: str,
 ) -> None:
     monkeypatch.setattr(csv_source, "PIECE", size)
-    content = b'\xef\xbb\xbf  n   t  \r\n\r\n 1.5\t "a  b" \r\n?     5"\r\n  3   c\n'
+    text = '\ufeff  n   t  \r\n\r\n 1.5\t "a  b" \r\n?     5"\r\n  3   c\n'
+    content = text.encode(encoding)
     write_file(gzip.compress(content) if name.endswith("gz") else content, name)
-    dialect = Dialect(delimiter=" ", missing=("?",))
+    dialect = Dialect(encoding, delimiter=" ", missing=("?",))
     spaced = csv_source.open_csv(files.hashed_file(name), WANTED.names, dialect)
     assert (spaced.names, spaced.notice) == (("n", "t"), None)
     wanted = Wanted(WANTED.numbers, WANTED.texts, None, dialect)
     read = [piece.content.records(wanted).columns for piece in spaced.pieces(wanted)]
     texts = [str(text) for columns in read for text in columns["t"].to_pylist()]
     assert texts == ["a  b", '5"', "c"]
-    write_file("n t\n1 a\n2 b c\n", "rows.data")
+    write_file("n t\n1 a\n2 b c\n".encode(encoding), "rows.data")
     short = csv_source.open_csv(files.hashed_file("rows.data"), WANTED.names, dialect)
     found = [(piece, piece.content.records(wanted).broken) for piece in short.pieces(wanted)]
     assert [p.content.line(each.position) for p, some in found for each in some] == [3]
@@ -278,12 +284,13 @@ def test_a_byte_of_another_encoding_is_named_with_its_line(
         cells_of(Dialect(encoding="cp1252"))
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_lines_may_end_with_a_carriage_return_alone(
-    write_file: Callable[..., None], monkeypatch: pytest.MonkeyPatch, size: int
+    write_file: Callable[..., None], monkeypatch: pytest.MonkeyPatch, size: int, mark: str
 ) -> None:
     monkeypatch.setattr(csv_source, "PIECE", size)
-    write_file('n,t\r1,x\r2,"y\rz"\r')
+    write_file(f'{mark}n,t\r1,x\r2,"y\rz"\r')
     assert cells_of(Dialect()) == [(1, "x"), (2, "y\nz")]
 
 

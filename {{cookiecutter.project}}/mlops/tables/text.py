@@ -12,8 +12,8 @@ import pyarrow as pa
 from mlops.tables.errors import SourceError
 from mlops.tables.files import COMPRESSED, File, format_suffix
 
-SPACED_CELL = re.compile(r'(?:"[^"]*"|[^ \t])+')
-"""A cell of a line in which spaces and tabs separate cells."""
+SPACED_CELL = re.compile(r'(?:"[^"]*"|[^ \t\ufeff])+')
+"""A cell of a line in which spaces and tabs separate cells; a byte order mark belongs to none."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,10 @@ class StoredText:
     has_spaced_cells: bool = False
 
     @property
-    def is_utf8(self) -> bool:
-        return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
-
-    @property
     def is_plain(self) -> bool:
         """Returns whether the text is read as it is stored."""
-        return self.is_utf8 and not self.ends_lines_with_cr and not self.has_spaced_cells
+        is_utf8 = codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
+        return is_utf8 and not self.ends_lines_with_cr and not self.has_spaced_cells
 
 
 def spaces_as_tabs(text: str) -> str:
@@ -49,8 +46,7 @@ class Recoded:
 
     def __init__(self, stream: Readable, text: StoredText, path: str) -> None:
         self._stream, self._text, self._path = stream, text, path
-        encoding = "utf-8-sig" if text.is_utf8 else text.encoding
-        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._decoder = codecs.getincrementaldecoder(text.encoding)()
         self._waiting = b""
         self._begun = ""
         self._line = 1
@@ -84,10 +80,10 @@ class Recoded:
 
     def _with_tabs(self, text: str, *, is_last: bool) -> str:
         """Returns the lines that have ended, with a tab between two cells; the rest waits for more text."""
-        *lines, begun = (self._begun + text).split("\n")
-        self._begun = "" if is_last else begun
-        ended = [*lines, begun] if is_last else [*lines, ""] if lines else []
-        return spaces_as_tabs("\n".join(ended))
+        text = self._begun + text
+        end = len(text) if is_last else text.rfind("\n") + 1
+        self._begun = text[end:]
+        return spaces_as_tabs(text[:end])
 
 
 @contextmanager
