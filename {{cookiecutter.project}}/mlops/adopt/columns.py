@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace as with_fields
 from numpy.typing import NDArray
 
-from mlops.adopt.spelling import Spelling
+from mlops.adopt.spelling import Spelling, alike
 from mlops.adopt.table import Table
 from mlops.predict.dates import date_text
 from mlops.predict.dialect import Dialect
@@ -242,12 +242,10 @@ def described_text(name: str, texts: Texts, remark: str) -> Column:
 
 def similar_words(known: Mapping[str, int]) -> Iterator[str]:
     """Yields a sentence if categories differ only in case, spaces or signs."""
-    same: dict[str, list[str]] = {}
-    for word in filter(lambda word: len(word) <= 40, known):
-        same.setdefault(re.sub(r"[\W_]", "", word.casefold()) or word, []).append(word)
-    if alike := [words for words in same.values() if len(words) > 1]:
+    short = filter(lambda word: len(word) <= 40, known)
+    if same := alike(short, lambda word: re.sub(r"[\W_]", "", word.casefold()) or word):
         shown = "; ".join(
-            ", ".join(f"{word} ({known[word]:,})" for word in words) for words in alike[:3]
+            ", ".join(f"{word} ({known[word]:,})" for word in words) for words in same[:3]
         )
         yield f"spellings that may mean the same: {shown}"
 

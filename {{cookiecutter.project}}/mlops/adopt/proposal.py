@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlops.adopt import leaks
 from mlops.adopt.columns import Column, Findings
-from mlops.adopt.spelling import TRUE, Spelling, Words
+from mlops.adopt.spelling import TRUE, Spelling, Words, alike
 from mlops.adopt.table import Table
 from mlops.errors import DataError
 from mlops.predict.task import Task
@@ -226,11 +226,8 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
 
 def class_remarks(target: Target) -> Iterator[str]:
     counts = zip(target.classes, target.counts, strict=True)
-    same: dict[str, list[str]] = {}
-    for name in target.classes:
-        same.setdefault(" ".join(name.casefold().split()), []).append(name)
-    if alike := [names for names in same.values() if len(names) > 1]:
-        shown = "; ".join(", ".join(map(repr, names)) for names in alike[:3])
+    if same := alike(target.classes, lambda name: " ".join(name.casefold().split())):
+        shown = "; ".join(", ".join(map(repr, names)) for names in same[:3])
         yield f"classes that may be the same: {shown}: write them in one way in the file"
     rare = [f"{name!r} ({count})" for name, count in counts if count < 30]
     if rare:

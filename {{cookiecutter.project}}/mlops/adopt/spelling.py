@@ -6,7 +6,7 @@ its type.
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isfinite, isnan
@@ -480,3 +480,11 @@ def texts_of(words: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
     """Returns the texts that are not empty, with their counts, the most frequent ones first."""
     known = [(word, count) for word, count in zip(words, counts, strict=True) if word and count]
     return dict(sorted(known, key=lambda item: -item[1]))
+
+
+def alike(words: Iterable[str], key: Callable[[str], str]) -> list[list[str]]:
+    """Returns the texts that have their key in common with another one, together with that."""
+    same: dict[str, list[str]] = {}
+    for word in words:
+        same.setdefault(key(word), []).append(word)
+    return [each for each in same.values() if len(each) > 1]
