@@ -31,7 +31,7 @@ from environments import Environment
 from processes import Cost, Part, cost
 from project import PEERS, SAME_MODEL
 
-ROWS, ROUNDS = (1_000_000, 10_000_000), (3, 3)
+ROUNDS = 3
 AT_ONCE = 100_000
 OURS = "this template, `mlops repro`"
 BY_HAND, POLARS = "by hand: pandas, scikit-learn", "by hand: Polars, LightGBM"
@@ -53,7 +53,8 @@ def main() -> None:
 
 
 def sections(options: argparse.Namespace, project: Path, by_hand: Environment) -> Iterator[str]:
-    for rows, rounds in zip(options.rows, options.rounds, strict=True):
+    each = options.rounds or [ROUNDS] * len(options.rows)
+    for rows, rounds in zip(options.rows, each, strict=True):
         yield whole_section(rows, project, by_hand, rounds)
     yield prepare_section(options.prepare, project)
     yield from shape_sections(project)
@@ -61,11 +62,11 @@ def sections(options: argparse.Namespace, project: Path, by_hand: Environment) -
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure training on large tables.")
-    parser.add_argument("--rows", type=int, nargs="*", default=ROWS)
+    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 10_000_000])
     parser.add_argument(
         "--prepare", type=int, nargs="*", default=[1_000_000, 10_000_000, 30_000_000]
     )
-    parser.add_argument("--rounds", type=int, nargs="*", default=ROUNDS, help="of each size")
+    parser.add_argument("--rounds", type=int, nargs="*", help="of each size; 3 by default")
     parser.add_argument("--environments", type=Path, metavar="DIR", help="kept for the next run")
     return parser.parse_args()
 
