@@ -109,6 +109,33 @@ def refused(run: Run, project: Path, code: int, *options: str) -> str:
     return done.stderr
 
 
+def test_compare_shows_rows_that_are_answered_differently_and_which_model_is_right(
+    run: Run, with_worse: Path
+) -> None:
+    said = mlops(run, with_worse, "compare", "staging", "dev").stdout.splitlines()
+    first, counts, *examples = said[said.index("predictions") + 1 :]
+    flipped = re.fullmatch(
+        r"  (\d+) of the \d+ test rows of dev .* another class, .* differ", first
+    )
+    assert flipped
+    right = re.fullmatch(
+        r"  (\d+) of them are right only with dev, and (\d+) only with staging", counts
+    )
+    assert right
+    gained, lost = map(int, right.groups())
+    assert gained < lost <= gained + lost == int(flipped[1])
+    target = YAML(typ="safe", pure=True).load(with_worse / "params.yaml")["prepare"]["target"]
+    actual = pd.read_parquet(with_worse / TEST_ROWS)[target]
+    for line in examples:
+        shown = re.fullmatch(
+            r"  test row ([\d,]+): (\S+) -> (\S+), where (\S+) is right: age .*", line
+        )
+        assert shown
+        assert shown[2] != shown[3]
+        assert shown[4] == actual[int(shown[1].replace(",", "")) - 1]
+    assert len(examples) == min(5, int(flipped[1]))
+
+
 def comparison(run: Run, project: Path, number: int) -> Any:
     """Returns the comparison of the record staging/000`number`, parsed as strict JSON."""
     tag = f"refs/tags/staging/{number:04d}"
