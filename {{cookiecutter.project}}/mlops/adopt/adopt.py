@@ -469,6 +469,6 @@ def next_steps(git: Git, commit: str) -> Iterator[str]:
     yield "next: mlops repro, then commit, `mlops promote staging` and `mlops promote prod`"
     if held := [name for name in environments.CHAIN[1:] if git.lines("tag", "--list", f"{name}/*")]:
         yield (
-            f"{' and '.join(held)} hold a model of another question, with which none can be compared: "
+            f"the model of {' and '.join(held)} answers another question, and none can be compared with it: "
             f"`mlops promote {held[0]} --accept-incomparable {shlex.quote('another table')}`"
         )
