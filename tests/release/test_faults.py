@@ -22,6 +22,7 @@ from mlops.release.data import push
 from mlops.release.history import lockfile, records
 from mlops.release.history.git import Git
 from mlops.release.promote import rollback
+from processes import children_that_run
 from small_disk import mounted
 from truth import refs
 
@@ -180,20 +181,13 @@ def kill(command: int, victim: str) -> bool:
     """Kills the victim, and returns whether it was there."""
     try:
         process = psutil.Process(command)
-        struck = process if victim == "the command" else worker(process)
-        alive: bool = struck.status() != psutil.STATUS_ZOMBIE
-        struck.kill()
-    except (psutil.Error, StopIteration):
+        if victim != "the command":
+            [process] = children_that_run("mlops.release.promote.worker_process", process)
+        alive: bool = process.status() != psutil.STATUS_ZOMBIE
+        process.kill()
+    except (psutil.Error, ValueError):
         return False
     return alive
-
-
-def worker(command: psutil.Process) -> psutil.Process:
-    return next(
-        each
-        for each in command.children()
-        if "mlops.release.promote.worker_process" in each.cmdline()
-    )
 
 
 def test_no_stage_survives_the_process_that_runs_it(project: Path) -> None:

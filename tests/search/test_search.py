@@ -20,6 +20,7 @@ from mlops.search.crew import Worker, WorkerEnded
 from mlops.search.search import Order, begun, run_search
 from mlops.tables import splits
 from mlops.trials import Trial
+from processes import children_that_run
 from small_project import change
 
 TWO = ("linear", "lightgbm")
@@ -143,12 +144,9 @@ def owned(prepared: Path, registries: None) -> Path:
     return prepared
 
 
-WORKER = "mlops.search.worker"
-
-
 def test_a_worker_that_ends_between_two_trials_is_named(prepared: Path) -> None:
     worker = Worker(VARIABLES)
-    [process] = [each for each in psutil.Process().children() if WORKER in each.cmdline()]
+    [process] = children_that_run("mlops.search.worker", psutil.Process())
     process.kill()
     process.wait()
     with pytest.raises(WorkerEnded):

@@ -20,6 +20,7 @@ import pytest
 
 from baking import NAME, Run
 from mlops.release.follow import running
+from processes import children_that_run
 
 SECONDS = 5.0 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 30.0
 """From the moment a branch has moved to an answer with its version. Where a machine has more to do than
@@ -102,8 +103,7 @@ class Served:
 
     def service(self) -> int:
         """Returns the process that answers. Other child processes belong to Git."""
-        children = psutil.Process(self.supervisor.pid).children()
-        [service] = [child for child in children if "mlops.service" in child.cmdline()]
+        [service] = children_that_run("mlops.service", psutil.Process(self.supervisor.pid))
         return int(service.pid)
 
     def example(self) -> str:
