@@ -51,7 +51,6 @@ from mlops.predict.schema import Schema, read_schema  # noqa: E402
 from mlops.predict.task import Predictions, Task  # noqa: E402
 from mlops.prepare import prepare  # noqa: E402
 from mlops.tables import splits  # noqa: E402
-from mlops.tables.splits import Split  # noqa: E402
 from mlops.train import export, train  # noqa: E402
 
 ROWS = 5_000
@@ -382,7 +381,8 @@ def coverage() -> str:
         for size in sizes:
             for _ in range(DRAWN):
                 chosen = random.integers(0, len(target), size)
-                found = intervals(schema, Split({}, target[chosen]), predictions.take(chosen))
+                drawn = target[chosen], predictions.take(chosen)
+                found = intervals(schema, measure(schema, *drawn), *drawn)
                 for name, ends in found.items():
                     held[name][size] += bool(ends and ends[0] <= truth[name] <= ends[1])
         lines += [

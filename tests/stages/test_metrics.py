@@ -3,9 +3,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mlops.errors import Unanswered
-from mlops.metrics import METRICS, measure, metric_of_losses, row_losses
+from mlops.metrics import METRICS, areas_under_curves, measure, metric_of_losses, row_losses
 from mlops.predict.schema import Schema
 from mlops.predict.task import Predictions
 
@@ -44,6 +45,18 @@ def test_metrics_are_those_counted_by_hand() -> None:
         "log_loss": pytest.approx(-np.log(OF_THE_TRUTH).mean(), abs=1e-6),
         "brier": pytest.approx(((1 - OF_THE_TRUTH) ** 2).mean(), abs=1e-6),
     }
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 5])
+def test_the_areas_under_curves_are_those_of_scikit_learn_also_for_equal_probabilities(
+    decimals: int,
+) -> None:
+    random = np.random.default_rng(decimals)
+    target = random.integers(0, 2, 500)
+    probability = (random.random(500) * 0.7 + target * 0.3).round(decimals).astype(np.float32)
+    assert areas_under_curves(target, probability) == pytest.approx(
+        (roc_auc_score(target, probability), average_precision_score(target, probability))
+    )
 
 
 PROBABILITIES = np.array(

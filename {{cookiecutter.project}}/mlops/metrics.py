@@ -92,11 +92,9 @@ def measure(schema: Schema, target: NDArray[Any], predictions: Predictions) -> V
 
 
 def measure_binary(schema: Schema, target: NDArray[Any], predictions: Predictions) -> Values:
-    from sklearn import metrics
-
     predicted, probability = predictions.answers == schema.positive, predictions.probabilities[:, 1]
     negatives, positives = int((target == 0).sum()), int((target == 1).sum())
-    both = bool(negatives and positives)
+    roc_auc, average_precision = areas_under_curves(target, probability)
     false_positives = int(((target == 0) & predicted).sum())
     false_negatives = int(((target == 1) & ~predicted).sum())
     predicted_positives = int(predicted.sum())
@@ -108,11 +106,26 @@ def measure_binary(schema: Schema, target: NDArray[Any], predictions: Prediction
         "precision": share(true_positives, predicted_positives),
         "recall": share(true_positives, positives),
         "f1": share(2 * true_positives, predicted_positives + positives),
-        "roc_auc": metrics.roc_auc_score(target, probability) if both else None,
-        "average_precision": metrics.average_precision_score(target, probability) if both else None,
+        "roc_auc": roc_auc,
+        "average_precision": average_precision,
         "log_loss": float(log_losses(target, predictions).mean()),
         "brier": float(((probability.astype(float) - target) ** 2).mean()),
     }
+
+
+def areas_under_curves(
+    target: NDArray[Any], probability: NDArray[Any]
+) -> tuple[float | None, float | None]:
+    """Returns ROC AUC and the average precision, or None for both if all rows are of one class. Both come
+    from one sorting of the rows, which takes most of the time of a million rows."""
+    from sklearn.metrics import auc, confusion_matrix_at_thresholds
+
+    if not 0 < target.sum() < len(target):
+        return None, None
+    _, false, _, true, _ = confusion_matrix_at_thresholds(target, probability)
+    curve = (np.append(0, found / found[-1]) for found in (false, true))
+    recall_gained = np.diff(true, prepend=0) / true[-1]
+    return auc(*curve), float((recall_gained * true / (true + false)).sum())
 
 
 def measure_multiclass(schema: Schema, target: NDArray[Any], predictions: Predictions) -> Values:

@@ -37,11 +37,12 @@ def main() -> None:
     schema = predictor.schema
     validation, validated = answer_split("validation", predictor)
     test, predictions = answer_split("test", predictor, params.subgroups)
+    measured = measure(schema, test.target, predictions)
     metrics: dict[str, dict[str, Any]] = {
         "validation": measure(schema, validation.target, validated),
-        "test": measure(schema, test.target, predictions),
+        "test": measured,
         "baseline": measure(schema, test.target, baseline(schema, len(test))),
-        "interval": intervals(schema, test, predictions),
+        "interval": intervals(schema, measured, test.target, predictions),
         "class_rows": class_rows(schema, test.target),
     }
     REPORTS.mkdir(exist_ok=True)
@@ -55,8 +56,8 @@ def main() -> None:
     plots.write_importance(PLOTS / "importance.csv", column_importance(predictor, few))
     first = next(iter(METRICS[schema.task]))
     values = [f"{metrics[part][first]}" for part in ("test", "baseline")]
-    measured = f"{first} {values[0]} (baseline {values[1]}) on {len(test):,} test rows"
-    print(printable_text(f"evaluate: {measured}"))
+    found = f"{first} {values[0]} (baseline {values[1]}) on {len(test):,} test rows"
+    print(printable_text(f"evaluate: {found}"))
 
 
 def class_rows(schema: Schema, target: NDArray[Any]) -> dict[str, int]:

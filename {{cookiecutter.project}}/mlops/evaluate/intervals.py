@@ -1,13 +1,14 @@
 """How far a metric of the test rows may be from that of all rows like them."""
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mlops.metrics import METRICS, measure, reported
+from mlops.metrics import METRICS, Values, measure, reported
 from mlops.predict.schema import Schema
 from mlops.predict.task import Predictions
-from mlops.tables.splits import Split
 
 GROUPS = 20
 T = 2.093
@@ -21,26 +22,28 @@ Interval = tuple[float, float] | None
 for one that is the same whatever rows are left out, and for fewer than GROUPS rows."""
 
 
-def intervals(schema: Schema, rows: Split, predictions: Predictions) -> dict[str, Interval]:
-    """Returns a 95 % interval for each metric of the task, by name.
+def intervals(
+    schema: Schema, measured: Values, target: NDArray[Any], predictions: Predictions
+) -> dict[str, Interval]:
+    """Returns a 95 % interval for each metric of the task, by name, around `measured`, which are the values
+    that `measure` returns for the same rows.
 
     The spread of a metric is that of its values without a twentieth of the rows (the jackknife with groups:
     Shao and Wu, The Annals of Statistics 17, 1989), which holds for every metric that changes little when few
     rows do.
     """
-    every = np.arange(0, len(rows), max(1, len(rows) // MEASURED))
-    parts = [np.delete(every, slice(group, None, GROUPS)) for group in range(GROUPS)]
-    if len(rows) < GROUPS:
+    if len(target) < GROUPS:
         return dict.fromkeys(METRICS[schema.task])
-    center = measure(schema, rows.target, predictions)
-    without = [measure(schema, rows.target[kept], predictions.take(kept)) for kept in parts]
+    every = np.arange(0, len(target), max(1, len(target) // MEASURED))
+    parts = [np.delete(every, slice(group, None, GROUPS)) for group in range(GROUPS)]
+    without = [measure(schema, target[kept], predictions.take(kept)) for kept in parts]
     found: dict[str, Interval] = {}
     for name, metric in METRICS[schema.task].items():
-        value, values = center[name], [each[name] for each in without]
+        value, values = measured[name], [each[name] for each in without]
         if value is None or None in values or len({*values}) == 1:
             found[name] = None
             continue
-        spread = (GROUPS - 1) * np.var(np.array(values, float)) * len(every) / len(rows)
+        spread = (GROUPS - 1) * np.var(np.array(values, float)) * len(every) / len(target)
         ends = value - T * math.sqrt(spread), value + T * math.sqrt(spread)
         low, high = (min(max(end, metric.least), metric.greatest) for end in ends)
         found[name] = reported(low, schema.task), reported(high, schema.task)

@@ -15,7 +15,7 @@ def subgroups(split: Split, columns: Sequence[str]) -> Iterator[tuple[str, Mask]
     that prepare did not leave out."""
     for column in filter(split.columns.__contains__, columns):
         values = group_texts(split.columns[column])
-        for value in np.unique(values.astype(str)):
+        for value in sorted({*values.tolist()}):
             yield f"{column}: {value or 'missing'}", values == value
 
 
