@@ -296,6 +296,40 @@ def test_what_was_not_looked_at_first_is_looked_at_if_it_differs(
         adopted(path)
 
 
+def test_many_rows_are_fitted_with_lightgbm_if_the_owner_has_chosen_nothing(
+    project: Path,
+    adopted: Callable[..., list[str]],
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def chosen() -> str:
+        return params.load_configuration(project).params.train.architecture
+
+    path = write_csv(tmp_path / "customers.csv", rows())
+    said = "for so many rows: train.architecture is lightgbm, if you have chosen none"
+    assert said not in adopted(path)
+    assert chosen() == "gradient_boosting"
+    monkeypatch.setattr("mlops.adopt.proposal.MANY_ROWS", ROWS)
+    assert said in adopted(path)
+    assert chosen() == "lightgbm"
+    for other in ("linear", "gradient_boosting"):  # the latter without a block for lightgbm
+        file = project / "params.yaml"
+        lines = file.read_text().splitlines()
+        lines = [
+            f"  architecture: {other}" if "  architecture:" in each else each for each in lines
+        ]
+        kept = [each for each in lines if "lightgbm:" not in each]
+        file.write_text("\n".join([*kept, ""]))
+        run("git", "commit", "--all", "--message", other, cwd=project)
+        before = state(project)
+        with pytest.raises(
+            Refused, match="has this table already, and declares it so: nothing was"
+        ):
+            adopted(path)
+        assert (chosen(), state(project)) == (other, before)
+
+
 def test_what_the_pipeline_cannot_read_as_it_is_becomes_parquet(
     project: Path,
     adopted: Callable[..., list[str]],

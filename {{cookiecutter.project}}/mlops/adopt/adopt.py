@@ -316,6 +316,8 @@ def summary(opened: Opened, proposed: Proposal, rows: int) -> Iterator[str]:
     )
     yield f"a model will be refused if its {refused}: it should be {proposed.gate.why}"
     yield f"dev sees {proposed.fraction:.0%} of the rows"
+    if proposed.architecture:
+        yield f"for so many rows: train.architecture is {proposed.architecture}, if you have chosen none"
 
 
 def facts(opened: Opened, proposed: Proposal, rows: int) -> dict[str, object]:
@@ -344,6 +346,7 @@ def facts(opened: Opened, proposed: Proposal, rows: int) -> dict[str, object]:
         "subgroups": proposed.subgroups,
         "gate": asdict(proposed.gate),
         "dev_fraction": proposed.fraction,
+        "architecture": proposed.architecture,
     }
 
 

@@ -56,7 +56,19 @@ def params_text(old: str, proposal: Proposal, source_remarks: dict[str, str], or
     evaluate = split_blocks(blocks["evaluate"], 2)
     evaluate["subgroups"] = f"  subgroups: {flow(proposal.subgroups, 2)}\n"
     blocks["evaluate"] = "".join(evaluate.values())
+    if proposal.architecture:
+        blocks["train"] = with_architecture(blocks["train"], proposal.architecture)
     return "".join(blocks.values())
+
+
+def with_architecture(train: str, name: str) -> str:
+    """Returns the block `train` with another architecture, unless its owner has chosen one or removed it."""
+    if f"    {name}:" not in train:
+        return train
+    line = commented(
+        f"  architecture: {name}", "for so many rows: half of the time of gradient_boosting"
+    )
+    return re.sub(r"^  architecture: gradient_boosting\b.*$", line, train, flags=re.MULTILINE)
 
 
 def environment_text(old: str, proposal: Proposal, name: str) -> str:

@@ -33,7 +33,8 @@ def put(
     check: Callable[[], None],
 ) -> str:
     """Writes texts by their path, and files by their name into data/raw in place of those there, and commits
-    both. `check` may raise an error after all is written. Returns the commit.
+    both. `check` may raise an error after all is written. Returns the commit. Raises Refused if the project
+    has the same texts and files already.
 
     A file is copied from its path, or written by a function of its new path.
     """
@@ -50,6 +51,10 @@ def put(
         check()
         tables.record_table(git.root)
         git.run("add", "--", *paths)
+        if not git.lines("diff", "--cached", "--name-only", "--", *paths):
+            raise Refused(
+                "the project has this table already, and declares it so: nothing was changed"
+            )
         git.run("commit", "--quiet", "--message", message, "--", *paths)
     return git.run("rev-parse", "--short", "HEAD")
 

@@ -33,6 +33,9 @@ FEWEST_ROWS_OF_A_CLASS = 50
 DEV_ROWS = 5_000
 """The number of rows that dev should see at least."""
 
+MANY_ROWS = 2_000_000
+"""The number of rows from which another architecture than the default one is proposed."""
+
 IN_ORDER = 0.98
 """The share of rows that are not before the row above them in a table that is sorted by time."""
 
@@ -85,7 +88,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What adopt proposes. `left_out` are the leaks that are not given to the model, with why."""
+    """What adopt proposes. `architecture` is None where the default one is as good as any."""
 
     dataset: str
     target: Target
@@ -96,6 +99,7 @@ class Proposal:
     gate: Gate
     leaks: Sequence[leaks.Leak]
     remarks: Sequence[str] = field(default=())
+    architecture: str | None = None
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -221,7 +225,20 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
         propose_gate(target, fraction * labelled, fraction * rarest),
         leaking,
         (*found.remarks, *class_remarks(target)),
+        propose_architecture(rows),
     )
+
+
+def propose_architecture(rows: int) -> str | None:
+    """Returns LightGBM for a table of many rows, which it fits in half of the time, if it can be imported:
+    it needs a library of the system that other architectures do not need."""
+    if rows < MANY_ROWS:
+        return None
+    try:
+        import lightgbm  # noqa: F401
+    except (ImportError, OSError):
+        return None
+    return "lightgbm"
 
 
 def class_remarks(target: Target) -> Iterator[str]:
