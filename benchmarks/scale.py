@@ -85,8 +85,9 @@ def head(by_hand: Environment) -> list[str]:
             "estimator, writes plots, subgroups and the profile, and tests the bundle. Every process begins "
             "with the table in memory, and `mlops repro` with no cache, lock or earlier output. A peak is "
             "the sum over the processes of a contestant, each at its own. The seconds of the stages are "
-            "those inside `mlops repro`. `mlops adopt` chooses LightGBM for a table of two million rows or more, "
-            "and gradient_boosting of scikit-learn for others. prepare alone and the stages of the other tables were measured "
+            "those inside `mlops repro`. `mlops adopt` chooses LightGBM for a table of two million rows or "
+            "more, and else gradient_boosting of scikit-learn. prepare alone and the stages of the other "
+            "tables were measured "
             "once."
         ),
         "    make install && .venv/bin/python benchmarks/scale.py",
