@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from mlops import provenance
 from mlops.errors import DataError, printable_text
@@ -77,9 +78,10 @@ def split_table(
             if params.split.by == "group":
                 groups = RowSample.merged([groups, RowSample.of_hashes(units)])
             counts.table.add(target, np.ones(len(target), bool))
+            batch = cells.to_arrow()
             for name, writer in writers.items():
                 rows = seen & (names == name)
-                writer.add(cells, rows)
+                writer.add(batch.filter(pa.array(rows)))
                 counts.splits[name].add(target, rows)
             training.add(cells, inputs, seen & (names == "train"))
     if params.split.by == "group":

@@ -161,6 +161,10 @@ class Texts:
         """Returns the column as Parquet files store it, of shape (rows,)."""
         return pa.array(self.words, pa.string()).take(pa.array(self.numbers))
 
+    def to_dictionary(self) -> pa.DictionaryArray:
+        """Returns the same as `to_arrow` with each word once, of which few rows are taken in little time."""
+        return pa.DictionaryArray.from_arrays(self.numbers, pa.array(self.words, pa.string()))
+
     def count_words(self, rows: Mask) -> Counter[str]:
         """Returns how often each text occurs in the rows of a mask."""
         counts: Counter[str] = Counter()
@@ -182,6 +186,13 @@ class Cells:
     @property
     def columns(self) -> dict[str, Numbers | Texts]:
         return {**self.numbers, **self.texts}
+
+    def to_arrow(self) -> pa.RecordBatch:
+        """Returns the rows as Arrow has them, texts as dictionaries."""
+        arrays = {name: each.to_arrow() for name, each in self.numbers.items()}
+        return pa.RecordBatch.from_pydict(
+            arrays | {name: each.to_dictionary() for name, each in self.texts.items()}
+        )
 
     def take(self, rows: Mask) -> "Cells":
         """Returns the rows of a mask."""

@@ -1,6 +1,7 @@
 """Reads and writes the three splits of the prepared table, which are Parquet files."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,6 @@ from pyarrow import parquet
 from mlops.predict.dates import MILLISECONDS
 from mlops.predict.schema import Schema
 from mlops.predict.task import class_positions
-from mlops.tables.cells import Cells, Mask
 
 PREPARED = Path("data/prepared")
 SCHEMA = PREPARED / "schema.json"
@@ -63,20 +63,22 @@ def split_file(name: SplitName) -> Path:
 
 
 class SplitWriter:
-    """Writes the rows of a split to a Parquet file, in groups of rows, so that few are in memory. The bytes
-    of the file depend on the rows alone, and not on the pieces in which they come."""
+    """Writes the rows of a split to a Parquet file, in groups of rows, so that few are in memory, and in a
+    thread, because that releases Python's global lock. The bytes of the file depend on the rows alone, and
+    not on the pieces in which they come."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._writer: parquet.ParquetWriter | None = None
 
-    def add(self, cells: Cells, rows: Mask) -> None:
-        """Adds the rows of a mask."""
-        chosen = pa.array(rows)
-        arrays = {name: each.to_arrow().filter(chosen) for name, each in cells.columns.items()}
-        self._waiting.append(pa.RecordBatch.from_pydict(arrays))
-        group = min(ROW_GROUP, max(1, CELLS // len(arrays)))
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Adds rows, whose texts may be dictionaries. Raises the error with which earlier ones could not be
+        written."""
+        self._waiting.append(rows)
+        group = min(ROW_GROUP, max(1, CELLS // rows.num_columns))
         while sum(map(len, self._waiting)) >= group:
             table = pa.Table.from_batches(self._waiting)
             self._write(table.slice(0, group))
@@ -84,14 +86,29 @@ class SplitWriter:
 
     def close(self) -> None:
         """Writes the last rows; a split without rows has no file."""
-        if self._waiting:
-            self._write(pa.Table.from_batches(self._waiting))
+        with self._thread:
+            if self._waiting:
+                self._write(pa.Table.from_batches(self._waiting))
+            self._wait()
         if self._writer:
             self._writer.close()
 
     def _write(self, table: pa.Table) -> None:
+        self._wait()
+        self._writing = self._thread.submit(self._write_group, table)
+
+    def _wait(self) -> None:
+        if self._writing:
+            self._writing.result()
+
+    def _write_group(self, table: pa.Table) -> None:
+        table = pa.table({name: plain_column(table[name]) for name in table.column_names})
         self._writer = self._writer or parquet.ParquetWriter(self._file, table.schema)
         self._writer.write_table(table)
+
+
+def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
 
 
 def read_split(name: SplitName, schema: Schema) -> Split:
