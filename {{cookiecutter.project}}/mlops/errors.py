@@ -20,12 +20,16 @@ MlopsError              exit code 1: something is missing or broken
     └── DeclarationError    a file of science/ can't be imported
 """
 
+import errno
 import re
 import sys
 from collections.abc import Callable
 
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What moves a terminal's cursor, changes its colours or the direction of its text, or can't be encoded."""
+
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class MlopsError(Exception):
@@ -93,11 +97,28 @@ class DeclarationError(StageError):
 
 
 def report_errors(run: Callable[[], None]) -> None:
-    """Calls `run`, and exits with a message instead of a traceback if it raises an MlopsError."""
+    """Calls `run`, and exits with a message instead of a traceback if it raises an MlopsError, or if the
+    system does not let this user write."""
     try:
         run()
     except MlopsError as error:
         sys.exit(printable_text(f"{type(error).__name__}: {error}"))
+    except OSError as error:
+        sys.exit(printable_text(system_fault(error)))
+
+
+def system_fault(error: OSError) -> str:
+    """Returns what a person can do about a full disk, or a file that this user may not read or write, as a
+    service account. Raises any other error again: it is a bug."""
+    if error.errno in FULL:
+        place = f" of {error.filename}" if error.filename else ""
+        return f"no space is left on the disk{place}: free some, and run the command again"
+    if error.errno in FORBIDDEN:
+        return (
+            f"this user may not read or write {error.filename} ({error.strerror}): ask its owner for the "
+            "right, or work in a clone of your own"
+        )
+    raise error
 
 
 def printable_text(text: str) -> str:

@@ -8,12 +8,11 @@ MlopsError              exit code 1: an input or the bundle is broken
 └── FilesFailed         some files of an order were not scored; the exit code is that of their errors
 """
 
-import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mlops.errors import Away, MlopsError, Refused, printable_text
+from mlops.errors import FORBIDDEN, Away, MlopsError, Refused, printable_text
 from mlops.tables.errors import SourceError
 
 
@@ -62,7 +61,7 @@ def storage_errors(what: object) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in FORBIDDEN:
             raise Refused(
                 f"{what}: {reason}; nothing was stored: let this user write there"
             ) from error

@@ -5,7 +5,6 @@ not allow it; 4 a stage or gate failed, a reproduction differs, or too many rows
 remote or cluster is unavailable. After any code but 0, nothing is left half done.
 """
 
-import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from typer.models import CommandInfo
 import mlops
 from mlops.cli import adoption, answers, batches, clock, printing, project, releases, stages
 from mlops.cli.examples import EXAMPLES
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, system_fault
 
 GROUPS = {
     "Stages": stages.commands,
@@ -30,8 +29,6 @@ GROUPS = {
 
 WITHOUT_CLOCK = ("search", "serve", "watch")
 """The commands that say themselves how long they have been at work, or that run until they are ended."""
-
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -74,7 +71,7 @@ def options(
 def main() -> None:
     """Runs the command; an MlopsError ends it with one line on standard error and its exit code.
 
-    So does a file that this user may not read or write, as for a service account.
+    So does a full disk, and a file that this user may not read or write.
     """
     try:
         app()
@@ -82,10 +79,5 @@ def main() -> None:
         printing.complain(f"mlops: {error}")
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in FORBIDDEN:
-            raise
-        printing.complain(
-            f"mlops: this user may not read or write {error.filename} ({error.strerror}): ask its owner for "
-            "the right, or work in a clone of your own"
-        )
+        printing.complain(f"mlops: {system_fault(error)}")
         sys.exit(MlopsError.exit_code)
