@@ -80,6 +80,7 @@ def main() -> None:
             "production are given, and the class by hand to 64 bits: given 32, it comes to the same "
             "figures where one differs."
         ),
+        "    make install && .venv/bin/python benchmarks/tasks.py",
     ]
     Path(__file__).with_suffix(".md").write_text("\n\n".join([*head, *sections]) + "\n")
 

@@ -192,6 +192,24 @@ def test_a_table_of_another_country_is_kept_declared_and_can_be_undone(
     assert git.succeeds("diff", "--quiet", "HEAD~2", "HEAD")
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_the_short_life_of_a_project_goes_on_with_a_table_of_any_form(
+    project: Path, adopted: Callable[..., list[str]], run: Run, tmp_path: Path, form: str
+) -> None:
+    table = [{**row, "joined": None if row["Nr"] == 7 else row["joined"]} for row in rows()]
+    if form == "csv":
+        path = write_csv(tmp_path / "Köln.csv", table, ";", "cp1252")
+        path.write_text(f"Export von heute\n{path.read_text('cp1252')}", "cp1252")
+    else:
+        path = tmp_path / "customers.parquet"
+        parquet.write_table(pa.Table.from_pylist(table), path)
+    adopted(path, tell=lambda _, default: default)
+    tests = run(
+        "python", "-m", "pytest", "-p", "no:cacheprovider", "tests/test_life.py", cwd=project
+    )
+    assert "1 passed" in tests.stdout
+
+
 def test_a_person_is_asked_where_the_header_is_and_for_names(
     adopted: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
@@ -16,7 +17,7 @@ from mlops.deploy import deploy
 from mlops.evaluate import evaluate
 from mlops.gate import gate
 from mlops.predict.predictor import Predictor
-from mlops.prepare import prepare
+from mlops.prepare import prepare, raw
 from mlops.train import train
 
 PROJECT = Path(__file__).parents[1]
@@ -24,18 +25,25 @@ ROWS = 1000
 
 
 def sample():
-    """Rows of data/raw as text, the same at each run."""
-    files = sorted((PROJECT / "data/raw").glob("*.csv"))
-    if not files:
+    """Rows of data/raw as prepare reads them, the same at each run."""
+    folder = PROJECT / "data/raw"
+    if not any(folder.glob("*")):
         pytest.skip("there is no table in data/raw: `dvc pull data/raw` brings it")
-    as_text = {"dtype": str, "keep_default_na": False, "skipinitialspace": True}
-    table = pd.concat([pd.read_csv(file, **as_text) for file in files])
     options = params.load_configuration(PROJECT).params.prepare
-    shuffled = table.sample(frac=1, random_state=1)
+    pieces = [rows.columns for rows in raw.read_rows(options, folder)]
+    table = pa.concat_tables(
+        pa.table({name: column.to_arrow() for name, column in piece.items()}) for piece in pieces
+    )
+    shuffled = table[options.target].to_pandas().sample(frac=1, random_state=1)
     if options.task == "regression":
-        return shuffled.head(ROWS)
-    classes = shuffled[options.target]
-    return shuffled.groupby(classes).head(ROWS // classes.nunique())
+        chosen = shuffled.head(ROWS)
+    else:
+        chosen = shuffled.groupby(shuffled).head(ROWS // shuffled.nunique())
+    table = table.take(chosen.index.to_numpy())
+    for name in options.columns.ignored:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), pa.string()))
+    return table
 
 
 @pytest.fixture
@@ -47,7 +55,7 @@ def project(tmp_path):
         shutil.copy(PROJECT / name, tmp_path)
     shutil.copytree(PROJECT / "environments", tmp_path / "environments")
     (tmp_path / "data/raw").mkdir(parents=True)
-    sample().to_csv(tmp_path / "data/raw/sample.csv", index=False)
+    parquet.write_table(sample(), tmp_path / "data/raw/sample.parquet")
     for file in (tmp_path / "environments").glob("*.yaml"):
         judge_nothing(file)
     with contextlib.chdir(tmp_path), threadpool_limits(limits=1):

@@ -275,9 +275,14 @@ def query_sqlite(query: str, path: str) -> tuple[list[str], list[Any]]:
 
 
 def query_postgresql(query: str, url: str) -> Table:
-    import adbc_driver_manager
-    from adbc_driver_postgresql import dbapi
-
+    try:
+        import adbc_driver_manager
+        from adbc_driver_postgresql import dbapi
+    except ModuleNotFoundError as error:
+        raise MlopsError(
+            f"{urls.redact_passwords(url)} can't be queried, since {error.name} is not installed: add "
+            "adbc-driver-postgresql to pyproject.toml again, and run `make lock && make`"
+        ) from None
     try:
         connection = dbapi.connect(url)
     except adbc_driver_manager.Error as error:

@@ -8,6 +8,7 @@ import typer
 
 from mlops.cli import printing
 from mlops.cli.arguments import Form, Run, permission
+from mlops.errors import UsageError
 from mlops.release.history.git import Git
 
 if TYPE_CHECKING:
@@ -224,6 +225,8 @@ def tracker(
     """Show every model of the history: its data, its metrics, and where it runs."""
     from mlops.release.look import conditions, tracker
 
+    if explain and form != "table":
+        raise UsageError(f"--explain prints sentences: leave out --format {form}")
     numbers = tracker.Numbers()
     models = tracker.model_rows(Git.of_current_directory(), numbers, with_trials=with_trials)
     selected = models
