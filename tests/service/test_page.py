@@ -219,7 +219,7 @@ def test_hundreds_of_columns_can_be_filtered(chromium: Browser, tmp_path: Path) 
         expect(page.locator("#bars")).to_be_in_viewport(ratio=1)
         page.get_by_role("searchbox").fill("E_29")
         assert page.locator(".fields > div:visible").count() == 11
-        assert page.locator("#filter").get_by_role("status").inner_text() == "11 of 306"
+        assert page.locator("#filter").get_by_role("status").inner_text() == f"11 of {len(columns)}"
         page.get_by_label("measure_29", exact=True).fill("9")
         assert ask(page) == "weight is 0.25."
         assert page.locator(".ends").inner_text().split() == ["-0.25", "0.75"]
