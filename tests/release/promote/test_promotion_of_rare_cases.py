@@ -81,6 +81,21 @@ def test_changes_of_the_target_must_be_picked_first(in_staging: Path) -> None:
     assert promote(in_staging, "staging")
 
 
+def test_a_pick_that_changes_nothing_more_is_a_pick(in_staging: Path) -> None:
+    git = Git(in_staging)
+    git.run("switch", "--quiet", "staging")
+    (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
+    commit(in_staging, "Mend the gate")
+    fix = git.run("rev-parse", "HEAD")
+    git.run("switch", "--quiet", "dev")
+    (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
+    (in_staging / "notes.md").write_text("The gate is mended.\n")
+    reproduce(in_staging, "Mend it, and say so")
+    refused(in_staging, "staging", f"(?s)Mend the gate.*git cherry-pick -x {fix[:7]}")
+    git.run("cherry-pick", "-x", "--keep-redundant-commits", fix)
+    assert promote(in_staging, "staging")
+
+
 @pytest.mark.parametrize("brings", [["cherry-pick", "-x"], ["cherry-pick"]], ids=" ".join)
 @pytest.mark.parametrize("first", ["promoted", "merged by hand"])
 def test_what_was_picked_once_holds_up_no_later_promotion(

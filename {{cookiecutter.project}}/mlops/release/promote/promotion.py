@@ -164,7 +164,7 @@ def plan_promotion(
     tip = branches.hotfix_tip(git, hotfix, start) if hotfix else branches.tip_of(git, source)
     wanted = arrivals.release_commit(git, tip)
     branches.refuse_empty(git, source, wanted)
-    branches.refuse_lacking(git, environment, target, wanted)
+    branches.refuse_lacking(git, environment, target, tip)
     released = Released.before_release(git, environment)
     if shared:
         publication.refuse_clash(git, shared, environment)
