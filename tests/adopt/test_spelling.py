@@ -32,6 +32,9 @@ def spelled(delimiter: str = ",", **columns: str) -> Spelling:
         ("|".join([*map(str, range(12)), "not asked"]), "number"),
         ("1.5|2.5|-", "number"),
         ("12 kg|8 lb", "text"),
+        ("Rs.500|Rs.1,200|-Rs. 40", "number"),
+        ("Rs.500|Rs 1200", "text"),
+        ("No.5|No.7", "text"),
         ("$5|€7", "text"),
         ("007|012", "text"),
         ("tt171|tt205", "text"),
@@ -82,6 +85,13 @@ def test_what_a_table_writes_in_one_way_is_one_dialect() -> None:
     accounts = spelled(a="$1,200.00|($7.25)", b="5|6")
     assert accounts.dialect.units == ("$", "()")
     assert accounts.remarks["a"] == "read as numbers: ($7.25) is negative"
+
+
+def test_the_dot_of_an_abbreviation_is_no_decimal_mark() -> None:
+    found = spelled(a="Rs.500|Rs.1200", b="$.50|$2.50", c="500 kr.|kr.40")
+    assert found.dialect.units == ("$", "Rs.", "kr.")
+    assert found.remarks["a"] == "read as numbers: Rs.500 without Rs."
+    assert [found.dialect.number_of(text) for text in ("Rs.500", "$.50", "kr.40")] == [500, 0.5, 40]
 
 
 def test_a_group_of_three_digits_after_a_comma_is_of_thousands_unless_cells_end_at_semicolons() -> (

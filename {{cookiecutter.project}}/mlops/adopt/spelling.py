@@ -62,6 +62,7 @@ CURRENCIES = frozenset(
         "Rs",
         "Rs.",
         "kr",
+        "kr.",
     )
 )
 QUOTES = frozenset(("'", '"', "`"))
@@ -125,8 +126,8 @@ UNITS = frozenset(
     )
 )
 AFFIXED = re.compile(
-    r"(?P<sign>[+-]?)(?P<before>[^\d.,+-]*)[+-]?[.,]?\d(?:[\d.,' \u00a0\u202f]*\d)?[.,]?"
-    r"(?:[eE][+-]?\d+)?(?P<after>\D*)"
+    r"(?P<sign>[+-]?)(?P<before>(?:[^\d.,+-]*[^\W\d_]\.\s*)?[^\d.,+-]*)"
+    r"[+-]?[.,]?\d(?:[\d.,' \u00a0\u202f]*\d)?[.,]?(?:[eE][+-]?\d+)?(?P<after>\D*)"
 )
 
 NUMBERS = (
@@ -438,8 +439,8 @@ def number_remark(words: Sequence[str], units: Sequence[str], numbers: Numbers) 
     if PARENTHESES in units:
         negative = next(word for word in words if word != unwrapped(word))
         return f"read as numbers: {negative} is negative"
-    for unit in units:
-        return f"read as numbers: {next(word for word in words if unit in word)} without {unit}"
+    if units:
+        return f"read as numbers: {next(word for word in words if units[0] in word)} without {units[0]}"
     if numbers.thousands and (found := next((w for w in words if numbers.thousands in w), None)):
         return f"read as numbers: {found} without {numbers.thousands!r}"
     return ""

@@ -55,9 +55,7 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         if PARENTHESES in self.units and text[:1] == "(" and text[-1:] == ")":
             return -self.number_of(text[1:-1])
         sign, text = (text[:1], text[1:]) if text[:1] in ("+", "-") else ("", text)
-        for unit in self.units:
-            text = text.removeprefix(unit).removesuffix(unit)
-        text = sign + text_of(text)
+        text = sign + text_of(self._unit.sub("", text))
         if self.thousands and self._grouped.match(text):
             text = text.replace(self.thousands, "")
         if self.decimal != ".":
@@ -82,6 +80,14 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         """Returns the days since 1970-01-01 of a text without spaces around it, NaN if it is no date in the
         form of the column."""
         return days_of_text(text, self.form_of(column))
+
+    @cached_property
+    def _unit(self) -> re.Pattern[str]:
+        """Returns an expression for a unit before or after a number: the longest one that fits. No unit ends
+        between a letter and a dot, since that of "Rs.500" is no decimal mark."""
+        longest_first = sorted(self.units, key=len, reverse=True)
+        unit = f"(?:{'|'.join(map(re.escape, longest_first))})"
+        return re.compile(rf"^{unit}(?!(?<=[^\W\d_])\.)|{unit}$")
 
     @cached_property
     def _grouped(self) -> re.Pattern[str]:
