@@ -123,6 +123,39 @@ def test_files_with_other_columns_are_refused(
         adopted(one, two)
 
 
+def test_a_url_is_refused_before_it_is_read(
+    project: Path, adopted: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "t.csv", rows(20))
+    for url in (path.as_uri(), "s3://nowhere/t.csv"):
+        with pytest.raises(UsageError, match=r"t.csv is not a file of this machine: download it"):
+            adopted(url)
+
+
+def test_a_project_whose_files_have_another_layout_is_refused_before_the_table_is_read(
+    project: Path, adopted: Callable[..., list[str]], run: Run
+) -> None:
+    files = {
+        "environments/staging.yaml": ("\n  ", "\n    ", "begin lines with two spaces"),
+        "environments/prod.yaml": (
+            "gate:\n  on_failure",
+            "'gate':\n  on_failure",
+            "key of the file",
+        ),
+        "params.yaml": ("evaluate:\n", "evaluate: {}\nmore: [\n", "is not valid YAML"),
+        "science/features.py": ("import", "imp ort", "line [0-9]+ is not Python"),
+    }
+    for path, (old, new, words) in files.items():
+        text = (project / path).read_text()
+        (project / path).write_text(text.replace(old, new))
+        run("git", "commit", "--all", "--message", "another layout", cwd=project)
+        before = state(project)
+        with pytest.raises(MlopsError, match=rf"{path}.*{words}"):
+            adopted(Path("no such table.csv"))
+        assert state(project) == before
+        run("git", "revert", "--no-edit", "HEAD", cwd=project)
+
+
 def test_a_project_with_changes_is_refused(
     project: Path, adopted: Callable[..., list[str]], tmp_path: Path
 ) -> None:

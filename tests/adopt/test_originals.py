@@ -103,6 +103,18 @@ def test_json_lines_are_read_and_nested_values_are_named(tmp_path: Path) -> None
     whole.write_text(json.dumps({"count": 1, "rows": [{"id": 1, "person": {"age": 3, "at": {}}}]}))
     table = read_json(whole).table
     assert (first_row(table), table.nested) == ({"id": "1", "person.age": "3"}, ("person.at",))
+    whole.write_text(json.dumps({"data": [{"id": 1}, {"id": 2}], "count": 2}, indent=2))
+    assert read_json(whole).table.rows == 2
+    lines.write_text('{"a": "cut \\ud83d", "b": "\\ud83d\\ude00"}\n')
+    assert first_row(read_json(lines).table) == {"a": "cut \ufffd", "b": "\U0001f600"}
+    deep = '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    for record in (deep, f'{{"a": {"9" * 5000}}}'):
+        lines.write_text(f'{{"a": 1}}\n{record}\n')
+        with pytest.raises(SourceError, match=r"a.jsonl, line 2: a number has thousands of digits"):
+            read_json(lines)
+    whole.write_text('{"data": [\n{"id": 1},\n{"id": 2\n')
+    with pytest.raises(SourceError, match=r"a.json, line 4: "):
+        read_json(whole)
     lines.write_text('{"a": 1}\n{"a": 2\n')
     with pytest.raises(MlopsError, match=r"a.jsonl, line 2: .*each line should hold a JSON object"):
         read_json(lines)

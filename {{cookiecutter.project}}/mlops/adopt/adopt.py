@@ -22,7 +22,7 @@ from mlops.errors import DataError, UsageError
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task
 from mlops.release.history.git import Git
-from mlops.tables import files, sources
+from mlops.tables import files, sources, urls
 from mlops.tables.cells import Cells
 from mlops.tables.errors import SourceError
 from mlops.tables.files import COMPRESSED, format_suffix
@@ -66,6 +66,8 @@ def adopt(git: Git, order: Order, person: Dialogue) -> None:
     Raises MlopsError if the table or the project does not allow it; the project is then as it was.
     """
     placing.refuse_unfit_state(git)
+    check_declared(git.root)
+    declaration.refuse_other_layout(git.root, written_paths(git.root))
     opened, proposed, rows = look(order, person)
     for line in summary(opened, proposed, rows):
         person.say(line)
@@ -101,6 +103,11 @@ def open_table(order: Order, choose: Choose) -> Opened:
             raise UsageError(f"--{error}") from None
     if order.query is not None and order.url is not None:
         return opened_original(originals.read_query(order.query, order.url), b"")
+    if remote := [text for text in order.paths if "://" in text]:
+        raise UsageError(
+            f"{urls.redact_passwords(remote[0])} is not a file of this machine: download it first, and adopt "
+            "the file that you have then"
+        )
     header = replace(order.header, column=order.target)
     paths = [path for text in order.paths for path in paths_of(text)]
     suffixes = {format_suffix(path) for path in paths}

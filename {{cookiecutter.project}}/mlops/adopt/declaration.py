@@ -8,10 +8,12 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from mlops import params
 from mlops.adopt.columns import KINDS, Column
 from mlops.adopt.proposal import Proposal
-from mlops.errors import printable_text
+from mlops.errors import Refused, printable_text
 from mlops.predict.dialect import ISO
 
 WIDTH = 110
@@ -41,6 +43,41 @@ KIND_COMMENTS = {
     "date": "days, or days with a time: `dates` says which",
     "ignored": "not for the model",
 }
+
+
+DIVIDED = ("prepare", "evaluate", "gate")
+"""The blocks of YAML in which single keys are written anew."""
+
+
+def refuse_other_layout(root: Path, paths: Sequence[str]) -> None:
+    """Raises Refused for a file of YAML, valid as it is, whose keys do not stand where they are looked for,
+    and for one of Python that cannot be parsed."""
+    for path in paths:
+        text = (root / path).read_text(encoding="utf-8")
+        if path.endswith(".py"):
+            try:
+                ast.parse(text)
+            except SyntaxError as error:
+                said = f"line {error.lineno} is not Python ({error.msg})"
+                raise Refused(f"{path}: {said}: correct and commit it first") from None
+            continue
+        content = params.read_yaml(root / path)
+        blocks = split_blocks(text, 0)
+        if {*blocks} - {""} != {*content}:
+            raise other_layout(path, "each key of the file should begin its line, without quotes")
+        for name in DIVIDED:
+            found = {*split_blocks(blocks.get(name, ""), 2)} - {"", name}
+            if found != {*(content.get(name) or {})}:
+                raise other_layout(
+                    path, f"the keys of `{name}` should begin lines with two spaces before them"
+                )
+
+
+def other_layout(path: str, expected: str) -> Refused:
+    return Refused(
+        f"{path} is valid, but laid out in another way than `mlops adopt` can write: {expected}, as in a new "
+        "project; change that and commit it first"
+    )
 
 
 def params_text(old: str, proposal: Proposal, source_remarks: dict[str, str], origin: str) -> str:

@@ -31,6 +31,9 @@ TOTAL = re.compile(
 )
 """What a line below the rows begins with that sums them up."""
 
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""Half a surrogate pair, as where a text of JSON was cut, which UTF-8 cannot hold."""
+
 
 @dataclass(frozen=True)
 class Original:
@@ -190,16 +193,9 @@ def read_json(path: Path) -> Original:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
-    is_list = text.lstrip().startswith("[")
-    parts = []
-    for number, part in enumerate([text] if is_list else text.split("\n")):
-        try:
-            parts += [json.loads(part)] if part.strip() else []
-        except json.JSONDecodeError as error:
-            raise SourceError(
-                f"{path}, line {number + error.lineno}: {error.msg}; each line should hold a JSON object"
-            ) from None
-    records = parts[0] if is_list else parts
+    records = json_values(path, text)
+    if len(records) == 1 and isinstance(records[0], list):
+        (records,) = records
     if len(records) == 1 and isinstance(records[0], dict):
         lists = [value for value in records[0].values() if isinstance(value, list)]
         if len(lists) == 1 and all(isinstance(each, dict) for each in lists[0]):
@@ -213,10 +209,40 @@ def read_json(path: Path) -> Original:
     names = dict.fromkeys(name for row in rows for name in row)
     nested = [name for name in names if any(isinstance(row.get(name), dict | list) for row in rows)]
     columns = {
-        name: [cell_text(row.get(name)) for row in rows] for name in names if name not in nested
+        HALF_CHARACTER.sub("\ufffd", name): [
+            HALF_CHARACTER.sub("\ufffd", cell_text(row.get(name))) for row in rows
+        ]
+        for name in names
+        if name not in nested
     }
     table = table_of_columns(columns)
     return Original(Table(table.columns, True, tuple(nested)), path.name)
+
+
+def json_values(path: Path, text: str) -> list[Any]:
+    """Returns the values of a text of JSON: one, on one line or several, or one in each line. Raises
+    SourceError if there is none."""
+    number, values = 0, []
+    try:
+        try:
+            return [json.loads(text)]
+        except json.JSONDecodeError as error:
+            if error.msg != "Extra data":
+                raise
+        for number, line in enumerate(text.split("\n")):  # noqa: B007
+            values += [json.loads(line)] if line.strip() else []
+    except json.JSONDecodeError as error:
+        raise SourceError(
+            f"{path}, line {number + error.lineno}: {error.msg}; each line should hold a JSON object, or the "
+            "whole file a list of them"
+        ) from None
+    except (ValueError, RecursionError):
+        where = f"{path}, line {number + 1}" if number else path
+        raise SourceError(
+            f"{where}: a number has thousands of digits, or lists and records are nested too deeply to be "
+            "read: shorten or remove it"
+        ) from None
+    return values
 
 
 def flat_record(record: Mapping[str, Any]) -> dict[str, Any]:
