@@ -341,10 +341,41 @@ def test_what_was_not_looked_at_first_is_looked_at_if_it_differs(
     prepare = params.load_configuration(project).params.prepare
     assert (prepare.columns.integer, prepare.columns.number) == (("a",), ("b",))
     assert (prepare.rows_without_target, prepare.split.by) == ("drop", "class")
+    with monkeypatch.context() as patch:
+        patch.setattr(spelling, "TESTED", 3)
+        words = r"long.csv, line 452: column 'a': not a number: 'unknown.*: correct these cells"
+        cells[450][0] = "unknown1"
+        path.write_text("\n".join(["a,b,bought", *map(",".join, cells), ""]))
+        with pytest.raises(MlopsError, match=words):
+            adopted(path)
     cells[640].append("more")
     path.write_text("\n".join(["a,b,bought", *map(",".join, cells), ""]))
     with pytest.raises(MlopsError, match=r"line 642 \(4 cells, and the header has 3\)"):
         adopted(path)
+
+
+@pytest.mark.parametrize("first", ["a.csv", "a.parquet"])
+def test_all_rows_of_files_of_text_and_of_parquet_are_counted_and_checked(
+    adopted: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+) -> None:
+    monkeypatch.setattr(csv_source, "PIECE", 2_000)
+    monkeypatch.setattr("mlops.tables.parquet_source.PIECE", 100)
+    monkeypatch.setattr("mlops.adopt.table.PIECES", 1)
+    monkeypatch.setattr("mlops.adopt.table.ROWS", 100)
+    table = [{**row, "price": None if row["Nr"] in (230, 250) else row["price"]} for row in rows()]
+    texts = [{name: "" if cell is None else cell for name, cell in row.items()} for row in table]
+    text = write_csv(tmp_path / ("a.csv" if first == "a.csv" else "b.csv"), texts)
+    stored = tmp_path / ("a.parquet" if first == "a.parquet" else "b.parquet")
+    parquet.write_table(pa.Table.from_pylist(table), stored)
+    said = adopted(tmp_path, target="price", dry_run=True)
+    assert "600 rows, of which" in said[0]
+    assert "  4 rows have no target and are dropped" in said
+    text.write_text(text.read_text().replace("\n290,", "\n290,1,"))
+    with pytest.raises(MlopsError, match=r"line 291 \(8 cells, and the header has 7\)"):
+        adopted(tmp_path, target="price", dry_run=True)
 
 
 def test_many_rows_are_fitted_with_lightgbm_if_the_owner_has_chosen_nothing(

@@ -1,5 +1,6 @@
 """Tests what is found of the columns of a table, and what is proposed for it."""
 
+import tracemalloc
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -152,6 +153,16 @@ def test_leaks_are_named_and_strong_columns_are_not() -> None:
     assert leak.words == "the target is 0.5 * double - 1500"
     strong = numbers + RANDOM.normal(0, 2, ROWS)
     assert proposed(numbers.round(4), strong=strong.round(4)).leaks == []
+
+
+def test_one_long_text_costs_no_memory_for_the_others() -> None:
+    table = table_of_columns({"a": [*map(str, range(4_000)), "long" * 2_500]})
+    tracemalloc.start()
+    try:
+        assert len(table.words["a"]) == 4_001
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_people_and_time_decide_about_the_split() -> None:

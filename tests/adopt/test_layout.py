@@ -48,6 +48,11 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, words: str)
         find_layout(file_at(str(path)), None)
 
 
+def test_a_header_below_the_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"table.csv: --header 9 is none of the first 3 lines"):
+        laid_out(tmp_path, lines(";", *ROWS), line=9)
+
+
 def test_another_number_of_names_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="has 3 columns, and --names gives 2"):
         laid_out(tmp_path, lines(";", *ROWS), names=("a", "b"))
@@ -130,7 +135,7 @@ def test_the_line_of_the_header_can_be_given(tmp_path: Path) -> None:
     assert found(0, *"xyz") == (("x", "y", "z"), 0)
     assert found(3, *"xyz") == (("x", "y", "z"), 3)
     with pytest.raises(SourceError, match="holds a header and no rows"):
-        found(60)
+        found(6)
 
 
 def test_a_header_below_a_line_of_as_many_cells_is_found_by_the_column_in_it(

@@ -235,13 +235,15 @@ def examine(opened: Opened, order: Order, target: str) -> tuple[Proposal, int]:
         if looked_at.whole:
             rows = looked_at.rows
             break
-        rows, more = check_whole(opened.sources, found_columns, aim)
-        if not more:
+        checked = check_whole(opened.sources, found_columns, aim)
+        rows, aim = checked.rows, replace(aim, missing=checked.missing)
+        if not checked.unlike:
             break
-        looked_at = looked_at.extended(more)
+        looked_at = looked_at.extended(checked.unlike)
     else:
         raise DataError(
-            "the columns hold other things in each part of the file: see what, and correct them"
+            f"{'; '.join(checked.faults[:5])}: the columns hold other things in each part of the file: "
+            "correct these cells and those like them"
         )
     return proposal.propose(dataset_name(opened), aim, found_columns, rows), rows
 

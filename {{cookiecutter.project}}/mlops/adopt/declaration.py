@@ -161,11 +161,7 @@ def prepare_lines(
     )
     yield "positive", commented(f"  positive: {scalar(target.positive)}", meaning) + "\n"
     choice = "drop" if target.missing else "refuse"
-    said = (
-        f"{target.missing:,} of {len(target.answers):,} rows have no target"
-        if target.missing
-        else ""
-    )
+    said = f"{target.missing:,} rows have no target" if target.missing else ""
     yield "rows_without_target", commented(f"  rows_without_target: {choice}", said) + "\n"
     lines = [
         "  source:                   # how the files of data/raw, and those to score, are written"

@@ -126,7 +126,7 @@ def joined_rows(
             f"{file.path}: no value of {key!r} is the key of a row with a label, such as "
             f"{next(iter(labels))!r}: name the --key with which the file was scored, or none"
         )
-    for name in {*prepare.columns.ignored} - {*rows.column_names}:
+    for name in [name for name in prepare.columns.ignored if name not in rows.column_names]:
         rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
     return rows, count, [name for name in source.names if name not in rows.column_names]
 

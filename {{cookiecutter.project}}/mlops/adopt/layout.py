@@ -166,7 +166,12 @@ def arranged(
 
     first, width = given.position(split.records, split.first), split.width
     if given.line:
-        first = next((n for n, end in enumerate(split.lines) if end >= given.line), -1)
+        if given.line > split.lines[-1]:
+            raise SourceError(
+                f"{file.path}: --header {given.line} is none of the first {split.lines[-1]:,} lines, among "
+                "which it should be: name the line of the header, or 0 if there is none"
+            )
+        first = next(n for n, end in enumerate(split.lines) if end >= given.line)
         width = len(split.records[first])
     rows = [cells for cells in split.records[first:] if len(cells) == width]
     if len(rows) < 2:

@@ -260,7 +260,10 @@ def read_query(query: str, url: str) -> Original:
     """Returns the rows that a query gives, of which there is one at least. Raises what `query_table` does."""
     table = query_table(query, url)
     if not table.rows:
-        raise DataError(f"the query gives no rows from {url}")
+        raise DataError(
+            f"the query gives no rows from {url}: correct its conditions (--sql), or name another database "
+            "(--from)"
+        )
     return Original(table, f"a query of {url}")
 
 

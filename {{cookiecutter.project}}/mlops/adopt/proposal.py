@@ -50,24 +50,18 @@ Z = 1.96
 @dataclass(frozen=True)
 class Target:
     """What is to be predicted. `answers`, of shape (rows,), are numbers, or positions in `classes`, NaN where
-    the target is missing; `counts` are the rows of each class in the whole table."""
+    the target is missing; `counts` are the rows of each class in the whole table, and `missing` those without
+    a target."""
 
     name: str
     task: Task
     classes: tuple[str, ...]
     counts: tuple[int, ...]
     answers: NDArray[np.float64]
+    missing: int
     positive: str | None = None
     remark: str = ""
     doubt: Task | None = None
-
-    @property
-    def missing(self) -> int:
-        return int(np.isnan(self.answers).sum())
-
-    @property
-    def labelled(self) -> int:
-        return len(self.answers) - self.missing
 
 
 @dataclass(frozen=True)
@@ -109,8 +103,9 @@ class Proposal:
 def find_target(
     table: Table, spelling: Spelling, name: str, task: Task | None, words: Words | None = None
 ) -> Target:
-    """Returns what is predicted. `words` are the texts of the target in all rows, if the table is a sample.
-    Raises DataError if the column can be no target."""
+    """Returns what is predicted. `words` are the texts of the target in all rows, if the table is a sample;
+    its number of rows without a target is that of the sample. Raises DataError if the column can be no
+    target."""
     dialect = spelling.dialect
     kind = spelling.types[name]
     texts = cells.text_cells(table.columns[name], dialect)
@@ -144,7 +139,7 @@ def find_target(
                 f"the target {name!r} holds text such as {next(iter(known))!r}, which is no number: leave "
                 "out --task regression"
             )
-        return Target(name, chosen, (), (), numbers.values)
+        return Target(name, chosen, (), (), numbers.values, int(np.isnan(numbers.values).sum()))
     if (chosen == "binary") != (len(known) == 2):
         raise DataError(
             f"the target {name!r} has {len(known)} different values, which is no {chosen} task: leave "
@@ -160,8 +155,17 @@ def find_target(
     answers = np.array([position.get(word, np.nan) for word in texts.words])[texts.numbers]
     positive = positive_class(known) if chosen == "binary" else None
     counts = tuple(known[word] for word in classes)
+    missing = int(np.isnan(answers).sum())
     return Target(
-        name, chosen, classes, counts, answers, positive, class_remark(known, positive), doubt
+        name,
+        chosen,
+        classes,
+        counts,
+        answers,
+        missing,
+        positive,
+        class_remark(known, positive),
+        doubt,
     )
 
 
@@ -209,9 +213,8 @@ def class_remark(counts: dict[str, int], positive: str | None) -> str:
 def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposal:
     """Returns a proposal for a table with this number of rows, of which the findings may be a sample."""
     leaking = leaks.find_leaks(found, target.answers, target.task == "regression")
-    share = rows / max(found.table.rows, 1)
     split = propose_split(target, found)
-    labelled = sum(target.counts) or target.labelled * share
+    labelled = rows - target.missing
     rarest = min(target.counts, default=labelled)
     fraction = 0.3 if 0.3 * labelled >= DEV_ROWS and 0.3 * rarest >= FEWEST_ROWS_OF_A_CLASS else 1.0
     kept = [c.name for c in found.kept if c.kind in ("category", "boolean")]

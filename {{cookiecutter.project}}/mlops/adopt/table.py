@@ -70,8 +70,9 @@ class Table:
     def texts(self, name: str) -> Texts:
         """Returns the texts of a column without spaces around them, "" for an empty cell."""
         texts = cells.text_cells(self.columns[name], Dialect())
-        words, positions = np.unique(texts.words.astype(str), return_inverse=True)
-        return Texts(words.astype(object), positions.astype(np.int32)[texts.numbers])
+        places = {word: place for place, word in enumerate(sorted({*texts.words}))}
+        positions = np.array([places[word] for word in texts.words], np.int32)
+        return Texts(np.array([*places], object), positions[texts.numbers])
 
 
 def sample(opened: Sequence[Source], *, whole: bool = False) -> Table:

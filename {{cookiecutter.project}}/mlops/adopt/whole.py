@@ -1,6 +1,7 @@
 """Reads all rows of large files as the pipeline will, to see whether they are like those looked at."""
 
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -20,37 +21,63 @@ MOST_ROWS = 1000
 """The number of rows of a piece that are looked at again."""
 
 
-def check_whole(
-    opened: Sequence[Source], found: Findings, target: Target
-) -> tuple[int, list[Mapping[str, pa.Array]]]:
-    """Returns the number of rows of the files, and as text the columns of rows that do not fit what was
-    found. Raises DataError if a record has another number of cells than the header."""
-    wanted = columns.wanted(found, target.name, target.task)
-    if isinstance(opened[0], ParquetSource):
-        return sum(source.rows for source in opened if isinstance(source, ParquetSource)), []
+@dataclass(frozen=True)
+class Checked:
+    """What was found in rows that were read. `missing` is the number of those without a target; `unlike` are,
+    as text, the columns of rows that do not fit what was found before, and `faults` say why, once a column
+    of each piece."""
+
+    rows: int
+    missing: int
+    unlike: Sequence[Mapping[str, pa.Array]] = ()
+    faults: Sequence[str] = ()
+
+
+def check_whole(opened: Sequence[Source], found: Findings, target: Target) -> Checked:
+    """Returns what is in all rows of the files; those of Parquet files have the types of their columns.
+    Raises DataError if a record has another number of cells than the header."""
+    wanted, dialect = columns.wanted(found, target.name, target.task), found.spelling.dialect
     integers = {column.name for column in found.columns if column.kind == "integer"}
     names = tuple(opened[0].names)
 
-    def read(piece: Piece) -> tuple[int, Mapping[str, pa.Array] | None]:
+    def read(piece: Piece) -> Checked:
         records = piece.content.records(wanted)
         if records.broken:
             raise table.broken_error(piece.file, piece.content.line, records.broken)
         read_cells = cells.read_cells(records.columns, wanted)
-        wrong = np.zeros(records.count, bool)
+        unknown = read_cells.columns[target.name].unknown
+        wrong, faults = np.zeros(records.count, bool), []
         for name, column in read_cells.numbers.items():
-            for faults in raw.cell_faults(column, name in integers).values():
-                wrong |= faults
+            for problem, rows in raw.cell_faults(column, name in integers).items():
+                for row in np.flatnonzero(rows)[:1].tolist():
+                    where = f"{piece.file.path}, line {piece.content.line(row)}"
+                    faults.append(f"{where}: column {name!r}: {problem}: {column.cell(row)!r}")
+                wrong |= rows
         if not target.missing:
-            wrong |= read_cells.columns[target.name].unknown
+            wrong |= unknown
         if not wrong.any():
-            return records.count, None
+            return Checked(records.count, int(unknown.sum()))
         rows = pa.array(np.flatnonzero(wrong)[:MOST_ROWS])
         texts = piece.content.records(Wanted((), names, None, table.AS_TEXT)).columns
-        return records.count, {name: texts[name].take(rows) for name in names}
+        unlike = {name: texts[name].take(rows) for name in names}
+        return Checked(records.count, int(unknown.sum()), [unlike], faults)
 
-    pieces = sources.pieces_of(opened, wanted)
-    done = [*threads.map_in_order(read, pieces, threads.usable_cores())]
-    return sum(rows for rows, _ in done), [part for _, part in done if part is not None]
+    typed = [source for source in opened if isinstance(source, ParquetSource)]
+    done = [
+        Checked(
+            len(part[target.name]), int(cells.text_cells(part[target.name], dialect).unknown.sum())
+        )
+        for source in typed
+        for part in table.parts_of(source, (target.name,), 1)
+    ]
+    pieces = sources.pieces_of([source for source in opened if source not in typed], wanted)
+    done += threads.map_in_order(read, pieces, threads.usable_cores())
+    return Checked(
+        sum(part.rows for part in done),
+        sum(part.missing for part in done),
+        [rows for part in done for rows in part.unlike],
+        [fault for part in done for fault in part.faults],
+    )
 
 
 def refuse_lost_cells(where: str, found: Cells, integers: Container[str]) -> None:
