@@ -12,8 +12,9 @@ from pyarrow import parquet
 
 import small_batch
 from baking import Run
+from machinery import PROJECT
 from mlops import params
-from mlops.adopt import addition
+from mlops.adopt import addition, labelled
 from mlops.adopt.addition import Rows, Scores
 from mlops.adopt.dialogue import Dialogue
 from mlops.batch.monitoring import labels
@@ -22,7 +23,7 @@ from mlops.errors import DataError, MlopsError, Refused, UsageError
 from mlops.predict.dialect import Dialect
 from mlops.prepare import raw
 from mlops.release.history.git import Git
-from mlops.tables import cells
+from mlops.tables import cells, files
 
 
 @pytest.fixture
@@ -162,6 +163,18 @@ def test_scored_rows_with_a_label_become_training_rows(
     (read,) = raw.read_files(prepare, [str(stored)])
     assert read.texts["income"].values.tolist().count("other") == 100
     git.run("revert", "--no-edit", "HEAD")
+
+
+def test_ignored_columns_of_labelled_rows_are_in_the_order_of_params(tmp_path: Path) -> None:
+    path, table = tmp_path / "rows.csv", small_batch.table()
+    table.to_csv(path, index=False)
+    prepare = params.load_configuration(PROJECT).params.prepare
+    ignored = tuple("qwertzuiop")
+    columns = prepare.columns.model_copy(update={"ignored": ignored})
+    declared = prepare.model_copy(update={"columns": columns})
+    found = {str(table["id"][0]): ">50K"}
+    rows, *_ = labelled.joined_rows(files.hashed_file(str(path)), found, "id", declared)
+    assert tuple(rows.column_names[-len(ignored) :]) == ignored
 
 
 def test_scored_rows_are_found_by_their_keys_whatever_their_file_is_called_now(

@@ -443,7 +443,20 @@ def test_what_the_pipeline_cannot_read_as_it_is_becomes_parquet(
     }
     parquet.write_table(pa.table({**texts, "list": [[1]] * ROWS}), tmp_path / "texts.parquet")
     assert "ignored: list: it holds lists or records" in adopted(tmp_path / "texts.parquet")
-    assert parquet.read_table(project / "data/raw/texts.parquet")["age"].type == pa.float64()
+    whole = parquet.read_table(project / "data/raw/texts.parquet")
+    assert whole["age"].type == pa.float64()
+    monkeypatch.setattr(
+        "mlops.tables.parquet_source.PIECE", 100
+    )  # rows are read and written in parts
+    monkeypatch.setattr("mlops.adopt.table.ROWS", 100)
+    adopted(tmp_path / "texts.parquet")
+    stored = project / "data/raw/texts.parquet"
+    assert parquet.read_metadata(stored).num_row_groups == 3
+    assert parquet.read_table(stored).equals(whole)
+    texts["age"] = pa.array([*texts["age"].to_pylist()[:-1], "99x"])
+    parquet.write_table(pa.table({**texts, "list": [[1]] * ROWS}), tmp_path / "texts.parquet")
+    with pytest.raises(DataError, match=r"'age': not a number: '99x' in row 300 and 0 more"):
+        adopted(tmp_path / "texts.parquet")
 
 
 def test_a_folder_of_parquet_files_is_kept_as_it_is(

@@ -149,6 +149,7 @@ def test_a_query_of_sqlite_is_read_or_refused(
             "gives no rows .*: correct",
         ),
         ("SELECT 1", "sqlite:///shop2.db", UsageError, "does not exist"),
+        ("SELECT 1", "sqlite://shop.db", UsageError, "names no file: use sqlite:///file.db"),
         ("SELECT 1", "postgresql://me:secret@h/db", Refused, "contains a password"),
         ("SELECT 1", "mysql://h/db", UsageError, "neither sqlite"),
         ("SELECT 1", "postgresql:///db?host=/nowhere", Away, "can't be opened"),

@@ -54,7 +54,7 @@ def test_a_folder_holds_its_own_files_and_a_pattern_any(
 @pytest.mark.parametrize("text", ["in/f.dvc", "in/done/*.parquet", "empty"])
 def test_an_input_without_files_to_score_is_refused(folder: Path, text: str) -> None:
     Path("empty").mkdir()
-    with pytest.raises(SourceError, match=r"holds no file that can be scored: .*\.parquet"):
+    with pytest.raises(SourceError, match=r"holds no table: names of tables end in .*\.parquet"):
         paths(text)
 
 

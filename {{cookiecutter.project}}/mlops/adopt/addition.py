@@ -115,7 +115,7 @@ def stored_name(path: Path, taken: Container[str]) -> str:
     if not path.is_file():
         raise UsageError(f"{path} is not a file")
     name = f"{path.stem}.parquet" if is_original(path) else path.name
-    if not files.can_be_scored(name):
+    if not files.is_table_name(name):
         raise UsageError(f"{path}: rename it, so that its name ends in .csv or .parquet")
     number = 2
     while name in taken:

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,8 +48,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Opened:
-    """A table that was opened: `sources` are its files of text or Parquet, and none if it was read whole as
-    `original`. `header_line` is the line of the header, 0 if there is none and None in other formats."""
+    """A table that was opened. `sources` are its files of text or Parquet, and none if it was read whole,
+    from a file with the SHA-256 `digest` or by a query. `header_line` is the line of the header, 0 if there
+    is none and None in other formats."""
 
     table: Table
     dialect: Dialect
@@ -431,15 +433,12 @@ def table_files(opened: Opened, proposed: Proposal) -> dict[str, Callable[[Path]
                 raise UsageError(f"two files are called {name}: rename one")
             found[name] = Path(source.file.path)
         return found
-    whole = opened.table if opened.table.whole else table.sample(opened.sources, whole=True)
-    return {
-        f"{proposed.dataset}.parquet": lambda path: write_parquet(path, whole, opened, proposed)
-    }
+    return {f"{proposed.dataset}.parquet": lambda path: write_parquet(path, opened, proposed)}
 
 
 def stored_name(name: str) -> str:
     """Returns a name by which the pipeline knows the file as one of text or Parquet."""
-    if files.can_be_scored(name):
+    if files.is_table_name(name):
         return name
     stem, suffix = Path(name).stem, format_suffix(name)
     if suffix in COMPRESSED:
@@ -458,22 +457,31 @@ def fits(source: ParquetSource, proposed: Proposal) -> bool:
     return True
 
 
-def write_parquet(path: Path, whole: Table, opened: Opened, proposed: Proposal) -> None:
-    """Writes the table with the types that were found; ignored columns are text."""
-    found = proposed.findings
-    cells = found.cells if whole is found.table else columns.read_as(whole, found.spelling)
+def write_parquet(path: Path, opened: Opened, proposed: Proposal) -> None:
+    parts = typed_parts(opened, proposed)
+    first = next(parts)
+    with parquet.ParquetWriter(path, first.schema) as writer:
+        for part in chain([first], parts):
+            writer.write_table(part)
+
+
+def typed_parts(opened: Opened, proposed: Proposal) -> Iterator[pa.Table]:
+    """Yields the rows of the table with the types that were found; ignored columns are text. Raises DataError
+    for a cell that is not of its type."""
+    found, whole, rows = proposed.findings, opened.table, 0
     ignored = {column.name for column in found.columns if column.kind == "ignored"}
-    kept = {name: each for name, each in cells.numbers.items() if name not in ignored}
-    refuse_lost_cells(opened.origin, Cells(kept, {}), ())
     is_text = ignored | ({proposed.target.name} if proposed.target.classes else set())
-    arrays = {
-        name: whole.columns[name].cast(pa.string())
-        if name in is_text
-        else cells.columns[name].to_arrow()
-        for name in whole.columns
-    }
     origin = {"original": opened.origin.removeprefix("from "), "sha256": opened.digest}
-    parquet.write_table(pa.table(arrays).replace_schema_metadata(origin), path)
+    for part in [whole] if whole.whole else table.parts(opened.sources, [*whole.columns]):
+        cells = found.cells if part is found.table else columns.read_as(part, found.spelling)
+        kept = {name: each for name, each in cells.numbers.items() if name not in ignored}
+        refuse_lost_cells(opened.origin, Cells(kept, {}), (), rows)
+        arrays = {
+            name: texts.cast(pa.string()) if name in is_text else cells.columns[name].to_arrow()
+            for name, texts in part.columns.items()
+        }
+        yield pa.table(arrays).replace_schema_metadata(origin)
+        rows += part.rows
 
 
 def next_steps(git: Git, commit: str) -> Iterator[str]:

@@ -272,7 +272,7 @@ def query_table(query: str, url: str) -> Table:
     UsageError for other URLs, and MlopsError if the query fails."""
     parts = urls.parse_url(url)
     if parts.scheme == "sqlite":
-        names, rows = query_sqlite(query, parts.path)
+        names, rows = query_sqlite(query, urls.database_file(parts))
         columns = {n: [cell_text(row[place]) for row in rows] for place, n in enumerate(names)}
         return table_of_columns(columns)
     if parts.scheme == "postgresql":
@@ -282,10 +282,9 @@ def query_table(query: str, url: str) -> Table:
     )
 
 
-def query_sqlite(query: str, path: str) -> tuple[list[str], list[Any]]:
+def query_sqlite(query: str, file: Path) -> tuple[list[str], list[Any]]:
     import sqlite3
 
-    file = Path(path.removeprefix("/") if not path.startswith("//") else path[1:])
     if not file.exists():
         raise UsageError(
             f"{file} does not exist: sqlite:///FILE is relative to the current directory"

@@ -75,14 +75,14 @@ class Table:
         return Texts(np.array([*places], object), positions[texts.numbers])
 
 
-def sample(opened: Sequence[Source], *, whole: bool = False) -> Table:
-    """Returns rows of the files as text, all of them if asked for. Raises DataError if a record has another
-    number of cells than the header, and SourceError if a file cannot be read."""
+def sample(opened: Sequence[Source]) -> Table:
+    """Returns rows of the files as text, all of them if the files are small. Raises DataError if a record
+    has another number of cells than the header, and SourceError if a file cannot be read."""
     names = opened[0].names
     parts: list[Mapping[str, pa.Array]] = []
     rows = sum(source.rows for source in opened if isinstance(source, ParquetSource))
     text = sum(source.file.size for source in opened if not isinstance(source, ParquetSource))
-    step = 1 if whole else max(1, rows // ROWS, text // (PIECES * csv_source.PIECE))
+    step = max(1, rows // ROWS, text // (PIECES * csv_source.PIECE))
     for source in opened:
         parts += parts_of(source, names, step)
     nested = tuple(name for name in names if not all(name in part for part in parts))
@@ -92,6 +92,13 @@ def sample(opened: Sequence[Source], *, whole: bool = False) -> Table:
         if name not in nested
     }
     return Table(columns, step == 1, nested)
+
+
+def parts(opened: Sequence[Source], names: Sequence[str]) -> Iterator[Table]:
+    """Yields some columns of all rows of the files as text, a part at a time."""
+    for source in opened:
+        for part in parts_of(source, names, 1):
+            yield Table({name: cells.dictionary_encoded(part[name]) for name in names}, whole=False)
 
 
 def joined(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:

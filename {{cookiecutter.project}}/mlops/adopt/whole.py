@@ -80,12 +80,13 @@ def check_whole(opened: Sequence[Source], found: Findings, target: Target) -> Ch
     )
 
 
-def refuse_lost_cells(where: str, found: Cells, integers: Container[str]) -> None:
-    """Raises DataError for a cell that is not of the type of its column, as it would be stored as missing."""
+def refuse_lost_cells(where: str, found: Cells, integers: Container[str], before: int = 0) -> None:
+    """Raises DataError for a cell that is not of the type of its column, as it would be stored as missing.
+    `before` is the number of the rows above."""
     for name, column in found.numbers.items():
         for problem, wrong in raw.cell_faults(column, name in integers).items():
             for row in np.flatnonzero(wrong)[:1].tolist():
                 raise DataError(
-                    f"{where}: column {name!r}: {problem}: {column.cell(row)!r} in row {row + 1} and "
-                    f"{wrong.sum() - 1:,} more: correct them, or save the rows as CSV"
+                    f"{where}: column {name!r}: {problem}: {column.cell(row)!r} in row {before + row + 1} "
+                    f"and {wrong.sum() - 1:,} more: correct them, or save the rows as CSV"
                 )

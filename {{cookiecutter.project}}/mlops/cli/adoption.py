@@ -170,7 +170,7 @@ def chosen(question: str, known: Sequence[str]) -> str:
         printing.complain(f"  {number} {text}")
     while True:
         with clock.paused_clock():
-            answer = typer.prompt(question, err=True)
+            answer = typer.prompt(printable_text(question), err=True)
         if answer in known:
             return str(answer)
         if answer.isdecimal() and 0 < int(answer) <= len(known):

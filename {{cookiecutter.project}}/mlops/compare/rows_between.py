@@ -49,7 +49,7 @@ def open_table(folder: Path, table: Path) -> list[Source]:
     return [
         sources.open_file(files.file_at(path), (), dialect)
         for path in sorted(files.local_entries(str(folder / table)))
-        if files.can_be_scored(path)
+        if files.is_table_name(path)
     ]
 
 

@@ -100,7 +100,7 @@ def table_paths(folder: Path) -> list[str]:
     """Returns the files of the folder in the order of their names, and warns of those that are not read.
     Raises DataError if there is none."""
     entries = files.local_entries(str(folder)) if folder.is_dir() else []
-    paths = sorted(path for path in entries if files.can_be_scored(path))
+    paths = sorted(path for path in entries if files.is_table_name(path))
     for path in files.unread_entries([str(folder)] if entries else []):
         unread = f"warning: {path} is not read: its name is not that of a table"
         print(printable_text(unread), file=sys.stderr)

@@ -73,10 +73,10 @@ def size_of_file(path: str) -> int:
 
 def paths_of_input(text: str) -> list[str]:
     """Returns the sorted paths of the files that an input names. Raises SourceError if there is none."""
-    paths = sorted(filter(can_be_scored, entries_of_input(text)))
+    paths = sorted(filter(is_table_name, entries_of_input(text)))
     if not paths:
         raise SourceError(
-            f"{urls.redact_passwords(text)} holds no file that can be scored: names of such files end in "
+            f"{urls.redact_passwords(text)} holds no table: names of tables end in "
             f"{', '.join((PARQUET, *TEXT))}, and text may be compressed ({', '.join(COMPRESSED)})"
         )
     return paths
@@ -89,7 +89,7 @@ def unread_entries(inputs: Iterable[str]) -> list[str]:
     return [
         entry
         for entry in entries
-        if not can_be_scored(entry)
+        if not is_table_name(entry)
         and not entry.endswith(".dvc")
         and not PurePath(entry).name.startswith(".")
     ]
@@ -127,9 +127,9 @@ def remote_entries(text: str) -> list[str]:
     ]
 
 
-def can_be_scored(path: str) -> bool:
-    """Returns whether the name is that of a file to score. Case does not matter. A leading dot or underscore
-    marks an unfinished file."""
+def is_table_name(path: str) -> bool:
+    """Returns whether the name is that of a file of text or Parquet. Case does not matter. A leading
+    dot or underscore marks an unfinished file."""
     return path.lower().endswith(KNOWN) and not PurePath(path).name.startswith((".", "_"))
 
 

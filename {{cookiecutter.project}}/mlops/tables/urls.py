@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from mlops.errors import Refused, UsageError
@@ -41,6 +42,23 @@ def parse_url(text: str) -> Url:
     scheme = POSTGRESQL[0] if parts.scheme in POSTGRESQL else parts.scheme
     options = dict(parse_qsl(parts.query))
     return Url(text, scheme, parts.username, parts.hostname, parts.port, parts.path, options)
+
+
+def database_file(url: Url) -> Path:
+    """Returns the file that a URL of SQLite names. Raises UsageError if it names none, or if its folder is
+    missing."""
+    name = url.path.removeprefix("/")
+    file = Path(name)
+    if url.host or not file.name or file.is_dir():
+        raise UsageError(f"{url} names no file: use sqlite:///file.db or sqlite:////folder/file.db")
+    if name == ":memory:" or name.startswith("file:"):
+        raise UsageError(
+            f"{url}: SQLite has a meaning of its own for this name, and could keep nothing: use the "
+            "plain name of a file, such as sqlite:///file.db"
+        )
+    if not file.parent.is_dir():
+        raise UsageError(f"{url}: there is no folder {file.parent}: create it")
+    return file
 
 
 def split_url(text: str) -> SplitResult:

@@ -79,11 +79,8 @@ def open_relational(text: str) -> "Relational":
 def open_existing(url: Url) -> Destination:
     """Returns the destination that a URL names. Raises SourceError if it is a SQLite database that is
     missing, and else what `open_destination` raises."""
-    if url.scheme == "sqlite":
-        from mlops.batch.destinations import sqlite
-
-        if not sqlite.database_file(url).exists():
-            raise SourceError(f"{url}: there is no such database; `mlops score` creates it")
+    if url.scheme == "sqlite" and not urls.database_file(url).exists():
+        raise SourceError(f"{url}: there is no such database; `mlops score` creates it")
     return open_destination(url)
 
 

@@ -2,7 +2,6 @@
 
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import ClassVar
 
 import adbc_driver_manager as adbc
@@ -10,8 +9,8 @@ import adbc_driver_sqlite
 
 from mlops.batch.destinations.relational import Relational
 from mlops.batch.errors import UnfitRow
-from mlops.errors import Away, MlopsError, Refused, UsageError
-from mlops.tables.urls import Url
+from mlops.errors import Away, MlopsError, Refused
+from mlops.tables.urls import Url, database_file
 
 PATIENCE = 3_600_000
 """The milliseconds for which a batch waits for the transaction of another one."""
@@ -91,23 +90,6 @@ class Sqlite(Relational):
 
     def to_parameter(self, value: object) -> object:
         return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
-
-
-def database_file(url: Url) -> Path:
-    """Returns the file that the URL names. Raises UsageError if it names none, or if its folder is
-    missing."""
-    name = url.path.removeprefix("/")
-    file = Path(name)
-    if url.host or not file.name or file.is_dir():
-        raise UsageError(f"{url} names no file: use sqlite:///file.db or sqlite:////folder/file.db")
-    if name == ":memory:" or name.startswith("file:"):
-        raise UsageError(
-            f"{url}: SQLite has a meaning of its own for this name, and could keep nothing: use the "
-            "plain name of a file, such as sqlite:///file.db"
-        )
-    if not file.parent.is_dir():
-        raise UsageError(f"{url}: there is no folder {file.parent}: create it")
-    return file
 
 
 def open_destination(url: Url) -> Sqlite:
