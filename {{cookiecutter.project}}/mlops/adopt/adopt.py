@@ -377,9 +377,10 @@ def write(git: Git, opened: Opened, proposed: Proposal) -> str:
     """Writes the declaration and the table, and returns the commit."""
     remarks = source_remarks(opened, proposed)
     old = {path: (git.root / path).read_text(encoding="utf-8") for path in written_paths(git.root)}
-    texts = {
-        "params.yaml": declaration.params_text(old["params.yaml"], proposed, remarks, opened.origin)
-    }
+    origin = opened.origin
+    if not opened.table.whole:
+        origin += f"; cells were counted in {proposed.findings.table.rows:,} of its rows"
+    texts = {"params.yaml": declaration.params_text(old["params.yaml"], proposed, remarks, origin)}
     for name in environments.CHAIN:
         path = f"environments/{name}.yaml"
         texts[path] = declaration.environment_text(old[path], proposed, name)

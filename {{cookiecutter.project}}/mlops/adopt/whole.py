@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlops.adopt import columns, table
 from mlops.adopt.columns import Findings
@@ -36,7 +37,7 @@ class Checked:
 def check_whole(opened: Sequence[Source], found: Findings, target: Target) -> Checked:
     """Returns what is in all rows of the files; those of Parquet files have the types of their columns.
     Raises DataError if a record has another number of cells than the header."""
-    wanted, dialect = columns.wanted(found, target.name, target.task), found.spelling.dialect
+    wanted = columns.wanted(found, target.name, target.task)
     integers = {column.name for column in found.columns if column.kind == "integer"}
     names = tuple(opened[0].names)
 
@@ -63,12 +64,12 @@ def check_whole(opened: Sequence[Source], found: Findings, target: Target) -> Ch
         return Checked(records.count, int(unknown.sum()), [unlike], faults)
 
     typed = [source for source in opened if isinstance(source, ParquetSource)]
+    missing = pa.array([None, "", *found.spelling.dialect.missing], pa.string())
     done = [
-        Checked(
-            len(part[target.name]), int(cells.text_cells(part[target.name], dialect).unknown.sum())
-        )
+        Checked(len(texts), pc.is_in(pc.utf8_trim_whitespace(texts), missing).true_count)
         for source in typed
         for part in table.parts_of(source, (target.name,), 1)
+        for texts in part.values()
     ]
     pieces = sources.pieces_of([source for source in opened if source not in typed], wanted)
     done += threads.map_in_order(read, pieces, threads.usable_cores())
