@@ -13,18 +13,17 @@ import pytest
 from pyarrow import csv, parquet
 from redis import Redis
 
-from mlops.batch.answers import answer_columns
 from mlops.batch.destinations import destinations
-from mlops.batch.errors import FileFault
 from mlops.batch.monitoring import labels, monitor
 from mlops.batch.monitoring.labels import LabelsOrder
 from mlops.batch.monitoring.live_metrics import errors_of, live_of
 from mlops.batch.monitoring.monitor import MonitorOrder, OutOfBounds
 from mlops.errors import UsageError
+from mlops.predict.errors import Unanswered
 from mlops.predict.predictor import Predictor
 from mlops.tables.errors import SourceError
 from small_batch import DATABASE, release, run, stored
-from three_tasks import CLASSES, SCHEMAS, rows
+from three_tasks import CLASSES, SCHEMAS, rows, write_unanswering
 
 URL = f"sqlite:///{DATABASE}"
 ALL = """SELECT row_key, prediction, probability_negative, probability_positive, probability, probabilities,
@@ -180,11 +179,13 @@ def test_a_class_with_few_labels_hides_none_that_is_surely_recognized_badly() ->
 
 
 @pytest.mark.parametrize("task", SCHEMAS)
-def test_an_answer_that_is_no_number_is_not_stored(bundles: dict[str, Path], task: str) -> None:
-    predictions = Predictor(bundles[task]).predict(rows())
-    assert len(answer_columns(SCHEMAS[task], predictions)) == 200
-    assert len(answer_columns(SCHEMAS[task], predictions.take(slice(0)))) == 0
-    for wrong in (np.nan, np.inf):
-        predictions.numbers[7] = wrong
-        with pytest.raises(FileFault, match=r"NaN or infinity \d times, and nothing was stored"):
-            answer_columns(SCHEMAS[task], predictions)
+@pytest.mark.usefixtures("animals")
+def test_an_answer_that_is_no_number_is_not_stored(
+    bundles: dict[str, Path], tmp_path: Path, task: str
+) -> None:
+    bundle = write_unanswering(bundles[task], tmp_path / "bundle")
+    with pytest.raises(
+        Unanswered, match=r"answers \d+ of 200 rows with NaN or infinity: change the"
+    ):
+        run(release(bundle, tmp_path), "rows.csv")
+    assert not stored("SELECT * FROM batches WHERE finished_at IS NOT NULL")

@@ -11,7 +11,8 @@ from pyarrow import parquet
 
 from contenders import answer_test_rows, run_agreement
 from mlops.compare import agreement
-from mlops.errors import Incomparable, Unanswered
+from mlops.errors import Incomparable
+from mlops.predict.errors import Unanswered
 from mlops.tables import splits
 
 Capture = pytest.CaptureFixture[str]
@@ -55,11 +56,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_answers_that_are_nan_are_refused(here: None, capsys: Capture) -> None:
     write_pair([0.1, np.nan], [0.1, np.nan])
-    with pytest.raises(Unanswered, match="the model answers 1 of the 2 rows with NaN"):
+    with pytest.raises(Unanswered, match="the model answers 1 of 2 rows with NaN"):
         run_agreement("1.npz", "2.npz", capsys)
     for one, other in (([0.1, 0.2], [np.nan, np.nan]), ([np.nan, np.nan], [0.1, 0.2])):
         write_pair(one, other)
-        with pytest.raises(Unanswered, match="the model answers 2 of the 2 rows with NaN"):
+        with pytest.raises(Unanswered, match="the model answers 2 of 2 rows with NaN"):
             run_agreement("1.npz", "2.npz", capsys)
 
 

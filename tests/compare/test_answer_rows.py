@@ -13,10 +13,11 @@ from pyarrow import parquet
 
 from contenders import answer_test_rows, metrics_of
 from mlops.compare import answer_rows
-from mlops.errors import Incomparable, Unanswered
-from mlops.predict import schema
-from mlops.predict.predictor import Predictor
+from mlops.errors import Incomparable
+from mlops.predict import predictor, schema
+from mlops.predict.errors import Unanswered
 from mlops.predict.schema import Column, Schema
+from mlops.predict.task import Predictions
 from mlops.tables import splits
 
 NAN = math.nan
@@ -180,15 +181,15 @@ def test_training_rows_among_the_test_rows_are_marked(contenders: Path) -> None:
 def test_a_champion_that_answers_with_nan_is_refused(
     contenders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict = Predictor.predict
+    predictions_of = predictor.predictions_of
 
-    def predict_with_nan(self: Predictor, columns: dict[str, np.ndarray]) -> object:
-        answers = predict(self, columns)
+    def predictions_with_nan(schema: Schema, output: np.ndarray) -> Predictions:
+        answers = predictions_of(schema, output)
         answers.probabilities[:3] = np.nan
         return answers
 
-    monkeypatch.setattr(Predictor, "predict", predict_with_nan)
-    with pytest.raises(Unanswered, match=r"^the model answers 3 of the \d+ rows with NaN: change"):
+    monkeypatch.setattr(predictor, "predictions_of", predictions_with_nan)
+    with pytest.raises(Unanswered, match=r"^the model answers 3 of \d+ rows with NaN or infinity:"):
         answer_test_rows("sound")
     assert not Path("scores.npz").exists()
 

@@ -22,8 +22,9 @@ from contenders import (
 )
 from mlops.compare import compare
 from mlops.compare.subgroup_drops import judge_drop
-from mlops.errors import Incomparable, Unanswered
+from mlops.errors import Incomparable
 from mlops.predict import schema
+from mlops.predict.errors import Unanswered
 from mlops.predict.predictor import Predictor
 from mlops.tables import splits
 from small_project import change
@@ -192,7 +193,7 @@ def test_an_answer_that_is_nan_is_refused_whoever_gives_it(
             return answers
 
         monkeypatch.setattr(Predictor, "predict", predict_with_nan)
-    with pytest.raises(Unanswered, match=r"the model answers \d+ of the \d+ rows with NaN"):
+    with pytest.raises(Unanswered, match=r"the model answers \d+ of \d+ rows with NaN"):
         run_main(compare.main, "scores.npz")
 
 

@@ -1,13 +1,19 @@
 """Tests what a service answers whose model has more than two classes, or predicts a number."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
+import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from mlops.predict.errors import Unanswered
+from mlops.predict.schema import write_schema
 from mlops.service import ask
 from running_service import deployment, running
-from three_tasks import CLASSES, SCHEMAS
+from three_tasks import CLASSES, SCHEMAS, write_unanswering
 
 
 def test_a_model_of_three_classes_answers_with_a_probability_for_each(
@@ -57,6 +63,47 @@ def test_a_model_that_predicts_a_number_answers_with_all_its_digits_and_no_proba
     asked = ask.answer_row(folder)
     assert '"prediction": 1000000000.0' in asked
     assert "probability" not in asked
+
+
+def test_a_row_that_the_model_answers_with_nan_is_refused_and_fails_no_other_request(
+    bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    bundle = write_unanswering(bundles["regression"], tmp_path / "regression")
+    model = SCHEMAS["regression"]
+    old = replace(model.columns[0], example=90)
+    write_schema(replace(model, columns=(old, *model.columns[1:])), bundle / "schema.json")
+    row, folder = model.example(), deployment(tmp_path / "v1", bundle)
+    ages = [10, 90] * 40
+    with running(folder) as service, ThreadPoolExecutor(16) as threads:
+        single = [*threads.map(lambda age: service.predict(row | {"age": age}), ages)]
+        few = service.predict([row | {"age": age} for age in (90, 10, 90, 50)])
+        many = service.predict([row | {"age": age} for age in ages * 5])
+        metrics = service.client.get("/metrics").text
+        document = service.client.get("/openapi.json").json()
+    assert [each.status_code for each in single] == [422, 200] * 40
+    answers = {each.json()["predictions"][0]["prediction"] for each in single[1::2]}
+    assert [*answers] == pytest.approx([1e9 + 0.5 * np.log(0.7)])
+    problem = few.json()
+    assert (few.status_code, many.status_code) == (422, 422)
+    assert problem["error"].startswith("the model answers 2 of 4 rows with NaN or infinity: change")
+    assert [(each["row"], each["column"], each["kind"]) for each in problem["faults"]] == [
+        (1, "weight", "answer"), (3, "weight", "answer"),
+    ]  # fmt: skip
+    assert (len(many.json()["faults"]), many.json()["more"]) == (100, 100)
+    jsonschema.validate(problem, {"$ref": "#/components/schemas/ProblemBody", **document})
+    assert 'input_faults_total{column="",kind="answer",severity="error"} 142.0' in metrics
+    assert "predictions_count 40.0" in metrics
+
+
+def test_nothing_is_answered_with_nan_on_the_command_line(
+    bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    bundle = write_unanswering(bundles["multiclass"], tmp_path / "multiclass")
+    folder = deployment(tmp_path / "v1", bundle)
+    rows = json.dumps([SCHEMAS["multiclass"].example()]).encode()
+    for answer in (lambda: ask.answer_row(folder), lambda: ask.answer_rows(folder, rows)):
+        with pytest.raises(Unanswered, match=r"answers 1 of 1 rows with NaN or infinity: change"):
+            answer()
 
 
 def check_answer(answer: object, document: dict[str, object]) -> None:

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from mlops.errors import Unanswered
 from mlops.metrics import METRICS, areas_under_curves, measure, metric_of_losses, row_losses
+from mlops.predict.errors import Unanswered
 from mlops.predict.schema import Schema
 from mlops.predict.task import Predictions
 
@@ -164,8 +164,8 @@ def test_an_answer_that_is_nan_is_refused(
     with pytest.raises(Unanswered) as refused:
         measure(schema, target, found)
     assert str(refused.value) == (
-        "the model answers 3 of the 8 rows with NaN: change the derived column (science/features.py) or "
-        "the architecture that causes it"
+        "the model answers 3 of 8 rows with NaN or infinity: change the derived column "
+        "(science/features.py) or the architecture that causes it"
     )
 
 

@@ -12,7 +12,6 @@ MlopsError              exit code 1: something is missing or broken
     ├── DataError           the table does not fit params.yaml, or a stage cannot work with its rows
     ├── ExportError         the estimator cannot become an ONNX model
     ├── ParityError         the ONNX model gives other answers than the estimator
-    ├── Unanswered          the model answers rows with NaN, so no metric can be computed
     ├── GateFailed          a metric is outside the bounds of the environment
     ├── Incomparable        champion and challenger cannot be measured on the same rows
     ├── SmokeTestFailed     the bundle did not answer correctly
@@ -69,10 +68,6 @@ class ExportError(StageError):
 
 
 class ParityError(StageError):
-    pass
-
-
-class Unanswered(StageError):
     pass
 
 

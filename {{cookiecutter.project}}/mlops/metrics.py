@@ -21,9 +21,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.errors import Unanswered
 from mlops.predict.schema import Schema
-from mlops.predict.task import Predictions, Task, class_positions
+from mlops.predict.task import Predictions, Task, class_positions, refuse_unanswered
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def measure(schema: Schema, target: NDArray[Any], predictions: Predictions) -> V
     """Returns `rows`, the number of rows, and then every metric of the task by name, rounded.
 
     `target` holds the position of each row's class in `schema.classes`, or the number that was to be
-    predicted: shape (rows,). Raises Unanswered if a prediction is NaN.
+    predicted: shape (rows,). Raises Unanswered if a prediction is NaN or infinite.
     """
     refuse_unanswered(predictions.numbers)
     values = MEASURES[schema.task](schema, target, predictions)
@@ -223,17 +222,6 @@ MEASURES: Mapping[Task, Measure] = {
     "multiclass": measure_multiclass,
     "regression": measure_regression,
 }
-
-
-def refuse_unanswered(numbers: NDArray[Any]) -> None:
-    """Raises Unanswered if a number of a model's answers, of shape (rows,) or (rows, classes), is NaN: every
-    comparison with NaN is false, so any bound would seem to hold."""
-    unanswered = np.isnan(numbers).reshape(len(numbers), -1).any(axis=1)
-    if rows := np.count_nonzero(unanswered):
-        raise Unanswered(
-            f"the model answers {rows:,} of the {len(numbers):,} rows with NaN: change the "
-            "derived column (science/features.py) or the architecture that causes it"
-        )
 
 
 def share(part: int, whole: int) -> float | None:

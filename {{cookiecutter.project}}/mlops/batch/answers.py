@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mlops.batch.errors import FileFault
 from mlops.predict.schema import Schema
 from mlops.predict.task import Predictions, Task
 
@@ -46,15 +45,9 @@ ROWS: Mapping[Task, pa.Schema] = {
 
 
 def answer_columns(schema: Schema, predictions: Predictions) -> pa.RecordBatch:
-    """Returns the predictions as the columns that are stored. Raises FileFault if one is NaN or
-    infinite."""
+    """Returns the predictions as the columns that are stored."""
     kind, probabilities = ANSWERS[schema.task].field(0).type, predictions.probabilities
     answers = pa.array(predictions.answers, kind)
-    if unanswered := np.count_nonzero(~np.isfinite(predictions.numbers)):
-        raise FileFault(
-            f"the model answers with NaN or infinity {unanswered:,} times, and nothing was stored: change "
-            "the derived column (science/features.py) or the architecture that causes it"
-        )
     match schema.task:
         case "binary":
             columns = [answers, *columns_of(probabilities)]

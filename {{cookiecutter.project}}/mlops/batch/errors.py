@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mlops.errors import FORBIDDEN, Away, MlopsError, Refused, printable_text
+from mlops.predict.errors import Unanswered
 from mlops.tables.errors import SourceError
 
 
@@ -38,7 +39,7 @@ class FilesFailed(MlopsError):
         self.exit_code = exit_code
 
 
-FAULTS_OF_FILES = (SourceError, FileFault)
+FAULTS_OF_FILES = (SourceError, FileFault, Unanswered)
 """The errors for which only the file is to blame, so that other files can be scored."""
 
 

@@ -9,7 +9,7 @@ standard deviations of the target or, where that is less, relative to the distan
 mean, and `flipped` counts the rows that are further apart than the tolerance. With the file of the rows,
 TEST, it also prints how many flipped rows are right with the second model alone (`gained`) or with the first
 alone (`lost`), and `examples`: those that are furthest apart. It refuses models whose classes differ, and
-answers that are NaN.
+answers that are NaN or infinite.
 """
 
 import json
@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from mlops import errors
 from mlops.errors import Incomparable
-from mlops.metrics import refuse_unanswered
+from mlops.predict.task import refuse_unanswered
 
 TOLERANCE = 1e-5
 """The largest difference of two probabilities that count as equal, the same as for an exported model and its

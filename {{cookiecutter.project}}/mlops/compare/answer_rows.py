@@ -6,7 +6,7 @@ to SCORES, an .npz file with `target`, its column; `classes`, as in the schema; 
 number that is predicted for each row; `probabilities` of shape (rows, classes); `scale`, the offset and the
 factor of numbers; and `seen`, which rows have the inputs of a row of TRAIN, on which the bundle was trained,
 or its value of the column GROUP. It refuses rows that lack columns of the bundle or hold them in another
-type; rows of another target or other classes; and a bundle that answers with NaN.
+type; rows of another target or other classes; and a bundle that answers with NaN or infinity.
 """
 
 import sys
@@ -19,7 +19,6 @@ from pyarrow import parquet
 
 from mlops import errors
 from mlops.errors import Incomparable
-from mlops.metrics import refuse_unanswered
 from mlops.predict.predictor import Predictor
 from mlops.predict.schema import Column, Scale, Schema
 from mlops.tables import row_hashes
@@ -41,7 +40,6 @@ def main() -> None:
     check_columns(rows, predictor.schema)
     seen = seen_rows(rows, parquet.read_table(train), predictor.schema, *sys.argv[5:])
     _, predictions = answer_file(test, predictor)
-    refuse_unanswered(predictions.numbers)
     classes, scale = predictor.schema.classes, predictor.schema.target_scale or Scale(0, 1)
     np.savez(
         scores,

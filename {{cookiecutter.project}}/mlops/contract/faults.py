@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from mlops.predict.schema import Column, Severity
 
-Kind = Literal["missing", "type", "range", "category", "missing_value", "extra", "finite"]
+Kind = Literal["missing", "type", "range", "category", "missing_value", "extra", "finite", "answer"]
 
 MOST_FAULTS = 100
 MOST_CATEGORIES = 5

@@ -12,7 +12,7 @@ from mlops.predict.derived import DERIVED
 from mlops.predict.errors import BundleError
 from mlops.predict.inputs import Columns, arrange_matrices, matrix_columns
 from mlops.predict.schema import Schema
-from mlops.predict.task import Predictions, output_name
+from mlops.predict.task import Predictions, output_name, refuse_unanswered
 
 MODEL = "model.onnx"
 SCHEMA = "schema.json"
@@ -37,10 +37,13 @@ class Predictor:
         self._date_parts = self.schema.date_parts()
 
     def predict(self, columns: Columns) -> Predictions:
-        """Predicts rows, given as columns of the table of shape (rows,), the derived ones not included."""
+        """Predicts rows, given as columns of the table of shape (rows,), the derived ones not included.
+        Raises Unanswered if the model gives NaN or infinity for one of them."""
         inputs = arrange_matrices(columns, self._matrix_columns, self._date_parts)
         (output,) = self._session.run([output_name(self.schema.task)], inputs)
-        return predictions_of(self.schema, output)
+        predictions = predictions_of(self.schema, output)
+        refuse_unanswered(predictions.numbers)
+        return predictions
 
 
 def predictions_of(schema: Schema, output: NDArray[Any]) -> Predictions:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.predict.errors import Unanswered
+
 Task = Literal["binary", "multiclass", "regression"]
 """Which of two classes a row has, which of more than two, or a number."""
 
@@ -41,6 +43,20 @@ class Predictions:
     def take(self, rows: slice | NDArray[Any]) -> "Predictions":
         """Returns the predictions of some of the rows, by their positions or a mask."""
         return Predictions(self.answers[rows], self.probabilities[rows])
+
+
+def refuse_unanswered(numbers: NDArray[Any]) -> None:
+    """Raises Unanswered if a number that a model gives, of shape (rows,) or (rows, classes), is NaN or
+    infinite: JSON and databases cannot hold it, and every comparison with NaN is false, so that any bound
+    would seem to hold."""
+    is_finite = np.isfinite(numbers)
+    if not is_finite.all():
+        rows = np.flatnonzero(~is_finite.reshape(len(numbers), -1).all(axis=1)).tolist()
+        raise Unanswered(
+            f"the model answers {len(rows):,} of {len(numbers):,} rows with NaN or infinity: change the "
+            "derived column (science/features.py) or the architecture that causes it",
+            rows,
+        )
 
 
 def class_positions(answers: NDArray[Any], classes: Sequence[str]) -> NDArray[np.intp]:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from mlops.contract.contract import Contract, Decoded, Values
 from mlops.contract.errors import InputError
 from mlops.contract.faults import Fault
+from mlops.predict.errors import Unanswered
 from mlops.predict.predictor import Predictor
 from mlops.service import problems
 from mlops.service.gathering import Gathering
@@ -112,6 +113,10 @@ class PredictionEndpoint:
         except InputError as error:
             self._metrics.count_faults(error.faults)
             raise problems.problem_of_input(error) from None
+        except Unanswered as error:
+            problem = problems.problem_of_unanswered(error, self._predictor.schema.target)
+            self._metrics.count_faults(problem.faults)
+            raise problem from None
 
     async def _answer(self, body: bytes) -> Answer:
         if len(body) > SHORT_BYTES or body.count(b"{") > SHORT_ROWS:

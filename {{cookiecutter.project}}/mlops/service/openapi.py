@@ -32,7 +32,7 @@ PROBLEMS = {
     401: "X-API-Key is missing or wrong",
     413: "The body, or its list, is too long",
     415: "The body is not declared as JSON",
-    422: "The rows break the input contract",
+    422: "The rows break the input contract, or the model answers them with NaN or infinity",
     503: "The service is too busy, out of time or shutting down",
 }
 

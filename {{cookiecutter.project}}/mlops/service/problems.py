@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from mlops.contract.errors import InputError, MalformedBody, TooManyRows
-from mlops.contract.faults import Fault
+from mlops.contract.faults import MOST_FAULTS, Fault
+from mlops.predict.errors import Unanswered
 
 
 class ProblemBody(msgspec.Struct, omit_defaults=True):
@@ -54,6 +55,16 @@ def unexpected_problem() -> Problem:
 def problem_of_input(error: InputError) -> Problem:
     status = {MalformedBody: 400, TooManyRows: 413}.get(type(error), 422)
     return Problem(status, str(error), faults=error.faults, more=error.more)
+
+
+def problem_of_unanswered(error: Unanswered, target: str) -> Problem:
+    """Returns the problem of rows that the model answers with NaN or infinity. It is theirs, since the same
+    rows get it again, while the others are answered."""
+    faults = [
+        Fault(target, "answer", "a finite number of the model", "NaN or infinity", "error", row)
+        for row in error.rows[:MOST_FAULTS]
+    ]
+    return Problem(422, str(error), faults=faults, more=len(error.rows) - len(faults))
 
 
 def problem_of_routing(error: HTTPException) -> Problem:
