@@ -4,6 +4,8 @@ import pytest
 from mlops.tables import keys
 from mlops.tables.errors import SourceError
 
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
 
 @pytest.mark.parametrize(
     ("cells", "expected"),
@@ -16,7 +18,16 @@ from mlops.tables.errors import SourceError
         (pa.array([" a ", "", None]), ["a", None, None]),
         (pa.array([" a ", "b"]).dictionary_encode(), ["a", "b"]),
         (pa.array([16777216.0], pa.float32()), ["16777216"]),
+        (pa.array([16777216.0, None]).dictionary_encode(), ["16777216", None]),
         (pa.array([0], pa.date32()), ["1970-01-01"]),
+        *(
+            (pa.array([unit * 3600, None], pa.timestamp(name)), ["1970-01-01 01:00:00", None])
+            for name, unit in UNITS.items()
+        ),
+        (pa.array([UNITS["ns"] // 10], pa.timestamp("ns")), ["1970-01-01 00:00:00.1"]),
+        (pa.array([1001], pa.timestamp("ms", "UTC")), ["1970-01-01 00:00:01.001Z"]),
+        (pa.array([1010], pa.timestamp("ms", "+01:00")), ["1970-01-01 01:00:01.01+0100"]),
+        (pa.array([0], pa.timestamp("ns", "UTC")), ["1970-01-01 00:00:00Z"]),
         (pa.array([None, None]), [None, None]),
     ],
 )

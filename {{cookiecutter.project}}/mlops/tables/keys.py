@@ -9,6 +9,9 @@ from mlops.tables.errors import SourceError
 EXACT = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): 2.0**53}
 """The number up to which a float type holds every whole number, so that two keys never become one."""
 
+END_ZEROS = r"(?:\.0+|(\.\d*[1-9])0+)(Z|[+-]\d{4})?$"
+"""The fraction of a second that ends in zeros, and the time zone."""
+
 
 def can_be_key(kind: pa.DataType) -> bool:
     """Returns whether cells of this type can be keys."""
@@ -25,11 +28,16 @@ def can_be_key(kind: pa.DataType) -> bool:
 
 def key_texts(cells: pa.Array, file: str, column: str) -> pa.Array:
     """Returns keys as text without spaces around them, null where a key is missing. Whole numbers that are
-    stored as floats, as pandas does if one is missing, are written without a point. Raises SourceError for
-    floats that are too large to be told from their neighbours."""
+    stored as floats, as pandas does if one is missing, are written without a point, and times without zeros
+    at the end of a second's fraction, of which files of other units store more. Raises SourceError for floats
+    that are too large to be told from their neighbours."""
+    if types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
     if types.is_floating(cells.type):
         cells = float_texts(cells, file, column)
     texts = pc.utf8_trim_whitespace(cells.cast(pa.string()))
+    if types.is_timestamp(cells.type):
+        texts = pc.replace_substring_regex(texts, END_ZEROS, r"\1\2")
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
