@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from machinery import PROJECT
+from mlops.batch.watch import Watch
 
 SCORE = """\
 import json, os, pathlib, sys, time
@@ -268,6 +269,12 @@ def test_many_files_are_scored_by_one_process_and_one_that_crashes_it_is_known(
     assert r"caf\udce9.csv: reading; scored 10 rows" in place.log
     assert "waiting for a lock since 5 s" in place.log
     assert "a line of features.py" in place.log
+
+
+def test_a_pause_grows_to_its_limit_and_an_outage_of_days_ends_no_watch() -> None:
+    watch = Watch(Path("in"), [], {}, settle=1, attempts=3, pause=0.1)
+    pauses = [watch.growing_pause(times) for times in (1, 2, 3, 12, 13, 1025, 100_000)]
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 204.8, 300, 300, 300])
 
 
 def test_a_file_that_ends_within_a_line_is_left_alone_for_longer(place: Place) -> None:

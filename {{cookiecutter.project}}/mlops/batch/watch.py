@@ -312,7 +312,8 @@ class Watch:
         self.due[path] = time.monotonic() + pause
 
     def growing_pause(self, times: int) -> float:
-        return float(min(self.pause * 2 ** (times - 1), LONGEST_PAUSE))
+        doublings = min(times - 1, 60)  # after days without a database, 2.0**1024 is too large
+        return float(min(self.pause * 2**doublings, LONGEST_PAUSE))
 
 
 @contextmanager
