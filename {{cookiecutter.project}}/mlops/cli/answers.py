@@ -77,7 +77,10 @@ def serve(
         ),
     ] = 8000,
     every: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How often to fetch from origin.")
+        float,
+        typer.Option(
+            min=0.1, max=86_400, metavar="SECONDS", help="How often to fetch from origin."
+        ),
     ] = 2.0,
 ) -> None:
     """Answer over HTTP with the model that an environment deployed, and follow its branch."""

@@ -14,6 +14,9 @@ from mlops.release.history.git import Git
 
 commands = typer.Typer()
 
+MOST_DAYS = 36_525
+"""A hundred years, so that the day from which on rows count is one of the calendar."""
+
 
 @commands.command()
 def score(
@@ -88,16 +91,22 @@ def watch(
     settle: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="A file that has not changed for so long is complete."
+            min=0.1,
+            max=86_400,
+            metavar="SECONDS",
+            help="A file that has not changed for so long is complete.",
         ),
     ] = 2,
     attempts: Annotated[
-        int, typer.Option(help="How often a file may fail before it is moved to failed/.")
+        int, typer.Option(min=1, help="How often a file may fail before it is moved to failed/.")
     ] = 5,
     pause: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="The pause before the second attempt; it doubles each time."
+            min=0.1,
+            max=300,
+            metavar="SECONDS",
+            help="The pause before the second attempt; it doubles each time, up to 300.",
         ),
     ] = 10,
 ) -> None:
@@ -124,7 +133,13 @@ def remove_batches(
     ],
     *,
     older_than: Annotated[
-        float, typer.Option(metavar="DAYS", min=0, help="Remove what was scored so many days ago.")
+        float,
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            max=MOST_DAYS,
+            help="Remove what was scored so many days ago.",
+        ),
     ],
     environment: Annotated[
         str, typer.Option(help="The environment whose predictions are removed.")
@@ -164,14 +179,18 @@ def monitor(
     environment: Annotated[
         str, typer.Option(help="The environment whose batches are judged.")
     ] = "prod",
-    days: Annotated[float, typer.Option(min=0.01, help="How many days to look back.")] = 7,
+    days: Annotated[
+        float, typer.Option(min=0.01, max=MOST_DAYS, help="How many days to look back.")
+    ] = 7,
     max_psi: Annotated[
         float,
         typer.Option(min=0, help="Exit with 4 if a column has drifted further, and not by chance."),
     ] = 0.25,
     label_days: Annotated[
         float,
-        typer.Option(min=0.01, help="How many days to look back for rows with labels."),
+        typer.Option(
+            min=0.01, max=MOST_DAYS, help="How many days to look back for rows with labels."
+        ),
     ] = 90,
     min_labels: Annotated[
         int, typer.Option(min=1, help="The number of labels from which their bounds are judged.")

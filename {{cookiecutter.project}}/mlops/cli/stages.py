@@ -43,7 +43,7 @@ def search(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="End after as many minutes; 5 without --trials."),
+        typer.Option(min=0, max=525_600, help="End after as many minutes; 5 without --trials."),
     ] = None,
     workers: Annotated[
         int | None,

@@ -1,0 +1,48 @@
+"""Tests that no number of an option leads beyond what a clock, a calendar or a machine can hold."""
+
+from typing import Any
+
+import pytest
+import typer
+
+from mlops.cli.app import app
+
+COMMANDS = typer.main.get_group(app).commands
+NUMBERS = [
+    pytest.param(command, option, id=f"{name} {option.opts[0]}")
+    for name, command in COMMANDS.items()
+    for option in command.params
+    if option.type.name.startswith(("int", "float"))
+]
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+def test_a_number_has_a_least_value_and_one_of_time_a_greatest(
+    command: typer.core.TyperCommand, option: Any
+) -> None:
+    assert getattr(option.type, "min", None) is not None
+    is_time = option.metavar in ("SECONDS", "DAYS") or "days" in option.name
+    assert option.type.max is not None or not (is_time or option.name == "minutes")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("watch", "in", "--to", "out", "--settle=-1"),
+        ("watch", "in", "--to", "out", "--settle", "1e300"),
+        ("watch", "in", "--to", "out", "--attempts", "0"),
+        ("watch", "in", "--to", "out", "--pause", "0"),
+        ("monitor", "sqlite:///x.db", "--days", "999999"),
+        ("monitor", "sqlite:///x.db", "--label-days", "999999"),
+        ("remove-batches", "sqlite:///x.db", "--older-than", "999999"),
+        ("serve", "--every", "1e300"),
+        ("search", "--minutes", "inf"),
+    ],
+)
+def test_a_number_beyond_them_is_refused(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app(words)
+    assert ended.value.code == 2
+    assert "is not in the range" in " ".join(capsys.readouterr().err.split())
