@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,14 @@ def test_a_quick_command_shows_none(
     with clock.running_clock():
         printing.complain("done")
     assert capsys.readouterr().err == "done\n"
+
+
+def test_where_the_terminal_is_gone_nobody_asks_for_a_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "log").open("w") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        assert not clock.is_password_asked()
 
 
 @pytest.mark.parametrize("dumb", [True, False])

@@ -57,9 +57,11 @@ def is_password_asked() -> bool:
     """Returns whether a process such as ssh asks for a password: then the terminal does not show keys."""
     try:
         import termios
-
+    except ImportError:  # on Windows
+        return False
+    try:
         return not termios.tcgetattr(sys.stderr.fileno())[3] & termios.ECHO
-    except (ImportError, OSError):  # on Windows, or where there is no such terminal any more
+    except (OSError, termios.error):  # there is no such terminal any more
         return False
 
 
