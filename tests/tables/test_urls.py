@@ -60,9 +60,12 @@ def test_the_parts_of_a_url() -> None:
     assert url.options == {"host": "/run", "sslmode": "require"}
 
 
-def test_a_url_that_cannot_be_read_is_not_repeated_either() -> None:
-    with pytest.raises(UsageError) as refused:
-        urls.parse_url(f"postgresql://ann:{WORD}@host:port/db")
+@pytest.mark.parametrize(
+    "rest", ["@host:port/db", "/2@host/db", "#2@host/db", "@host:99999/db", "@[host/db"]
+)
+def test_a_url_that_cannot_be_read_is_not_repeated_either(rest: str) -> None:
+    with pytest.raises(UsageError, match="the postgresql URL can't be read: ") as refused:
+        urls.parse_url(f"postgresql://ann:{WORD}{rest}")
     assert WORD not in str(refused.value)
 
 

@@ -65,9 +65,11 @@ def split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port
-    except ValueError as error:
+    except ValueError:  # whose message may repeat a part of the password
         scheme = text.partition("://")[0]
-        raise UsageError(f"the {scheme} URL can't be read ({error}): correct it") from None
+        raise UsageError(
+            f"the {scheme} URL can't be read: correct its host and port, and leave out any password"
+        ) from None
     return parts
 
 
@@ -85,7 +87,8 @@ def refuse_lost_ends(parts: SplitResult) -> None:
 def refuse_secrets(parts: SplitResult) -> None:
     """Raises Refused, without repeating it, for a password in a URL: every user of the machine can read the
     arguments of commands, and shells store them."""
-    if parts.password or any(SECRET.search(name) for name, _ in parse_qsl(parts.query)):
+    has_password = parts.password or (parts.scheme in CURES and "@" in parts.path)  # u:1/2@host
+    if has_password or any(SECRET.search(name) for name, _ in parse_qsl(parts.query)):
         place = CURES.get(parts.scheme, "the environment variables or the file of its own library")
         raise Refused(
             f"{redact_passwords(parts.geturl())} contains a password, which others could read: put it in "
@@ -95,7 +98,7 @@ def refuse_secrets(parts: SplitResult) -> None:
 
 def redact_passwords(text: str) -> str:
     """Returns the text without the passwords of the URLs in it."""
-    text = re.sub(r"(\w+://[^/@:\s]*):[^/\s]+@", r"\1:***@", text)
+    text = re.sub(r"(\w+://[^/@:\s]*):\S+@", r"\1:***@", text)
     return re.sub(
         rf"([?&][^=&\s]*(?:{SECRET.pattern})[^=&\s]*=)[^&\s]*", r"\1***", text, flags=re.I
     )
