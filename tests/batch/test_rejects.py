@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mlops.batch.rejects import Limit, Reject, RejectsFile
-from mlops.errors import UsageError
+from mlops.errors import Refused, UsageError
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "101%", "%", "1 %", "many", "nan%"])
@@ -31,6 +31,14 @@ def test_a_limit_counts_rows_or_their_share(
     text: str, rejected: int, rows: int, exceeded: bool
 ) -> None:
     assert Limit.parse(text).is_exceeded(rejected, rows) is exceeded
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rejects").write_text("mine")
+    file = RejectsFile(tmp_path / "rejects/batch.csv")
+    for act in (file.remove_earlier, lambda: file.write_rejects([Reject("rows.csv", 7, "wrong")])):
+        with pytest.raises(Refused, match=r"rejects/batch\.csv: .*nothing was stored: rename the"):
+            act()
 
 
 def test_the_file_is_its_owners_alone_and_of_this_run_alone(tmp_path: Path) -> None:

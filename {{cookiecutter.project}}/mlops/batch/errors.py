@@ -57,7 +57,7 @@ def duplicate_key(which: str) -> DuplicateKey:
 @contextmanager
 def storage_errors(what: object) -> Iterator[None]:
     """Turns an OSError about something that cannot be written into Refused if this user may not write there,
-    and else into Away."""
+    or if another file is in its place, and else into Away."""
     try:
         yield
     except OSError as error:
@@ -65,6 +65,10 @@ def storage_errors(what: object) -> Iterator[None]:
         if error.errno in FORBIDDEN:
             raise Refused(
                 f"{what}: {reason}; nothing was stored: let this user write there"
+            ) from error
+        if isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError):
+            raise Refused(
+                f"{what}: {reason}; nothing was stored: rename the file or folder that is in its place"
             ) from error
         raise Away(
             f"{what} can't be written now: {reason}; nothing was stored, try again later"

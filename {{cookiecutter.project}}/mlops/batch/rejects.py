@@ -54,7 +54,8 @@ class RejectsFile:
 
     def remove_earlier(self) -> None:
         """Removes the file that an earlier run of the same batch may have left."""
-        self.path.unlink(missing_ok=True)
+        with storage_errors(self.path):
+            self.path.unlink(missing_ok=True)
 
     def write_rejects(self, rejects: Sequence[Reject]) -> None:
         """Appends rejects to the file. Raises Away or Refused if it cannot be written."""
