@@ -85,12 +85,20 @@ def test_a_path_that_is_not_a_folder_is_refused_and_left_alone(folder: Path) -> 
         ("x.db", r"x\.db would be a folder of Parquet files: .*sqlite:///x\.db"),
         ("X.Parquet", "would be a folder"),
         ("sqlite:x.db", "write sqlite:///x.db"),
+        ("file:x", r"file:x is a URL without //: write file:///x"),
+        ("file://tmp/x", r"names the host tmp: write file:///tmp/x"),
+        ("file:///tmp/no.db", r"folder of Parquet files: .*sqlite:////tmp/no\.db"),
     ],
 )
 def test_a_name_that_means_a_file_becomes_no_folder(folder: Path, to: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         destinations.open_destination(urls.parse_url(to))
     assert not [*folder.parent.iterdir()]
+
+
+def test_a_folder_may_be_named_by_its_url(folder: Path) -> None:
+    store(folder.as_uri(), batch("b"), rows("x"))
+    assert finished(FOLDER, "b")
 
 
 def test_a_place_that_nobody_may_write_to_is_no_reason_to_wait(folder: Path) -> None:

@@ -274,13 +274,15 @@ def open_destination(url: Url) -> ParquetFolder:
 
 def local_folder(url: Url) -> LocalFolder:
     path = Path(url.path)
-    if re.match(r"[a-z]{2,}:", url.text):
+    if url.host:
+        raise UsageError(f"{url} names the host {url.host}: write file:///{url.host}{url.path}")
+    if not url.scheme and re.match(r"[a-z]{2,}:", url.text):
         raise UsageError(
             f"{url} is a URL without //: write {url.text.replace(':', ':///', 1)}, or ./{url} for a folder"
         )
     if path.suffix.lower() in FILE_SUFFIXES and not path.exists():
         raise UsageError(
-            f"{url} would be a folder of Parquet files: name a folder, or use sqlite:///{url} for a SQLite "
+            f"{url} would be a folder of Parquet files: name a folder, or use sqlite:///{path} for a SQLite "
             "file"
         )
     if path.exists() and not path.is_dir():
