@@ -1,12 +1,14 @@
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import fsspec
 import pytest
 
-from mlops.errors import Refused, UsageError
+from mlops.errors import Away, Refused, UsageError
 from mlops.tables import files
 from mlops.tables.errors import SourceError
 
@@ -126,3 +128,37 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     Path("in/b.csv").write_text("longer still")
     with pytest.raises(SourceError, match="changed while it was read: wait until it is complete"):
         files.refuse_changed(file)
+
+
+class Failing(BaseHTTPRequestHandler):
+    """Says how long a file is, and then fails to send it."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "9")
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.send_response(500)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_url_that_fails_or_is_unreachable_may_be_tried_again_and_has_no_size() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        url = f"http://127.0.0.1:{server.server_port}/rows.csv"
+        Thread(target=server.serve_forever).start()
+        try:
+            assert files.size_of_file(url) == 9
+            with pytest.raises(Away, match=rf"{url} is unavailable now: 500.*; try again later"):
+                files.hashed_file(url)
+        finally:
+            server.shutdown()
+    fsspec.filesystem("http").invalidate_cache()
+    assert files.size_of_file(url) == files.size_of_file("no.csv") == 0
+    with pytest.raises(SourceError, match=rf"{url} can't be read: "):  # so says fsspec
+        files.hashed_file(url)

@@ -3,12 +3,12 @@
 import glob
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, cast
 
-from mlops.errors import Away, Refused, UsageError
+from mlops.errors import Away, MlopsError, Refused, UsageError
 from mlops.tables import urls
 from mlops.tables.errors import SourceError
 
@@ -62,12 +62,12 @@ def find_paths(inputs: Iterable[str]) -> tuple[list[str], dict[str, SourceError]
 
 def size_of_file(path: str) -> int:
     """Returns the size of a file in bytes, or 0 if it cannot be read."""
-    if "://" in path:
+    with suppress(OSError, MlopsError):
+        if "://" not in path:
+            return Path(path).stat().st_size
         filesystem, within = filesystem_of(path)
         with filesystem_errors(path):
             return int(filesystem.size(within) or 0)
-    with suppress(OSError):
-        return Path(path).stat().st_size
     return 0
 
 
@@ -153,6 +153,8 @@ def filesystem_errors(url: str) -> Iterator[None]:
     scheme = url.partition("://")[0]
     try:
         yield
+    except MlopsError:
+        raise
     except ImportError as error:
         raise UsageError(
             f"{scheme}:// needs a library that is not installed ({error}): add it to the batch "
@@ -189,26 +191,21 @@ def file_at(path: str) -> File:
 
 def hashed_file(path: str) -> File:
     file = file_at(path)
-    try:
-        with file.open() as stream:
-            digest = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
-    except OSError as error:
-        raise unreadable_error(file, error) from None
+    with reading_errors(file), file.open() as stream:
+        digest = hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
     return replace(file, digest=digest)
 
 
 def state_of(file: File) -> str:
     """Returns a text that changes if the file changes. Raises SourceError or Away if the file cannot be
     read."""
-    try:
+    with reading_errors(file):
         if file.is_remote:
             filesystem, path = filesystem_of(file.path)
             filesystem.invalidate_cache()
             return str(filesystem.ukey(path))
         status = Path(file.path).stat()
         return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
-    except OSError as error:
-        raise unreadable_error(file, error) from None
 
 
 def refuse_changed(file: File) -> None:
@@ -219,10 +216,17 @@ def refuse_changed(file: File) -> None:
         )
 
 
-def unreadable_error(file: File, error: OSError) -> SourceError | Away:
-    reason = error.strerror or error
-    if file.is_remote and not isinstance(error, FileNotFoundError | PermissionError):
-        return Away(
-            f"{urls.redact_passwords(file.path)} is unavailable now: {reason}; try again later"
-        )
-    return SourceError(f"{urls.redact_passwords(file.path)} can't be read: {reason}")
+@contextmanager
+def reading_errors(file: File) -> Iterator[None]:
+    """Turns errors of a file that is read into SourceError if it is missing or may not be read, and else, if
+    it is remote, into what `filesystem_errors` says."""
+    with filesystem_errors(file.path) if file.is_remote else nullcontext():
+        try:
+            yield
+        except OSError as error:
+            if file.is_remote and not isinstance(error, FileNotFoundError | PermissionError):
+                raise
+            reason = error.strerror or error
+            raise SourceError(
+                f"{urls.redact_passwords(file.path)} can't be read: {reason}"
+            ) from None
