@@ -1,5 +1,6 @@
 """Tests that a cluster of real processes scores each row once, with the same bits as this process."""
 
+import gc
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from baking import UNBAKED, Run
 from machinery import PROJECT
 from mlops.batch.engines import dask_engine
 from mlops.errors import Away
+from three_tasks import write_unanswering
 
 ROWS = 60_000
 ON_LOOPBACK = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--no-dashboard")
@@ -157,6 +160,16 @@ def test_workers_with_what_the_documents_send_them_score_what_prod_holds(
     engine = ("--engine", "dask", "--scheduler", cluster.address)
     assert f"scored {ROWS:,} rows" in run(*score, *engine, cwd=in_production).stdout
     assert "already scored" in run(*score, cwd=in_production).stdout
+
+
+def test_a_worker_keeps_the_latest_bundles_only(bundles: dict[str, Path], tmp_path: Path) -> None:
+    folders = [*bundles.values(), write_unanswering(bundles["regression"], tmp_path / "third")]
+    loaded = [
+        weakref.ref(dask_engine.cached_scorer(dask_engine.Bundle(files), None))
+        for files in ({file.name: file.read_bytes() for file in each.iterdir()} for each in folders)
+    ]
+    gc.collect()
+    assert [each() is not None for each in loaded] == [False, True, True]
 
 
 def test_a_batch_ends_when_no_worker_is_left(

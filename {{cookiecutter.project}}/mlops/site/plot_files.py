@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from mlops.site import charts
@@ -79,7 +78,6 @@ def plots_of(files: Mapping[str, bytes]) -> list[Plot]:
     return [plot for plot in found if plot]
 
 
-@cache
 def plot_of(name: str, content: bytes) -> Plot | None:
     title = TITLES.get(name, name.replace("_", " ").capitalize())
     try:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from threading import Lock
@@ -171,7 +171,7 @@ class Bundle:
         return isinstance(other, Bundle) and self.digest == other.digest
 
 
-@cache
+@lru_cache(2)  # a worker that lives for months sees many models
 def cached_scorer(bundle: Bundle, key: str | None) -> Scorer:
     with tempfile.TemporaryDirectory() as folder:
         for name, content in bundle.files.items():
