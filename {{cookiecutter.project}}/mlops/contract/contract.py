@@ -22,9 +22,9 @@ from mlops.contract.faults import (
     MOST_FAULTS,
     Fault,
     Kind,
+    cut_text,
     expected_words,
     faults_sentence,
-    printable_text,
     shown_value,
 )
 from mlops.predict.cells import LARGEST, is_missing, text_of
@@ -199,7 +199,7 @@ class Contract:
             else "no column of this name"
         )
         came = shown_value(row[name]) if kind != "missing" else "nothing"
-        return Fault(printable_text(name), kind, wanted, came, self._severity[kind], number)
+        return Fault(cut_text(name), kind, wanted, came, self._severity[kind], number)
 
 
 def kind_of_number(column: Column, value: object) -> Kind | None:

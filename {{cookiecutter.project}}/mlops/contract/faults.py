@@ -72,12 +72,12 @@ def shown_value(value: object) -> str:
     if isinstance(value, str):
         value = value[:MOST_CHARACTERS]
     try:
-        return printable_text(json.dumps(value, ensure_ascii=False, default=str))
+        return cut_text(json.dumps(value, ensure_ascii=False, default=str))
     except ValueError:
         return "a number of thousands of digits"
 
 
-def printable_text(text: str) -> str:
+def cut_text(text: str) -> str:
     """Returns a text cut to MOST_CHARACTERS, with escapes for what UTF-8 cannot encode."""
     cut = text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
     return cut.encode(errors="backslashreplace").decode()

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mlops.contract.faults import printable_text as cut_text
+from mlops.contract.faults import cut_text
 from mlops.contract.profile import AnswerBins, NumberBins
 from mlops.errors import UNPRINTABLE, printable_text
 from mlops.predict.release import Release

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from mlops.contract.errors import InputError, MalformedBody, TooManyRows
-from mlops.contract.faults import MOST_FAULTS, Fault
+from mlops.contract.faults import MOST_FAULTS, Fault, cut_text
 from mlops.predict.errors import Unanswered
 
 
@@ -61,7 +61,14 @@ def problem_of_unanswered(error: Unanswered, target: str) -> Problem:
     """Returns the problem of rows that the model answers with NaN or infinity. It is theirs, since the same
     rows get it again, while the others are answered."""
     faults = [
-        Fault(target, "answer", "a finite number of the model", "NaN or infinity", "error", row)
+        Fault(
+            cut_text(target),
+            "answer",
+            "a finite number of the model",
+            "NaN or infinity",
+            "error",
+            row,
+        )
         for row in error.rows[:MOST_FAULTS]
     ]
     return Problem(422, str(error), faults=faults, more=len(error.rows) - len(faults))
