@@ -25,6 +25,16 @@ def test_a_number_has_a_least_value_and_one_of_time_a_greatest(
     assert option.type.max is not None or not (is_time or option.name == "minutes")
 
 
+@pytest.mark.parametrize("option", ["--days", "--max-psi", "--min-accuracy"])
+def test_a_bound_that_is_no_number_is_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app(("monitor", "sqlite:///x.db", option, "nan"))
+    assert ended.value.code == 2
+    assert f"{option}: nan is not a number" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     [

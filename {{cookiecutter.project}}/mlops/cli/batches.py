@@ -243,6 +243,9 @@ def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
     """Runs a module of mlops/batch, as it was deployed, and exits with its exit code."""
     from mlops.release.follow import deployment
 
+    for name, value in order.items():
+        if value != value:  # a bound of nan would never be exceeded
+            raise typer.BadParameter(f"--{name.replace('_', '-')}: nan is not a number")
     with deployment.open_deployment(
         Git.of_current_directory(), revision, room="batch", say=printing.complain
     ) as deployed:
