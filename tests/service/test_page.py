@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import os
 import re
 import shutil
@@ -212,8 +213,11 @@ def test_each_class_has_a_bar_and_a_key_is_asked_for_where_one_is_needed(
 def test_hundreds_of_columns_can_be_filtered(chromium: Browser, tmp_path: Path) -> None:
     columns = (*COLUMNS, *(replace(COLUMNS[0], name=f"measure_{n}") for n in range(300)))
     model = Schema("animals", "weight", (), columns, "regression", derived=(*DERIVED,))
-    folder = deployment(tmp_path / "v1", write_bundle(tmp_path / "bundle", model, -0.5, 0.25, 1))
-    with running(folder) as service, asked(service, chromium, width=NARROW) as page:
+    bundle = write_bundle(tmp_path / "bundle", model, -0.5, 0.25, math.nan)
+    with (
+        running(deployment(tmp_path / "v1", bundle)) as service,
+        asked(service, chromium, width=NARROW) as page,
+    ):
         expect(page.get_by_role("button", name="Ask", exact=True)).to_be_in_viewport(ratio=1)
         assert ask(page) == "weight is 0.25."
         expect(page.locator("#bars")).to_be_in_viewport(ratio=1)
@@ -225,6 +229,12 @@ def test_hundreds_of_columns_can_be_filtered(chromium: Browser, tmp_path: Path) 
         assert page.locator(".ends").inner_text().split() == ["-0.25", "0.75"]
         assert page.locator(".bar b").get_attribute("style") == "left: 50%;"
         assert fits(page)
+        page.get_by_role("searchbox").fill("age")
+        page.get_by_label("age", exact=True).fill("90")
+        assert ask(page) == "The row can't be answered:"
+        unanswered = "weight: Expected a finite number of the model, got NaN or infinity"
+        expect(page.locator("#faults li")).to_have_text(unanswered)
+        page.get_by_role("searchbox").fill("E_29")
         page.get_by_label("measure_29", exact=True).fill("0.5")
         page.get_by_role("searchbox").fill("age")
         assert ask(page) == "The row can't be answered:"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from json import dumps
+from math import isnan
 from typing import Annotated
 
 import typer
@@ -244,7 +245,7 @@ def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
     from mlops.release.follow import deployment
 
     for name, value in order.items():
-        if value != value:  # a bound of nan would never be exceeded
+        if isinstance(value, float) and isnan(value):  # a bound of nan would never be exceeded
             raise typer.BadParameter(f"--{name.replace('_', '-')}: nan is not a number")
     with deployment.open_deployment(
         Git.of_current_directory(), revision, room="batch", say=printing.complain
