@@ -12,7 +12,8 @@ from mlops import params
 from mlops.errors import DataError
 from mlops.evaluate import evaluate
 from mlops.params import ThresholdParams
-from mlops.predict.predictor import Predictor
+from mlops.predict.predictor import Predictor, chosen_classes
+from mlops.predict.schema import Schema
 from mlops.tables.answered import answer_split
 from mlops.train import train
 from mlops.train.threshold import choose_threshold
@@ -87,6 +88,17 @@ def test_rows_of_one_probability_are_on_one_side() -> None:
         choose_threshold(ThresholdParams(precision=0.91), target, probability)
 
 
+def test_an_answer_calls_those_rows_positive_of_which_the_threshold_was_chosen() -> None:
+    """Rounded with 32 bits, hundreds of these thresholds would be above the probability they come from."""
+    random = np.random.default_rng(0)
+    rows = np.column_stack([np.zeros(10_000), random.random(10_000)]).astype(np.float32)
+    for row in rows:
+        group = np.tile(row, (10, 1))
+        threshold = choose_threshold(ThresholdParams(precision=1.0), np.ones(10), group[:, 1])
+        schema = Schema("d", "t", ("no", "yes"), (), threshold=threshold)
+        assert chosen_classes(schema, group).tolist() == ["yes"] * 10
+
+
 def test_the_costs_must_be_positive() -> None:
     with pytest.raises(ValidationError):
         ThresholdParams.model_validate({"costs": {"false_positive": 0, "false_negative": 1}})
@@ -102,7 +114,7 @@ def test_the_threshold_is_in_the_schema_and_every_answer_keeps_to_it(trained: Pa
     assert threshold < 0.5
     test, predictions = answer_split("test", predictor)
     called = predictions.answers == predictor.schema.positive
-    assert (called == (predictions.probabilities[:, 1].round(5) >= np.float32(threshold))).all()
+    assert (called == (predictions.probabilities[:, 1].astype(float).round(5) >= threshold)).all()
     assert (
         called.sum() > (answer_split("test", before)[1].answers == predictor.schema.positive).sum()
     )

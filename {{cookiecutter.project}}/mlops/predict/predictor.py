@@ -63,13 +63,19 @@ def chosen_classes(schema: Schema, probabilities: NDArray[Any]) -> NDArray[Any]:
     """Returns the class of each row by its probabilities, as text: shape (rows,). It is the positive class
     from the schema's threshold on, or without a threshold the likeliest class, the first one at a tie."""
     classes: NDArray[Any] = np.asarray(schema.classes, object)
-    rounded = probabilities.round(DECIMALS)
+    rounded = rounded_probabilities(probabilities)
     if schema.threshold is None:
         chosen = rounded.argmax(axis=1)
     else:
         chosen = (rounded[:, 1] >= schema.threshold).astype(np.intp)
     answers: NDArray[Any] = classes[chosen]
     return answers
+
+
+def rounded_probabilities(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Returns the probabilities, of any shape, as they are compared with each other and with a threshold:
+    with DECIMALS decimals. Those of 32 bits are rounded with 64, or another number would be near."""
+    return probabilities.astype(np.float64).round(DECIMALS)
 
 
 def model_session(model: bytes) -> Any:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mlops.errors import DataError
 from mlops.params import ThresholdParams
-from mlops.predict.predictor import DECIMALS
+from mlops.predict.predictor import rounded_probabilities
 
 FEWEST = 10
 """The number of rows that must be called positive before their precision is believed."""
@@ -22,7 +22,7 @@ def choose_threshold(
     `target` is 1 for truly positive rows and else 0, and `probability` is that of the positive class: both of
     shape (rows,). Raises DataError if no row would be called positive, or if no threshold has the precision.
     """
-    rounded = probability.astype(float).round(DECIMALS)
+    rounded = rounded_probabilities(probability)
     if rule.probability is not None:
         if rule.probability > rounded.max():
             raise DataError(
