@@ -12,6 +12,7 @@ from small_project import change
 ARCHITECTURE = next(iter(ARCHITECTURES))
 OPTIONS = f"train.architectures.{ARCHITECTURE}"
 OPTION = next(iter(hyperparameters(ARCHITECTURES[ARCHITECTURE]).model_fields))
+TARGET = params.load_configuration(PROJECT).params.prepare.target
 PROD = "environments/prod.yaml"
 NO_COLUMNS: dict[str, list[str]] = {name: [] for name in params.ColumnParams.model_fields}
 
@@ -42,12 +43,23 @@ def test_what_the_project_ships_is_valid() -> None:
         ("params.yaml", "train.threshold", {}, "threshold: give one of probability, precision and costs"),
         ("params.yaml", "train.threshold", {"probability": 0.3, "precision": 0.9}, "threshold: give one of"),
         ("params.yaml", "train.threshold", {"probability": 1}, "probability: 1 should be less than 1"),
-        ("params.yaml", "train.class_weights", {"yes": 0}, "class_weights"),
+        ("params.yaml", "train.threshold", {"probabilty": 0.3}, "threshold.probabilty: unknown key; did you"),
+        ("params.yaml", "train.threshold", {"costs": {"false_postive": 1}}, "false_postive: unknown key"),
+        *(("params.yaml", "train.class_weights", value, f"class_weights: {value!r} should be null, 'bal")
+          for value in ({"yes": 0}, {"yes": "2"}, {1: 2}, "balance", 3)),
         ("params.yaml", "prepare.positive", 1, "prepare.positive: 1 should be text: put it in quotes"),
         ("params.yaml", "prepare.source.missing", "?", "prepare.source.missing: '?' should be a list"),
         ("params.yaml", "prepare.source.missing", ["yes"], "'yes' has two meanings: missing, true_words and"),
         ("params.yaml", "prepare.source.true_words", ["Ja"], "'Ja': write true_words and false_words in"),
         ("params.yaml", "prepare.source.true_words", [True], "True should be text: put it in quotes"),
+        *(("params.yaml", "prepare.source.delimiter", value, f"delimiter: {value!r} should be one ASCII char")
+          for value in ("§", "\0", "\n", "", ";;", 1)),
+        *(("params.yaml", "prepare.source.encoding", value, f"encoding: {value!r} is not known; files of")
+          for value in ("", "punycode", "IDNA", "undefined", "unicode_escape", "base64", "rot13", "\0")),
+        ("params.yaml", "prepare.source.thousands", ", ", "thousands: ', ' should be one character, or ''"),
+        ("params.yaml", "prepare.source.dates", 3, "dates: 3 should be the form of all dates, or the form"),
+        ("params.yaml", "prepare.columns", {**NO_COLUMNS, "category": ["a", TARGET]},
+         f"prepare: target: '{TARGET}' is also in prepare.columns.category: remove it there"),
         ("params.yaml", "prepare.source.dates", "%d.%m", "'%d.%m' should hold each of %Y (or %y), %m"),
         ("params.yaml", "prepare.source.dates", "%Y-%m-%d %H", "'%Y-%m-%d %H' should hold each of %Y"),
         ("params.yaml", "prepare.source.dates", {"a": "%d.%m.%Y"}, "'a' is no column of dates: remove it"),
@@ -148,6 +160,24 @@ def test_prod_asks_for_a_key_and_where_people_try_things_out_none_is_asked_for(
         (
             b"train: 1\ntrain: 2\n",
             'params.yaml is not valid YAML: line 2: found duplicate key "train"',
+        ),
+        *(
+            (
+                f"a: 1\nb: {value}\n".encode(),
+                f"not valid YAML: line 2: '{value}' is written like a date",
+            )
+            for value in (
+                "2024-02-30",
+                "2024-13-45",
+                "2024-02-01 25:00:00",
+                "0000-01-01",
+                "-_",
+                "0x_",
+            )
+        ),
+        (
+            b"a: !!int x\n",
+            "not valid YAML: line 1: 'x' is written like a date or a number and is none",
         ),
         (b"train: \xff\n", "params.yaml is not valid YAML: unacceptable character #x00ff"),
     ],

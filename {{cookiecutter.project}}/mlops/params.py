@@ -5,9 +5,11 @@ environments/. Every stage loads all files, so that a mistake in any block is fo
 DVC tracks the values themselves, so no stage depends on this module.
 """
 
+import codecs
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -16,11 +18,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     create_model,
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, Node
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 import science.architectures  # noqa: F401 - declares the project's architectures
@@ -35,8 +40,36 @@ from mlops.predict.task import Task
 
 NAMES_IGNORED_BY_DVC = ("size", "nfiles")
 
+NO_ENCODINGS_OF_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+"""Codecs of Python that take text, and in which no file is written: a name of the web, an escaped text."""
+
+
+def said(sentence: str) -> WrapValidator:
+    """Returns a validator that says of a value what it should be, instead of why it is none of several
+    types."""
+
+    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError(f"{value!r} should be {sentence}") from None
+
+    return WrapValidator(validate)
+
+
 Names = Annotated[tuple[str, ...], Field(strict=False)]
-Mark = Annotated[str, Field(min_length=1, max_length=1)]
+Delimiter = Annotated[
+    Annotated[str, Field(pattern="^[ -~\t]$")] | None,
+    said("one ASCII character, such as ';' or a tab, or null if it is found in the header"),
+]
+Thousands = Annotated[str, Field(max_length=1), said("one character, or '' if there is none")]
+Forms = Annotated[
+    str | dict[str, str], said("the form of all dates, or the form of each column of dates")
+]
+ClassWeights = Annotated[
+    Literal["balanced"] | Mapping[str, Annotated[float, Field(gt=0)]] | None,
+    said("null, 'balanced', or a number over 0 for each class, whose name is text"),
+]
 Rows = Annotated[int, Field(ge=2)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -112,24 +145,27 @@ def check_encoding(name: str) -> None:
     """Raises ValueError if this is no encoding of text."""
     try:
         "".encode(name)
-    except LookupError:
+        is_known = codecs.lookup(name).name not in NO_ENCODINGS_OF_FILES
+    except (LookupError, ValueError):
+        is_known = False
+    if not is_known:
         raise ValueError(
             f"encoding: {name!r} is not known; files of Excel are often cp1252 or utf-16"
-        ) from None
+        )
 
 
 class SourceParams(Strict):
     encoding: str
-    delimiter: Mark | None
+    delimiter: Delimiter
     decimal: Literal[".", ","]
-    thousands: Mark | Literal[""]
+    thousands: Thousands
     units: Names
     names: Names
     skip: Annotated[int, Field(ge=0)]
     missing: Names
     true_words: Names
     false_words: Names
-    dates: str | dict[str, str]
+    dates: Forms
 
     @model_validator(mode="after")
     def can_be_read(self) -> "SourceParams":
@@ -200,6 +236,15 @@ class PrepareParams(Strict):
         return self
 
     @model_validator(mode="after")
+    def target_is_no_input(self) -> "PrepareParams":
+        for kind, names in self.columns:
+            if self.target in names and kind != "ignored":
+                raise ValueError(
+                    f"target: {self.target!r} is also in prepare.columns.{kind}: remove it there"
+                )
+        return self
+
+    @model_validator(mode="after")
     def split_fits_the_columns(self) -> "PrepareParams":
         by, column = self.split.by, self.split.column
         if column == self.target:
@@ -247,7 +292,7 @@ class ThresholdParams(Strict):
 
 class TrainParams(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    class_weights: Literal["balanced"] | Mapping[str, Annotated[float, Field(gt=0)]] | None
+    class_weights: ClassWeights
     threshold: ThresholdParams | None
     architecture: str
     architectures: Mapping[str, Mapping[str, Any]]
@@ -451,8 +496,10 @@ def validate_file(model: type[BaseModel], file: Path, faults: list[str]) -> Any:
 def read_yaml(file: Path) -> dict[str, Any]:
     """Returns the content of a YAML file, which is read as DVC reads it. Raises ParameterError if the file is
     missing, is not YAML or holds something else than keys and values."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = Constructor
     try:
-        content = YAML(typ="safe", pure=True).load(file)
+        content = yaml.load(file)
     except FileNotFoundError:
         raise ParameterError(f"{file} is missing: restore it, `git restore {file}`") from None
     except (YAMLError, UnicodeDecodeError) as error:
@@ -460,6 +507,18 @@ def read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ParameterError(f"{file} should hold keys and values, not {content!r}")
     return content
+
+
+class Constructor(SafeConstructor):
+    """Makes the values of a YAML file, and names the place of one that cannot be made."""
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError):
+            problem = f"{node.value!r} is written like a date or a number and is none: correct it, or put "
+            problem += "it in quotes"
+            raise ConstructorError(problem=problem, problem_mark=node.start_mark) from None
 
 
 def yaml_fault(error: Exception) -> str:
@@ -505,6 +564,8 @@ def keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     for name in path:
         kinds = get_args(block)
         block = kinds[-1] if kinds else block.model_fields[name].annotation
+        if NoneType in get_args(block):
+            block, _ = get_args(block)
     return list(block.model_fields)
 
 
