@@ -11,7 +11,14 @@ from sklearn.pipeline import make_pipeline
 
 from mlops import params, provenance
 from mlops.architectures import Inputs, architecture, one_hot
-from mlops.errors import DataError, ExportError, OtherLibraries, ParityError
+from mlops.errors import (
+    DataError,
+    ExportError,
+    OtherLibraries,
+    ParameterError,
+    ParityError,
+    StageError,
+)
 from mlops.predict import derived, schema
 from mlops.prepare import prepare
 from mlops.tables import splits
@@ -80,6 +87,57 @@ def test_a_derived_column_of_an_unknown_column_is_refused(trained: Path, registr
         return not_a_column
 
     with pytest.raises(DataError, match="lost takes 'not_a_column', which is not a column"):
+        train.main()
+
+
+def test_a_derived_column_that_would_replace_one_of_the_table_is_refused(
+    trained: Path, registries: None
+) -> None:
+    name = schema.read_schema(splits.SCHEMA).columns[0].name
+
+    def tenfold(values: NDArray[Any]) -> NDArray[Any]:
+        return values * 10
+
+    tenfold.__name__ = name
+    derived.number(tenfold)
+    with pytest.raises(DataError, match=f"{name} has the name of a column of the prepared table"):
+        train.main()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "message"),
+    [
+        ("random_forest", "trees", 0, "The 'n_estimators' parameter of RandomForestClassifier must be"),
+        ("lightgbm", "leaves", 1, "Check failed: (num_leaves) > (1)"),
+        ("xgboost", "leaves", -1, "value -1 for Parameter max_leaves should be greater equal to 0"),
+        ("xgboost", "iterations", 0, "XGBClassifier has no trees"),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_library_refuses_is_named_with_its_architecture(
+    trained: Path, name: str, option: str, value: int, message: str
+) -> None:
+    before = contents("models")
+    change("params.yaml", "train.architecture", name)
+    change("params.yaml", f"train.architectures.{name}.{option}", value)
+    with pytest.raises(StageError) as refused:
+        train.main()
+    assert message in str(refused.value)
+    assert contents("models") == before
+    if isinstance(refused.value, ParameterError):
+        where = f"train.architectures.{name} can't be fitted with"
+        assert where in str(refused.value)
+        assert f"{option} {value}" in str(refused.value)
+
+
+def test_an_error_of_an_architecture_itself_keeps_its_traceback(
+    trained: Path, registries: None
+) -> None:
+    @architecture
+    def mistaken(inputs: Inputs, seed: int) -> Any:
+        return inputs.nothing  # type: ignore[attr-defined]
+
+    choose("mistaken")
+    with pytest.raises(AttributeError):
         train.main()
 
 

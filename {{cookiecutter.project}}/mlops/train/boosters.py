@@ -199,9 +199,13 @@ def known_categories(estimator: Any) -> Sequence[Sequence[str]]:
 
 def read_trees(booster: Any, numbers: int, categories: Sequence[Sequence[str]]) -> Ensemble:
     """Returns the trees of a fitted booster, of a table with this many number columns and, behind them, the
-    category columns with these known values. Raises ExportError if its trees cannot be read."""
+    category columns with these known values. Raises ExportError if it has no trees, or if they cannot be
+    read."""
     sizes = {column: len(values) for column, values in enumerate(categories, numbers)}
-    return READERS[type(booster).__name__](booster, sizes)
+    ensemble = READERS[type(booster).__name__](booster, sizes)
+    if not ensemble.trees:
+        raise ExportError(f"{type(booster).__name__} has no trees: raise its number of iterations")
+    return ensemble
 
 
 def refuse_many_categories(estimator: Any, names: Sequence[str]) -> None:

@@ -4,6 +4,8 @@ It reads data/prepared and writes models.
 """
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from threadpoolctl import threadpool_limits
 import science.architectures  # noqa: F401 - what it imports is code of this stage
 from mlops import provenance
 from mlops.architectures import ARCHITECTURES, Inputs
-from mlops.errors import DataError, OtherLibraries, printable_text
+from mlops.errors import DataError, OtherLibraries, ParameterError, printable_text
 from mlops.params import ThresholdParams, TrainParams, load_configuration
 from mlops.predict.derived import DERIVED, arguments
 from mlops.predict.inputs import Matrices, matrices_of, matrix_columns
@@ -94,11 +96,13 @@ def fit_estimator(
     inputs: Inputs,
     schema: Schema,
 ) -> Any:
-    """Returns the chosen architecture, fitted. Raises ExportError if it cannot be exported, and DataError if
-    a column has too many categories for it, or if the weights of classes do not fit it or the target."""
+    """Returns the chosen architecture, fitted. Raises ExportError if it cannot be exported, ParameterError if
+    its library refuses the hyperparameters, and DataError if a column has too many categories for it, or if
+    the weights of classes do not fit it or the target."""
     architecture = ARCHITECTURES[params.architecture]
     try:
-        estimator = architecture(inputs, params.seed, **params.hyperparameters)
+        with library_errors(params):
+            estimator = architecture(inputs, params.seed, **params.hyperparameters)
     except OSError as error:  # LightGBM takes OpenMP from the system
         raise OtherLibraries(
             f"{params.architecture} needs a library of the system: {error}. On Debian and Ubuntu: "
@@ -109,7 +113,26 @@ def fit_estimator(
     weights = row_weights(params.class_weights, target, schema.classes)
     # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
     with threadpool_limits(limits=1, user_api="blas"), reported_iterations(estimator) as options:
-        return estimator.fit(table, target, **options, **fit_weights(estimator, weights))
+        weighted = fit_weights(estimator, weights)
+        with library_errors(params):
+            return estimator.fit(table, target, **options, **weighted)
+
+
+@contextmanager
+def library_errors(params: TrainParams) -> Iterator[None]:
+    """Turns an error with which a library refuses values into ParameterError."""
+    try:
+        yield
+    except Exception as error:
+        # The error of LightGBM is of no kind that Python knows.
+        is_of_values = isinstance(error, ValueError | ArithmeticError)
+        if not is_of_values and type(error).__name__ != "LightGBMError":
+            raise
+        values = ", ".join(f"{name} {value}" for name, value in params.hyperparameters.items())
+        raise ParameterError(
+            f"train.architectures.{params.architecture} can't be fitted with "
+            f"{values or 'its defaults'}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def chosen_threshold(rule: ThresholdParams, model: bytes, schema: Schema) -> float:
@@ -140,9 +163,15 @@ def describe_inputs(inputs: Matrices, schema: Schema) -> Inputs:
 
 
 def check_features(schema: Schema) -> None:
-    """Raises DataError for a derived column that is computed from a column that the schema does not have."""
+    """Raises DataError for a derived column that is computed from a column that the schema does not have, or
+    that has the name of one that it has."""
     columns = [column.name for column in schema.columns]
     for name, (_, function) in DERIVED.items():
+        if name in columns:
+            raise DataError(
+                f"science/features.py: {name} has the name of a column of the prepared table, which it would "
+                "replace: give the function another name"
+            )
         for argument in arguments(function):
             if argument not in columns:
                 raise DataError(
