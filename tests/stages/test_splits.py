@@ -14,7 +14,7 @@ from mlops import params
 from mlops.errors import DataError, ParameterError
 from mlops.predict import schema
 from mlops.prepare import prepare, split_rules
-from mlops.tables import splits
+from mlops.tables import csv_source, splits
 from mlops.tables.errors import SourceError
 from small_project import TABLE, change
 
@@ -186,6 +186,21 @@ def test_rows_of_one_time_stay_together_and_dev_sees_a_part_of_each_time(
         assert {*small[name][PERSON]} == {*whole[name][PERSON]}
         assert len(small[name]) < len(whole[name])
     assert "declared 20.0%" in capsys.readouterr().out
+
+
+def test_a_piece_of_blank_lines_holds_neither_dates_nor_numbers(
+    untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table_with(DAYS.strftime("%d.%m.%Y"))
+    change("params.yaml", "prepare.source.dates", "%d.%m.%Y")
+    split_by("time", PERSON)
+    prepare.main()
+    before = [splits.split_file(name).read_bytes() for name in splits.NAMES]
+    with TABLE.open("a") as file:
+        file.write("\n" * 2000)
+    monkeypatch.setattr(csv_source, "PIECE", 700)
+    prepare.main()
+    assert [splits.split_file(name).read_bytes() for name in splits.NAMES] == before
 
 
 def test_a_date_that_the_model_is_given_may_be_the_time(untrained: Path) -> None:

@@ -181,6 +181,17 @@ def test_a_file_that_is_not_a_table_is_refused(
         rows()
 
 
+def test_a_cell_of_the_header_that_is_too_long_is_of_no_table_or_of_another_delimiter(
+    write_file: Callable[..., None],
+) -> None:
+    write_file("[" + '{"n": 1, "t": "x"}; ' * 10_000)
+    with pytest.raises(SourceError, match=r"a cell of the header has over 131,072 characters"):
+        csv_source.open_csv(files.hashed_file("rows.csv"), WANTED.names, Dialect(delimiter="\t"))
+    more = "".join(f";{number:06}" for number in range(30_000))
+    write_file(f"n;t{more}\n1;x{more}\n")
+    assert rows() == [(1.0, "x")]
+
+
 def test_a_column_twice_in_the_header_is_refused(write_file: Callable[..., None]) -> None:
     write_file("n,o,t,n,o\n1,2,3,4,5\n")
     with pytest.raises(SourceError, match=r"rows\.csv names 'n' twice in its header"):

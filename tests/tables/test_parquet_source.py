@@ -5,7 +5,7 @@ import pytest
 from pyarrow import parquet
 
 from mlops.predict.dialect import Dialect
-from mlops.tables import files, parquet_source
+from mlops.tables import cells, files, keys, parquet_source
 from mlops.tables.errors import SourceError
 from mlops.tables.pieces import Wanted
 
@@ -82,3 +82,60 @@ def test_a_column_of_another_type_is_refused_as_key(table: pa.Table, key: object
         SourceError, match=r"column 'k' is .* and should hold text, numbers or dates"
     ):
         source().refuse_unfit(WANTED)
+
+
+def test_a_wanted_column_that_a_file_has_twice_is_refused(table: pa.Table) -> None:
+    parquet.write_table(table.append_column("n", table["n"]), "rows.parquet")
+    with pytest.raises(SourceError, match=r"rows\.parquet names 'n' twice in its header"):
+        source().refuse_unfit(WANTED)
+    parquet.write_table(table.append_column("o", table["o"]), "rows.parquet")
+    source().refuse_unfit(WANTED)
+    assert sum(piece.content.records(WANTED).count for piece in source().pieces(WANTED)) == ROWS
+
+
+BYTES = [b"\xff" * 16, None]
+OF_TEXT = {
+    "a duration": pa.array([1, None], pa.duration("s")),
+    "a time": pa.array([1, None], pa.time64("us")),
+    "a decimal": pa.array([1, None], pa.decimal256(50)),
+    "a half float": pa.array([1.5, None], pa.float16()),
+    "nothing": pa.nulls(2),
+    "numbers of a dictionary": pa.array([1, None]).dictionary_encode(),
+    "a view of text": pa.array(["a", None], pa.string_view()),
+    "an extension of text": pa.array(["{}", None], pa.json_()),
+}
+OF_NO_TEXT = {
+    "bytes": pa.array(BYTES),
+    "large bytes": pa.array(BYTES, pa.large_binary()),
+    "a view of bytes": pa.array(BYTES, pa.binary_view()),
+    "bytes of one size": pa.array(BYTES, pa.binary(16)),
+    "bytes of a dictionary": pa.array(BYTES).dictionary_encode(),
+    "a UUID": pa.array(BYTES, pa.uuid()),
+    "a list": pa.array([[1], None]),
+    "a map": pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int8())),
+    "a record": pa.array([{"a": 1}, None]),
+}
+
+
+def test_text_can_stand_for_cells_of_these_types_and_for_none_of_those(table: pa.Table) -> None:
+    parquet.write_table(pa.table(OF_TEXT | OF_NO_TEXT), "rows.parquet")
+    opened = source()
+    with_text = [f.name for f in opened.schema if parquet_source.has_text(f.type)]
+    assert with_text == [*OF_TEXT]
+    (piece,) = opened.pieces(Wanted(tuple(with_text), (), None, Dialect()))
+    for column in piece.content.records(
+        Wanted(tuple(with_text), (), None, Dialect())
+    ).columns.values():
+        assert column.cast(pa.string())[1].as_py() is None
+
+
+def test_a_view_of_text_is_text(table: pa.Table) -> None:
+    """Polars writes texts so."""
+    views = table["t"].cast(pa.string_view())
+    parquet.write_table(table.set_column(1, "t", views).set_column(3, "k", views), "rows.parquet")
+    opened = source()
+    opened.refuse_unfit(WANTED)
+    (piece,) = opened.pieces(WANTED)
+    columns = piece.content.records(WANTED).columns
+    assert cells.read_cells(columns, WANTED).texts["t"].values[7] == "t7"
+    assert keys.key_texts(columns["k"], "rows.parquet", "k")[7].as_py() == "t7"

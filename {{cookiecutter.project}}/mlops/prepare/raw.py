@@ -85,8 +85,10 @@ def read_files(params: PrepareParams, paths: Sequence[str]) -> Iterator[Cells]:
         faults: list[Fault] = []
         for piece, cells, more in parts:
             faults += more
-            rows[path] += len(cells.columns[params.target])
-            yield cells
+            found = len(cells.columns[params.target])
+            rows[path] += found
+            if found:  # without rows, nothing tells dates from numbers
+                yield cells
             done += piece.size
             progress.show(f"prepare: {done / 1e6:,.0f} of {size / 1e6:,.0f} MB are read")
         if faults:

@@ -343,4 +343,5 @@ def dictionary_encoded(cells: pa.Array) -> pa.DictionaryArray:
 
 def is_text(kind: pa.DataType) -> bool:
     types = pa.types
-    return any(fits(kind) for fits in (types.is_dictionary, types.is_string, types.is_large_string))
+    kinds = (types.is_dictionary, types.is_string, types.is_large_string, types.is_string_view)
+    return any(fits(kind) for fits in kinds)

@@ -6,8 +6,8 @@ A file that cannot be cut into records and cells is refused.
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -67,13 +67,7 @@ class CsvSource:
         return f"{self.file.path}: cells are separated by a {DELIMITERS[self.delimiter]}"
 
     def refuse_unfit(self, wanted: Wanted) -> None:
-        """Raises SourceError if a wanted column is in the header more than once."""
-        counts = Counter(self.names)
-        if twice := [name for name in wanted.names if counts[name] > 1]:
-            raise SourceError(
-                f"{self.file.path} names {', '.join(map(repr, twice))} twice in its header: name "
-                "each column once"
-            )
+        wanted.refuse_twice(self.names, self.file.path)
 
     def pieces(self, wanted: Wanted) -> Iterator[Piece]:
         names = tuple(
@@ -237,7 +231,17 @@ def open_csv(file: File, known: Collection[str], dialect: Dialect) -> CsvSource:
     delimiters = [dialect.delimiter] if dialect.delimiter else [*DELIMITERS]
     if stored.has_spaced_cells:
         delimiters = ["\t"]
-    headers = [read_header(rest, delimiter, file) for delimiter in delimiters]
+    headers = []
+    for delimiter in delimiters:
+        with suppress(
+            csv.Error
+        ):  # a cell is too long, as with another delimiter than that of the file
+            headers.append(read_header(rest, delimiter, file))
+    if not headers:
+        raise SourceError(
+            f"{file.path}: a cell of the header has over {csv.field_size_limit():,} characters: the file is "
+            "no table, or name the delimiter between its cells in params.yaml (prepare.source.delimiter)"
+        )
     names, lines, delimiter = max(
         headers, key=lambda header: (len({*header[0]} & {*known}), len(header[0]))
     )
@@ -251,7 +255,8 @@ def open_csv(file: File, known: Collection[str], dialect: Dialect) -> CsvSource:
 
 
 def read_header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int, str]:
-    """Returns the names, the number of the header's last line, and the delimiter."""
+    """Returns the names, the number of the header's last line, and the delimiter. Raises csv.Error for a name
+    that is too long."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     names = next((cells for cells in rows if cells), None)
     if names is None:

@@ -20,8 +20,14 @@ def can_be_key(kind: pa.DataType) -> bool:
     return any(
         fits(kind)
         for fits in (
-            *(types.is_string, types.is_large_string, types.is_integer, types.is_floating),
-            *(types.is_decimal, types.is_date, types.is_timestamp, types.is_null),
+            *(types.is_string, types.is_large_string, types.is_string_view, types.is_integer),
+            *(
+                types.is_floating,
+                types.is_decimal,
+                types.is_date,
+                types.is_timestamp,
+                types.is_null,
+            ),
         )
     )
 

@@ -31,7 +31,9 @@ class ParquetSource:
         return tuple(self.schema.names)
 
     def refuse_unfit(self, wanted: Wanted) -> None:
-        """Raises SourceError for wanted columns of another type, so that not every row is rejected for it."""
+        """Raises SourceError for a wanted column that the file has twice, and for those of another type, so
+        that not every row is rejected for it."""
+        wanted.refuse_twice(self.names, self.file.path)
         kinds = dict.fromkeys(wanted.numbers, (is_number, "numbers"))
         kinds |= dict.fromkeys(wanted.booleans, (is_boolean, "booleans"))
         kinds |= {
@@ -140,10 +142,18 @@ def is_category(kind: pa.DataType) -> bool:
 def is_text(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return is_text(kind.value_type)
-    return any(fits(kind) for fits in (types.is_string, types.is_large_string, types.is_null))
+    kinds = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    return any(fits(kind) for fits in kinds)
 
 
 def has_text(kind: pa.DataType) -> bool:
     """Returns whether text can stand for cells of this type, which are no lists, records or bytes."""
-    is_nested = types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind)
-    return not is_nested or types.is_dictionary(kind)
+    if types.is_dictionary(kind):
+        return has_text(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):  # such as a UUID
+        return has_text(kind.storage_type)
+    without = (
+        *(types.is_nested, types.is_binary, types.is_large_binary, types.is_binary_view),
+        types.is_fixed_size_binary,
+    )
+    return not any(fits(kind) for fits in without)

@@ -1,5 +1,6 @@
 """Defines a piece of a file: as many whole records as are scored at a time."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Schema
+from mlops.tables.errors import SourceError
 from mlops.tables.files import File
 
 
@@ -38,6 +40,14 @@ class Wanted:
         """Returns the name of each column once, the model's columns before the key."""
         names = [*self.numbers, *self.booleans, *self.dates, *self.times, *self.texts]
         return tuple(dict.fromkeys([*names, *([self.key] if self.key else [])]))
+
+    def refuse_twice(self, names: Sequence[str], file: str) -> None:
+        """Raises SourceError if a wanted column is more than once among the names of a file."""
+        counts = Counter(names)
+        if twice := [name for name in self.names if counts[name] > 1]:
+            raise SourceError(
+                f"{file} names {', '.join(map(repr, twice))} twice in its header: name each column once"
+            )
 
 
 @dataclass(frozen=True)
