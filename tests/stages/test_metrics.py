@@ -100,7 +100,8 @@ def test_metrics_of_numbers_are_those_counted_by_hand_in_any_unit() -> None:
 
 def test_an_actual_number_of_0_has_no_percentage_and_equal_numbers_no_r2() -> None:
     assert measure(NUMBER, np.array([0.0, 1.0]), numbers(1, 1))["mape"] is None
-    assert measure(NUMBER, np.array([2.0, 2.0]), numbers(1, 1))["r2"] is None
+    for actual in (2.0, 0.1):
+        assert measure(NUMBER, np.full(7, actual), numbers(*[1] * 7))["r2"] is None
 
 
 @pytest.mark.parametrize(

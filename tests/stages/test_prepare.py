@@ -228,10 +228,13 @@ def test_of_a_column_in_which_every_row_differs_only_some_categories_are_counted
     monkeypatch.setattr(training_rows, "MOST_COUNTED", 100)
     counted = CategoryColumn()
     for start in range(0, 10_000, 50):
-        words = ["often", *map(str, range(start, start + 50))]
-        counted.add(cells.text_cells(pa.array(words), Dialect()), np.ones(51, bool))
+        words = ["often", *map(str, range(start, start + 50)), *[""] * (not start)]
+        counted.add(cells.text_cells(pa.array(words), Dialect()), np.ones(len(words), bool))
         assert len(counted.counts) <= 100
     assert counted.known()[0] == "often"
+    column = counted.column("colour")
+    assert column
+    assert column.missing
 
 
 def test_run_as_a_stage_an_error_is_one_message_and_no_traceback(untrained: Path) -> None:

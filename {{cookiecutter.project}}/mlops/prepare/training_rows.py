@@ -38,7 +38,9 @@ class CategoryColumn:
         self.counts.update(texts.count_words(rows))
         self.rows += int(rows.sum())
         if len(self.counts) > MOST_COUNTED:
+            missing = self.counts[""]
             self.counts = Counter(dict(self.counts.most_common(MOST_COUNTED // 2)))
+            self.counts[""] = missing
 
     def known(self) -> list[str]:
         """Returns the most frequent categories, of equally frequent ones the first in the alphabet."""
