@@ -31,7 +31,7 @@ ARROWS = {
     "stage": "errors libraries",
     "metrics": "errors predict",
     "params": "architectures errors metrics predict science.architectures",
-    "provenance": "params",
+    "provenance": "params predict",
     "declared": "errors params",
     "predict": "errors predict.derived science.features",
     "predict.derived": "",

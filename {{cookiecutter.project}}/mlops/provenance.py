@@ -4,7 +4,6 @@ The dependencies are those that dvc.yaml lists, so the provenance changes exactl
 Hashes are MD5, as everywhere in DVC, so they can be looked up in dvc.lock.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops.params import Strict, read_yaml
+from mlops.predict.release import md5_of_file
 
 
 def write_provenance(
@@ -57,8 +57,3 @@ def files_in(path: Path) -> Iterator[Path]:
 def ignored_names(file: Path) -> list[str]:
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return [line.rstrip("/") for line in lines if line and not line.startswith("#")]
-
-
-def md5_of_file(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

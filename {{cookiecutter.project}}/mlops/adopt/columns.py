@@ -14,6 +14,8 @@ from mlops.adopt.table import Table
 from mlops.predict.dates import date_text
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task
+from mlops.prepare.raw import LARGEST_INTEGER
+from mlops.prepare.training_rows import MOST_CATEGORIES
 from mlops.tables import cells
 from mlops.tables.cells import Cells, Numbers, Texts
 from mlops.tables.pieces import Wanted
@@ -21,11 +23,7 @@ from mlops.tables.pieces import Wanted
 Kind = Literal["integer", "number", "boolean", "date", "category", "ignored"]
 KINDS: Sequence[Kind] = ("integer", "number", "boolean", "date", "category", "ignored")
 
-KNOWN_CATEGORIES = 50
-"""The number of categories of a column that a model knows; prepare keeps the most frequent ones."""
-
 LONGEST_CATEGORY = 1000
-LARGEST_INTEGER = 2**24
 DAYS_OF_EXCEL = (20_000, 60_000)
 """The numbers by which Excel means days from 1954 to 2064."""
 
@@ -227,14 +225,14 @@ def described_text(name: str, texts: Texts, remark: str) -> Column:
         return column.left_out(f"free text: {different:,} different texts in {rows:,} rows")
     if different >= 0.95 * rows and rows >= 15:
         return column.left_out(remark or "an identifier: another text in almost each row")
-    frequent = sum(sorted(known.values())[-KNOWN_CATEGORIES:]) / max(rows, 1)
-    if different > max(10, 0.5 * rows) or (different > KNOWN_CATEGORIES and frequent < 0.3):
+    frequent = sum(sorted(known.values())[-MOST_CATEGORIES:]) / max(rows, 1)
+    if different > max(10, 0.5 * rows) or (different > MOST_CATEGORIES and frequent < 0.3):
         said = f"{different:,} different texts in {rows:,} rows: hardly any is frequent enough to learn from"
         return column.left_out("; ".join(filter(None, (remark, said))))
     remarks = [remark]
-    if different > KNOWN_CATEGORIES:
+    if different > MOST_CATEGORIES:
         remarks.append(
-            f"{different:,} categories; the {KNOWN_CATEGORIES} most frequent are known to the model"
+            f"{different:,} categories; the {MOST_CATEGORIES} most frequent are known to the model"
         )
     remarks += similar_words(known)
     return replace(column, remark="; ".join(filter(None, remarks)))

@@ -20,6 +20,7 @@ from mlops.errors import SmokeTestFailed, printable_text
 from mlops.params import DeploySettings, load_configuration
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import MODEL, SCHEMA, Predictor
+from mlops.predict.release import md5_of_file
 from mlops.predict.schema import Schema
 from mlops.predict.task import Predictions, class_positions
 from mlops.tables import splits
@@ -78,9 +79,7 @@ def add_reference(bundle: Path, predictions: Predictions, schema: Schema) -> Non
 
 def write_manifest(bundle: Path) -> None:
     manifest = {
-        "files": {
-            name: provenance.md5_of_file(bundle / name) for name in (MODEL, SCHEMA, REFERENCE)
-        },
+        "files": {name: md5_of_file(bundle / name) for name in (MODEL, SCHEMA, REFERENCE)},
         "prepare": provenance.read_provenance(splits.PROVENANCE),
         "train": provenance.read_provenance(MODELS / "provenance.json"),
         "deploy": {"made_from": bundle_dependencies()},

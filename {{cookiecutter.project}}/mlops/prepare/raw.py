@@ -23,6 +23,7 @@ from mlops.tables.sources import Source
 RAW = Path("data/raw")
 SHOWN = 5
 LARGEST_INTEGER = 2**24
+"""The largest number of an integer column: above it, a model's 32 bits don't hold every whole number."""
 
 
 @dataclass(frozen=True)
