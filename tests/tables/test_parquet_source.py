@@ -130,7 +130,6 @@ def test_text_can_stand_for_cells_of_these_types_and_for_none_of_those(table: pa
 
 
 def test_a_view_of_text_is_text(table: pa.Table) -> None:
-    """Polars writes texts so."""
     views = table["t"].cast(pa.string_view())
     parquet.write_table(table.set_column(1, "t", views).set_column(3, "k", views), "rows.parquet")
     opened = source()

@@ -152,11 +152,12 @@ def measure_multiclass(schema: Schema, target: NDArray[Any], predictions: Predic
 def measure_regression(schema: Schema, target: NDArray[Any], predictions: Predictions) -> Values:
     errors = predictions.answers - target
     squares = float((errors**2).mean())
-    is_constant = target.min() == target.max()  # the variance of equal numbers is not always 0
+    # The variance of equal numbers is not always 0.
+    spread = float(target.var()) if target.min() < target.max() else 0.0
     return {
         "mae": float(np.abs(errors).mean()),
         "rmse": squares**0.5,
-        "r2": None if is_constant else 1 - squares / float(target.var()),
+        "r2": 1 - squares / spread if spread else None,
         "median_absolute_error": float(np.median(np.abs(errors))),
         "mape": 100 * float(np.abs(errors / target).mean()) if target.all() else None,
     }

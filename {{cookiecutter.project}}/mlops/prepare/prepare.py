@@ -1,7 +1,7 @@
 """The stage prepare splits the raw table in three and describes its columns in the input schema.
 
 It reads data/raw and writes data/prepared. Rows are read and written in pieces, so that a table of any size
-takes the same memory.
+takes the same memory; a split by time also holds the time of each row.
 """
 
 import tempfile
