@@ -78,6 +78,7 @@ def test_what_the_project_ships_is_valid() -> None:
         (PROD, "gate.on_failure", "halt", "gate.on_failure: 'halt' should be 'report' or 'stop'"),
         (PROD, "gate.bounds", {"acuracy": {"min": 1}}, "bounds: 'acuracy' is not a metric for it"),
         (PROD, "gate.max_drop", {"roc_auc": 1}, "of the task binary; it is one of accuracy, false_pos"),
+        (PROD, "gate.bounds", {1: {"min": 1}}, "gate.bounds.1: 1 should be text: put it in quotes"),
         (PROD, "gate.bounds.accuracy", {"mn": 1}, "accuracy.mn: unknown key; did you mean 'min'?"),
         (PROD, "gate.bounds.accuracy", {}, "a bound needs a limit: min, max, above_baseline, below_baseline"),
         (PROD, "gate.bounds.accuracy", {"min": 0.9, "max": 0.1}, "no value is at least 0.9 and at most"),

@@ -538,7 +538,7 @@ def keys_ignored_by_dvc(content: object, path: str = "") -> Iterator[str]:
 
 def fault_messages(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
     for fault in error.errors(include_url=False):
-        key = ".".join(map(str, fault["loc"]))
+        key = ".".join(str(name) for name in fault["loc"] if name != "[key]")
         prefix = f"{key}: " if key else ""
         match fault["type"]:
             case "extra_forbidden":
