@@ -55,7 +55,9 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         if PARENTHESES in self.units and text[:1] == "(" and text[-1:] == ")":
             return -self.number_of(text[1:-1])
         sign, text = (text[:1], text[1:]) if text[:1] in ("+", "-") else ("", text)
-        text = sign + text_of(self._unit.sub("", text))
+        if self.units:
+            text = self._unit.sub("", text)
+        text = sign + text_of(text)
         if self.thousands and self._grouped.match(text):
             text = text.replace(self.thousands, "")
         if self.decimal != ".":
