@@ -77,11 +77,11 @@ def changes(project: Path) -> Iterator[tuple[str, str]]:
     """Yields the name of each change, and the command that reproduces with it."""
     for change, prefix in CHANGED.items():
         if not prefix.startswith("faketime") or shutil.which("faketime"):
-            yield change, f"{prefix} .venv/bin/mlops reproduce"
+            yield change, f"{prefix} .venv/bin/mlops reproduce --run"
     for python in filter(shutil.which, PYTHONS):
         venv = project.parent / python
         shell(f"{python} install.py --venv {venv} --no-project", project)
-        yield python, f"{venv}/bin/python -m mlops.cli reproduce"
+        yield python, f"{venv}/bin/python -m mlops.cli reproduce --run"
 
 
 def rows(project: Path) -> Iterator[str]:
