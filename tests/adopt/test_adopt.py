@@ -168,6 +168,9 @@ def test_a_project_with_changes_is_refused(
     (project / "README.md").write_text("changed")
     with pytest.raises(Refused, match=r"not committed \(README.md\)"):
         adopted(path)
+    Git(project).run("switch", "--quiet", "--detach", "--discard-changes", "HEAD")
+    with pytest.raises(Refused, match="no branch is checked out"):
+        adopted(path)
 
 
 def test_a_failure_while_writing_leaves_the_project_as_it_was(

@@ -105,6 +105,15 @@ def test_a_wrong_option_is_refused_with_a_message(
     assert words in done.stderr
 
 
+@pytest.mark.parametrize("folder", [".", "data/raw", "science", "mlops/batch"])
+def test_no_watch_begins_where_it_would_move_files_of_the_project(
+    run: Run, project: Path, folder: str
+) -> None:
+    words = ("mlops", "watch", folder, "--to", "sqlite:///n.db")
+    done = run(*words, cwd=project, check=False)
+    assert (done.returncode, "Git or DVC tracks what is here" in done.stderr) == (3, True)
+
+
 def test_a_password_is_refused_before_anything_is_deployed(run: Run, project: Path) -> None:
     url = "postgresql://ann:hunter2@host/db"
     done = run("mlops", "score", "rows.csv", "--to", url, cwd=project, check=False)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import typer
 
-from mlops.cli.app import app
+from mlops.cli.app import app, refuse_empty_arguments
+from mlops.errors import UsageError
 
 COMMANDS = typer.main.get_group(app).commands
 NUMBERS = [
@@ -56,3 +57,17 @@ def test_a_number_beyond_them_is_refused(
         app(words)
     assert ended.value.code == 2
     assert "is not in the range" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["rollback", "prod", "--to", ""], "--to is empty"),
+        (["score", "a.csv", "--to="], "--to is empty"),
+        (["watch", ""], "an argument is empty"),
+    ],
+)
+def test_an_argument_without_a_value_is_refused(words: list[str], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        refuse_empty_arguments(words)
+    refuse_empty_arguments(["tracker", "--where", "dataset=", "--format=json", "-f"])

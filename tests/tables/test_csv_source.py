@@ -293,6 +293,9 @@ def test_a_byte_of_another_encoding_is_named_with_its_line(
         SourceError, match=r"near line 3: byte 0x81 is not cp1252: name another enc"
     ):
         cells_of(Dialect(encoding="cp1252"))
+    write_file(b"n,t\n1,x\n")
+    with pytest.raises(SourceError, match=r"is not utf-16 .*: name another encoding"):
+        cells_of(Dialect(encoding="utf-16"))
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])

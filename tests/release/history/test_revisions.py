@@ -148,7 +148,7 @@ def test_an_environment_is_its_later_branch_and_is_refused_where_the_two_diverge
 
 
 @pytest.mark.parametrize(
-    "name", ["", "--all", "e038a8c", "experiment zz", "v1.0", "prod/0009", "a*"]
+    "name", ["", "--all", "e038a8c", "experiment zz", "v1.0", "prod/0009", "a*", "HEAD..HEAD"]
 )
 def test_a_name_that_means_nothing_is_refused(git: Git, name: str) -> None:
     commit(git, "a")

@@ -132,6 +132,14 @@ def test_a_stage_that_is_not_up_to_date_is_found(project: Path) -> None:
     assert check_tree(project).startswith("all well")
 
 
+def test_results_without_the_record_of_a_run_are_found(project: Path) -> None:
+    (project / "dvc.lock").unlink()
+    commit(project, "No lock")
+    assert any(
+        "reports/ has results, and there is no dvc.lock" in line for line in findings(project)
+    )
+
+
 def test_where_ci_has_checked_out_no_branch_its_name_is_given(project: Path) -> None:
     git(project, "checkout", "--quiet", "--detach")
     assert check_tree(project, "dev").startswith("all well")

@@ -122,6 +122,7 @@ def test_s3(project: Path, s3_storage: Storage, monkeypatch: pytest.MonkeyPatch)
         ("s3://models/x", ["endpointurl"], UsageError, "'endpointurl' is no setting"),
         ("ftp://host/x", [], UsageError, "no address that data can be moved to"),
         ("../new#2", [], UsageError, "no place for quotes"),
+        ("../störe", [], UsageError, "DVC can write only ASCII into .dvc/config"),
         ("../mistyped", [], Refused, "there is no directory .*/mistyped outside of the project"),
         ("data", [], Refused, "there is no directory .*/data outside of the project"),
     ],

@@ -34,6 +34,9 @@ SMALLEST = 1e-4
 DRIFT = 0.1
 """The population stability index from which a difference is said."""
 
+FEWEST_ROWS = 30
+"""The number of new rows under which nothing is said of their distribution."""
+
 Values = Mapping[str, NDArray[np.float64] | Counter[str]]
 """By column, numbers with NaN for missing, of shape (rows,), or the number of rows of each text."""
 
@@ -201,7 +204,7 @@ def differences(old: Rows, new: Rows) -> Iterator[str]:
             now, then = (median_text(values, old.kinds[name]) for values in (after, before))
             said = f"median {now}, before {then}"
         index, chance = stability(*shares)
-        if index > max(DRIFT, chance):
+        if new.count >= FEWEST_ROWS and index > max(DRIFT, chance):
             yield f"{name}: the new rows differ (population stability index {index:.2f}): {said}"
 
 

@@ -15,7 +15,12 @@ RECORD = "data/raw.dvc"
 
 
 def refuse_unfit_state(git: Git) -> None:
-    """Raises Refused if the branch is not one of dev, or if files that Git tracks have changes."""
+    """Raises Refused if no branch is checked out or it is not one of dev, or if files that Git tracks have
+    changes."""
+    if git.branch() is None:
+        raise Refused(
+            "no branch is checked out, so that the commit would be on none: `git switch dev`"
+        )
     if (name := environments.environment_of(git.root)) != "dev":
         raise Refused(f"this branch is {name}: a table is adopted on dev, `git switch dev`")
     if changed := git.lines("diff", "--name-only", "HEAD"):

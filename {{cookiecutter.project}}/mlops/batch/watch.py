@@ -300,7 +300,7 @@ class Watch:
             target = free_path(self.folder / FAILED / path.name)
             reasons_of(path).rename(target.with_name(f"{target.name}.reason.txt"))
             path.rename(target)
-            log_line(f"{path.name}: moved to {target.name}: {words}")
+            log_line(f"{path.name}: moved to {FAILED}/{target.name}: {words}")
         else:
             pause = self.growing_pause(attempt)
             self.postpone(path, pause)

@@ -5,7 +5,10 @@ not allow it; 4 a stage or gate failed, a reproduction differs, or too many rows
 remote or cluster is unavailable. After any code but 0, nothing is left half done.
 """
 
+import re
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +18,7 @@ from typer.models import CommandInfo
 import mlops
 from mlops.cli import adoption, answers, batches, clock, printing, project, releases, stages
 from mlops.cli.examples import EXAMPLES
-from mlops.errors import MlopsError, system_fault
+from mlops.errors import MlopsError, UsageError, system_fault
 
 GROUPS = {
     "Stages": stages.commands,
@@ -26,6 +29,8 @@ GROUPS = {
     "This project": project.commands,
 }
 """The commands of each group, under the title that `mlops --help` gives it."""
+
+EMPTY_OPTION = re.compile(r"--[\w-]+=")
 
 WITHOUT_CLOCK = ("search", "serve", "watch")
 """The commands that say themselves how long they have been at work, or that run until they are ended."""
@@ -68,12 +73,25 @@ def options(
         context.with_resource(clock.running_clock())
 
 
+def refuse_empty_arguments(words: Sequence[str]) -> None:
+    """Raises UsageError for an argument without a value, with which a command would do what it does
+    without the argument."""
+    for before, word in pairwise(["", *words]):
+        if not word or EMPTY_OPTION.fullmatch(word):
+            place = word or (before if before.startswith("-") else "an argument")
+            raise UsageError(
+                f"{place.removesuffix('=')} is empty, perhaps from a variable that is not set: give a value, "
+                "or leave it out"
+            )
+
+
 def main() -> None:
     """Runs the command; an MlopsError ends it with one line on standard error and its exit code.
 
     So does a full disk, and a file that this user may not read or write.
     """
     try:
+        refuse_empty_arguments(sys.argv[1:])
         app()
     except MlopsError as error:
         printing.complain(f"mlops: {error}")

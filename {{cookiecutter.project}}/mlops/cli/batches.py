@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from json import dumps
 from math import isnan
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mlops.cli import arguments, clock, printing
+from mlops.errors import Refused
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -112,19 +114,33 @@ def watch(
     ] = 10,
 ) -> None:
     """Score each file that arrives in FOLDER, once, with the model of ENVIRONMENT at that time."""
-    from pathlib import Path
-
     from mlops import environments
     from mlops.batch.watch import Watch
     from mlops.release import child_environment
     from mlops.tables import urls
 
     urls.parse_url(to)
+    refuse_project_files(Path(folder))
     score = ["score", "--to", to, "--environment", environments.known_environment(environment)]
     score += ["--max-rejects", max_rejects, *(["--key", key] if key else []), "--json", "--"]
     command = [sys.executable, "-m", "mlops.cli", *score]
     variables = child_environment.for_python(Path(__file__).parents[2])
     Watch(Path(folder), command, variables, settle=settle, attempts=attempts, pause=pause).run()
+
+
+def refuse_project_files(folder: Path) -> None:
+    """Raises Refused for a folder of files that belong to a project: a watch would move them."""
+    git, place = Git.of_current_directory(), folder.resolve()
+    is_project = any((place / name).exists() for name in (".git", "dvc.yaml"))
+    tracked = [place] if is_project or place.with_name(f"{place.name}.dvc").exists() else []
+    if not tracked and place.is_relative_to(git.root):
+        names = git.lines("ls-files", "--", str(place))
+        tracked = [git.root / name for name in names if not name.endswith((".dvc", ".gitignore"))]
+    if tracked:
+        raise Refused(
+            f"{folder}: Git or DVC tracks what is here ({tracked[0].name}), and a watch moves the files of "
+            "its folder: name a folder in which only files to be scored arrive"
+        )
 
 
 @commands.command()

@@ -47,7 +47,9 @@ def search(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Trials at a time, which share the cores; at most 4 by default."),
+        typer.Option(
+            min=1, max=64, help="Trials at a time, which share the cores; at most 4 by default."
+        ),
     ] = None,
     architecture: Annotated[
         list[str] | None,

@@ -222,7 +222,8 @@ class Searcher:
                     worker.close()
 
     def _start_workers(self, pool: ThreadPoolExecutor) -> None:
-        starting = [pool.submit(Worker, self._variables) for _ in range(self._order.workers)]
+        count = min(self._order.workers, self._order.trials or self._order.workers)
+        starting = [pool.submit(Worker, self._variables) for _ in range(count)]
         wait(starting)
         self._workers = [each.result() for each in starting if not each.exception()]
         if self._workers:

@@ -70,6 +70,11 @@ class Recoded:
                 f"{self._path}, near line {line}: byte {error.object[error.start]:#x} is not "
                 f"{self._text.encoding}: name another encoding in params.yaml (prepare.source.encoding)"
             ) from None
+        except UnicodeError as error:  # without the mark with which UTF-16 begins
+            raise SourceError(
+                f"{self._path} is not {self._text.encoding} ({error}): name another encoding in params.yaml "
+                "(prepare.source.encoding)"
+            ) from None
         if self._text.has_spaced_cells:
             text = self._with_tabs(text, is_last=not stored)
         recoded = text.encode("utf-8", "replace")

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dvc.config import Config
+from configobj import ConfigObj
 from dvc.repo import Repo
 
 from mlops.errors import Away
@@ -81,9 +81,12 @@ def shared_settings(tree: Path, home: Path) -> dict[str, Any]:
 
 def use_private_cache(tree: Path) -> dict[str, str]:
     """Configures the tree so that DVC uses only its own cache there; returns the variables to run it with."""
-    with Config(str(tree / ".dvc")).edit("local") as local:
-        local["cache"] = {"dir": str(tree / ".dvc/cache"), "type": "copy"}
-        local["core"] = {"autostage": False}
+    # DVC itself writes only ASCII, and the path of a project may have other letters.
+    local = ConfigObj(encoding="utf-8")
+    local.filename = str(tree / ".dvc/config.local")
+    local["cache"] = {"dir": str(tree / ".dvc/cache"), "type": "copy"}
+    local["core"] = {"autostage": "false"}
+    local.write()
     return {"DVC_SITE_CACHE_DIR": str(site_folder(tree)), "DVC_NO_ANALYTICS": "1"}
 
 

@@ -66,9 +66,10 @@ class Git:
         return found.stdout.decode(errors="surrogateescape").strip() or None
 
     def commit(self, revision: str) -> str | None:
-        """Returns the full hash of the commit that `revision` names, or None."""
+        """Returns the full hash of the commit that `revision` names, or None; a range names none."""
         found = self._process("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-        return found.stdout.decode().strip() or None
+        hashes = found.stdout.decode().split()
+        return hashes[0] if len(hashes) == 1 else None
 
     def read_file(self, revision: str, path: str) -> bytes | None:
         """Returns the bytes of `path` at `revision`, or None if it is not there."""

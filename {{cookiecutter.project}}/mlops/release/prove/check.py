@@ -27,6 +27,7 @@ def check_tree(
         *foreign_name(root, branch),
         *release_findings(git, branch or git.branch()),
         *back_merge.back_merge_findings(git, git.run("rev-parse", "HEAD")),
+        *reports_without_lock(git),
     ]
     with dvc.open_repo(root, config) as repo:
         outs = integrity.outputs_at_hand(repo)
@@ -71,6 +72,16 @@ def release_findings(git: Git, branch: str | None) -> Iterator[str]:
                 yield finding
             else:
                 print(printable_text(f"{environment}: {finding}"), flush=True)
+
+
+def reports_without_lock(git: Git) -> Iterator[str]:
+    names = git.lines("ls-files", "--", "reports")
+    results = [name for name in names if not Path(name).name.startswith(".")]
+    if results and not (git.root / LOCK).exists():
+        yield (
+            f"reports/ has results, and there is no {LOCK}, so no run stands behind them: `mlops repro` and "
+            "commit, or `git rm -r reports`"
+        )
 
 
 def foreign_name(root: Path, branch: str | None) -> Iterator[str]:

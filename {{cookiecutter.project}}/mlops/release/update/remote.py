@@ -79,6 +79,10 @@ def chosen_address(root: Path, url: str) -> tuple[str, str | None]:
     """Returns the address as .dvc/config has it, and the extra of dvc that it needs, or None."""
     if re.search("[\"',#\n]|%[(]", url):
         raise UsageError(f"{url!r}: .dvc/config has no place for quotes, commas, # or %(")
+    if not url.isascii():
+        raise UsageError(
+            f"{url}: DVC can write only ASCII into .dvc/config: choose another address"
+        )
     scheme, separator, rest = url.partition("://")
     if separator:
         if scheme not in EXTRAS or not rest:
