@@ -67,12 +67,17 @@ def test_a_dry_run_judges_and_moves_nothing(on_dev: Path) -> None:
     assert state(on_dev) == before
 
 
-def test_changes_of_the_target_must_be_picked_first(in_staging: Path) -> None:
-    git = Git(in_staging)
+def mend_gate_in_staging(project: Path) -> str:
+    """Commits a fix of the gate on staging, which stays checked out, and returns the commit."""
+    git = Git(project)
     git.run("switch", "--quiet", "staging")
-    (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
-    commit(in_staging, "Mend the gate")
-    fix = git.run("rev-parse", "HEAD")
+    (project / "gate.py").write_text(instant_project.GATE + "# mended\n")
+    commit(project, "Mend the gate")
+    return git.run("rev-parse", "HEAD")
+
+
+def test_changes_of_the_target_must_be_picked_first(in_staging: Path) -> None:
+    git, fix = Git(in_staging), mend_gate_in_staging(in_staging)
     reproduce(in_staging, "Reproduce")
     git.run("switch", "--quiet", "dev")
     refused(in_staging, "staging", f"(?s)Mend the gate.*git cherry-pick -x {fix[:7]}")
@@ -82,11 +87,7 @@ def test_changes_of_the_target_must_be_picked_first(in_staging: Path) -> None:
 
 
 def test_a_pick_that_changes_nothing_more_is_a_pick(in_staging: Path) -> None:
-    git = Git(in_staging)
-    git.run("switch", "--quiet", "staging")
-    (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
-    commit(in_staging, "Mend the gate")
-    fix = git.run("rev-parse", "HEAD")
+    git, fix = Git(in_staging), mend_gate_in_staging(in_staging)
     git.run("switch", "--quiet", "dev")
     (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
     (in_staging / "notes.md").write_text("The gate is mended.\n")
@@ -101,10 +102,7 @@ def test_a_pick_that_changes_nothing_more_is_a_pick(in_staging: Path) -> None:
 def test_what_was_picked_once_holds_up_no_later_promotion(
     in_staging: Path, brings: list[str], first: str
 ) -> None:
-    git = Git(in_staging)
-    git.run("switch", "--quiet", "staging")
-    (in_staging / "gate.py").write_text(instant_project.GATE + "# mended\n")
-    commit(in_staging, "Mend the gate")
+    git, _ = Git(in_staging), mend_gate_in_staging(in_staging)
     git.run("switch", "--quiet", "dev")
     git.run(*brings, "staging")
     reproduce(in_staging, "Reproduce")
