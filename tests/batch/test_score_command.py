@@ -9,6 +9,7 @@ import pytest
 import small_batch
 import small_project
 from baking import Process, Run
+from mlops.cli.batches import refuse_project_files
 from production import release
 
 TO = "sqlite:///predictions.db"
@@ -112,6 +113,18 @@ def test_no_watch_begins_where_it_would_move_files_of_the_project(
     words = ("mlops", "watch", folder, "--to", "sqlite:///n.db")
     done = run(*words, cwd=project, check=False)
     assert (done.returncode, "Git or DVC tracks what is here" in done.stderr) == (3, True)
+
+
+def test_a_watch_may_begin_where_files_arrive_in_dvc_or_outside_of_the_project(
+    run: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived = project / "data/incoming/Köln.csv.dvc"
+    arrived.write_text("outs: []\n")
+    run("git", "add", "--force", str(arrived), cwd=project)
+    monkeypatch.chdir(project)
+    for folder in (arrived.parent, tmp_path, Path("/"), Path("nowhere")):
+        refuse_project_files(folder)
+    run("git", "rm", "--quiet", "--force", str(arrived), cwd=project)
 
 
 def test_a_password_is_refused_before_anything_is_deployed(run: Run, project: Path) -> None:

@@ -144,6 +144,20 @@ def owned(prepared: Path, registries: None) -> Path:
     return prepared
 
 
+def test_no_more_workers_start_than_there_are_trials(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    class Counted(Worker):
+        def __init__(self, variables: dict[str, str]) -> None:
+            started.append(self)
+            super().__init__(variables)
+
+    monkeypatch.setattr("mlops.search.search.Worker", Counted)
+    assert len(search(1, "linear", workers=3)) == len(started) == 1
+
+
 def test_a_worker_that_ends_between_two_trials_is_named(prepared: Path) -> None:
     worker = Worker(VARIABLES)
     [process] = children_that_run("mlops.search.worker", psutil.Process())

@@ -132,10 +132,12 @@ def refuse_project_files(folder: Path) -> None:
     """Raises Refused for a folder of files that belong to a project: a watch would move them."""
     git, place = Git.of_current_directory(), folder.resolve()
     is_project = any((place / name).exists() for name in (".git", "dvc.yaml"))
-    tracked = [place] if is_project or place.with_name(f"{place.name}.dvc").exists() else []
+    tracked = [place] if is_project or Path(f"{place}.dvc").exists() else []
     if not tracked and place.is_relative_to(git.root):
-        names = git.lines("ls-files", "--", str(place))
-        tracked = [git.root / name for name in names if not name.endswith((".dvc", ".gitignore"))]
+        files = [Path(name) for name in git.run("ls-files", "-z", "--", str(place)).split("\0")]
+        tracked = [
+            each for each in files if each.suffix != ".dvc" and each.name[:1] not in ("", ".")
+        ]
     if tracked:
         raise Refused(
             f"{folder}: Git or DVC tracks what is here ({tracked[0].name}), and a watch moves the files of "
