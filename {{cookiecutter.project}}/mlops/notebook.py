@@ -10,7 +10,6 @@ import importlib
 import inspect
 import io
 import json
-import os
 import subprocess
 import tempfile
 import warnings
@@ -37,9 +36,6 @@ from mlops.site import pages
 from mlops.tables import splits
 from mlops.tables.answered import answer_split
 from mlops.tables.splits import SplitName
-
-# Threads that wait for others would keep a core busy. OpenMP reads this when scikit-learn loads it.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHOWN = 3
 """How many values that are unlike the training rows a warning names."""

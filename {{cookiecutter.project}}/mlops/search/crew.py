@@ -75,4 +75,7 @@ def variables_of_worker(variables: Mapping[str, str], workers: int) -> dict[str,
     """Returns the environment variables of a process that shares the cores with as many others."""
     threads = str(max(1, usable_cores() // workers))
     limits = ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # boosters; forests of scikit-learn
-    return {**variables, **dict.fromkeys(limits, threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    waiting = (
+        {"OMP_WAIT_POLICY": "PASSIVE"} if workers > 1 else {}
+    )  # others would wait for what spins
+    return {**variables, **dict.fromkeys(limits, threads), **waiting}

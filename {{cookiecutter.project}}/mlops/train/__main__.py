@@ -1,13 +1,11 @@
 """`python -m mlops.train`: the stage train of dvc.yaml."""
 
-import os
-
 from mlops import stage
+from mlops.train import threads
 
 
 def main() -> None:
-    # Threads that wait for others would keep a core busy. OpenMP reads this when it is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    threads.choose_waiting()
     from mlops.train import train
 
     train.main()

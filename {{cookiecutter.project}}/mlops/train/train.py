@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 import science.architectures  # noqa: F401 - what it imports is code of this stage
 from mlops import provenance
@@ -28,6 +27,7 @@ from mlops.tables import splits
 from mlops.tables.answered import answer_split
 from mlops.train import boosters, export
 from mlops.train.progress import reported_iterations
+from mlops.train.threads import fitting_threads
 from mlops.train.threshold import choose_threshold
 from mlops.train.weights import fit_weights, row_weights
 
@@ -111,8 +111,7 @@ def fit_estimator(
     export.refuse_unexportable(estimator, schema.task)
     boosters.refuse_many_categories(estimator, matrix_columns(schema)["categories"])
     weights = row_weights(params.class_weights, target, schema.classes)
-    # With more threads the sums of logistic regression, and so its bytes, differ from run to run.
-    with threadpool_limits(limits=1, user_api="blas"), reported_iterations(estimator) as options:
+    with fitting_threads(table.size), reported_iterations(estimator) as options:
         weighted = fit_weights(estimator, weights)
         with library_errors(params):
             return estimator.fit(table, target, **options, **weighted)
