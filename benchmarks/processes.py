@@ -67,7 +67,8 @@ def cost(command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str])
 
 def watch(pid: int, peaks: list[float], parts: dict[int, Part], ended: Event) -> None:
     """Adds the sum of the peaks of the living processes, an upper bound for the peak of the tree, again and
-    again until the end, and keeps what was last seen of each process."""
+    again until the end, and keeps what was last seen of each process before its end, when it has neither
+    memory nor a command line."""
     while not ended.wait(SAMPLE):
         total = 0.0
         for process in tree(pid):
@@ -75,7 +76,9 @@ def watch(pid: int, peaks: list[float], parts: dict[int, Part], ended: Event) ->
             total += megabytes
             with suppress(psutil.Error):
                 seconds = time.time() - process.create_time()
-                parts[process.pid] = Part(process.cmdline(), seconds, megabytes)
+                command = process.cmdline()
+                if megabytes and command:
+                    parts[process.pid] = Part(command, seconds, megabytes)
         peaks.append(total)
 
 
