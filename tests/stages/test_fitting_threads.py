@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from fixtures.machinery import PROJECT
 from sklearn.ensemble import HistGradientBoostingClassifier  # loads OpenMP
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from machinery import PROJECT
 from mlops.train.threads import CELLS_OF_A_THREAD, fitting_threads
 
 CHOOSE = "import os; from mlops.train import threads; threads.choose_waiting()"
