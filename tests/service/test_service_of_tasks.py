@@ -1,6 +1,7 @@
 """Tests what a service answers whose model has more than two classes, or predicts a number."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from mlops.contract.errors import MalformedBody
 from mlops.predict.errors import Unanswered
 from mlops.predict.schema import write_schema
 from mlops.service import ask
@@ -93,6 +95,13 @@ def test_a_row_that_the_model_answers_with_nan_is_refused_and_fails_no_other_req
     jsonschema.validate(problem, {"$ref": "#/components/schemas/ProblemBody", **document})
     assert 'input_faults_total{column="",kind="answer",severity="error"} 142.0' in metrics
     assert "predictions_count 40.0" in metrics
+
+
+def test_a_row_that_is_not_utf_8_is_refused(bundles: dict[str, Path], tmp_path: Path) -> None:
+    folder = deployment(tmp_path / "v1", bundles["regression"])
+    row = os.fsdecode('{"soil": "é"}'.encode("latin-1"))
+    with pytest.raises(MalformedBody, match=r"byte 0xe9 .* is not UTF-8: send the text in UTF-8"):
+        ask.answer_row(folder, row)
 
 
 def test_nothing_is_answered_with_nan_on_the_command_line(

@@ -20,15 +20,22 @@ MlopsError              exit code 1: something is missing or broken
 """
 
 import errno
+import logging
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What moves a terminal's cursor, changes its colours or the direction of its text, or can't be encoded."""
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+NOBODY_READS = 141
+"""The exit code of a command whose output nobody reads any more: what a shell says of other programs, too."""
 
 
 class MlopsError(Exception):
@@ -94,12 +101,55 @@ class DeclarationError(StageError):
 def report_errors(run: Callable[[], None]) -> None:
     """Calls `run`, and exits with a message instead of a traceback if it raises an MlopsError, or if the
     system does not let this user write."""
+    open_streams()
     try:
         run()
     except MlopsError as error:
         sys.exit(printable_text(f"{type(error).__name__}: {error}"))
     except OSError as error:
         sys.exit(printable_text(system_fault(error)))
+
+
+def open_streams() -> None:
+    """Lets this process print everywhere: a letter that the encoding of standard output lacks as an escape,
+    such as \\u017c, and nowhere if the stream was closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # the first free descriptor is that of the closed stream
+            nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115
+            os.set_inheritable(nowhere.fileno(), True)
+            setattr(sys, name, nowhere)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    logging.raiseExceptions = (
+        False  # or a line of DVC's log that cannot be written is shown as a traceback
+    )
+
+
+@contextmanager
+def writing_output() -> Iterator[None]:
+    """While the context is open, standard output is written. Exits with NOBODY_READS if its reader has gone,
+    and raises MlopsError if it takes no more for another reason, such as a full disk."""
+    try:
+        yield
+    except BrokenPipeError:
+        sys.exit(NOBODY_READS)
+    except OSError as error:
+        raise MlopsError(
+            f"standard output takes no more ({error.strerror}), and what was printed is not complete: print "
+            "it elsewhere"
+        ) from None
+
+
+def say(line: str) -> None:
+    """Prints a line on standard output, where a reader gets it at once."""
+    with writing_output():
+        print(printable_text(line), flush=True)
+
+
+def complain(line: str) -> None:
+    """Prints a line on standard error, if that takes any."""
+    with suppress(OSError):
+        print(printable_text(line), file=sys.stderr, flush=True)
 
 
 def system_fault(error: OSError) -> str:
@@ -114,6 +164,12 @@ def system_fault(error: OSError) -> str:
             "right, or work in a clone of your own"
         )
     raise error
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Returns a number with what it counts, such as 1 row, 1,200 rows, or 2 files wait. `many` is `one` with
+    an s, unless it is given."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def printable_text(text: str) -> str:

@@ -93,7 +93,7 @@ class Model:
                 env=deployed.variables,
                 input=json.dumps(content, default=text_of_value),
                 capture_output=True,
-                text=True,
+                errors="replace",
                 check=False,
             )
         if done.returncode:

@@ -31,4 +31,5 @@ class Progress:
     def show(self, line: str) -> None:
         if time.monotonic() - self._printed >= SECONDS_BETWEEN_LINES:
             self._printed = time.monotonic()
-            print(printable_text(line), file=self._stream, flush=True)
+            with errors.writing_output():
+                print(printable_text(line), file=self._stream, flush=True)

@@ -76,13 +76,17 @@ def storage_errors(what: object) -> Iterator[None]:
 
 
 def report_errors(run: Callable[[], None]) -> None:
-    """Calls `run`. If it raises an MlopsError or is interrupted, prints a message instead of a traceback and
-    exits with the exit code of the error."""
+    """Calls `run`. If it raises an MlopsError, meets a fault of the system or is interrupted, prints a
+    message instead of a traceback and exits with the exit code of the error."""
+    errors.open_streams()
     try:
         run()
     except MlopsError as error:
         complain(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        complain(system_fault(error))
+        sys.exit(MlopsError.exit_code)
     except KeyboardInterrupt:
         complain("interrupted; nothing was stored")
         sys.exit(130)
@@ -90,9 +94,9 @@ def report_errors(run: Callable[[], None]) -> None:
 
 def say(line: str) -> None:
     """Prints a line of the result."""
-    print(printable_text(line), flush=True)
+    errors.say(line)
 
 
 def complain(what: object) -> None:
     """Prints a message on standard error."""
-    print(printable_text(f"mlops: {what}"), file=sys.stderr, flush=True)
+    errors.complain(f"mlops: {what}")

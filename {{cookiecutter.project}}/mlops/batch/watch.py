@@ -35,7 +35,7 @@ from typing import IO, Any
 import watchfiles
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from mlops.errors import Refused, UsageError, printable_text
+from mlops.errors import Refused, UsageError, counted, printable_text, say
 from mlops.file_lock import lock_file
 from mlops.process_group import end_group
 from mlops.tables import files
@@ -401,4 +401,4 @@ def timestamp() -> str:
 
 
 def log_line(line: str) -> None:
-    print(printable_text(f"{timestamp()} {line}"), flush=True)
+    say(f"{timestamp()} {line}")

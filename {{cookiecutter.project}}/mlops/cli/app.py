@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 something is missing or broken; 2 wrong usage; 3 refused, since the present state does
 not allow it; 4 a stage or gate failed, a reproduction differs, or too many rows were rejected; 5 a database,
-remote or cluster is unavailable. After any code but 0, nothing is left half done.
+remote or cluster is unavailable; 141 nobody reads the output. After any code but 0 and 141, nothing is left
+half done.
 """
 
 import re
@@ -10,15 +11,16 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 from typer.models import CommandInfo
 
 import mlops
 from mlops.cli import adoption, answers, batches, clock, printing, project, releases, stages
 from mlops.cli.examples import EXAMPLES
-from mlops.errors import MlopsError, UsageError, system_fault
+from mlops.errors import MlopsError, UsageError, open_streams, system_fault
 
 GROUPS = {
     "Stages": stages.commands,
@@ -90,6 +92,7 @@ def main() -> None:
 
     So does a full disk, and a file that this user may not read or write.
     """
+    open_streams()
     try:
         refuse_empty_arguments(sys.argv[1:])
         app()

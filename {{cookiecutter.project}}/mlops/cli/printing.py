@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 
+from mlops import errors
 from mlops.cli import clock
 from mlops.errors import printable_text
 from mlops.text_table import INDENT, shown_table, wrapped
@@ -18,7 +19,7 @@ from mlops.text_table import INDENT, shown_table, wrapped
 def say(line: str) -> None:
     """Prints a line of the result; a reader at the other end of a pipe gets it at once."""
     clock.make_room()
-    print(printable_text(line), flush=True)
+    errors.say(line)
 
 
 def say_sentence(line: str) -> None:
@@ -31,13 +32,14 @@ def say_sentence(line: str) -> None:
 def complain(line: str) -> None:
     """Prints a line about the work, which is not part of the result, on standard error."""
     clock.make_room()
-    print(printable_text(line), file=sys.stderr)
+    errors.complain(line)
 
 
 def say_json(value: object) -> None:
     """Prints a value as JSON in ASCII; what JSON does not know is its text."""
     clock.make_room()
-    print(json.dumps(value, indent=1, default=str), flush=True)
+    with errors.writing_output():
+        print(json.dumps(value, indent=1, default=str), flush=True)
 
 
 @contextmanager
@@ -75,4 +77,5 @@ def say_table(
 ) -> None:
     """Prints rows of text as a table; the columns `below` may become lines below each row."""
     clock.make_room()
-    print(shown_table(headings, rows, below), flush=True)
+    with errors.writing_output():
+        print(shown_table(headings, rows, below), flush=True)

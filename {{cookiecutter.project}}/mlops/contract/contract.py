@@ -295,7 +295,11 @@ def parse_body(body: bytes) -> Any:
         return json.loads(body.decode(), object_pairs_hook=object_of_fields)
     except RecursionError:
         raise MalformedBody("nested too deeply: a row is one flat object") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise MalformedBody(
+            f"byte {body[error.start]:#x} at position {error.start} is not UTF-8: send the text in UTF-8"
+        ) from None
+    except json.JSONDecodeError as error:
         raise MalformedBody(f"this is not JSON: {error}") from None
     except ValueError:
         raise MalformedBody(

@@ -28,7 +28,7 @@ def measure_in_process(bundle: Path) -> dict[str, float]:
     # PYTHONPATH alone says where the code is, whatever the caller's variables say.
     variables = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONSAFEPATH": "1"}
     process = subprocess.run(
-        command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False
+        command, cwd=PROJECT, env=variables, capture_output=True, errors="replace", check=False
     )
     if process.returncode:
         raise BundleError(f"{bundle} cannot be measured: {process.stderr.strip()[-1000:]}")

@@ -16,7 +16,7 @@ from mlops.contract import profile
 from mlops.contract.contract import Contract
 from mlops.contract.measure import bundle_megabytes, measure_in_process
 from mlops.contract.profile import REFERENCE
-from mlops.errors import SmokeTestFailed, printable_text
+from mlops.errors import SmokeTestFailed, say
 from mlops.params import DeploySettings, load_configuration
 from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import MODEL, SCHEMA, Predictor
@@ -51,7 +51,7 @@ def main() -> None:
         refuse_costly(bundle, settings)
         shutil.rmtree(BUNDLE, ignore_errors=True)
         bundle.rename(BUNDLE)
-    print(printable_text(f"deploy: {BUNDLE}/ answers; {bundle_megabytes(BUNDLE)} MB"))
+    say(f"deploy: {BUNDLE}/ answers; {bundle_megabytes(BUNDLE)} MB")
 
 
 def copy_model(bundle: Path) -> None:

@@ -34,7 +34,7 @@ def checked_out_branch(root: Path) -> str | None:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         result = subprocess.run(
-            command, cwd=root, env=variables, capture_output=True, text=True, check=False
+            command, cwd=root, env=variables, capture_output=True, errors="replace", check=False
         )
     except OSError as error:
         raise MlopsError(f"cannot run git in {root}: {error}") from error

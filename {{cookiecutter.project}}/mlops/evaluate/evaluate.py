@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.errors import printable_text
+from mlops.errors import say
 from mlops.evaluate import plots
 from mlops.evaluate.intervals import intervals
 from mlops.metrics import METRICS, loss, measure
@@ -57,7 +57,7 @@ def main() -> None:
     first = next(iter(METRICS[schema.task]))
     values = [f"{metrics[part][first]}" for part in ("test", "baseline")]
     found = f"{first} {values[0]} (baseline {values[1]}) on {len(test):,} test rows"
-    print(printable_text(f"evaluate: {found}"))
+    say(f"evaluate: {found}")
 
 
 def class_rows(schema: Schema, target: NDArray[Any]) -> dict[str, int]:

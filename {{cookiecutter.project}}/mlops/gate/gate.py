@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import GateFailed, printable_text
+from mlops.errors import GateFailed, printable_text, say
 from mlops.params import (
     Bound,
     BoundWithBaseline,
@@ -42,7 +42,7 @@ def main() -> None:
     GATE.write_text(report + "\n", encoding="utf-8", newline="\n")
     if not passed:
         report_failures(results, settings)
-    print("gate: passed" if passed else "gate: failed, which this environment only reports")
+    say("gate: passed" if passed else "gate: failed, which this environment only reports")
 
 
 def judge_metrics(

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlops import provenance
-from mlops.errors import DataError, printable_text
+from mlops.errors import DataError, say
 from mlops.params import PrepareParams, load_configuration
 from mlops.predict import schema
 from mlops.predict.schema import Policy, Schema
@@ -53,7 +53,7 @@ def main() -> None:
         splits.PREPARED.mkdir(parents=True, exist_ok=True)
         for file in prepared.iterdir():
             file.replace(splits.PREPARED / file.name)
-    print(printable_text(f"prepare: {summary(rows, params)}"))
+    say(f"prepare: {summary(rows, params)}")
 
 
 def split_table(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops.errors import DataError, printable_text
+from mlops.errors import DataError, say
 from mlops.params import PrepareParams, SplitParams
 from mlops.predict.dates import date_text
 from mlops.prepare import position, raw
@@ -126,7 +126,7 @@ def rule_by_time(params: PrepareParams, column: str) -> SplitRule:
         begin = (
             f"prepare: {name} rows are those with {column} from {time_text(times[first], kind)} on"
         )
-        print(printable_text(f"{begin}; rows at this time, which stay together: {rows[first]:,}"))
+        say(f"{begin}; rows at this time, which stay together: {rows[first]:,}")
     cuts = Cuts(-times[test - 1], -times[validation - 1])
     return lambda cells, hashes: cuts.split_names(-cells.numbers[column].values)
 

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from mlops.errors import printable_text
+from mlops.errors import printable_text, say
 from mlops.params import PrepareParams
 from mlops.predict.dates import FIRST_DAY, date_text, part_names
 from mlops.predict.schema import Column, ColumnType, Value
@@ -60,7 +60,7 @@ class CategoryColumn:
                 f"which the model knows; {others:,} training rows ({others / self.rows:.1%}) have "
                 "another one"
             )
-            print(printable_text(found))
+            say(found)
         return Column(name, "category", known[0], missing, categories=tuple(sorted(known)))
 
 

@@ -90,7 +90,7 @@ def named_by_git() -> frozenset[str]:
             ["git", "rev-parse", "--local-env-vars"],
             env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
             capture_output=True,
-            text=True,
+            errors="replace",
             check=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlops.errors import printable_text
+from mlops.errors import say
 from mlops.search.search import Order, Show
 from mlops.text_table import table_text
 from mlops.trials import Search, Trial, best_first
@@ -33,7 +33,7 @@ class Lines:
     def __call__(self, trials: Sequence[Trial], running: int, seconds: float) -> None:
         first = len(trials) if self._printed is None else self._printed
         for count, trial in enumerate(trials[first:], first + 1):
-            print(printable_text(trial_line(trial, trials[:count])), flush=True)
+            say(trial_line(trial, trials[:count]))
         self._printed = len(trials)
 
 

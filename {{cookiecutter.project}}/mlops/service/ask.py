@@ -10,9 +10,8 @@ from pathlib import Path
 
 from mlops.contract.contract import Contract
 from mlops.contract.errors import MalformedBody
-from mlops.errors import printable_text
+from mlops.errors import MlopsError, open_streams, printable_text, say, writing_output
 from mlops.predict import release
-from mlops.predict.errors import AnswerError
 from mlops.predict.predictor import Predictor
 
 STANDARD_INPUT = "-"
@@ -20,12 +19,15 @@ STANDARD_INPUT = "-"
 
 def main() -> None:
     folder, *row = sys.argv[1:]
+    open_streams()
     try:
         if row == [STANDARD_INPUT]:
-            print(json.dumps(answer_rows(Path(folder), sys.stdin.buffer.read())))
+            answers = answer_rows(Path(folder), sys.stdin.buffer.read())
+            with writing_output():
+                print(json.dumps(answers), flush=True)
         else:
-            print(printable_text(answer_row(Path(folder), *row)))
-    except AnswerError as error:
+            say(answer_row(Path(folder), *row))
+    except MlopsError as error:
         sys.exit(printable_text(f"mlops: {error}"))
 
 
@@ -39,7 +41,7 @@ def answer_row(folder: Path, row: str | None = None) -> str:
     body = json.dumps(predictor.schema.example()) if row is None else row
     contract = Contract(predictor.schema)
     try:
-        decoded = contract.decode(body.encode(), most_rows=1)
+        decoded = contract.decode(body.encode(errors="surrogateescape"), most_rows=1)
     except MalformedBody as error:
         raise MalformedBody(
             f'{error}. Give the row itself, such as \'{{"age": 37, ...}}\', or a file\'s: "$(cat row.json)"'

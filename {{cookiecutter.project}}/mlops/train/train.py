@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import science.architectures  # noqa: F401 - what it imports is code of this stage
 from mlops import provenance
 from mlops.architectures import ARCHITECTURES, Inputs
-from mlops.errors import DataError, OtherLibraries, ParameterError, printable_text
+from mlops.errors import DataError, OtherLibraries, ParameterError, say
 from mlops.params import ThresholdParams, TrainParams, load_configuration
 from mlops.predict.derived import DERIVED, arguments
 from mlops.predict.inputs import Matrices, matrices_of, matrix_columns
@@ -65,7 +65,7 @@ def main() -> None:
     }
     provenance.write_provenance(PROVENANCE, "train", parameters)
     made = f"train: {params.architecture} on {len(target):,} rows, {len(model) / 1e6:.1f} MB"
-    print(printable_text(made))
+    say(made)
 
 
 def read_training_rows(schema: Schema) -> tuple[pd.DataFrame, NDArray[Any], Inputs]:

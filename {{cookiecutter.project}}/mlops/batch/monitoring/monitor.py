@@ -4,6 +4,7 @@
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from mlops.batch.monitoring.live_metrics import (
 )
 from mlops.batch.monitoring.monitor_report import Report
 from mlops.batch.order import read_order
-from mlops.errors import MlopsError, UsageError, printable_text
+from mlops.errors import MlopsError, UsageError, counted, printable_text, writing_output
 from mlops.predict import release
 from mlops.predict.predictor import SCHEMA
 from mlops.predict.release import BUNDLE
@@ -92,10 +93,11 @@ def monitor(order: MonitorOrder) -> None:
     facts = report_facts.report_json(report, judged, bounds)
     if order.report:
         report_facts.write_report(Path(order.report), facts)
-    if order.as_json:
-        print(json.dumps(json.loads(facts), indent=1))
-    else:
-        print_report(report, judged, order.max_psi)
+    with writing_output():
+        if order.as_json:
+            print(json.dumps(json.loads(facts), indent=1), flush=True)
+        else:
+            print_report(report, judged, order.max_psi)
     refuse_nothing_to_judge(report, order.days, bounds)
     if judged.exceeded:
         raise OutOfBounds("; ".join(judged.exceeded))
@@ -125,6 +127,7 @@ def print_report(report: Report, judged: Judgement, max_psi: float) -> None:
         names = shown_metrics(report.live)
         headings = ("Version", "Labelled", *(f"Live {METRICS[name].words}" for name in names))
         print(shown_table(headings, [live_cells(each, names) for each in report.live]))
+    sys.stdout.flush()
 
 
 def headlines(report: Report, judged: Judgement) -> Iterator[str]:

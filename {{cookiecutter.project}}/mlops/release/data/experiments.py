@@ -28,7 +28,7 @@ def save_experiment(root: Path, name: str, parameters: Mapping[str, Any]) -> Non
         env=child_environment.for_python(root),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        errors="replace",
         check=False,
     )
     if done.returncode:

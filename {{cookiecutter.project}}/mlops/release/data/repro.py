@@ -14,7 +14,7 @@ from dvc.repo import Repo, lock_repo
 from dvc.stage.exceptions import StageCmdFailedError
 
 from mlops.deploy import guard
-from mlops.errors import MlopsError, printable_text
+from mlops.errors import NOBODY_READS, MlopsError, say
 from mlops.release import child_environment
 from mlops.release.data import attestation, dvc, lacking, reach, stage_code, store
 from mlops.release.errors import StageFailed
@@ -35,7 +35,7 @@ def run_repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) ->
         ignore_outputs(repo)
         results = [str(out) for out in repo.index.outs if not out.use_cache]
     summary = repro_summary(Git(root), done, ["dvc.lock", "*.gitignore", *results])
-    print(printable_text(summary))
+    say(summary)
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def reading_declarations(root: Path) -> Iterator[Callable[[], None]]:
     command = [sys.executable, "-m", "mlops.declared"]
     variables = child_environment.for_python(root)
     with subprocess.Popen(
-        command, cwd=root, env=variables, stdout=PIPE, stderr=STDOUT, text=True
+        command, cwd=root, env=variables, stdout=PIPE, stderr=STDOUT, errors="replace"
     ) as process:
 
         def refuse_faults() -> None:
@@ -94,6 +94,8 @@ def reproduce_stages(repo: Repo, stages: Sequence[str] = (), *, force: bool = Fa
         done = repo.reproduce(list(stages) or None, force=force, pull=pull)
     except ReproductionError as error:
         bring_from_cache(repo)  # DVC removes what a stage made before it runs the stage
+        if isinstance(error.__cause__, BrokenPipeError):
+            sys.exit(NOBODY_READS)
         by_its_command = isinstance(error.__cause__, StageCmdFailedError)
         raise (StageFailed if by_its_command else MlopsError)(reach.error_message(error)) from error
     return [stage.addressing for stage in done if stage.cmd]
@@ -128,7 +130,7 @@ def drop_unattested(repo: Repo, *, ask_remote: bool) -> None:
         git = Git(Path(repo.root_dir))
         for words in lacking.unknown_runs(git, lock.read_bytes(), doubtful, "HEAD"):
             line = f"{words}. The entry is dropped, and the stage is run"
-            print(printable_text(line), flush=True)
+            say(line)
         attestation.drop_entries(lock, doubtful)
 
 

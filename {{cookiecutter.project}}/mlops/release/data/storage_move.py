@@ -14,7 +14,7 @@ from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 
-from mlops.errors import Away, MlopsError, printable_text
+from mlops.errors import Away, MlopsError, counted, say
 from mlops.release.data import dvc, push, reach, store
 from mlops.release.data.dvc import Repo
 
@@ -28,7 +28,7 @@ def main() -> int:
     try:
         move_storage(Path.cwd(), url, dict(each.split("=", 1) for each in settings))
     except MlopsError as error:
-        print(printable_text(str(error)), flush=True)
+        say(str(error))
         return error.exit_code
     return 0
 
@@ -53,7 +53,7 @@ def move_storage(root: Path, url: str, settings: Mapping[str, str]) -> None:
             reach.require_remote(target, to_write=True)
             if reach.has_remote(repo):
                 copy_remote(repo, target)
-            print(printable_text(push.send_history(target, EVERY_REF)), flush=True)
+            say(push.send_history(target, EVERY_REF))
     with Config(str(root / ".dvc"), validate=False).edit("repo") as config:
         config["core"]["remote"] = name
         config["remote"][name] = {"url": url, **settings}
@@ -65,8 +65,8 @@ def copy_remote(repo: Repo, target: Repo) -> None:
     old, new = repo.cloud.get_remote(), target.cloud.get_remote()
     with reach.contact_remote(repo), dvc.quiet_dvc():
         names = set(old.odb.all())
-    copying = f"copying {len(names)} objects from {reach.describe_remote(repo)}"
-    print(printable_text(copying), flush=True)
+    copying = f"copying {counted(len(names), 'object')} from {reach.describe_remote(repo)}"
+    say(copying)
     with reach.contact_remote(target, store.UNTAKEN):
         infos = {HashInfo("md5", name) for name in names}
         done = transfer(old.odb, new.odb, infos, cache_odb=repo.cache.local)

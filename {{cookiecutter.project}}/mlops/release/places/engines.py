@@ -20,7 +20,7 @@ def engine_at_hand() -> str:
             [engine, "version"],
             env=child_environment.for_command(),
             capture_output=True,
-            text=True,
+            errors="replace",
             check=False,
         )
         if answer.returncode == 0:

@@ -43,7 +43,7 @@ def run_module(module: str, *arguments: object, cwd: Path) -> str:
         cwd=cwd,
         env=child_environment.for_python(cwd),
         capture_output=True,
-        text=True,
+        errors="replace",
         check=True,
     )
     return process.stdout

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlops import environments
 from mlops.deploy import guard
-from mlops.errors import Away, Refused, printable_text
+from mlops.errors import Away, Refused, say
 from mlops.release.data import dvc, integrity, private_store, stage_code
 from mlops.release.errors import Untrue
 from mlops.release.history import back_merge, records, signatures, unrecorded
@@ -32,7 +32,7 @@ def check_tree(
     with dvc.open_repo(root, config) as repo:
         outs = integrity.outputs_at_hand(repo)
         hashing = f"hashing {len(outs)} outputs, {integrity.outputs_megabytes(outs)} MB"
-        print(printable_text(hashing), flush=True)
+        say(hashing)
         found += stage_code.code_findings(repo)
         try:
             found += integrity.untrue_outputs(repo, outs)
@@ -66,12 +66,12 @@ def release_findings(git: Git, branch: str | None) -> Iterator[str]:
         tagged = records.records_of(git, environment)
         tip = git.commit("HEAD") if own else None
         if line := unrecorded.unrecorded_tip(git, environment, tagged, tip):
-            print(printable_text(f"{environment}: {line}"), flush=True)
+            say(f"{environment}: {line}")
         for finding in signatures.signature_findings(git, tagged):
             if own:
                 yield finding
             else:
-                print(printable_text(f"{environment}: {finding}"), flush=True)
+                say(f"{environment}: {finding}")
 
 
 def reports_without_lock(git: Git) -> Iterator[str]:

@@ -316,7 +316,7 @@ def start_probe(root: Path) -> Check:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            errors="replace",
             start_new_session=True,
         )
     except (GitError, OSError) as error:

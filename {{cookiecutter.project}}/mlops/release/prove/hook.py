@@ -8,7 +8,7 @@ The hook runs `python -m mlops.release.prove.hook`; Git writes what is pushed to
 import sys
 from pathlib import Path
 
-from mlops.errors import MlopsError, Refused, printable_text
+from mlops.errors import MlopsError, Refused, printable_text, say
 from mlops.release.history.git import Git
 
 MARK = "# Written by `mlops check --install-hook`"
@@ -75,7 +75,7 @@ def check_push(commit: str, branch: str) -> int:
 
     git = Git.of_current_directory()
     try:
-        print(printable_text(check.check_commit(git, commit, branch)))
+        say(check.check_commit(git, commit, branch))
         with dvc.open_repo(git.root) as repo:
             if reach.has_remote(repo):
                 reach.require_remote(repo)
