@@ -88,6 +88,8 @@ def test_a_path_that_is_not_a_folder_is_refused_and_left_alone(folder: Path) -> 
         ("file:x", r"file:x is a URL without //: write file:///x"),
         ("file://tmp/x", r"names the host tmp: write file:///tmp/x"),
         ("file:///tmp/no.db", r"folder of Parquet files: .*sqlite:////tmp/no\.db"),
+        ("n" * 300, "File name too long; nothing was stored: give a shorter name"),
+        ("file:///" + "n" * 300, "File name too long; nothing was stored: give a shorter name"),
     ],
 )
 def test_a_name_that_means_a_file_becomes_no_folder(folder: Path, to: str, words: str) -> None:

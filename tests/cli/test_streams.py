@@ -109,3 +109,24 @@ def test_a_letter_that_the_encoding_lacks_is_shown_as_an_escape(on_dev: Path) ->
         )
         assert done.returncode == 0
         assert shown in done.stdout.decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("show",), 1),
+        (("compare", "prod"), 1),
+        (("predict", "--environment"), 1),
+        (("image", "--version"), 1),
+        (("serve", "--version"), 1),
+        (("watch", "--to", "sqlite:///n.db"), 1),
+        (("site",), 1),
+        (("adopt",), 1),
+    ],
+)
+def test_a_name_that_is_too_long_is_refused_in_a_sentence(
+    in_prod: Path, words: tuple[str, ...], code: int
+) -> None:
+    done = ran(in_prod, *words, "n" * 300)
+    assert (done.returncode, done.stderr[:7]) == (code, "mlops: ")
+    assert "Traceback" not in done.stderr

@@ -48,6 +48,11 @@ def test_a_part_that_nobody_would_read_is_refused(url: str) -> None:
         urls.parse_url(url)
 
 
+def test_a_name_of_a_database_that_is_too_long_is_refused() -> None:
+    with pytest.raises(UsageError, match="File name too long: give a shorter name"):
+        urls.database_file(urls.parse_url(f"sqlite:///{'n' * 300}.db"))
+
+
 def test_the_parts_of_a_url() -> None:
     url = urls.parse_url("postgres://ann@host:5433/db?host=/run&sslmode=require")
     assert (url.scheme, url.user, url.host, url.port, url.path) == (

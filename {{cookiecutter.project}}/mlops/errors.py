@@ -153,8 +153,8 @@ def complain(line: str) -> None:
 
 
 def system_fault(error: OSError) -> str:
-    """Returns what a person can do about a full disk, or a file that this user may not read or write, as a
-    service account. Raises any other error again: it is a bug."""
+    """Returns what a person can do about a full disk, a file that this user may not read or write, as a
+    service account, or names that are too long. Raises any other error again: it is a bug."""
     if error.errno in FULL:
         place = f" of {error.filename}" if error.filename else ""
         return f"no space is left on the disk{place}: free some, and run the command again"
@@ -163,6 +163,10 @@ def system_fault(error: OSError) -> str:
             f"this user may not read or write {error.filename} ({error.strerror}): ask its owner for the "
             "right, or work in a clone of your own"
         )
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{error.filename} is too long for the name of a file: give a shorter one"
+    if error.errno == errno.E2BIG:
+        return "the arguments are too long for a process: name a folder, or a pattern in quotes"
     raise error
 
 

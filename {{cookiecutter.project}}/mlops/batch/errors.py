@@ -11,8 +11,17 @@ MlopsError              exit code 1: an input or the bundle is broken
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ENAMETOOLONG
 
-from mlops.errors import FORBIDDEN, Away, MlopsError, Refused, printable_text
+from mlops import errors
+from mlops.errors import (
+    FORBIDDEN,
+    Away,
+    MlopsError,
+    Refused,
+    UsageError,
+    system_fault,
+)
 from mlops.predict.errors import Unanswered
 from mlops.tables.errors import SourceError
 
@@ -57,7 +66,7 @@ def duplicate_key(which: str) -> DuplicateKey:
 @contextmanager
 def storage_errors(what: object) -> Iterator[None]:
     """Turns an OSError about something that cannot be written into Refused if this user may not write there,
-    or if another file is in its place, and else into Away."""
+    or if another file is in its place, into UsageError if its name is too long, and else into Away."""
     try:
         yield
     except OSError as error:
@@ -69,6 +78,10 @@ def storage_errors(what: object) -> Iterator[None]:
         if isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError):
             raise Refused(
                 f"{what}: {reason}; nothing was stored: rename the file or folder that is in its place"
+            ) from error
+        if error.errno == ENAMETOOLONG:
+            raise UsageError(
+                f"{what}: {reason}; nothing was stored: give a shorter name"
             ) from error
         raise Away(
             f"{what} can't be written now: {reason}; nothing was stored, try again later"

@@ -90,7 +90,7 @@ def refuse_empty_arguments(words: Sequence[str]) -> None:
 def main() -> None:
     """Runs the command; an MlopsError ends it with one line on standard error and its exit code.
 
-    So does a full disk, and a file that this user may not read or write.
+    So does a full disk, a file that this user may not read or write, and a name that is too long.
     """
     open_streams()
     try:

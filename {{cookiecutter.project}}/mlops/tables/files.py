@@ -102,10 +102,11 @@ def entries_of_input(text: str) -> list[str]:
 
 def local_entries(text: str) -> list[str]:
     path = Path(text)
-    if path.is_dir():
-        return [f"{entry}/" if entry.is_dir() else str(entry) for entry in path.iterdir()]
-    if path.exists():
-        return [text]
+    with reading_errors(File(text)):
+        if path.is_dir():
+            return [f"{entry}/" if entry.is_dir() else str(entry) for entry in path.iterdir()]
+        if path.exists():
+            return [text]
     if not glob.has_magic(text):
         raise SourceError(f"{text} does not exist")
     matches = glob.glob(text, recursive=True)  # noqa: PTH207

@@ -49,7 +49,11 @@ def database_file(url: Url) -> Path:
     missing."""
     name = url.path.removeprefix("/")
     file = Path(name)
-    if url.host or not file.name or file.is_dir():
+    try:
+        is_folder = file.is_dir()
+    except OSError as error:  # a name that is too long
+        raise UsageError(f"{url}: {error.strerror}: give a shorter name") from None
+    if url.host or not file.name or is_folder:
         raise UsageError(f"{url} names no file: use sqlite:///file.db or sqlite:////folder/file.db")
     if name == ":memory:" or name.startswith("file:"):
         raise UsageError(

@@ -264,7 +264,8 @@ def read_batch_facts(file: IO[bytes]) -> dict[str, Any] | None:
 
 def open_destination(url: Url) -> ParquetFolder:
     if url.scheme in ("", "file"):
-        return ParquetFolder(url, local_folder(url))
+        with storage_errors(url):
+            return ParquetFolder(url, local_folder(url))
     import fsspec
 
     if url.scheme not in fsspec.available_protocols():
