@@ -96,6 +96,18 @@ def test_columns_become_lines_below_each_row_only_as_far_as_there_is_no_room() -
     assert least[-1] == "2026-11-28 05:34"
 
 
+@pytest.mark.parametrize("columns", ["20", "1", "0", "-1", "abc", ""])
+def test_a_table_can_be_read_at_a_terminal_of_any_width(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    printing.say_table(HEADINGS, ROWS, below=("Subject",))
+    printing.say_sentence("a sentence that is longer than the terminal")
+    words = capsys.readouterr().out.split()
+    assert {"adult", "6.32", "6.11", "forest", "sentence", "longer", "terminal"} <= {*words}
+
+
 def test_rows_that_are_all_alike_are_still_rows() -> None:
     assert (
         table_text(("A", "B"), [("one word", "2"), ("one word", "2")], 8).count("\none word") == 2

@@ -12,6 +12,10 @@ from types import MappingProxyType
 from mlops.errors import printable_text
 
 GAP, INDENT = "  ", "    "
+
+LEAST_WIDTH = 20
+"""A terminal that is narrower breaks the lines itself: in fewer columns nobody can read a table."""
+
 SYLLABLES = (
     *("Accu-racy", "(archi-tecture)", "Environ-ment", "para-meters", "posi-tives"),
     *("(test-ing)", "(train-ing)", "(vali-dation)"),
@@ -40,7 +44,12 @@ def shown_table(
     if not sys.stdout.isatty():
         return table_text(headings, rows)
     colours = {} if os.environ.get("NO_COLOR") else COLOURS
-    return table_text(headings, rows, shutil.get_terminal_size().columns, colours, below)
+    return table_text(headings, rows, terminal_width(), colours, below)
+
+
+def terminal_width() -> int:
+    """Returns the number of columns for which text is wrapped."""
+    return max(LEAST_WIDTH, shutil.get_terminal_size().columns)
 
 
 def table_text(

@@ -5,15 +5,14 @@ No character that a terminal would obey comes through.
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 
 from mlops import errors
 from mlops.cli import clock
-from mlops.errors import printable_text
-from mlops.text_table import INDENT, shown_table, wrapped
+from mlops.errors import UsageError, printable_text
+from mlops.text_table import INDENT, shown_table, terminal_width, wrapped
 
 
 def say(line: str) -> None:
@@ -25,7 +24,7 @@ def say(line: str) -> None:
 def say_sentence(line: str) -> None:
     """Prints a line of the result that holds no command to copy: a terminal gets it in its width, its further
     lines indented."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    width = terminal_width() if sys.stdout.isatty() else sys.maxsize
     say(f"\n{INDENT}".join(wrapped(line, width - len(INDENT))))
 
 

@@ -1,6 +1,5 @@
 """The commands about the project as a whole, its template and the machine that it is on."""
 
-import shutil
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from mlops.cli import printing
 from mlops.cli.arguments import Form
 from mlops.errors import MlopsError
 from mlops.release.history.git import Git
+from mlops.text_table import terminal_width
 
 if TYPE_CHECKING:
     from mlops.release.prove.doctor import Finding
@@ -53,7 +53,7 @@ def finding_lines(subject: str, finding: "Finding") -> Iterator[str]:
     head = f"{MARKS[finding.verdict]:<8} {subject:<15} "
     yield from textwrap.wrap(
         finding.words,
-        shutil.get_terminal_size().columns,
+        max(terminal_width(), 2 * len(INDENT)),
         initial_indent=head,
         subsequent_indent=INDENT,
         break_long_words=False,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops.errors import say
 from mlops.search.search import Order, Show
-from mlops.text_table import table_text
+from mlops.text_table import LEAST_WIDTH, table_text
 from mlops.trials import Search, Trial, best_first
 
 HEADINGS = ("Rank", "Trial", "Architecture", "Loss", "Hyperparameters")
@@ -110,7 +110,7 @@ def live_board(order: Order) -> Iterator[Show]:
     with Live(transient=True, auto_refresh=False) as live:
 
         def show(trials: Sequence[Trial], running: int, seconds: float) -> None:
-            table = table_text(HEADINGS, board_rows(trials), live.console.width)
+            table = table_text(HEADINGS, board_rows(trials), max(LEAST_WIDTH, live.console.width))
             line = state_line(trials, running, seconds, order)
             live.update(Text(f"{table}\n{line}"), refresh=True)
 
