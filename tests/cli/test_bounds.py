@@ -26,14 +26,21 @@ def test_a_number_has_a_least_value_and_one_of_time_a_greatest(
     assert option.type.max is not None or not (is_time or option.name == "minutes")
 
 
-@pytest.mark.parametrize("option", ["--days", "--max-psi", "--min-accuracy"])
-def test_a_bound_that_is_no_number_is_refused(
-    option: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-NaN"])
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+def test_what_is_no_finite_number_is_refused_and_the_option_is_named(
+    command: typer.core.TyperCommand,
+    option: Any,
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    needed = {"watch": ["in", "--to", "out"], "monitor": ["x"], "remove-batches": ["x"]}
     with pytest.raises(SystemExit) as ended:
-        app(("monitor", "sqlite:///x.db", option, "nan"))
+        app([str(command.name), *needed.get(str(command.name), []), f"{option.opts[0]}={text}"])
     assert ended.value.code == 2
-    assert f"{option}: nan is not a number" in capsys.readouterr().err
+    assert f"Invalid value for '{option.opts[0]}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,19 @@ EMPTY_OPTION = re.compile(r"--[\w-]+=")
 WITHOUT_CLOCK = ("search", "serve", "watch")
 """The commands that say themselves how long they have been at work, or that run until they are ended."""
 
+
+class Command(TyperCommand):
+    """A command whose options are finite numbers: with nan, a bound would never be exceeded."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for option in self.params:
+            value = ctx.params.get(str(option.name))
+            if isinstance(value, float) and not isfinite(value):
+                raise typer.BadParameter(f"{value} is no finite number", ctx, option)
+        return rest
+
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -46,7 +60,7 @@ def name_of(command: CommandInfo) -> str:
 
 for title, group in GROUPS.items():
     for command in group.registered_commands:
-        command.rich_help_panel = title
+        command.rich_help_panel, command.cls = title, Command
         if example := EXAMPLES.get(name_of(command)):
             command.epilog = f"Example: {example}"
     app.registered_commands += group.registered_commands

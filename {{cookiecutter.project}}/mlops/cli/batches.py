@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from json import dumps
-from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -262,9 +261,6 @@ def run_batch(module: str, order: Mapping[str, object], revision: str) -> None:
     """Runs a module of mlops/batch, as it was deployed, and exits with its exit code."""
     from mlops.release.follow import deployment
 
-    for name, value in order.items():
-        if isinstance(value, float) and isnan(value):  # a bound of nan would never be exceeded
-            raise typer.BadParameter(f"--{name.replace('_', '-')}: nan is not a number")
     with deployment.open_deployment(
         Git.of_current_directory(), revision, room="batch", say=printing.complain
     ) as deployed:
