@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import tiny_pipeline
-from mlops.errors import Away, Refused
+from mlops.cli.app import app
+from mlops.errors import Away, Refused, UsageError
 from mlops.release.data import dvc
 from mlops.release.data.repro import run_repro
 from mlops.release.errors import GitError
@@ -84,6 +85,15 @@ def test_with_the_cloud_the_remote_too(project: Path) -> None:
 
 def test_nothing_goes_without_consent(project: Path) -> None:
     assert not any("freed" in line for line in cleaned(project, agreed=False))
+    assert sums(project / ".dvc/cache") == {"5", "10", "15", "20", "25"}
+
+
+def test_without_a_terminal_nobody_is_asked_and_nothing_goes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    with pytest.raises(UsageError, match=r"no terminal to ask at \(Delete them\?\): add --yes"):
+        app(["clean"], standalone_mode=False)
     assert sums(project / ".dvc/cache") == {"5", "10", "15", "20", "25"}
 
 

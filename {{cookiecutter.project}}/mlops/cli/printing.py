@@ -64,9 +64,12 @@ def ask(question: str) -> bool:
 
 
 def confirm(question: str, *, default: bool = False) -> bool:
-    """Returns whether a person at the terminal answers yes, or the default if the answer is empty."""
+    """Returns whether a person at the terminal answers yes, or the default if the answer is empty. Raises
+    UsageError where there is no terminal."""
     import typer
 
+    if not sys.stdin.isatty():
+        raise UsageError(f"there is no terminal to ask at ({question}): add --yes")
     with clock.paused_clock():
         return typer.confirm(printable_text(question), default=default, err=True)
 
