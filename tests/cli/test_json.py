@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 import tiny_pipeline
+from instant_project import set_quality
 from mlops.cli.app import app
-from mlops.errors import MlopsError, Refused
+from mlops.errors import MlopsError, Refused, UsageError
+from mlops.release.errors import StageFailed
 
 
 def test_promote_and_check_print_json_alone(
@@ -32,6 +34,17 @@ def test_promote_and_check_print_json_alone(
     nothing = printed("promote", "staging")
     assert (nothing["published"], nothing["record"]) == (False, None)
     assert "nothing to promote" in nothing["reason"]
+
+    set_quality(on_dev, 0.6)
+    with pytest.raises(StageFailed):
+        printed("promote", "staging")
+    refused = json.loads(capfd.readouterr().out)
+    assert (refused["published"], refused["record"]) == (False, None)
+    assert "accuracy 0.6 is under 0.7" in refused["reason"]
+    assert not refused["gate"]["passed"]
+    with pytest.raises(UsageError):
+        printed("promote", "nowhere")
+    assert json.loads(capfd.readouterr().out)["gate"] is None
 
     assert printed("check")["findings"] == []
     with suppress(MlopsError):  # of what this machine lacks

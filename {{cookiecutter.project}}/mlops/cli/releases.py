@@ -8,7 +8,7 @@ import typer
 
 from mlops.cli import printing
 from mlops.cli.arguments import Form, Run, permission
-from mlops.errors import UsageError
+from mlops.errors import MlopsError, UsageError
 from mlops.release.history.git import Git
 
 if TYPE_CHECKING:
@@ -58,17 +58,23 @@ def promote(
     from mlops.release.promote import promotion
 
     git, reason = Git.of_current_directory(), None
-    with printing.result_alone(form):
-        record = promotion.promote(
-            git,
-            environment,
-            printing.say,
-            accepted=accept_incomparable,
-            again=again,
-            dry_run=dry_run,
-            as_proposal=propose,
-            hotfix=hotfix,
-        )
+    try:
+        with printing.result_alone(form):
+            record = promotion.promote(
+                git,
+                environment,
+                printing.say,
+                accepted=accept_incomparable,
+                again=again,
+                dry_run=dry_run,
+                as_proposal=propose,
+                hotfix=hotfix,
+            )
+    except MlopsError as error:
+        if form == "json":
+            judged = {name: getattr(error, name, None) or None for name in ("gate", "comparison")}
+            printing.say_json({"published": False, "reason": str(error), "record": None, **judged})
+        raise
     if record is None:
         source = hotfix or environments.upstream(environment)
         reason = promotion.why_nothing(git, environment, source)

@@ -31,6 +31,17 @@ class Worse(StageFailed):
         self.comparison = comparison
 
 
+class ChallengerFailed(StageFailed):
+    """A stage or gate refuses a challenger. `gate` is its reports/gate.json, empty if no gate has refused it,
+    and `comparison` that with the champion, or None."""
+
+    def __init__(
+        self, message: str, gate: Mapping[str, Any], comparison: Mapping[str, Any] | None
+    ) -> None:
+        super().__init__(message)
+        self.gate, self.comparison = gate, comparison
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A promotion that was refused: of which source, by whom it was asked for, when (ISO 8601), and why."""
@@ -61,7 +72,7 @@ def remember_refusal(git: Git, environment: str, source: str, source_commit: str
 def explain_refusal(
     tree: Git, release: str, environment: str, target: str, say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Says the verdict of each gate if a stage or gate refuses, and raises StageFailed with what is left.
+    """Says the verdict of each gate if a stage or gate refuses, and raises ChallengerFailed with what holds.
 
     `tree` is the working tree of the challenger, `release` names the source, and `target` is the last commit
     of the environment.
@@ -78,9 +89,11 @@ def explain_refusal(
         comparison = failure.comparison if isinstance(failure, Worse) else None
         for line in (*gate_report.gate_lines(gate), *gate_report.comparison_lines(comparison)):
             say(f"gate: {line}")
-        raise StageFailed(
+        raise ChallengerFailed(
             f"{environment} refuses {release}: {reason}. {environment} still holds "
-            f"{held_by(tree, environment, target)}; nothing has moved."
+            f"{held_by(tree, environment, target)}; nothing has moved.",
+            gate,
+            comparison,
         ) from failure
 
 
