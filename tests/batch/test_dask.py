@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import small_batch
 from baking import UNBAKED, Run
 from machinery import PROJECT
 from mlops.batch.engines import dask_engine
-from mlops.errors import Away
+from mlops.errors import Away, UsageError
 from three_tasks import write_unanswering
 
 ROWS = 60_000
@@ -128,8 +129,31 @@ def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
 
 def test_without_a_scheduler_the_message_says_what_to_do(score: Callable[..., Any]) -> None:
     assert "--scheduler tcp://" in finish(score("p.db", engine="dask"), 2)
+    assert "is for --engine dask" in finish(score("p.db", scheduler="tcp://127.0.0.1:9"), 2)
     dask = {"engine": "dask", "scheduler": "tcp://127.0.0.1:9"}
     assert "no Dask scheduler answers" in finish(score("p.db", **dask), 5)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["nonsense", "tcp://host", "foo://host:1", "tcp://127.0.0.1:x", "tls://127.0.0.1:9"],
+)  # fmt: skip
+def test_what_is_no_address_of_a_scheduler_is_refused(address: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"--scheduler {address} is not the address of a Dask sch"
+    ):
+        dask_engine.connect_client(address)
+
+
+def test_no_other_program_is_waited_for_that_listens_at_the_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dask_engine, "SECONDS_TO_ANSWER", 0.5)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(Away, match="no Dask scheduler answers at tcp://127"),
+    ):
+        dask_engine.connect_client(f"tcp://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_a_scheduler_without_workers_and_one_with_other_code_are_refused(

@@ -4,6 +4,7 @@ A worker whose code or libraries are not those of this process refuses to score,
 differ in their last bits. If a worker dies, Dask gives its pieces to another one, so that no rows are lost.
 """
 
+import asyncio
 import hashlib
 import importlib
 import logging
@@ -21,7 +22,7 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker
 from distributed.client import FutureCancelledError
-from distributed.comm.core import CommClosedError
+from distributed.comm.core import CommClosedError, connect
 
 from mlops.batch.engines.engines import Engine
 from mlops.batch.order import ScoreOrder
@@ -98,17 +99,28 @@ def connect_client(scheduler: str | None) -> Client:
     # It would log errors that are raised below.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
+        asyncio.run(greet_scheduler(scheduler))
         client = Client(scheduler, timeout=SECONDS_TO_ANSWER, set_as_default=False)
-    except ValueError as error:
-        raise UsageError(f"--scheduler {scheduler} can't be read: {error}") from None
     except OSError as error:
         raise Away(
             f"no Dask scheduler answers at {scheduler}: start it, or correct --scheduler"
         ) from error
+    except Exception as error:  # of the address, or of what another program says there
+        raise UsageError(
+            f"--scheduler {scheduler} is not the address of a Dask scheduler ({error}): give one such as "
+            "tcp://host:8786"
+        ) from None
     if not client.nthreads():
         client.close()
         raise Away(f"the scheduler {scheduler} has no worker: start one: `dask worker {scheduler}`")
     return client
+
+
+async def greet_scheduler(scheduler: str) -> None:
+    """Raises TimeoutError if nobody answers for a while. A client would wait for ever where another program
+    listens and says nothing."""
+    async with asyncio.timeout(SECONDS_TO_ANSWER):
+        await (await connect(scheduler, timeout=SECONDS_TO_ANSWER)).close()
 
 
 def scored_result(future: Future, client: Client, order: ScoreOrder) -> Scored:

@@ -23,6 +23,8 @@ def start_engine(order: ScoreOrder, scorer: Scorer) -> AbstractContextManager[En
     project has no such engine."""
     if order.engine not in MODULES:
         raise UsageError(f"--engine should be {' or '.join(MODULES)}, not {order.engine!r}")
+    if order.scheduler and order.engine != "dask":
+        raise UsageError(f"--scheduler {order.scheduler} is for --engine dask: add it")
     try:
         module = importlib.import_module(MODULES[order.engine])
     except ModuleNotFoundError as error:
