@@ -56,7 +56,13 @@ def test_what_the_project_ships_is_valid() -> None:
           for value in ("§", "\0", "\n", "", ";;", 1)),
         *(("params.yaml", "prepare.source.encoding", value, f"encoding: {value!r} is not known; files of")
           for value in ("", "punycode", "IDNA", "undefined", "unicode_escape", "base64", "rot13", "\0")),
-        ("params.yaml", "prepare.source.thousands", ", ", "thousands: ', ' should be one character, or ''"),
+        *(("params.yaml", "prepare.source.thousands", value, f"thousands: {value!r} should be one character,")
+          for value in (", ", "0", "-", "٣")),
+        *(("params.yaml", "prepare.source.units", [value], f"units: {value!r} would be taken away")
+          for value in ("1", "", ".", "-", ".5", "10 kg", "٣")),
+        ("params.yaml", "prepare.source.units", [1], "units.0: 1 should be text: put it in quotes"),
+        ("params.yaml", "prepare.source.units", 1, "units: 1 should be a list"),
+        ("params.yaml", "prepare.source.units", [["1"]], "units.0: ['1'] should be text"),
         ("params.yaml", "prepare.source.dates", 3, "dates: 3 should be the form of all dates, or the form"),
         ("params.yaml", "prepare.columns", {**NO_COLUMNS, "category": ["a", TARGET]},
          f"prepare: target: '{TARGET}' is also in prepare.columns.category: remove it there"),

@@ -40,6 +40,9 @@ from mlops.predict.task import Task
 
 NAMES_IGNORED_BY_DVC = ("size", "nfiles")
 
+MARKS = ("+", "-", ".", ",")
+"""The signs of which a number consists, beside its digits."""
+
 NO_ENCODINGS_OF_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 """Codecs of Python that take text, and in which no file is written: a name of the web, an escaped text."""
 
@@ -62,7 +65,11 @@ Delimiter = Annotated[
     Annotated[str, Field(pattern="^[ -~\t]$")] | None,
     said("one ASCII character, such as ';' or a tab, or null if it is found in the header"),
 ]
-Thousands = Annotated[str, Field(max_length=1), said("one character, or '' if there is none")]
+Thousands = Annotated[
+    str,
+    Field(pattern=r"^[^\d+-]?$"),
+    said("one character, or '' if there is none, and no digit or sign"),
+]
 Forms = Annotated[
     str | dict[str, str], said("the form of all dates, or the form of each column of dates")
 ]
@@ -175,6 +182,17 @@ class SourceParams(Strict):
                 f"{self.decimal!r} has two meanings: decimal and thousands must differ"
             )
         return self
+
+    @field_validator("units")
+    @classmethod
+    def units_are_no_numbers(cls, units: tuple[str, ...]) -> tuple[str, ...]:
+        for unit in units:
+            if unit in ("", *MARKS) or unit.lstrip("".join(MARKS))[:1].isdecimal():
+                raise ValueError(
+                    f"{unit!r} would be taken away from numbers that it is a part of: name what stands "
+                    "beside numbers, such as '$' or '%'"
+                )
+        return units
 
     @model_validator(mode="after")
     def words_have_one_meaning(self) -> "SourceParams":
