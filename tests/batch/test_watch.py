@@ -363,8 +363,11 @@ def test_a_folder_has_one_watch(place: Place) -> None:
     place.wait_for_log("watching in", times=2)
 
 
-def test_a_missing_folder_is_refused_and_not_created(place: Place) -> None:
+def test_a_missing_folder_and_a_file_are_refused_and_no_folder_is_created(place: Place) -> None:
     place.folder.rmdir()
     assert place.start().wait(10) == 3
     assert "mkdir -p in" in place.log
     assert not place.folder.exists()
+    place.folder.write_text("a file")
+    assert place.start().wait(10) == 3
+    assert "in is a file: name the folder in which files arrive" in place.log

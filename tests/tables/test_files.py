@@ -1,3 +1,4 @@
+import os
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +64,19 @@ def test_an_input_without_files_to_score_is_refused(folder: Path, text: str) -> 
 def test_a_file_that_does_not_exist_is_refused(folder: Path) -> None:
     with pytest.raises(SourceError, match=r"^in/x\.csv does not exist$"):
         paths("in/x.csv")
+
+
+def test_a_name_that_is_too_long_is_refused_and_the_other_inputs_are_found(folder: Path) -> None:
+    long = "n" * 300 + ".csv"
+    found, unfound = files.find_paths([long, "in/b.csv"])
+    assert (found, [*unfound]) == (["in/b.csv"], [long])
+    assert str(unfound[long]) == f"{long} can't be read: File name too long"
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(folder: Path) -> None:
+    os.mkfifo("in/pipe.csv")
+    with pytest.raises(SourceError, match=r"^in/pipe\.csv is a pipe or a device"):
+        files.hashed_file("in/pipe.csv")
 
 
 def test_paths_keep_the_order_of_the_inputs_and_occur_once(folder: Path) -> None:

@@ -320,6 +320,8 @@ class Watch:
 def sole_watch(folder: Path) -> Iterator[None]:
     """Locks the folder against other watches. The lock ends with the process. Raises Refused if the folder is
     missing or another watch has it."""
+    if folder.exists() and not folder.is_dir():
+        raise Refused(f"{folder} is a file: name the folder in which files arrive")
     if not folder.is_dir():
         raise Refused(f"there is no folder {folder} to watch: create it, `mkdir -p {folder}`")
     for name in (DONE, FAILED):

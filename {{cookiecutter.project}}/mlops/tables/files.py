@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -199,13 +200,17 @@ def hashed_file(path: str) -> File:
 
 def state_of(file: File) -> str:
     """Returns a text that changes if the file changes. Raises SourceError or Away if the file cannot be
-    read."""
+    read, and SourceError for a pipe or a device."""
     with reading_errors(file):
         if file.is_remote:
             filesystem, path = filesystem_of(file.path)
             filesystem.invalidate_cache()
             return str(filesystem.ukey(path))
         status = Path(file.path).stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise SourceError(
+                f"{file.path} is a pipe or a device, which cannot be read twice: save its rows in a file"
+            )
         return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
