@@ -7,7 +7,9 @@ from mlops.batch.rejects import Limit, Reject, RejectsFile
 from mlops.errors import Refused, UsageError
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.5", "101%", "%", "1 %", "many", "nan%"])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1.5", "101%", "%", "1 %", "many", "nan%", "inf", "1_000", " 5 ", "5%%"]
+)
 def test_a_text_that_is_not_a_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"--max-rejects should be .*, such as 20 or 0\.5%, not"):
         Limit.parse(text)
@@ -19,6 +21,8 @@ def test_a_text_that_is_not_a_limit_is_refused(text: str) -> None:
         ("0", 0, 10, False),
         ("0", 1, 10, True),
         ("3", 3, 4, False),
+        ("\u0663", 3, 4, False),  # the Arabic digit 3
+        ("\u0663", 4, 4, True),
         ("1%", 1, 100, False),
         ("1%", 1, 99, True),
         ("0.5%", 3, 10_000, False),
