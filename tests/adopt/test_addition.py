@@ -59,7 +59,7 @@ def test_rows_are_added_once_and_what_they_change_is_said(
     with pytest.raises(DataError, match=f"`mlops adopt {path} --target COLUMN`"):
         add(path)
     path.write_text(header + "".join(rows[:9]))
-    with pytest.raises(Refused, match=r"all 9 rows are in the table already"):
+    with pytest.raises(Refused, match=r"the table holds 9 such rows already"):
         add(path)
     record = dict(zip(header.strip().split(","), rows[0].strip().split(","), strict=True))
     lines = tmp_path / "adult.jsonl"
@@ -76,7 +76,7 @@ def test_rows_are_added_once_and_what_they_change_is_said(
     said = add(path)
     assert said[:2] == [
         f"601 rows for a table of 32,561: {path}",
-        "1 of them are in the table already",
+        "in the table already: 1 of them",
     ]
     assert any(line.startswith("age: the new rows differ") and "before 37" in line for line in said)
     assert any("1 new categories: 'Astronaut' (600)" in line for line in said)
@@ -139,7 +139,7 @@ def test_scored_rows_with_a_label_become_training_rows(
     before = git.run("rev-parse", "HEAD")
     said = add(rows, scores)
     assert re.search(r"batch \w+, scored with v1.0.0 of prod on 20", said[0])
-    assert said[1].endswith("1 of 201 rows have a label; the 200 others are left out")
+    assert said[1].endswith("rows with a label: 1 of 201; the others are left out")
     assert said[2].endswith("params.yaml does not name are left out: id")
     assert git.lines("diff", "--name-only", before) == ["data/raw.dvc"]
     assert said[0] in git.run("log", "-1", "--format=%B")
@@ -147,7 +147,7 @@ def test_scored_rows_with_a_label_become_training_rows(
     (stored,) = (project / "data/raw").glob("labelled-*.parquet")
     (row,) = parquet.read_table(stored).to_pylist()
     assert (row["income"], str(int(row["age"]))) == (">50K", table["age"][6])
-    with pytest.raises(Refused, match=r"all 1 rows are in the table already"):
+    with pytest.raises(Refused, match=r"the table holds 1 such row already"):
         add(rows, scores)
     load_labels(released, [(key, "other") for key in keys[:100]])
     content, hook = stored.read_bytes(), project / ".git/hooks/pre-commit"
@@ -158,9 +158,7 @@ def test_scored_rows_with_a_label_become_training_rows(
         add(rows, scores)
     assert (stored.read_bytes(), git.lines("status", "--porcelain")) == (content, [])
     hook.unlink()
-    assert f"they replace the 1 rows of {stored.name}, which had a label before" in add(
-        rows, scores
-    )
+    assert f"they replace 1 row of {stored.name}, which had a label before" in add(rows, scores)
     prepare = params.load_configuration(project).params.prepare
     (read,) = raw.read_files(prepare, [str(stored)])
     assert read.texts["income"].values.tolist().count("other") == 100

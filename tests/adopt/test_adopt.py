@@ -347,7 +347,7 @@ def test_what_was_not_looked_at_first_is_looked_at_if_it_differs(
     assert (prepare.rows_without_target, prepare.split.by) == ("drop", "class")
     text = (project / "params.yaml").read_text()
     assert re.search("# from long.csv; cells were counted in [0-9]{3} of its rows\n", text)
-    assert "# 1 rows have no target\n" in text
+    assert "# 1 row has no target\n" in text
     with monkeypatch.context() as patch:
         patch.setattr(spelling, "TESTED", 3)
         words = r"long.csv, line 452: column 'a': not a number: 'unknown.*: correct these cells"

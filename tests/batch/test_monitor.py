@@ -58,7 +58,7 @@ def test_a_column_that_moved_is_named_with_its_bound(
     output = capsys.readouterr().out
     assert output.startswith("OUT OF BOUNDS (1)\n- age has drifted")
     assert "DRIFT" in output
-    assert "prod, v1.0.0: 1 batches" in output
+    assert "prod, v1.0.0: 1 batch since" in output
 
 
 def test_rows_like_those_of_the_training_pass(
@@ -266,8 +266,8 @@ def test_labels_are_read_like_rows_and_only_loaded_ones_are_counted(
     parquet.write_table(table, root / "late.parquet")
     labels.load_labels(labels.LabelsOrder("late.parquet", "sqlite:///p.db", "folder"))
     output = capsys.readouterr().out
-    assert "loaded 2 labels of late.CSV; 1 labels are of rows" in output
-    assert "loaded 3 labels of late.parquet; 1 labels are of rows" in output
+    assert "loaded 2 labels of late.CSV; 1 label is of a row" in output
+    assert "loaded 3 labels of late.parquet; 1 label is of a row" in output
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_labels_are_read_like_rows_and_only_loaded_ones_are_counted(
         ("row_key,answer\n,yes\n", "a row has no 'row_key'"),
         ("key,answer\na,yes\n", "--key, --label"),
         ("", "is empty: add a header and rows.*--key.*--label"),
-        ("row_key,answer\na,yes\nb\n", "line 3: 1 cells, and the header has 2"),
+        ("row_key,answer\na,yes\nb\n", "line 3: 1 cell, and the header has 2"),
     ],
 )
 def test_labels_that_are_wrong_load_nothing(root: Path, content: str, words: str) -> None:

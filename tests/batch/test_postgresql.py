@@ -99,7 +99,7 @@ def test_the_same_rows_and_report_as_in_sqlite(
         monitor.monitor(MonitorOrder(to, str(released), max_psi=100))
         reports.append(re.sub(r"since .* UTC", "", capsys.readouterr().out))
     assert reports[0] == reports[1]
-    assert "1 batches" in reports[0]
+    assert "1 batch" in reports[0]
     assert stored("SELECT batch_id, rows FROM batches") == query(
         "SELECT batch_id, rows FROM batches"
     )

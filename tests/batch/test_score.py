@@ -193,7 +193,7 @@ def test_rows_of_old_batches_are_removed_and_their_files_not_scored_again(
     with pytest.raises(SourceError, match="there is no such database"):
         removal.remove_old_batches(removal.RemovalOrder(missing, 30, str(released)))
     assert not Path(missing.removeprefix("sqlite:///")).exists()
-    for removed in ("10 rows of 1 batches", "0 rows of 0 batches"):
+    for removed in ("10 rows of 1 batch that", "0 rows of 0 batches"):
         removal.remove_old_batches(removal.RemovalOrder(to, 30, str(released)))
         assert f"removed {removed} that prod scored before" in capsys.readouterr().out
     for name in ("scores", "profiles", "row_hashes"):
@@ -219,7 +219,7 @@ def test_few_rejects_are_written_with_line_and_reason(released: Path, arrived: P
     assert first["reasons"].startswith(f"{column}: expected a")
     assert first["reasons"].endswith('got "many"')
     assert last["line"] == str(ROWS + 2)
-    assert last["reasons"].startswith("1 cells, and the header has ")
+    assert last["reasons"].startswith("1 cell, and the header has ")
     keys = stored("SELECT row_key FROM predictions")
     assert default_key(ROWS) in keys
     assert not {default_key(1), default_key(2), default_key(ROWS + 1)} & {*keys}
@@ -262,7 +262,7 @@ def test_a_row_without_a_key_is_rejected_and_a_key_twice_is_an_error(
     content = table()
     content.loc[5, "id"] = " "
     content.to_csv("rows.csv", index=False)
-    assert "rejected 1 rows" in run(released, key="id")
+    assert "rejected 1 row:" in run(released, key="id")
     (file,) = Path("rejects").iterdir()
     assert "rows.csv,7," in file.read_text()
     assert "id: expected a key, got nothing" in file.read_text()

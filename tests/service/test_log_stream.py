@@ -66,7 +66,7 @@ def test_lines_that_nobody_reads_are_dropped_counted_and_reported_when_the_reade
     wait_until(has_report)
     lines = [json.loads(line) for line in received.splitlines()]
     assert len(lines) == 2000 - dropped + 1
-    assert lines[-1]["message"].startswith(f"{dropped} lines were dropped")
+    assert lines[-1]["message"].startswith(f"{dropped:,} lines were dropped")
     assert sum(counted) == dropped
 
 
@@ -96,7 +96,7 @@ def test_a_full_disk_costs_lines_and_leaves_no_torn_line_before_the_next(tmp_pat
     first, torn, *rest = file.read_text().splitlines()
     assert json.loads(first)["message"] == "x" * 700
     assert torn.count("x") < 700
-    assert [json.loads(line)["message"][:20] for line in rest] == ["again", "1 lines were dropped"]
+    assert [json.loads(line)["message"][:20] for line in rest] == ["again", "1 line was dropped: "]
 
 
 @pytest.mark.parametrize("reader_is_gone", [False, True], ids=["stalled", "gone"])

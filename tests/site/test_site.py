@@ -208,7 +208,7 @@ def test_the_latest_report_of_the_monitor_is_a_page(in_staging: Path, tmp_path: 
     page = found["drift.html"]
     assert "✗ Out of bounds (1)" in page.text
     assert page.text.count(SHOWN) > 3
-    assert "1 columns that moved less" in page.text
+    assert "1 column that moved less" in page.text
     assert "2026-11-22: PSI 0.200 of 4 rows" in page.text
     assert "drift.html#staging" in found["index.html"].links
     lacking = json.dumps({"verdict": report["verdict"], "environment": "staging"})

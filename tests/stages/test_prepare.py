@@ -219,7 +219,7 @@ def test_only_the_most_frequent_categories_are_known(capsys: pytest.CaptureFixtu
     many = described([f"{number:03}" for number in range(60)] * 2 + ["always"] * 3)
     assert len(many.categories) == 50
     assert "always" in many.categories
-    assert "22 training rows (17.9%) have another one" in capsys.readouterr().out
+    assert "training rows that have another one: 22 (17.9%)" in capsys.readouterr().out
 
 
 def test_of_a_column_in_which_every_row_differs_only_some_categories_are_counted(

@@ -55,7 +55,7 @@ def test_a_last_line_that_is_cut_off_is_an_incomplete_file(
     write_file(f"n,t\n1,a\n2,{quoted}")
     assert [text for _, text in rows()] == ["a", "b"]
     write_file(f"n,t\n1,{quoted}\n2")
-    message = r"line 3: the last line has no end \(1 cells, and the header has 2\)"
+    message = r"line 3: the last line has no end \(1 cell, and the header has 2\)"
     with pytest.raises(SourceError, match=message):
         rows()
     write_file(f"n,t\n1,{quoted}\n2\n")
@@ -119,8 +119,8 @@ def test_a_record_with_another_number_of_cells_is_broken_and_its_line_is_named(
 ) -> None:
     write_file("n,t\n1,x\n2\n\n3,y\n4,z,z\n5,w\n")
     assert rows() == [(1.0, "x"), (3.0, "y"), (5.0, "w")]
-    reason = "{} cells, and the header has 2"
-    assert broken() == [(3, reason.format(1)), (6, reason.format(3))]
+    reason = "{}, and the header has 2"
+    assert broken() == [(3, reason.format("1 cell")), (6, reason.format("3 cells"))]
     assert pieces()[0].content.records(WANTED).positions.tolist() == [0, 2, 4]
 
 

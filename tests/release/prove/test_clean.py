@@ -70,7 +70,7 @@ def sums(store: Path) -> set[str]:
 def test_only_what_nothing_names_goes_and_the_remote_stays(project: Path) -> None:
     runs = sorted((project / ".dvc/cache/runs").rglob("*"))
     said = cleaned(project)
-    assert said[0] == "keeping what 2 branches, 1 tags, 1 experiments and the working trees name"
+    assert said[0] == "keeping what 2 branches, 1 tag, 1 experiment and the working trees name"
     assert said[1].startswith("nothing names 2 objects of the cache")
     assert sums(project / ".dvc/cache") == {"5", "10", "15", "20"}
     assert sums(project.parent / "storage") == {"5", "10", "15", "20", "25"}
@@ -156,10 +156,10 @@ def test_leftovers_go_and_what_is_in_use_stays(project: Path) -> None:
     with scratch.hold_scratch(tmp / "trees/2"):
         said = cleaned(project)
     assert [line.split(",")[0] for line in said[2:-1]] == [
-        "nothing names 1 deployments",
-        "nothing names 1 sets of libraries",
-        "nothing names 1 leftovers of reproductions and checks",
-        "nothing names 1 leftovers of promotions",
+        "nothing names 1 deployment",
+        "nothing names 1 set of libraries",
+        "nothing names 1 leftover of a reproduction or check",
+        "nothing names 1 leftover of a promotion",
     ]
     assert [path.parent.name for path in tmp.rglob(".git")] == ["2"]
     assert git(project, "worktree", "list").count("\n") == 2

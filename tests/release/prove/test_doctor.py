@@ -61,7 +61,7 @@ def test_a_broken_project_is_mended_by_the_remedies(run: Run, project: Path, hom
 
     done = examined(run, project, home)
     assert done.returncode == 1
-    assert done.stderr == "mlops: 5 of 14 subjects are wrong; the lines with -> mend them\n"
+    assert done.stderr == "mlops: subjects that are wrong: 5 of 14; the lines with -> mend them\n"
     wrong = [subject for subject, verdict in verdicts(done.stdout).items() if verdict == "WRONG"]
     assert wrong == ["libraries", "identity", "Git's settings", "merge driver", "storage"]
     lines = done.stdout.splitlines()

@@ -17,7 +17,7 @@ from mlops.adopt.dialogue import Choose, Dialogue
 from mlops.adopt.layout import Header
 from mlops.adopt.originals import EXCEL, JSON
 from mlops.adopt.whole import refuse_lost_cells
-from mlops.errors import DataError, Refused, UsageError
+from mlops.errors import DataError, Refused, UsageError, counted
 from mlops.params import PrepareParams
 from mlops.prepare import raw, split_rules
 from mlops.release.history.git import Git
@@ -89,25 +89,27 @@ def add(git: Git, paths: Sequence[str], person: Dialogue, scores: Scores | None 
         old = read(prepare, table)
         there = int(np.isin(new.hashes, old.hashes).sum())
         if there == new.count:
-            raise Refused(f"all {new.count:,} rows are in the table already: nothing was added")
-        person.say(f"{new.count:,} rows for a table of {old.count:,}: {', '.join(paths)}")
+            raise Refused(
+                f"the table holds {counted(new.count, 'such row')} already: nothing was added"
+            )
+        person.say(f"{counted(new.count, 'row')} for a table of {old.count:,}: {', '.join(paths)}")
         if there:
-            person.say(f"{there:,} of them are in the table already")
+            person.say(f"in the table already: {there:,} of them")
         for path in earlier:
             count = parquet.read_metadata(path).num_rows
             person.say(
-                f"they replace the {count:,} rows of {Path(path).name}, which had a label before"
+                f"they replace {counted(count, 'row')} of {Path(path).name}, which had a label before"
             )
         for line in differences(old, new):
             person.say(line)
         if not person.ask("Add them?", True):
             person.say("nothing was changed")
             return
-        message = f"Add {new.count:,} rows: {', '.join(sorted(added))}"
+        message = f"Add {counted(new.count, 'row')}: {', '.join(sorted(added))}"
         if scores:
             files_scored = ", ".join(Path(path).name for path in paths)
             message = "\n\n".join(
-                [f"Add {new.count:,} scored rows with labels: {files_scored}", *origins]
+                [f"Add {counted(new.count, 'scored row')} with labels: {files_scored}", *origins]
             )
         commit = placing.add(git, added, message)
     person.say(f"committed as {commit}; `git revert {commit}` undoes it. Next: mlops repro")

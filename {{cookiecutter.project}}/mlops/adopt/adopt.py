@@ -19,7 +19,7 @@ from mlops.adopt.originals import EXCEL, JSON
 from mlops.adopt.proposal import Proposal
 from mlops.adopt.table import Table
 from mlops.adopt.whole import check_whole, refuse_lost_cells
-from mlops.errors import DataError, UsageError
+from mlops.errors import DataError, UsageError, counted
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task
 from mlops.release.history.git import Git
@@ -292,14 +292,15 @@ def summary(opened: Opened, proposed: Proposal, rows: int) -> Iterator[str]:
     approximately = (
         "" if opened.table.whole else f", of which {opened.table.rows:,} were looked at closely"
     )
-    yield f"{opened.origin.removeprefix('from ')}: {rows:,} rows{approximately}"
+    yield f"{opened.origin.removeprefix('from ')}: {counted(rows, 'row')}{approximately}"
     for remark in opened.remarks.values():
         yield f"  {remark}"
     yield f"target {target.name}: {target.task}{f' ({target.remark})' if target.remark else ''}"
     if target.doubt:
         yield f"  if it should be {target.doubt}: --task {target.doubt}"
     if target.missing:
-        yield f"  {target.missing:,} rows have no target and are dropped"
+        said = counted(target.missing, "row has no target and is", "rows have no target and are")
+        yield f"  {said} dropped"
     for word, counts in proposed.findings.spelling.markers.items():
         yield f"missing: {word!r} {marker_words(counts)}"
         if originals.TOTAL.fullmatch(word):

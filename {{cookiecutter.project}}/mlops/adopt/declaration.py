@@ -13,7 +13,7 @@ from pathlib import Path
 from mlops import params
 from mlops.adopt.columns import KINDS, Column
 from mlops.adopt.proposal import Proposal
-from mlops.errors import Refused, printable_text
+from mlops.errors import Refused, counted, printable_text
 from mlops.predict.dialect import ISO
 
 WIDTH = 110
@@ -161,7 +161,8 @@ def prepare_lines(
     )
     yield "positive", commented(f"  positive: {scalar(target.positive)}", meaning) + "\n"
     choice = "drop" if target.missing else "refuse"
-    said = f"{target.missing:,} rows have no target" if target.missing else ""
+    lacking = counted(target.missing, "row has no target", "rows have no target")
+    said = lacking if target.missing else ""
     yield "rows_without_target", commented(f"  rows_without_target: {choice}", said) + "\n"
     lines = [
         "  source:                   # how the files of data/raw, and those to score, are written"

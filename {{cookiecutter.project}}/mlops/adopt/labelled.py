@@ -70,8 +70,7 @@ def labelled_rows(path: str, url: str, key: str | None, prepare: PrepareParams) 
         for row in batches
     ]
     remarks.append(
-        f"{path}: {len(rows):,} of {records:,} rows have a label; the {records - len(rows):,} others are "
-        "left out"
+        f"{path}: rows with a label: {len(rows):,} of {records:,}; the others are left out"
     )
     if left_out:
         remarks.append(

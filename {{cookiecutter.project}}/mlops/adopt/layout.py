@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from mlops.adopt import spelling
+from mlops.errors import counted
 from mlops.predict.dialect import Dialect
 from mlops.tables.csv_source import BOM, DELIMITERS, SPACES
 from mlops.tables.errors import SourceError
@@ -207,7 +208,7 @@ def arranged(
             remarks["names"] = "the header has a name twice, or none"
         if more:
             remarks["names"] = (
-                f"the header goes on for {more} more {'lines' * (more > 1) or 'line'}, such as "
+                f"the header goes on for {counted(more, 'more line')}, such as "
                 f"{', '.join(filter(None, rows[1]))[:60]}"
             )
     if first:
@@ -225,7 +226,7 @@ def refuse_other_width(where: str, names: Sequence[str], width: int) -> None:
     """Raises SourceError if names are given, and not one for each column."""
     if names and len(names) != width:
         raise SourceError(
-            f"{where} has {width} columns, and --names gives {len(names)}: {', '.join(names)}"
+            f"{where} has {counted(width, 'column')}, and --names gives {len(names)}: {', '.join(names)}"
         )
 
 

@@ -13,7 +13,7 @@ from mlops.adopt import leaks
 from mlops.adopt.columns import Column, Findings
 from mlops.adopt.spelling import TRUE, Spelling, Words, alike
 from mlops.adopt.table import Table
-from mlops.errors import DataError
+from mlops.errors import DataError, counted
 from mlops.predict.task import Task
 from mlops.tables import cells
 from mlops.tables.row_hashes import row_hashes
@@ -177,7 +177,9 @@ def without_rare_classes(spelling: Spelling, table: Table, target: Target) -> Sp
     if not rare:
         return spelling
     shown = ", ".join(f"{word!r} ({count})" for word, count in [*rare.items()][:5])
-    said = f"{len(rare)} classes of {target.name!r} have fewer than {FEWEST_TO_LEARN} rows: {shown}"
+    said = (
+        f"classes of {target.name!r} with fewer than {FEWEST_TO_LEARN} rows: {len(rare)}, {shown}"
+    )
     others = {word for name in table.columns if name != target.name for word in table.words[name]}
     if len(rare) > len(target.classes) - 2 or others & rare.keys():
         raise DataError(f"{said}: correct or remove these rows, or name another --target")
@@ -207,7 +209,7 @@ def class_remark(counts: dict[str, int], positive: str | None) -> str:
     if positive:
         return f"{counts[positive]:,} of {sum(counts.values()):,} rows"
     rare = min(counts, key=lambda word: counts[word])
-    return f"{len(counts)} classes; the rarest, {rare}, has {counts[rare]:,} rows"
+    return f"{len(counts)} classes; the rarest, {rare}, has {counted(counts[rare], 'row')}"
 
 
 def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposal:
@@ -252,7 +254,8 @@ def class_remarks(target: Target) -> Iterator[str]:
     rare = [f"{name!r} ({count})" for name, count in counts if count < 30]
     if rare:
         shown = f"{', '.join(rare[:5])}{' ...' * (len(rare) > 5)}"
-        yield f"{len(rare)} classes have fewer than 30 rows, too few to judge a model on: {shown}"
+        few = counted(len(rare), "class has", "classes have")
+        yield f"{few} fewer than 30 rows, too few to judge a model on: {shown}"
 
 
 def propose_split(target: Target, found: Findings) -> Split:

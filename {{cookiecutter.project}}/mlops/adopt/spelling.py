@@ -13,6 +13,7 @@ from math import isfinite, isnan
 
 from msgspec.structs import replace as with_fields
 
+from mlops.errors import counted
 from mlops.predict.cells import IS_NUMBER
 from mlops.predict.dates import days_of_text, has_time, is_date_form
 from mlops.predict.dialect import PARENTHESES, Dialect
@@ -333,7 +334,9 @@ def forms_remark(words: Words, typed: Sequence[str]) -> str:
         first.setdefault(shape, word)
     if len(rows) == 1:
         return f"dates in a form that cannot be declared, such as {typed[0]}"
-    shown = ", ".join(f"{count:,} rows like {first[shape]}" for shape, count in rows.most_common(4))
+    shown = ", ".join(
+        f"{counted(count, 'row')} like {first[shape]}" for shape, count in rows.most_common(4)
+    )
     return f"dates in more than one form: {shown}; write all in one form"
 
 

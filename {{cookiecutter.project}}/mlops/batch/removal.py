@@ -9,6 +9,7 @@ from msgspec import Struct
 from mlops.batch import errors
 from mlops.batch.destinations import destinations
 from mlops.batch.order import read_order
+from mlops.errors import counted
 from mlops.predict import release
 from mlops.tables import urls
 
@@ -36,8 +37,8 @@ def remove_old_batches(order: RemovalOrder) -> None:
     with closing(destinations.open_existing(urls.parse_url(order.url))) as destination:
         removed = destination.remove_before(environment, before)
     errors.say(
-        f"removed {sum(removed):,} rows of {len(removed)} batches that {environment} scored before "
-        f"{before:%Y-%m-%d %H:%M} UTC"
+        f"removed {counted(sum(removed), 'row')} of {counted(len(removed), 'batch', 'batches')} that "
+        f"{environment} scored before {before:%Y-%m-%d %H:%M} UTC"
     )
 
 

@@ -23,7 +23,7 @@ from mlops.batch.errors import AlreadyScored
 from mlops.batch.order import ScoreOrder, read_order
 from mlops.batch.rejects import Limit, RejectsFile
 from mlops.batch.report import Report, Say, listed_names
-from mlops.errors import Away, MlopsError
+from mlops.errors import Away, MlopsError, counted
 from mlops.predict import release, schema
 from mlops.predict.predictor import MODEL, SCHEMA
 from mlops.predict.release import BUNDLE, Release
@@ -200,8 +200,8 @@ def new_batch(
 def already_scored(batch: Batch, finished: Finished) -> str:
     return (
         f"already scored: {batch.source} with {batch.model_version} ({batch.environment}) at "
-        f"{finished.finished_at:%Y-%m-%d %H:%M:%S} UTC, {finished.rows:,} rows; --force scores it again\n"
-        f"batch {batch.batch_id}"
+        f"{finished.finished_at:%Y-%m-%d %H:%M:%S} UTC, {counted(finished.rows, 'row')}; "
+        f"--force scores it again\nbatch {batch.batch_id}"
     )
 
 
@@ -216,10 +216,10 @@ def summary_lines(
     batch: Batch, tally: "Tally", rejects: RejectsFile, to: str, seconds: float
 ) -> Iterator[str]:
     pace = tally.rows / max(seconds, 0.001)
-    yield f"scored {tally.rows:,} rows of {batch.source} in {seconds:.1f} s, {pace:,.0f} rows/s"
+    yield f"scored {counted(tally.rows, 'row')} of {batch.source} in {seconds:.1f} s, {pace:,.0f} rows/s"
     yield f"model {batch.model_version} ({batch.environment}); batch {batch.batch_id} in {to}"
     if tally.rejected:
-        yield f"rejected {tally.rejected:,} rows: {rejects.path}"
+        yield f"rejected {counted(tally.rejected, 'row')}: {rejects.path}"
     if tally.warnings:
         most = tally.warnings.most_common(MOST_WARNINGS)
         more = (

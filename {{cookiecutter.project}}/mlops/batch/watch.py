@@ -289,8 +289,9 @@ class Watch:
             self.away_until = moment + self.growing_pause(self.times_away)
         waiting = [path for path in paths if path.exists()]
         self.due |= dict.fromkeys(waiting, self.away_until)
+        count = counted(len(waiting), "file waits", "files wait")
         log_line(
-            f"{', '.join(path.name for path in waiting[:5])}: {len(waiting)} files wait; next attempt in "
+            f"{', '.join(path.name for path in waiting[:5])}: {count}; next attempt in "
             f"{self.away_until - moment:.3g} s: {words}"
         )
 

@@ -42,7 +42,7 @@ def doctor(form: Form = "text") -> None:
     wrong, warnings = verdicts.count("wrong"), verdicts.count("warning")
     if wrong:
         raise MlopsError(
-            f"{wrong} of {len(verdicts)} subjects are wrong; the lines with -> mend them"
+            f"subjects that are wrong: {wrong} of {len(verdicts)}; the lines with -> mend them"
         )
     if form == "text":
         printing.say(f"all well; warnings: {warnings}" if warnings else "all well")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlops.errors import DataError, printable_text
+from mlops.errors import DataError, counted, printable_text
 from mlops.params import PrepareParams
 from mlops.predict.cells import LARGEST
 from mlops.stage import Progress
@@ -143,8 +143,9 @@ def refuse_other_table(source: Source, params: PrepareParams) -> None:
     if 2 * len(declared & {*source.names}) < len(declared):
         path, names = source.file.path, ", ".join(map(repr, source.names[:5]))
         written = f"{source.notice}. " if source.notice else ""
+        count, more = counted(len(source.names), "column"), " ..." * (len(source.names) > 5)
         raise DataError(
-            f"{path} has {len(source.names)} columns ({names}{' ...' * (len(source.names) > 5)}), and "
+            f"{path} has {count} ({names}{more}), and "
             f"{len(declared & {*source.names})} of the {len(declared)} that params.yaml declares (prepare: "
             f"columns, target, split). {written}Declare them, or {adoption(path, params, source.names)}"
         )

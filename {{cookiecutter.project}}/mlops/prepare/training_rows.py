@@ -57,8 +57,8 @@ class CategoryColumn:
         if others:
             found = (
                 f"prepare: column {name!r} has more categories than the {MOST_CATEGORIES} most frequent, "
-                f"which the model knows; {others:,} training rows ({others / self.rows:.1%}) have "
-                "another one"
+                f"which the model knows; training rows that have another one: {others:,} "
+                f"({others / self.rows:.1%})"
             )
             say(found)
         return Column(name, "category", known[0], missing, categories=tuple(sorted(known)))

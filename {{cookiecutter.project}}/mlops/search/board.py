@@ -92,7 +92,7 @@ def state_line(trials: Sequence[Trial], running: int, seconds: float, order: Ord
     counts = {state: sum(each.state == state for each in trials) for state in ("stopped", "failed")}
     others = "".join(f", {count:,} {state}" for state, count in counts.items() if count)
     return (
-        f"{len(trials):,}{of_trials} trials{others}, {running} running, {clock(seconds)}{of_time}; "
+        f"trials: {len(trials):,}{of_trials}{others}, {running} running, {clock(seconds)}{of_time}; "
         "Ctrl-C ends the search and keeps them"
     )
 

@@ -108,7 +108,7 @@ class PredictionEndpoint:
                     await read_body(receive, headers, self._settings.max_body)
                 )
         except TimeoutError:
-            error = f"no answer within {seconds:g} seconds: send fewer rows at once"
+            error = f"no answer within {seconds:g} s: send fewer rows at once"
             raise Problem(503, error, headers=RETRY) from None
         except InputError as error:
             self._metrics.count_faults(error.faults)

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from mlops.errors import counted
 from mlops.log_stream import LogStream
 
 READER_SECONDS = 1.0
@@ -106,7 +107,8 @@ class Log:
     def flush(self) -> None:
         """Passes the lines that wait to the stream, after a line that says how many it has dropped."""
         if dropped := self._stream.take_dropped():
-            self.message("warning", f"{dropped} lines were dropped: nobody took them in time")
+            count = counted(dropped, "line was", "lines were")
+            self.message("warning", f"{count} dropped: nobody took them in time")
         lines, self._lines = self._lines, []
         if lines:
             self._stream.write(self._encode(lines), len(lines))

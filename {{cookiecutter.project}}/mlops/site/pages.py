@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mlops import environments
-from mlops.errors import MlopsError, Refused, printable_text
+from mlops.errors import MlopsError, Refused, counted, printable_text
 from mlops.release.history.git import Git
 from mlops.release.history.models import Read
 from mlops.release.history.outputs import SCHEMA
@@ -242,6 +242,7 @@ def open_templates(finalize: Callable[[object], object]) -> Environment:
         "beside": judged.metrics_beside,
         "bound": judged.bound_text,
         "cell": tracker.shown_cell,
+        "counted": counted,
         "day_charts": day_charts,
         "direction": judged.direction,
         "metric": judged.metric_text,
@@ -338,7 +339,7 @@ def day_charts(report: MonitorReport) -> Iterator[ModelChart]:
             Point(each.day[5:], f"#{report.environment}", text, True, size)
             for each in report.days
             if (size := each.psi.get(column)) is not None
-            for text in [f"{each.day}: PSI {size:.3f} of {each.rows:,} rows"]
+            for text in [f"{each.day}: PSI {size:.3f} of {counted(each.rows, 'row')}"]
         ]
         if points:
             allowed = {f"at most {report.max_psi:g}": report.max_psi}

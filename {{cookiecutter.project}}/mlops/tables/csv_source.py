@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from mlops.errors import counted
 from mlops.predict.dialect import Dialect
 from mlops.tables.errors import SourceError
 from mlops.tables.files import File
@@ -186,7 +187,7 @@ class CsvText:
         return Records(columns, broken, len(records))
 
     def _broken(self, position: int, cells: int) -> Broken:
-        reason = f"{cells} cells, and the header has {len(self.names)}"
+        reason = f"{counted(cells, 'cell')}, and the header has {len(self.names)}"
         return Broken(position, reason)
 
     def _python_records(self) -> Iterator[tuple[int, list[str]]]:

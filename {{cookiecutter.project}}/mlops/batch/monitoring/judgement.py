@@ -7,6 +7,7 @@ from operator import attrgetter
 
 from mlops.batch.monitoring.live_metrics import METRICS, Live, option_of
 from mlops.batch.monitoring.monitor_report import Report
+from mlops.errors import counted
 
 SHOWN = 3
 """The number of columns, days or batches that a sentence lists."""
@@ -73,9 +74,9 @@ def columns_with_too_few_rows(report: Report, bounds: Bounds) -> Iterator[str]:
     if few:
         names = ", ".join(each.spread.name for each in few[:SHOWN])
         more = f" and {len(few) - SHOWN} more" if len(few) > SHOWN else ""
+        count = counted(few[0].rows, "row counts", "rows count")
         yield (
-            f"too few rows to tell whether {names}{more} drifted: {few[0].rows:,} rows count; look further "
-            "back with --days"
+            f"too few rows to tell whether {names}{more} drifted: {count}; look further back with --days"
         )
 
 
@@ -102,8 +103,9 @@ def judged_metric(
     measured, metric = latest.metrics[name], METRICS[name]
     what = f"the live {metric.words} of {latest.version}"
     if measured.rows < min_labels:
-        count = f"{measured.rows:,} labels count, {min_labels:,} are needed (--min-labels)"
-        yield False, f"too few labels to tell {what}: {count}"
+        count = counted(measured.rows, "label counts", "labels count")
+        needed = f"{min_labels:,} are needed (--min-labels)"
+        yield False, f"too few labels to tell {what}: {count}, {needed}"
         return
     limit = f"{bound:g}{metric.unit}"
     allowed = (

@@ -17,6 +17,7 @@ from msgspec import Struct
 from mlops.batch import errors
 from mlops.batch.destinations import destinations
 from mlops.batch.order import read_order
+from mlops.errors import counted
 from mlops.predict import schema
 from mlops.predict.dialect import Dialect
 from mlops.predict.predictor import SCHEMA
@@ -71,7 +72,8 @@ def load_labels(order: LabelsOrder) -> None:
             database.execute_each(LOAD, rows.append_column("loaded_at", moments))
         scored = int(database.query(KNOWN, now)["labels"][0].as_py())
     errors.say(
-        f"loaded {len(rows):,} labels of {order.file}; {scored:,} labels are of rows that were scored"
+        f"loaded {counted(len(rows), 'label')} of {order.file}; "
+        f"{counted(scored, 'label is of a row that was', 'labels are of rows that were')} scored"
     )
 
 

@@ -136,13 +136,15 @@ def headlines(report: Report, judged: Judgement) -> Iterator[str]:
     yield from (f"- {reason}" for reason in (*judged.exceeded, *judged.undecided))
     yield ""
     yield (
-        f"{report.release.environment}, {report.release.name}: {report.batches} batches since "
-        f"{report.since:%Y-%m-%d %H:%M} UTC, {report.rows:,} rows, {report.rejected:,} rejected"
+        f"{report.release.environment}, {report.release.name}: "
+        f"{counted(report.batches, 'batch', 'batches')} since {report.since:%Y-%m-%d %H:%M} UTC, "
+        f"{counted(report.rows, 'row')}, {report.rejected:,} rejected"
     )
     if report.others:
-        yield f"{report.others} of them were scored by other versions, and do not count for the drift below"
+        yield f"scored by other versions, and not counted for the drift below: {report.others} of them"
     if report.drifts and report.independent < 0.95:
-        yield f"repeated rows count once: {report.drifts[0].rows:,} rows count for the drift below"
+        count = counted(report.drifts[0].rows, "row counts", "rows count")
+        yield f"repeated rows count once: {count} for the drift below"
     if not report.live:
         yield judgement.missing_labels(report)
 

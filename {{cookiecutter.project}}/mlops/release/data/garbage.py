@@ -10,21 +10,24 @@ from dvc.repo import Repo
 from dvc_data.hashfile.db import HashFileDB, get_index
 from dvc_objects.errors import ObjectFormatError
 
+from mlops.errors import counted
 from mlops.release.data import reach, store
 
 
 @dataclass(frozen=True)
 class Waste:
-    """Data that may be deleted. `size` is in bytes, and None for data that are not on this machine."""
+    """Data that may be deleted, as they are called if there is `one` and if there are `many`. `size` is in
+    bytes, and None for data that are not on this machine."""
 
-    what: str
+    one: str
+    many: str
     count: int
     size: int | None
     remove: Callable[[], Any]
 
     def __str__(self) -> str:
         size = "" if self.size is None else f", {self.size / 1e6:.1f} MB"
-        return f"{self.count} {self.what}{size}"
+        return f"{counted(self.count, self.one, self.many)}{size}"
 
 
 def in_cache(repo: Repo, names: set[str]) -> Waste:
@@ -32,7 +35,13 @@ def in_cache(repo: Repo, names: set[str]) -> Waste:
     cache = repo.cache.local
     paths = unused_objects(cache, with_children(names, [cache]))
     size = sum(Path(path).stat().st_size for path in paths)
-    return Waste("objects of the cache", len(paths), size, partial(cache.fs.remove, paths))
+    return Waste(
+        "object of the cache",
+        "objects of the cache",
+        len(paths),
+        size,
+        partial(cache.fs.remove, paths),
+    )
 
 
 def in_remote(repo: Repo, names: set[str]) -> Waste:
@@ -49,7 +58,8 @@ def in_remote(repo: Repo, names: set[str]) -> Waste:
         remote.fs.remove(paths)
         get_index(remote).clear()  # what DVC remembers of the remote
 
-    return Waste(f"objects of the remote {remote.path}", len(paths), None, remove)
+    where = f"of the remote {remote.path}"
+    return Waste(f"object {where}", f"objects {where}", len(paths), None, remove)
 
 
 def with_children(names: Iterable[str], stores: list[HashFileDB]) -> set[str]:

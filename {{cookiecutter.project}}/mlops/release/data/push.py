@@ -6,7 +6,7 @@ Nothing of Git is pushed if the data could not be.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mlops.errors import MlopsError, Refused
+from mlops.errors import MlopsError, Refused, counted
 from mlops.release.data import attestation, dvc, lacking, reach, store
 from mlops.release.data.dvc import Repo
 from mlops.release.errors import GitError
@@ -92,7 +92,8 @@ def send_history(repo: Repo, revisions: Sequence[str]) -> str:
         records = store.send_records(repo, records_among(repo, known))
     if not count and not records:
         return f"the DVC remote {reach.describe_remote(repo)}, has all data and run records"
-    return f"sent {count} objects and {records} run records to {reach.describe_remote(repo)}"
+    sent = f"{counted(count, 'object')} and {counted(records, 'run record')}"
+    return f"sent {sent} to {reach.describe_remote(repo)}"
 
 
 def hashes_in_history(git: Git, revisions: Sequence[str]) -> set[str]:

@@ -73,7 +73,7 @@ def copy_remote(repo: Repo, target: Repo) -> None:
         store.open_directory(target, [new.odb.oid_to_path(name) for name in names])
     if done.failed or (lacked := store.lacked_objects(target, names)):
         count = len(done.failed) or len(lacked)
-        raise Away(f"{count} of {len(names)} objects could not be copied: try again")
+        raise Away(f"objects that could not be copied: {count} of {len(names)}; try again")
     copy_records(repo, target)
 
 

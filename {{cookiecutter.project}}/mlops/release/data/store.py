@@ -107,7 +107,7 @@ def send_objects(repo: Repo, tops: Iterable[str]) -> int:
     with reach.contact_remote(repo, UNTAKEN):
         sent = repo.cloud.push({HashInfo("md5", name) for name in names})
         if sent.failed:
-            raise OSError(f"{len(sent.failed)} of {len(names)} objects were not taken")
+            raise OSError(f"objects that were not taken: {len(sent.failed)} of {len(names)}")
         open_directory(repo, [repo.cloud.get_remote().odb.oid_to_path(name) for name in names])
     return len(sent.transferred)
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from mlops.errors import counted
 from mlops.release.history.git import Git
 from mlops.release.history.shared_refs import ORIGIN
 
@@ -55,5 +56,5 @@ def age(seconds: float) -> str:
     for unit, length in UNITS:
         number = int(seconds // length)
         if number:
-            return f"{number} {unit}{'s' if number > 1 else ''}"
+            return counted(number, unit)
     return "less than a second"

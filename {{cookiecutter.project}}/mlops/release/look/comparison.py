@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops import environments
-from mlops.errors import MlopsError
+from mlops.errors import MlopsError, counted
 from mlops.release.data import dvc, store
 from mlops.release.history import lockfile, reports, revisions
 from mlops.release.history.core_yaml import parse_yaml
@@ -140,7 +140,9 @@ def rows_between(
 
 def rows_sentence(found: Mapping[str, Any]) -> str:
     old, new = found["rows"]
-    sentence = f"{old:,} rows -> {new:,}: {found['added']:,} added, {found['removed']:,} removed"
+    sentence = (
+        f"{counted(old, 'row')} -> {new:,}: {found['added']:,} added, {found['removed']:,} removed"
+    )
     for kind in ("added", "removed"):
         if columns := found[f"columns_{kind}"]:
             sentence += f"; columns {kind}: {', '.join(columns)}"
@@ -198,7 +200,7 @@ def predictions(states: States) -> Iterator[str]:
     share = found["flipped"] / found["rows"]
     others = f" on which neither was trained, {found['left_out']:,} left out,"
     yield (
-        f"{found['flipped']:,} of the {found['rows']:,} test rows of {states.new_name}"
+        f"{found['flipped']:,} of the {counted(found['rows'], 'test row')} of {states.new_name}"
         f"{others * bool(found['left_out'])} {found['words']}; {share:.2%} differ"
     )
     if found.get("gained") or found.get("lost"):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mlops.errors import counted
+
 LIMITS = ("min", "max", "above_baseline", "below_baseline", "baseline", "rows")
 """What stands beside the value of a bound in reports/gate.json."""
 
@@ -32,14 +34,14 @@ def comparison_lines(comparison: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{subgroup_words(name, drop)} {few or verdict(drop)}"
     if found.get("left_out"):
         yield (
-            f"compared on {found['rows']:,} test rows, without {found['left_out']:,} on which the champion "
-            "was trained"
+            f"compared on {counted(found['rows'], 'test row')}, without {found['left_out']:,} on which the "
+            "champion was trained"
         )
 
 
 def subgroup_words(name: str, drop: Mapping[str, Any]) -> str:
     return (
-        f"{name}: drop {drop['drop']} on {drop['rows']:,} rows (interval {drop['interval'][0]} to "
+        f"{name}: drop {drop['drop']} on {counted(drop['rows'], 'row')} (interval {drop['interval'][0]} to "
         f"{drop['interval'][1]}, max drop {drop['max_drop']})"
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.errors import Refused
+from mlops.errors import Refused, counted
 from mlops.release.data import dvc, garbage
 from mlops.release.data.dvc import Repo
 from mlops.release.data.garbage import Waste
@@ -20,9 +20,9 @@ from mlops.release.places import scratch, venv, worktree
 from mlops.release.update import update
 
 KINDS = {
-    "branches": r"refs/(heads|remotes)/",
-    "tags": r"refs/tags/",
-    "experiments": r"refs/exps/(?!stash|exec)",
+    ("branch", "branches"): r"refs/(heads|remotes)/",
+    ("tag", "tags"): r"refs/tags/",
+    ("experiment", "experiments"): r"refs/exps/(?!stash|exec)",
 }
 
 Say = Callable[[str], None]
@@ -72,7 +72,7 @@ def refuse_foreign(git: Git, repo: Repo) -> None:
 def counted_refs(git: Git) -> str:
     refs = git.lines("for-each-ref", "--format=%(refname)")
     found = {kind: sum(bool(re.match(form, ref)) for ref in refs) for kind, form in KINDS.items()}
-    return ", ".join(f"{count} {kind}" for kind, count in found.items())
+    return ", ".join(counted(count, *kind) for kind, count in found.items())
 
 
 def data_in_use(git: Git) -> InUse:
@@ -111,18 +111,21 @@ def find_waste(git: Git, repo: Repo, used: InUse, *, cloud: bool) -> Iterator[Wa
     venvs = [
         each for each in subfolders(git, venv.FOLDER) if venv.locks_hash(each) not in used.libraries
     ]
-    yield unused_folders("deployments", deployment.superseded_folders(git))
-    yield unused_folders("sets of libraries", venvs)
-    yield unused_folders("leftovers of reproductions and checks", subfolders(git, worktree.MANY))
-    yield unused_folders("leftovers of promotions", [git.root / worktree.FOLDER])
-    yield unused_folders("leftovers of updates", [git.root / update.FOLDER])
+    yield unused_folders("deployment", "deployments", deployment.superseded_folders(git))
+    yield unused_folders("set of libraries", "sets of libraries", venvs)
+    for work, folders in (
+        ("a reproduction or check", subfolders(git, worktree.MANY)),
+        ("a promotion", [git.root / worktree.FOLDER]),
+        ("an update", [git.root / update.FOLDER]),
+    ):
+        yield unused_folders(f"leftover of {work}", f"leftovers of {work}", folders)
 
 
 def subfolders(git: Git, folder: Path) -> list[Path]:
     return [path for path in sorted((git.root / folder).glob("*")) if path.is_dir()]
 
 
-def unused_folders(what: str, paths: list[Path]) -> Waste:
+def unused_folders(one: str, many: str, paths: list[Path]) -> Waste:
     """Returns the folders that no process uses. A file that has another link frees no space."""
     free = [path for path in paths if path.exists() and not scratch.is_held(path)]
     files = [file.lstat() for path in free for file in path.rglob("*")]
@@ -132,4 +135,4 @@ def unused_folders(what: str, paths: list[Path]) -> Waste:
         for path in free:
             scratch.remove_scratch(path)
 
-    return Waste(what, len(free), size, remove)
+    return Waste(one, many, len(free), size, remove)

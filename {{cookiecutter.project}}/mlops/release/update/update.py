@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops import environments
-from mlops.errors import MlopsError, Refused
+from mlops.errors import MlopsError, Refused, counted
 from mlops.release.data import dvc, private_store, repro, stage_code
 from mlops.release.errors import GitError
 from mlops.release.history import branches
@@ -240,7 +240,8 @@ class Update:
         """Yields what the commit in the working tree changes, and which stages run again because of it."""
         files = trees.differing(self.tree, "ACDMRT", "HEAD~", "HEAD")
         own = [path for path in files if path.split("/")[0] not in (MACHINERY, FILE)]
-        yield f"the machinery: {sum(path.startswith(f'{MACHINERY}/') for path in files)} files"
+        count = sum(path.startswith(f"{MACHINERY}/") for path in files)
+        yield f"the machinery: {counted(count, 'file')}"
         yield f"other files: {', '.join(own) or 'none'}"
         settings = private_store.shared_settings(self.tree.root, self.git.root)
         try:
