@@ -177,6 +177,20 @@ def test_ignored_columns_of_labelled_rows_are_in_the_order_of_params(tmp_path: P
     assert tuple(rows.column_names[-len(ignored) :]) == ignored
 
 
+def test_scored_rows_without_the_column_of_the_split_are_no_training_rows(tmp_path: Path) -> None:
+    path, table = tmp_path / "rows.csv", small_batch.table()
+    table.to_csv(path, index=False)
+    prepare = params.load_configuration(PROJECT).params.prepare
+    split = prepare.split.model_copy(update={"by": "group", "column": "person"})
+    declared = prepare.model_copy(update={"split": split})
+    found = {str(table["id"][0]): ">50K"}
+    with pytest.raises(DataError, match=r"no column 'person', by which .* without --labels"):
+        labelled.joined_rows(files.hashed_file(str(path)), found, "id", declared)
+    table.rename(columns={"id": "person"}).to_csv(path, index=False)
+    rows, *_ = labelled.joined_rows(files.hashed_file(str(path)), found, "person", declared)
+    assert rows["person"].to_pylist() == [table["id"][0]]
+
+
 def test_scored_rows_are_found_by_their_keys_whatever_their_file_is_called_now(
     released: Path, arrived: Path, project: Path, add: Callable[..., list[str]]
 ) -> None:

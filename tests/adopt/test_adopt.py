@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,19 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+import small_batch
+import small_project
 from baking import Run
 from mlops import params
 from mlops.adopt import spelling
 from mlops.adopt.adopt import Order, adopt, look, summary
 from mlops.adopt.dialogue import Dialogue, Tell
+from mlops.batch.monitoring import monitor
+from mlops.batch.monitoring.monitor import MonitorOrder
 from mlops.cli import adoption
+from mlops.deploy import deploy
 from mlops.errors import DataError, MlopsError, Refused, UsageError
+from mlops.predict import derived, schema
 from mlops.prepare import raw
 from mlops.release.history.git import Git
 from mlops.tables import csv_source
@@ -481,3 +488,56 @@ def test_a_folder_of_parquet_files_is_kept_as_it_is(
         sum(len(cells.texts["city"]) for cells in raw.read_rows(prepare, project / "data/raw"))
         == 2 * ROWS
     )
+
+
+@pytest.mark.parametrize("by", ["group", "time"])
+def test_the_column_of_a_split_is_asked_of_no_client_and_never_found_to_drift(
+    project: Path,
+    adopted: Callable[..., list[str]],
+    registries: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    by: str,
+) -> None:
+    name = {"group": "patient", "time": "at"}[by]
+
+    def value(number: int) -> object:
+        hour = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=number)
+        return number // 3 if by == "group" else f"{hour:%d.%m.%Y %H:%M}"
+
+    table = [
+        {name: value(number), **{key: row[key] for key in ("age", "city", "bought")}}
+        for number, row in enumerate(rows(600))
+    ]
+    said = adopted(write_csv(tmp_path / "visits.csv", table))
+    assert any(line.startswith(f"ignored: {name}: rows are split by it") for line in said)
+    split = params.load_configuration(project).params.prepare.split
+    assert (split.by, split.column) == (by, name)
+    monkeypatch.chdir(project)
+    derived.DERIVED.clear()
+    monkeypatch.setattr(deploy, "refuse_costly", lambda *_: None)
+    for stage in small_project.STAGES:
+        stage.main()
+    trained = parquet.read_table("data/prepared/train.parquet")[name].unique().to_pylist()
+    tested = parquet.read_table("data/prepared/test.parquet")[name].unique().to_pylist()
+    assert not {*trained} & {*tested}
+    if by == "time":
+        assert max(trained) < min(tested)
+    assert schema.read_schema(Path("deploy/schema.json")).names("integer", "category") == [
+        "age",
+        "city",
+    ]
+    folder = small_batch.release(project / "deploy", tmp_path / "release")
+    later = [{**row, name: value(10_000 + number)} for number, row in enumerate(table)]
+    monkeypatch.chdir(tmp_path)
+    write_csv(Path("with.csv"), later[:300])
+    write_csv(Path("without.csv"), [{**row, name: ""} for row in later[300:]])
+    text = Path("without.csv").read_text()
+    Path("without.csv").write_text(text.replace(f"{name},", "").replace("\n,", "\n"))
+    small_batch.run(folder, "with.csv", "without.csv")
+    order = MonitorOrder(f"sqlite:///{small_batch.DATABASE}", str(folder), report="report.json")
+    monitor.monitor(order)
+    report = json.loads(Path("report.json").read_text())
+    assert (report["exceeded"], report["rows"]) == ([], 600)
+    assert {each["column"] for each in report["drifts"]} == {"age", "city", "predictions of bought"}

@@ -181,6 +181,50 @@ def test_people_and_time_decide_about_the_split() -> None:
 
 
 def test_bounds_refuse_what_is_worse_than_a_guess() -> None:
+def kinds(found: Proposal) -> dict[str, str]:
+    return {column.name: column.kind for column in found.columns}
+
+
+def test_the_column_of_a_split_is_no_input_unless_it_is_the_only_one() -> None:
+    people: dict[str, Iterable[object]] = {
+        "patient_id": [n // 4 for n in range(ROWS)],
+        "surname": [f"name {n // 4}" for n in range(ROWS)],
+        "visit_id": [n // 2 for n in range(ROWS)],
+        "city": some(["Ulm", "Bonn", ""]),
+        "weight": [60 + n // 4 for n in range(ROWS)],
+    }
+    found = proposed(**people)
+    assert found.split.column == "patient_id"
+    assert kinds(found) == {
+        **dict.fromkeys(["patient_id", "surname", "visit_id"], "ignored"),
+        "noise": "number",
+        "city": "category",
+        "weight": "integer",
+    }
+    remarks = {column.name: column.remark for column in found.columns}
+    assert remarks["patient_id"] == (
+        "rows are split by it, and new ones have values that no model has seen; under `integer` the model "
+        "is given it"
+    )
+    assert remarks["visit_id"].startswith("each of its values is of one patient_id, by which rows")
+    day = [f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(ROWS)]
+    found = proposed(day=day)
+    assert (found.split.column, kinds(found)["day"]) == ("day", "ignored")
+    assert "later values than any" in found.columns[-1].remark
+    assert kinds(proposed(day=day, noise=["x"] * ROWS)) == {"noise": "ignored", "day": "date"}
+
+
+def test_a_time_with_which_the_target_changes_stays_an_input() -> None:
+    order = RANDOM.permutation(ROWS)
+    target = (order + RANDOM.normal(0, 9, ROWS)).round(2)
+    for times in (1800 + order, 1800 + np.arange(ROWS)):
+        found = proposed(target if times[0] == 1800 + order[0] else np.sort(target), year=times)
+        (year,) = (column for column in found.columns if column.name == "year")
+        assert (found.split.column, year.kind) == ("year", "integer")
+        assert year.remark.endswith("given it all the same, since the target changes with it")
+    assert kinds(proposed(year=1800 + np.arange(ROWS)))["year"] == "ignored"
+
+
     gate = proposed(["a"] * 150 + ["b"] * 50).gate
     half = 1.96 * (0.75 * 0.25 / 40) ** 0.5
     assert -0.01 < gate.bounds["accuracy"]["above_baseline"] + half <= 0

@@ -450,10 +450,15 @@ def stored_name(name: str) -> str:
 
 def fits(source: ParquetSource, proposed: Proposal) -> bool:
     """Returns whether a Parquet file holds its columns as the pipeline reads them."""
+    wanted = columns.wanted(proposed.findings, proposed.target.name, proposed.target.task)
+    split = proposed.split
+    if split.column and split.column not in wanted.names:
+        if split.by == "group":
+            wanted = replace(wanted, texts=(*wanted.texts, split.column))
+        else:
+            wanted = replace(wanted, times=(split.column,))
     try:
-        source.refuse_unfit(
-            columns.wanted(proposed.findings, proposed.target.name, proposed.target.task)
-        )
+        source.refuse_unfit(wanted)
     except SourceError:
         return False
     return True

@@ -89,7 +89,8 @@ def joined_rows(
     file: File, labels: Labels, key: str | None, prepare: PrepareParams
 ) -> tuple[pa.Table, int, list[str]]:
     """Returns the rows of a file that have a label, the number of all its records, and the names of the
-    columns that params.yaml does not declare. Raises DataError if no row has a label."""
+    columns that params.yaml does not declare. Raises DataError if no row has a label, or if the file lacks
+    the column by which rows are split."""
     declared = raw.wanted_columns(prepare)
     inputs = replace(
         declared,
@@ -97,6 +98,12 @@ def joined_rows(
         texts=tuple(name for name in declared.texts if name != prepare.target),
         key=key,
     )
+    split = prepare.further_column
+    if split and split not in sources.open_file(file, inputs.names, inputs.dialect).names:
+        raise DataError(
+            f"{file.path} has no column {split!r}, by which the rows of the table are split (prepare.split): "
+            "add the rows, with this column and their target, as a file of its own, without --labels"
+        )
     source = sources.open_source(file, inputs)
     ignored = [
         name

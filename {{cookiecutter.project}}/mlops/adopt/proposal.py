@@ -214,7 +214,6 @@ def class_remark(counts: dict[str, int], positive: str | None) -> str:
 
 def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposal:
     """Returns a proposal for a table with this number of rows, of which the findings may be a sample."""
-    leaking = leaks.find_leaks(found, target.answers, target.task == "regression")
     split = propose_split(target, found)
     labelled = rows - target.missing
     rarest = min(target.counts, default=labelled)
@@ -228,6 +227,8 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
         tuple(name for name in kept if SENSITIVE.search(name))[:3],
         fraction,
         propose_gate(target, fraction * labelled, fraction * rarest),
+    found = without_split_column(found, split, target)
+    leaking = leaks.find_leaks(found, target.answers, target.task == "regression")
         leaking,
         (*found.remarks, *class_remarks(target)),
         propose_architecture(rows),
@@ -294,6 +295,50 @@ def repeats_few_rows(target: Target, found: Findings) -> bool:
     return False
 
 
+UNSEEN = {
+    "group": "rows are split by it, and new ones have values that no model has seen",
+    "time": "rows are split by it, and new ones have later values than any that a model has seen",
+}
+"""Why the column of a split is no input."""
+
+
+def without_split_column(found: Findings, split: Split, target: Target) -> Findings:
+    """Returns the findings in which the column of the split is ignored, and so are names and identifiers each
+    of which is of one group. They are kept if nothing else is left, and so is a time with which the target
+    changes: a model without it would answer for all times what was right on average."""
+    columns = []
+    for column in found.columns:
+        said = unseen(column, split, found) if column.kind != "ignored" else ""
+        if said and split.by == "time" and has_trend(column, target, found):
+            said = f"{said}; the model is given it all the same, since the target changes with it"
+            columns.append(replace(column, remark="; ".join(filter(None, (column.remark, said)))))
+        elif said:
+            columns.append(column.left_out(f"{said}; under `{column.kind}` the model is given it"))
+        else:
+            columns.append(column)
+    left = replace(found, columns=columns)
+    return left if left.kept else found
+
+
+def unseen(column: Column, split: Split, found: Findings) -> str:
+    """Returns why rows to predict have no value of a column that training rows have, "" if they may have."""
+    if column.name == split.column:
+        return UNSEEN[split.by]
+    if split.by == "group" and split.column and names_groups(column, split.column, found):
+        return f"each of its values is of one {split.column}, by which rows are split"
+    return ""
+
+
+def names_groups(column: Column, group: str, found: Findings) -> bool:
+    """Returns whether a column holds names or identifiers, and rows that have the same one are of the same
+    group, so that no value of the test rows is one of the training rows."""
+    if column.kind != "category" and column.name not in found.groups:
+        return False
+    values = found.values(column.name)
+    own, groups = (each.hashes()[~values.unknown] for each in (values, found.values(group)))
+    return len(np.unique(row_hashes([own, groups]))) == len(np.unique(own))
+
+
 def time_order(column: Column, target: Target, found: Findings) -> str:
     """Returns why the test should be the newest rows of a column, "" if it should not."""
     values = times_of(column, found)
@@ -302,10 +347,7 @@ def time_order(column: Column, target: Target, found: Findings) -> str:
     steps = np.diff(values)
     if max((steps >= 0).mean(), (steps <= 0).mean()) >= IN_ORDER:
         return f"the rows are in the order of {column.name}: the test is on the newest, as in use"
-    if target.task == "multiclass":
-        return ""
-    known = ~np.isnan(target.answers)
-    if abs(np.corrcoef(values[known], target.answers[known])[0, 1]) < TREND:
+    if not has_trend(column, target, found):
         return ""
     return f"the target changes with {column.name}: the test is on the newest rows, as in use"
 
@@ -322,6 +364,15 @@ def times_of(column: Column, found: Findings) -> NDArray[np.float64] | None:
 
 def propose_gate(target: Target, labelled: float, rarest: float) -> Gate:
     """Returns bounds that refuse a model that is worse than a guess, as far as the test rows can tell. The
+def has_trend(column: Column, target: Target, found: Findings) -> bool:
+    """Returns whether a target that is a number or one of two classes changes with a column of times, which
+    has a value in every row."""
+    if target.task == "multiclass":
+        return False
+    times, known = found.cells.numbers[column.name].values, ~np.isnan(target.answers)
+    return bool(abs(np.corrcoef(times[known], target.answers[known])[0, 1]) >= TREND)
+
+
     numbers of rows are those with a target, and those of its rarest class, that dev sees."""
     test_rows = max(1.0, TEST_SHARE * labelled)
     least = max(2, int(TEST_SHARE * rarest / 2))
