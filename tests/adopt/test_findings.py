@@ -61,6 +61,7 @@ def some(words: Sequence[object]) -> list[object]:
         (some(["007", "012"]), "category", "whose zeros a number would lose"),
         (some(range(50)), "integer", ""),
         (some([1.5, 2, 3]), "number", ""),
+        (some([1e39, 2.5, 3]), "ignored", "numbers over 3.4e+38, the largest that a model takes"),
         (some([20_000_001, 30_000_000]), "number", "round to seven digits"),
         (some(["$1,000.50", "$2.00"]), "number", "without $"),
         (some(["a", "b"]), "category", ""),
@@ -180,7 +181,6 @@ def test_people_and_time_decide_about_the_split() -> None:
     assert (proposed(answers).split.by, proposed(answers, **few).split.by) == ("row", "class")
 
 
-def test_bounds_refuse_what_is_worse_than_a_guess() -> None:
 def kinds(found: Proposal) -> dict[str, str]:
     return {column.name: column.kind for column in found.columns}
 
@@ -225,6 +225,7 @@ def test_a_time_with_which_the_target_changes_stays_an_input() -> None:
     assert kinds(proposed(year=1800 + np.arange(ROWS)))["year"] == "ignored"
 
 
+def test_bounds_refuse_what_is_worse_than_a_guess() -> None:
     gate = proposed(["a"] * 150 + ["b"] * 50).gate
     half = 1.96 * (0.75 * 0.25 / 40) ** 0.5
     assert -0.01 < gate.bounds["accuracy"]["above_baseline"] + half <= 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlops.adopt.spelling import Spelling, alike
 from mlops.adopt.table import Table
+from mlops.predict.cells import LARGEST
 from mlops.predict.dates import date_text
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task
@@ -148,6 +149,8 @@ def described(name: str, values: Numbers | Texts, spelling: Spelling, rows: int)
         return column.left_out(said)
     if kind != "number":
         return column
+    if abs(known).max() > LARGEST:
+        return column.left_out(f"numbers over {LARGEST:.2g}, the largest that a model takes")
     return described_number(column, known, different, values, rows)
 
 

@@ -14,6 +14,7 @@ from mlops.adopt.columns import Column, Findings
 from mlops.adopt.spelling import TRUE, Spelling, Words, alike
 from mlops.adopt.table import Table
 from mlops.errors import DataError, counted
+from mlops.predict.cells import LARGEST
 from mlops.predict.task import Task
 from mlops.tables import cells
 from mlops.tables.row_hashes import row_hashes
@@ -113,7 +114,11 @@ def find_target(
     known = {word: count for word, count in every.items() if not dialect.is_missing(word)}
     rows = sum(known.values())
     if len(known) < 2:
-        said = f"is {next(iter(known))!r} in every row" if known else "is empty in every row"
+        said = "is empty in every row"
+        if known:
+            unknown = ", ".join([repr(word) for word in every if dialect.is_missing(word)][:5])
+            but = f" but those with {unknown}, which means missing" if unknown else ""
+            said = f"is {next(iter(known))!r} in every row{but}"
         raise DataError(
             f"the target {name!r} {said}, so nothing is to predict: name another --target"
         )
@@ -139,6 +144,11 @@ def find_target(
                 f"the target {name!r} holds text such as {next(iter(known))!r}, which is no number: leave "
                 "out --task regression"
             )
+        if np.nanmax(abs(numbers.values)) > LARGEST:
+            raise DataError(
+                f"the target {name!r} holds numbers over {LARGEST:.2g}, the largest that a model takes: "
+                "write them in another unit"
+            )
         return Target(name, chosen, (), (), numbers.values, int(np.isnan(numbers.values).sum()))
     if (chosen == "binary") != (len(known) == 2):
         raise DataError(
@@ -146,9 +156,11 @@ def find_target(
             "out --task"
         )
     if len(known) > MOST_CLASSES or len(known) > 0.5 * rows:
+        reason = spelling.remarks.get(name)
+        cure = f"it holds {reason}: correct that, or " if reason else ""
         raise DataError(
             f"the target {name!r} has {len(known):,} different texts in {rows:,} rows, too many to learn: "
-            "name another --target"
+            f"{cure}name another --target"
         )
     classes = tuple(sorted(known))
     position = {word: float(place) for place, word in enumerate(classes)}
@@ -215,6 +227,8 @@ def class_remark(counts: dict[str, int], positive: str | None) -> str:
 def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposal:
     """Returns a proposal for a table with this number of rows, of which the findings may be a sample."""
     split = propose_split(target, found)
+    found = without_split_column(found, split, target)
+    leaking = leaks.find_leaks(found, target.answers, target.task == "regression")
     labelled = rows - target.missing
     rarest = min(target.counts, default=labelled)
     fraction = 0.3 if 0.3 * labelled >= DEV_ROWS and 0.3 * rarest >= FEWEST_ROWS_OF_A_CLASS else 1.0
@@ -227,8 +241,6 @@ def propose(dataset: str, target: Target, found: Findings, rows: int) -> Proposa
         tuple(name for name in kept if SENSITIVE.search(name))[:3],
         fraction,
         propose_gate(target, fraction * labelled, fraction * rarest),
-    found = without_split_column(found, split, target)
-    leaking = leaks.find_leaks(found, target.answers, target.task == "regression")
         leaking,
         (*found.remarks, *class_remarks(target)),
         propose_architecture(rows),
@@ -283,18 +295,6 @@ def propose_split(target: Target, found: Findings) -> Split:
     return Split()
 
 
-def repeats_few_rows(target: Target, found: Findings) -> bool:
-    """Returns whether a class has few different rows, each of them several times. Equal rows are in one
-    split, so that a split by row may leave a split without the class."""
-    hashes = row_hashes(found.values(column.name).hashes() for column in found.kept)
-    for place in range(len(target.classes)):
-        of_class = hashes[target.answers == place]
-        different = len(np.unique(of_class))
-        if different < min(FEWEST_ROWS_OF_A_CLASS, len(of_class) / 2):
-            return True
-    return False
-
-
 UNSEEN = {
     "group": "rows are split by it, and new ones have values that no model has seen",
     "time": "rows are split by it, and new ones have later values than any that a model has seen",
@@ -339,6 +339,18 @@ def names_groups(column: Column, group: str, found: Findings) -> bool:
     return len(np.unique(row_hashes([own, groups]))) == len(np.unique(own))
 
 
+def repeats_few_rows(target: Target, found: Findings) -> bool:
+    """Returns whether a class has few different rows, each of them several times. Equal rows are in one
+    split, so that a split by row may leave a split without the class."""
+    hashes = row_hashes(found.values(column.name).hashes() for column in found.kept)
+    for place in range(len(target.classes)):
+        of_class = hashes[target.answers == place]
+        different = len(np.unique(of_class))
+        if different < min(FEWEST_ROWS_OF_A_CLASS, len(of_class) / 2):
+            return True
+    return False
+
+
 def time_order(column: Column, target: Target, found: Findings) -> str:
     """Returns why the test should be the newest rows of a column, "" if it should not."""
     values = times_of(column, found)
@@ -350,6 +362,15 @@ def time_order(column: Column, target: Target, found: Findings) -> str:
     if not has_trend(column, target, found):
         return ""
     return f"the target changes with {column.name}: the test is on the newest rows, as in use"
+
+
+def has_trend(column: Column, target: Target, found: Findings) -> bool:
+    """Returns whether a target that is a number or one of two classes changes with a column of times, which
+    has a value in every row."""
+    if target.task == "multiclass":
+        return False
+    times, known = found.cells.numbers[column.name].values, ~np.isnan(target.answers)
+    return bool(abs(np.corrcoef(times[known], target.answers[known])[0, 1]) >= TREND)
 
 
 def times_of(column: Column, found: Findings) -> NDArray[np.float64] | None:
@@ -364,15 +385,6 @@ def times_of(column: Column, found: Findings) -> NDArray[np.float64] | None:
 
 def propose_gate(target: Target, labelled: float, rarest: float) -> Gate:
     """Returns bounds that refuse a model that is worse than a guess, as far as the test rows can tell. The
-def has_trend(column: Column, target: Target, found: Findings) -> bool:
-    """Returns whether a target that is a number or one of two classes changes with a column of times, which
-    has a value in every row."""
-    if target.task == "multiclass":
-        return False
-    times, known = found.cells.numbers[column.name].values, ~np.isnan(target.answers)
-    return bool(abs(np.corrcoef(times[known], target.answers[known])[0, 1]) >= TREND)
-
-
     numbers of rows are those with a target, and those of its rarest class, that dev sees."""
     test_rows = max(1.0, TEST_SHARE * labelled)
     least = max(2, int(TEST_SHARE * rarest / 2))
