@@ -104,6 +104,9 @@ def test_numbers_have_no_classes_to_split_by(untrained: Path) -> None:
 def test_a_column_by_which_no_rows_can_be_split_is_refused(
     untrained: Path, by: str, values: object, message: str
 ) -> None:
+        ("time", [*DAYS[1:], "9999-12-31T23:59-05:00"], "no time, by which rows are split"),
+        ("time", ["0000-01-01", *DAYS[1:].strftime("%Y-%m-%d")], "line 2 ('0000-01-01"),
+        ("time", ["1e400", *range(1, small_project.ROWS)], "no time, by which rows are split"),
     assert message in refusal(by, values)
 
 

@@ -225,7 +225,7 @@ def cell_faults(column: Numbers, is_integer: bool) -> dict[str, Mask]:
             "no time, by which rows are split (prepare.split): neither a date in the form of `dates` "
             "(prepare.source), nor such as 2024-12-24 18:30, nor in a column of numbers"
         )
-        return {what: ~column.unknown & np.isnan(column.values)}
+        return {what: ~column.unknown & ~np.isfinite(column.values)}
     return number_faults(column, is_integer)
 
 

@@ -118,6 +118,12 @@ class Times(Numbers):
 
     are_dates: bool
 
+    def cell(self, row: int) -> object:
+        """Returns the cell of a row, what is no time as text."""
+        if self.unknown[row] or not np.isnan(self.values[row]):
+            return super().cell(row)
+        return self.cells.slice(row, 1).cast(pa.string())[0].as_py()
+
     def to_arrow(self) -> pa.Array:
         """Returns the column in the type by which it is read again, of shape (rows,)."""
         if not self.are_dates:
@@ -264,12 +270,18 @@ def time_cells(cells: pa.Array, dialect: Dialect, column: str) -> Times:
         parse = one_by_one(lambda text: seconds_of(text, dialect, column))
         values, unknown = parsed_texts(cells, dialect, parse)
         if are_dates := not np.isnan(values).all():
-            return Times(values, unknown, cells, are_dates)
+            return Times(moments(values), unknown, cells, are_dates)
         return Times(*parsed_texts(cells, dialect, one_by_one(dialect.number_of)), cells, are_dates)
     if pa.types.is_temporal(cells.type):
         values, unknown = float_values(cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64()))
-        return Times(values / 1e6, unknown, cells, are_dates=True)
+        return Times(moments(values / 1e6), unknown, cells, are_dates=True)
     return Times(*float_values(cells), cells, are_dates=False)
+
+
+def moments(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns seconds since 1970-01-01, of shape (rows,), NaN for those of no year from 1 to 9999."""
+    is_moment = (seconds >= FIRST * 86400) & (seconds < END * 86400)
+    return np.where(is_moment, seconds, np.nan)
 
 
 def seconds_of(text: str, dialect: Dialect, column: str) -> float:
