@@ -62,6 +62,7 @@ DAYS = pd.date_range("2024-01-01", periods=small_project.ROWS, freq="6h")
     ("by", "column", "message"),
     [
         ("group", None, "prepare.split: column: a split by group needs the name of a column"),
+        ("time", "", "prepare.split: column: a split by time needs the name of a column"),
         ("row", PERSON, "column: 'person' has no meaning for a split by row: set it to null"),
         ("group", "income", "split.column: 'income' is the target"),
         ("time", "workclass", "split.column: 'workclass' holds categories or booleans and no time"),
@@ -90,7 +91,12 @@ def test_numbers_have_no_classes_to_split_by(untrained: Path) -> None:
         (
             "group",
             "one",
-            "column 'person', by which rows are split (prepare.split), is the same in",
+            "column 'person', by which rows are split (prepare.split), has 1 different value, and 3 are",
+        ),
+        (
+            "group",
+            [*"ab" * 300],
+            "has 2 different values, and 3 are needed, one for each split: name",
         ),
         ("group", range(small_project.ROWS), "is different in every row, so that no rows belong"),
         ("group", ["", *PEOPLE[1:]], "column 'person': missing, and rows are split by it"),
@@ -98,15 +104,15 @@ def test_numbers_have_no_classes_to_split_by(untrained: Path) -> None:
         ("time", [*DAYS[1:], "May"], "column 'person': no time, by which rows are split"),
         ("time", [*DAYS[1:], "2024-02-30"], "such as 2024-12-24 18:30, nor in a column of numbers"),
         ("time", [*DAYS[1:], "7"], "line 601 ('7')"),
+        ("time", [*DAYS[1:], "9999-12-31T23:59-05:00"], "no time, by which rows are split"),
+        ("time", ["0000-01-01", *DAYS[1:].strftime("%Y-%m-%d")], "line 2 ('0000-01-01"),
+        ("time", ["1e400", *range(1, small_project.ROWS)], "no time, by which rows are split"),
         ("time", "2024-05-01", "has 1 different time, and 3 are needed, one for each split"),
     ],
 )
 def test_a_column_by_which_no_rows_can_be_split_is_refused(
     untrained: Path, by: str, values: object, message: str
 ) -> None:
-        ("time", [*DAYS[1:], "9999-12-31T23:59-05:00"], "no time, by which rows are split"),
-        ("time", ["0000-01-01", *DAYS[1:].strftime("%Y-%m-%d")], "line 2 ('0000-01-01"),
-        ("time", ["1e400", *range(1, small_project.ROWS)], "no time, by which rows are split"),
     assert message in refusal(by, values)
 
 

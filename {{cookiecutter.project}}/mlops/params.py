@@ -122,7 +122,7 @@ class SplitParams(Strict):
 
     @model_validator(mode="after")
     def column_fits(self) -> "SplitParams":
-        if self.by in ("group", "time") and self.column is None:
+        if self.by in ("group", "time") and not self.column:
             raise ValueError(f"column: a split by {self.by} needs the name of a column")
         if self.by in ("row", "class") and self.column is not None:
             raise ValueError(

@@ -145,13 +145,13 @@ def time_text(time: float, kind: Numbers) -> str:
 
 
 def refuse_useless_groups(groups: RowSample, params: PrepareParams) -> None:
-    """Raises DataError if there is one group alone, or if no group has two rows. `groups` is a sample of
-    their hashes."""
+    """Raises DataError if there are fewer groups than splits, or if no group has two rows. `groups` is a
+    sample of their hashes."""
     by = f"{raw.RAW}: column {params.split.column!r}, by which rows are split (prepare.split),"
-    if len(groups.hashes) == 1:
+    if (count := len(groups.hashes)) < 3:
         raise DataError(
-            f"{by} is the same in every row, so that all rows are in one split: name another column, or "
-            "split by row"
+            f"{by} has {count} different value{'s' * (count > 1)}, and 3 are needed, one for each split: "
+            "name another column, or split by row"
         )
     if (groups.rows == 1).all():
         raise DataError(

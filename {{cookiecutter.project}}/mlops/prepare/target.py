@@ -96,16 +96,18 @@ def check_split(
     numbers are. `fraction` is the share of the table that the environment sees."""
     cure = "add rows, or give the split a larger share in prepare.split"
     if missing := [each for each in classes if not rows.classes[each]]:
-        split = params.split
         shares = {"test": split.test, "validation": split.validation}
         share = shares.get(name, 1 - split.test - split.validation) * fraction
         raise DataError(
+    split = params.split
             f"{RAW}: none of the {rows.count:,} rows of the {name} split is of the class {missing[0]!r} of "
+    other = f"name another prepare.split.column than {split.column!r}"
             f"{params.target!r}: about {ceil(3 / share):,} rows of a class in the table are needed for this "
-            f"split; {cure}, set prepare.split.by to class, or leave the rows of this class out of the table"
+            f"split; {cure}, {other if split.column else 'set prepare.split.by to class'}, or leave the rows "
+            "of this class out of the table"
         )
     if not classes and not rows.least < rows.greatest:
         raise DataError(
             f"{RAW}: the {rows.count:,} rows of the {name} split hold no two different numbers of "
-            f"{params.target!r}: {cure}"
+            f"{params.target!r}: {cure}{f', or {other}' if split.column else ''}"
         )
