@@ -157,6 +157,7 @@ def test_a_number_is_learnt_alike_in_any_unit(
     ("task", "target", "message"),
     [
         ("regression", ["5"] * 9, "column 'score' is 5 in all rows: there is nothing to predict"),
+        ("regression", ["5e-200", "6e-200"], "differ by 1e-200 at most, .*: write them in another unit"),
         ("regression", ["5", "six", "7"], r"column 'score' .to predict a class, set prepare.task"),
         ("regression", ["5", "", "7"], "column 'score': missing, and it is the target"),
         ("multiclass", ["a"] * 9, "column 'score' is 'a' in all rows: there is nothing to predict"),

@@ -187,7 +187,8 @@ def find_faults(
     for name, column in cells.numbers.items():
         which = f"column {name!r}"
         if name == params.target:
-            which += " (to predict a class, set prepare.task to binary or multiclass)"
+            which += " (to predict a class, set prepare.task to binary or multiclass; for another "
+            which += "way to write numbers, see prepare.source)"
         for problem, wrong in cell_faults(column, name in params.columns.integer).items():
             if wrong.any():
                 positions = records.positions

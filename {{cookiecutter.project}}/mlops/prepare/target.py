@@ -11,6 +11,7 @@ from mlops.tables.cells import Mask, Numbers, Texts
 from mlops.tables.splits import SplitName
 
 SHOWN = 5
+SMALLEST_SPREAD = 1e-150
 
 
 @dataclass
@@ -45,6 +46,11 @@ def target_classes(rows: TargetRows, params: PrepareParams) -> tuple[str, ...]:
     if params.task == "regression":
         if rows.least == rows.greatest:
             raise DataError(f"{column} is {rows.least:g} in all rows: {ANOTHER_TARGET}")
+        if (spread := rows.greatest - rows.least) < SMALLEST_SPREAD:
+            raise DataError(
+                f"{column} holds numbers that differ by {spread:.2g} at most, whose squares are too small "
+                "for 64 bits: write them in another unit"
+            )
         return ()
     classes = sorted(rows.classes)
     if len(classes) == 1:
@@ -94,14 +100,14 @@ def check_split(
 ) -> None:
     """Raises DataError unless each class is in the split of this name or, if numbers are predicted, different
     numbers are. `fraction` is the share of the table that the environment sees."""
+    split = params.split
     cure = "add rows, or give the split a larger share in prepare.split"
+    other = f"name another prepare.split.column than {split.column!r}"
     if missing := [each for each in classes if not rows.classes[each]]:
         shares = {"test": split.test, "validation": split.validation}
         share = shares.get(name, 1 - split.test - split.validation) * fraction
         raise DataError(
-    split = params.split
             f"{RAW}: none of the {rows.count:,} rows of the {name} split is of the class {missing[0]!r} of "
-    other = f"name another prepare.split.column than {split.column!r}"
             f"{params.target!r}: about {ceil(3 / share):,} rows of a class in the table are needed for this "
             f"split; {cure}, {other if split.column else 'set prepare.split.by to class'}, or leave the rows "
             "of this class out of the table"
