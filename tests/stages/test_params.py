@@ -46,7 +46,7 @@ def test_what_the_project_ships_is_valid() -> None:
         ("params.yaml", "train.threshold", {"probabilty": 0.3}, "threshold.probabilty: unknown key; did you"),
         ("params.yaml", "train.threshold", {"costs": {"false_postive": 1}}, "false_postive: unknown key"),
         *(("params.yaml", "train.class_weights", value, f"class_weights: {value!r} should be null, 'bal")
-          for value in ({"yes": 0}, {"yes": "2"}, {1: 2}, "balance", 3)),
+          for value in ({"yes": 0}, {"yes": 1e308}, {"yes": "2"}, {1: 2}, "balance", 3)),
         ("params.yaml", "prepare.positive", 1, "prepare.positive: 1 should be text: put it in quotes"),
         ("params.yaml", "prepare.source.missing", "?", "prepare.source.missing: '?' should be a list"),
         ("params.yaml", "prepare.source.missing", ["yes"], "'yes' has two meanings: missing, true_words and"),
@@ -74,6 +74,7 @@ def test_what_the_project_ships_is_valid() -> None:
         ("params.yaml", "prepare.columns.number", ["a", "a"], "a: a column has one type; name it once"),
         ("params.yaml", "prepare.split.test", 1.5, "test: 1.5 should be less than or equal to 1"),
         ("params.yaml", "prepare.split.test", 0.9, "test 0.9 leave no rows to train on"),
+        ("params.yaml", "evaluate.subgroups", ["a", "b", "a"], "evaluate.subgroups: 'a' is named twice"),
         ("params.yaml", "evaluate.subgroups", ["none"], "'none' is not in prepare.columns.category"),
         ("params.yaml", "evaluate", None, "evaluate: None should hold keys and values"),
         ("params.yaml", "prepare.size", 3, "prepare.size: DVC ignores changes of a parameter"),

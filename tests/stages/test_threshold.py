@@ -50,6 +50,11 @@ def test_no_threshold_costs_less_than_the_chosen_one(ratio: float) -> None:
     assert cost(chosen(costs=costs), **costs) == lowest
 
 
+def test_only_the_ratio_of_costs_counts_however_large_they_are() -> None:
+    plain, large = ({"false_positive": a, "false_negative": 4 * a} for a in (1.0, 4e307))
+    assert chosen(costs=plain) == chosen(costs=large)
+
+
 def test_where_a_missed_row_costs_more_more_rows_are_called_positive() -> None:
     found = [chosen(costs={"false_positive": 1, "false_negative": each}) for each in (0.5, 4, 50)]
     assert found == sorted(found, reverse=True)

@@ -74,8 +74,8 @@ Forms = Annotated[
     str | dict[str, str], said("the form of all dates, or the form of each column of dates")
 ]
 ClassWeights = Annotated[
-    Literal["balanced"] | Mapping[str, Annotated[float, Field(gt=0)]] | None,
-    said("null, 'balanced', or a number over 0 for each class, whose name is text"),
+    Literal["balanced"] | Mapping[str, Annotated[float, Field(ge=1e-6, le=1e6)]] | None,
+    said("null, 'balanced', or a number from 1e-6 to 1e6 for each class, whose name is text"),
 ]
 Rows = Annotated[int, Field(ge=2)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -371,7 +371,10 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def subgroups_are_columns(self) -> "Params":
-        for name in self.evaluate.subgroups:
+        names = self.evaluate.subgroups
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"evaluate.subgroups: {twice[0]!r} is named twice: name it once")
+        for name in names:
             columns = self.prepare.columns
             if name not in (fitting := (*columns.category, *columns.boolean)):
                 raise ValueError(

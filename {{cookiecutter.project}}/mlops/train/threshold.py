@@ -38,8 +38,11 @@ def choose_threshold(
     thresholds = thresholds[last]
     if rule.costs:
         wrong, missed = called - right, target.sum() - right
-        costs = rule.costs.false_positive * wrong + rule.costs.false_negative * missed
-        if costs.min() >= rule.costs.false_negative * target.sum():
+        prices = np.array([rule.costs.false_positive, rule.costs.false_negative])
+        # Only the ratio counts; a power of two changes no digit of it, and keeps the sums from overflowing.
+        each_wrong, each_missed = np.ldexp(prices, -np.frexp(prices.max())[1])
+        costs = each_wrong * wrong + each_missed * missed
+        if costs.min() >= each_missed * target.sum():
             raise DataError(
                 "params.yaml: train.threshold: with these costs it is cheapest to call none of the "
                 f"{len(target):,} validation rows positive: state other costs, or find a better model"
