@@ -1,4 +1,6 @@
 import os
+import socket
+import struct
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +12,7 @@ import fsspec
 import pytest
 
 from mlops.errors import Away, Refused, UsageError
-from mlops.tables import files
+from mlops.tables import files, parquet_source, text
 from mlops.tables.errors import SourceError
 
 
@@ -176,3 +178,34 @@ def test_a_url_that_fails_or_is_unreachable_may_be_tried_again_and_has_no_size()
     assert files.size_of_file(url) == files.size_of_file("no.csv") == 0
     with pytest.raises(SourceError, match=rf"{url} can't be read: "):  # so says fsspec
         files.hashed_file(url)
+
+
+class Cut(Failing):
+    """Says how long a file is, and then breaks the connection."""
+
+    def do_GET(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+
+def read_begin(file: files.File) -> None:
+    if file.path.endswith("parquet"):
+        parquet_source.open_parquet(file)
+        return
+    with text.open_utf8(file, text.StoredText()) as (_, stream):
+        stream.read(1)
+
+
+@pytest.mark.parametrize("handler", [Failing, Cut])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "rows.parquet"])
+def test_a_storage_that_fails_while_a_file_is_parsed_is_away_and_the_file_is_not_broken(
+    handler: type[Failing], name: str
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        file = files.File(f"http://127.0.0.1:{server.server_port}/{name}", size=9)
+        Thread(target=server.serve_forever).start()
+        try:
+            with pytest.raises(Away, match=rf"{file.path} is unavailable now: .*; try again later"):
+                read_begin(file)
+        finally:
+            server.shutdown()

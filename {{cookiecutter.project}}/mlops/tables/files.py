@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import io
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -44,8 +45,39 @@ class File:
     def open(self) -> BinaryIO:
         if self.is_remote:
             filesystem, path = filesystem_of(self.path)
-            return cast(BinaryIO, filesystem.open(path, "rb"))
+            with reading_errors(self):
+                stored = filesystem.open(path, "rb")
+            return io.BufferedReader(RemoteStream(self.path, stored))
         return Path(self.path).open("rb")
+
+
+class RemoteStream(io.RawIOBase):
+    """A file in object storage. A storage that fails while a format is read raises what `filesystem_errors`
+    says: formats take any OSError for a broken file."""
+
+    def __init__(self, url: str, stored: Any) -> None:
+        self._url = url
+        self._stored = stored
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._stored.seekable())
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._stored.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stored.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        with filesystem_errors(self._url):
+            return int(self._stored.readinto(buffer))
+
+    def close(self) -> None:
+        self._stored.close()
+        super().close()
 
 
 def find_paths(inputs: Iterable[str]) -> tuple[list[str], dict[str, SourceError]]:
