@@ -18,7 +18,7 @@ import pytest
 from mlops.release.follow import running
 from mlops.release.history import branches
 from mlops.release.history.git import Git
-from mlops.release.look import status
+from mlops.release.look import card, comparison, status, tracker
 
 MODEL = {"version": "v1.0.0", "commit": "a" * 40, "refused": None}
 REASON = "model.onnx has another hash\nthe second line of it"
@@ -117,6 +117,32 @@ def test_what_can_not_be_read_of_one_environment_costs_its_own_fields(in_staging
     git.run("update-ref", "refs/tags/staging/0001", git.run("mktag", given=broken))
     assert status.status_of(git, "staging").metrics["accuracy"] == 0.9
     assert status.status_of(git, "prod").notes == ()
+
+
+@pytest.mark.parametrize("lock", ["kept", "gone"])
+def test_metrics_that_no_run_has_made_are_not_shown(in_staging: Path, lock: str) -> None:
+    git = Git(in_staging)
+    (in_staging / "reports/metrics.json").write_text('{"test": {"accuracy": 0.999}}')
+    (in_staging / "reports/gate.json").write_text('{"passed": true, "by": "hand"}')
+    if lock == "gone":
+        git.run("rm", "--quiet", "dvc.lock")
+    git.run("commit", "--quiet", "--all", "--message", "Forge")
+    dev, staging, _ = status.all_statuses(git)
+    assert (dev.metrics, dev.gate_passed) == ({}, None)
+    for name, note in zip(("metrics", "gate"), dev.notes, strict=True):
+        assert note.startswith(f"dev: reports/{name}.json is not from a recorded run")
+    assert staging.metrics["accuracy"] == 0.9
+    found = card.card_of(git, "dev")
+    assert (found.metrics, found.gate) == ({}, {})
+    assert "is not from a recorded run" in found.faults["metrics"]
+    rows = [row for row in tracker.model_rows(git) if "dev" in str(row["running"])]
+    assert all(row["accuracy"] == 0.9 for row in rows)  # of the commit that has first had the model
+    (metrics,) = (
+        part.lines
+        for part in comparison.compare_states(git, "staging", "dev")
+        if part.title == "metrics"
+    )
+    assert "is not from a recorded run" in metrics[0]
 
 
 def test_a_tip_that_no_record_stands_behind_is_named(in_staging: Path) -> None:

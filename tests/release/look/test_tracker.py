@@ -1,6 +1,7 @@
 """Tests the tracker on histories of dvc.lock, as DVC writes it, that are made with Git alone."""
 
 import csv
+import hashlib
 import io
 import json
 import subprocess
@@ -76,6 +77,13 @@ stages:
       hash: md5
       md5: {model}
       size: 340161
+  evaluate:
+    cmd: python -m mlops.evaluate
+    outs:
+    - path: reports/metrics.json
+      hash: md5
+      md5: {report}
+      size: 92
   deploy:
     cmd:
     - python -m mlops.deploy.guard
@@ -122,8 +130,10 @@ def commit(
     """Commits a run, with its metrics or with this report in their place, and returns the commit."""
     content = {**USUAL, "model": model, "bundle": f"bundle-{model}", **changed}
     metrics = {"accuracy": accuracy, "false_positive_percent": 5.0, "recall": 1 - accuracy}
-    (git.root / "dvc.lock").write_text(LOCK.format(**content))
-    (git.root / "reports/metrics.json").write_text(report or json.dumps({"test": metrics}))
+    text = report or json.dumps({"test": metrics})
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    (git.root / "dvc.lock").write_text(LOCK.format(**content, report=digest))
+    (git.root / "reports/metrics.json").write_text(text)
     git.run("add", "--all")
     git.run("commit", "--quiet", "--allow-empty", "--message", f"Model {model}")
     return git.run("rev-parse", "HEAD")
@@ -235,7 +245,7 @@ def test_a_conflict_that_was_committed_and_a_report_that_is_missing_are_no_obsta
     (git.root / "dvc.lock").write_text("<<<<<<< HEAD\n" + LOCK)
     (git.root / "reports/metrics.json").unlink()
     git.run("commit", "--quiet", "--all", "--message", "Oops")
-    (git.root / "dvc.lock").write_text(LOCK.format(**USUAL, model="b", bundle="b"))
+    (git.root / "dvc.lock").write_text(LOCK.format(**USUAL, model="b", bundle="b", report="r"))
     git.run("commit", "--quiet", "--all", "--message", "No report")
     assert table(git, "model", "accuracy") == [("experiment a", 0.8), ("experiment b", None)]
     rows = tracker.model_rows(git)

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -227,6 +227,9 @@ def release_facts(git: Git, commit: str, bundle: str, files: Mapping[str, str]) 
     settings = parse_yaml(git.read_file(commit, file), file)
     latest = record_of_commit(git, environment, commit)
     record = asdict(latest.record) if latest else {}
+    metrics: Mapping[str, Any] = {}
+    with suppress(MlopsError):  # none can be read that a run has made
+        metrics = reports.read_report(git, commit, reports.METRICS)
     return {
         "environment": environment,
         "version": record.get("version"),
@@ -236,7 +239,7 @@ def release_facts(git: Git, commit: str, bundle: str, files: Mapping[str, str]) 
         "author": latest.author if latest else None,
         "bundle": bundle,
         "files": dict(files),
-        "metrics": reports.read_report(git, commit, reports.METRICS),
+        "metrics": metrics,
         **{name: record.get(name) for name in MEASURED},
         "serve": settings.get("serve") or {},
     }

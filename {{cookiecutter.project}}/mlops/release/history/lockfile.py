@@ -1,5 +1,6 @@
 """Reads dvc.lock and the .dvc files at a revision: the hashes of the data that DVC tracks."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -66,6 +67,10 @@ class Lock:
     def model(self) -> str:
         """Returns the MD5 of the model, or "" if there is none."""
         return self.outputs.get(MODEL, "")
+
+    def has_made(self, path: str, content: bytes) -> bool:
+        """Returns whether a run of this lock has made an output, a file, with this content."""
+        return self.outputs.get(path) == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
     def required_hash(self, path: str) -> str:
         """Returns the MD5 of an output. Raises MlopsError if no stage made it."""

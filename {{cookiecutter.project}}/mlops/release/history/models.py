@@ -70,7 +70,7 @@ def all_models(git: Git) -> list[Model]:
     ]
     named = list(named_states(states, released))
     current = models_in_environments(states, tips, named)
-    judged = read_reports(git, [state.commit for _, state in named])
+    judged = read_reports(git, [state for _, state in named])
     return [
         Model(
             name,
@@ -91,7 +91,7 @@ def all_models(git: Git) -> list[Model]:
 def model_at(git: Git, commit: str, version: str | None) -> Model:
     """Returns the model that a commit has; its name is the version, if there is one."""
     state = next(states_of(git, [commit]), State(commit, Lock({}, {})))
-    ((metrics, metrics_fault), (passed, gate_fault)) = next(read_reports(git, [commit]))
+    ((metrics, metrics_fault), (passed, gate_fault)) = next(read_reports(git, [state]))
     name = f"{EXPERIMENT} {state.lock.model[:7]}" if state.lock.model else "no model"
     return Model(
         version or name,
@@ -105,27 +105,39 @@ def model_at(git: Git, commit: str, version: str | None) -> Model:
     )
 
 
-def read_reports(git: Git, commits: Sequence[str]) -> Iterator[tuple[Read[Metrics], Read[bool]]]:
-    """Yields the metrics of the test rows and the verdict of the gate at each commit.
+def read_reports(git: Git, states: Sequence[State]) -> Iterator[tuple[Read[Metrics], Read[bool]]]:
+    """Yields the metrics of the test rows and the verdict of the gate of each state.
 
     A path costs Git more than a hash, and most reports of gates are the same: both are read by their hash.
     """
-    folders = objects.read_objects(git, [f"{commit}:{reports.FOLDER}" for commit in commits])
-    found = [objects.entries_of_folder(folder) for folder in folders]
+    wanted = [f"{state.commit}:{reports.FOLDER}" for state in states]
+    found = [*map(objects.entries_of_folder, objects.read_objects(git, wanted))]
     metrics = read_each(git, [files.get(b"metrics.json") for files in found], metrics_in_bytes)
     verdicts = read_each(git, [files.get(b"gate.json") for files in found], verdict_in_bytes)
-    return zip(metrics, verdicts, strict=True)
+    for state, measured, judged in zip(states, metrics, verdicts, strict=True):
+        yield (
+            recorded(state.lock, reports.METRICS, *measured),
+            recorded(state.lock, reports.GATE, *judged),
+        )
 
 
 def read_each(
     git: Git, hashes: Sequence[str | None], read: Callable[[bytes], T | None]
-) -> Iterator[Read[T]]:
-    """Yields what `read` finds in each file, or why it can't be read; nothing where there is no file."""
+) -> Iterator[tuple[bytes, Read[T]]]:
+    """Yields each file, and what `read` finds in it or why it can't be read; nothing where there is none."""
     different = [*dict.fromkeys(filter(None, hashes))]
-    known: dict[str | None, Read[T]] = {None: (None, None)}
+    known: dict[str | None, tuple[bytes, Read[T]]] = {None: (b"", (None, None))}
     for name, blob in zip(different, objects.read_objects(git, different), strict=True):
-        known[name] = read_or_fault(partial(read, blob.content if blob else b""))
+        content = blob.content if blob else b""
+        known[name] = content, read_or_fault(partial(read, content))
     return (known[name] for name in hashes)
+
+
+def recorded(lock: Lock, path: str, content: bytes, found: Read[T]) -> Read[T]:
+    """Returns what was found in a report, or why it counts for nothing: no run of the lock has made it."""
+    if found[0] is None or lock.has_made(path, content):
+        return found
+    return None, str(reports.unrecorded(path))
 
 
 def read_or_fault(read: Callable[[], T | None]) -> Read[T]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlops.errors import MlopsError
+from mlops.release.history import lockfile
 from mlops.release.history.git import Git
+from mlops.release.history.lockfile import Lock
 
 FOLDER = "reports"
 METRICS = f"{FOLDER}/metrics.json"
@@ -19,12 +21,24 @@ NUMBERS = (float, int, type(None))
 def read_report(git: Git, commit: str, path: str) -> Mapping[str, Any]:
     """Returns the content of a report at a commit; it is empty if the report is not there.
 
-    Raises MlopsError if the report is no JSON object.
+    Raises MlopsError if the report is no JSON object, or not what the dvc.lock of the commit has recorded.
     """
+    content = git.read_file(commit, path)
     try:
-        return parse_report(git.read_file(commit, path) or b"{}", path)
+        found = parse_report(content or b"{}", path)
+        if content is not None and not lock_at(git, commit).has_made(path, content):
+            raise unrecorded(path)
     except MlopsError as error:
         raise MlopsError(f"{error} (at {commit[:7]})") from error
+    return found
+
+
+def lock_at(git: Git, commit: str) -> Lock:
+    """Returns the dvc.lock of a commit; one that can't be read has recorded nothing."""
+    try:
+        return lockfile.read_lock(git, commit)
+    except MlopsError:
+        return Lock({}, {})
 
 
 def parse_report(content: bytes, path: str) -> Mapping[str, Any]:
@@ -62,6 +76,13 @@ def verdict_in(report: Mapping[str, Any], path: str = GATE) -> bool | None:
     if passed is not None and not isinstance(passed, bool):
         raise unreadable(path, f"passed is {passed!r} instead of true or false")
     return passed
+
+
+def unrecorded(path: str) -> MlopsError:
+    return MlopsError(
+        f"{path} is not from a recorded run, since dvc.lock has no such content of it: `mlops repro` and "
+        "commit"
+    )
 
 
 def unreadable(path: str, reason: str) -> MlopsError:

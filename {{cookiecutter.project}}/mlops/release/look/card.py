@@ -147,7 +147,7 @@ def cards_of(git: Git, found: Sequence[Model], released: Sequence[TaggedRecord])
     for each in released:
         by_version.setdefault(each.record.version, []).append(each.record)
     cards = []
-    for model, (code, read) in zip(found, read_parts(git, commits), strict=True):
+    for model, (code, read) in zip(found, read_parts(git, found), strict=True):
         version = versions.version_name(model.name)
         reason, tag = tagged.get(version, (None, None))
         author, when = (tag.author, tag.when) if tag else authors[model.commit]
@@ -224,22 +224,24 @@ PARTS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
 
 
 def read_parts(
-    git: Git, commits: Sequence[str]
+    git: Git, found: Sequence[Model]
 ) -> Iterator[tuple[dict[str, str], dict[str, Read[Any]]]]:
-    """Yields the hashes of CODE at each commit, and each of PARTS or why it can't be read."""
+    """Yields the hashes of CODE at the commit of each model, and each of PARTS or why it can't be read."""
     known: dict[tuple[str, str], Read[Any]] = {}
     paths = [*CODE, *(path for path, _ in PARTS.values())]
-    blobs = objects.read_objects(git, [f"{commit}:{path}" for commit in commits for path in paths])
-    for _ in commits:
-        found = dict(zip(paths, islice(blobs, len(paths)), strict=True))
+    blobs = objects.read_objects(git, [f"{each.commit}:{path}" for each in found for path in paths])
+    for model in found:
+        files = dict(zip(paths, islice(blobs, len(paths)), strict=True))
         read = {}
         for part, (path, parse) in PARTS.items():
-            if blob := found[path]:
+            if blob := files[path]:
                 key = part, blob.hash
                 if key not in known:
                     known[key] = read_or_fault(partial(parse, blob.content))
                 read[part] = known[key]
-        yield {name: blob.hash for name in CODE if (blob := found[name])}, read
+                if path in (reports.METRICS, reports.GATE):
+                    read[part] = models.recorded(model.lock, path, blob.content, known[key])
+        yield {name: blob.hash for name in CODE if (blob := files[name])}, read
 
 
 def authors_of(git: Git, commits: Sequence[str]) -> dict[str, tuple[str, str]]:

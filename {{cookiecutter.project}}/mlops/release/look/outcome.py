@@ -1,5 +1,8 @@
 """The last line of `mlops repro`: what the run has changed."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mlops.errors import MlopsError
 from mlops.release.history import lockfile, reports
 from mlops.release.history.git import Git
@@ -18,7 +21,7 @@ def outcome_sentence(git: Git) -> str | None:
         )
         report = reports.parse_report(metrics, reports.METRICS)
         passed = reports.verdict_in(reports.parse_report(gate, reports.GATE))
-        earlier = reports.read_report(git, "HEAD", reports.METRICS)
+        earlier = last_metrics(git)
         now, before = reports.metrics_in(report), reports.metrics_in(earlier)
         tested = [Lock.parse(lock).outputs, lockfile.read_lock(git, "HEAD").outputs]
     except (OSError, MlopsError):
@@ -34,6 +37,14 @@ def outcome_sentence(git: Git) -> str | None:
     )
     verdict = {True: "gate passed", False: "gate failed", None: "no gate was run"}[passed]
     return f"{changes}{' (on other test rows)' if other else ''}; {verdict}" if changes else None
+
+
+def last_metrics(git: Git) -> Mapping[str, Any]:
+    """Returns the metrics of the last commit; there are none that can't be read or that no run has made."""
+    try:
+        return reports.read_report(git, "HEAD", reports.METRICS)
+    except MlopsError:
+        return {}
 
 
 def change_text(before: float | None, now: float | None, metric: str) -> str:
