@@ -9,7 +9,7 @@ import pytest
 
 import tiny_pipeline
 from machinery import MLOPS
-from mlops.errors import MlopsError
+from mlops.errors import Away, MlopsError
 from mlops.release.errors import StageFailed
 from mlops.release.history.git import Git
 from mlops.release.prove import reproduction
@@ -180,6 +180,20 @@ def test_data_that_are_nowhere_are_named_with_the_cure(project: Path) -> None:
     commit(project, "Name data that nobody has")
     with pytest.raises(MlopsError, match=r"data/raw\.txt \(\w+ by A\. Tester\).*`mlops push`"):
         reproduce(project)
+
+
+def test_a_storage_out_of_reach_is_told_before_the_libraries_are_installed(project: Path) -> None:
+    (project / "data/raw.txt.dvc").write_text("outs:\n- path: raw.txt\n  md5: " + 32 * "f" + "\n")
+    (project / "requirements/all.txt").write_text("nosuch==1\n")
+    (project / "install.py").write_text("raise SystemExit('this took minutes')\n")
+    commit(project, "Name data that are elsewhere")
+    storage = project.parent / "storage"
+    storage.rename(project.parent / "unmounted")
+    try:
+        with pytest.raises(Away, match=r"is the directory .*storage, which does not exist here"):
+            reproduce(project)
+    finally:
+        (project.parent / "unmounted").rename(storage)
 
 
 def test_libraries_that_cannot_be_installed_are_told(project: Path) -> None:

@@ -92,17 +92,17 @@ def reproduce_commit(
     with ExitStack() as stack:
         with timed_step(say, f"a working tree of {commit[:7]}"):
             tree = stack.enter_context(worktree.private_worktree(git, commit))
-        with timed_step(say, "its libraries"):
-            libraries = stack.enter_context(venv.venv_of_commit(git, commit, tree.root, say))
-        variables = venv.venv_variables(libraries, tree.root) | private_store.use_private_cache(
-            tree.root
-        )
-        workshop = Workshop(tree, variables)
+        own_cache = private_store.use_private_cache(tree.root)
         with (
             timed_step(say, "its data"),
             private_store.open_private_store(tree.root, git.root) as store,
         ):
             bring_data(store, tree, recorded.outputs)
+        with timed_step(
+            say, "its libraries"
+        ):  # which take minutes, and are in vain without the data
+            libraries = stack.enter_context(venv.venv_of_commit(git, commit, tree.root, say))
+        workshop = Workshop(tree, venv.venv_variables(libraries, tree.root) | own_cache)
         run_stages(workshop, say)
         with (
             timed_step(say, "comparing"),
