@@ -16,14 +16,16 @@ import small_project
 from baking import Run
 from mlops import params
 from mlops.adopt import spelling
-from mlops.adopt.adopt import Order, adopt, look, summary
+from mlops.adopt.adopt import Order, adopt, look, next_steps, summary
 from mlops.adopt.dialogue import Dialogue, Tell
+from mlops.adopt.proposal import Target
 from mlops.batch.monitoring import monitor
 from mlops.batch.monitoring.monitor import MonitorOrder
 from mlops.cli import adoption
 from mlops.deploy import deploy
 from mlops.errors import DataError, MlopsError, Refused, UsageError
 from mlops.predict import derived, schema
+from mlops.predict.task import Task
 from mlops.prepare import raw
 from mlops.release.history.git import Git
 from mlops.tables import csv_source
@@ -544,3 +546,33 @@ def test_the_column_of_a_split_is_asked_of_no_client_and_never_found_to_drift(
     report = json.loads(Path("report.json").read_text())
     assert (report["exceeded"], report["rows"]) == ([], 600)
     assert {each["column"] for each in report["drifts"]} == {"age", "city", "predictions of bought"}
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "words"),
+    [
+        (
+            "y",
+            "binary",
+            "the model of staging predicts y too, and a promotion compares the two models",
+        ),
+        (
+            "y",
+            "regression",
+            "the model of staging answers another question, and none can be compared",
+        ),
+        ("z", "binary", "the model of staging answers another question, and none can be compared"),
+    ],
+)
+def test_what_can_be_compared_with_a_released_model_is_said(
+    in_staging: Path, target: str, task: Task, words: str
+) -> None:
+    wanted = Target(target, task, ("no", "yes"), (1, 1), np.zeros(2), 0)
+    *_, line = next_steps(Git(in_staging), "abc1234", wanted)
+    assert line.startswith(words)
+    assert "`mlops promote staging --accept-incomparable 'another table'`" in line
+
+
+def test_without_a_release_nothing_is_said_of_comparisons(on_dev: Path) -> None:
+    wanted = Target("y", "binary", ("no", "yes"), (1, 1), np.zeros(2), 0)
+    assert len([*next_steps(Git(on_dev), "abc1234", wanted)]) == 2

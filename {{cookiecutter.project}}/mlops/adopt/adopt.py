@@ -22,6 +22,7 @@ from mlops.adopt.whole import check_whole, refuse_lost_cells
 from mlops.errors import DataError, UsageError, counted
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task
+from mlops.release.history import records
 from mlops.release.history.git import Git
 from mlops.tables import files, sources, urls
 from mlops.tables.cells import Cells
@@ -78,7 +79,7 @@ def adopt(git: Git, order: Order, person: Dialogue) -> None:
         person.say("nothing was changed")
         return
     commit = write(git, opened, proposed)
-    for line in next_steps(git, commit):
+    for line in next_steps(git, commit, proposed.target):
         person.say(line)
 
 
@@ -491,11 +492,23 @@ def typed_parts(opened: Opened, proposed: Proposal) -> Iterator[pa.Table]:
         rows += part.rows
 
 
-def next_steps(git: Git, commit: str) -> Iterator[str]:
+def next_steps(git: Git, commit: str, target: proposal.Target) -> Iterator[str]:
+    """Yields what can be done next, also for each environment that holds a model already."""
     yield f"committed as {commit}; `git revert {commit}` undoes it"
     yield "next: mlops repro, then commit, `mlops promote staging` and `mlops promote prod`"
-    if held := [name for name in environments.CHAIN[1:] if git.lines("tag", "--list", f"{name}/*")]:
-        yield (
-            f"the model of {' and '.join(held)} answers another question, and none can be compared with it: "
-            f"`mlops promote {held[0]} --accept-incomparable {shlex.quote('another table')}`"
-        )
+    held: dict[bool, list[str]] = {}
+    for name in environments.CHAIN[1:]:
+        if latest := records.latest_record(git, name):
+            contract = latest.record.answers["contract"]
+            same = (contract["target"], contract["task"]) == (target.name, target.task)
+            held.setdefault(same, []).append(name)
+    for same, names in held.items():
+        models = f"the model of {' and '.join(names)}"
+        anyway = f"`mlops promote {names[0]} --accept-incomparable {shlex.quote('another table')}`"
+        if same:
+            yield (
+                f"{models} predicts {target.name} too, and a promotion compares the two models; if they "
+                f"can't be compared, it says why, and {anyway} releases the new one all the same"
+            )
+        else:
+            yield f"{models} answers another question, and none can be compared with it: {anyway}"
