@@ -40,6 +40,13 @@ def test_a_branch_that_names_another_environment_is_refused_until_its_cure_is_ru
     guard.check_branch_name(repository)
 
 
+def test_a_tag_with_the_name_of_the_branch_hides_nothing(repository: Path) -> None:
+    on(repository, "prod", "dev")
+    git(repository, "tag", "prod")
+    with pytest.raises(Refused, match="says dev, but this is the branch prod"):
+        guard.check_branch_name(repository)
+
+
 @pytest.mark.parametrize("branch", ["feature", "dev-2", "release/prod"])
 def test_other_branches_pass(repository: Path, branch: str) -> None:
     on(repository, branch, "staging")

@@ -77,6 +77,15 @@ def test_a_first_push_and_one_of_a_feature_branch_leave_nothing_to_run(
     assert (colleague / "models/model.txt").read_text() == "sum: 10\n"
 
 
+def test_a_tag_with_the_name_of_the_branch_is_not_pushed_in_its_place(project: Path) -> None:
+    git(project, "tag", "dev", "dev~1")
+    pushed(project)
+    assert git(project.parent / "origin.git", "rev-parse", "refs/heads/dev") == git(
+        project, "rev-parse", "refs/heads/dev"
+    )
+    assert on_origin(project) == ["dev"]
+
+
 def test_what_plain_git_push_left_behind_is_sent_afterwards(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,3 +154,21 @@ def test_a_name_that_means_nothing_is_refused(git: Git, name: str) -> None:
     commit(git, "a")
     with pytest.raises(MlopsError, match="is not an environment, version, record"):
         revisions.commit_of(git, name)
+
+
+def test_a_branch_or_tag_with_the_name_of_another_thing_does_not_take_its_place(git: Git) -> None:
+    old, new, newest = commit(git, "a"), commit(git, "b"), commit(git, "c")
+    for tag, name in ((old, "staging/0001"), (old, "model@v1.0.0"), (old, "dev"), (new, "v1.0.0")):
+        git.run("tag", name, tag)
+    for branch in ("staging/0001", "v1.0.0", "model@v1.0.0", "origin/dev"):
+        git.run("branch", branch, new)
+    git.run("update-ref", "refs/remotes/origin/v1.0.0", new)
+    for name in ("staging/0001", "v1.0.0", "1.0.0", "model@v1.0.0", "dev~2", "dev^^"):
+        assert revisions.commit_of(git, name) == old, name
+    assert revisions.commit_of(git, "dev") == newest
+    assert revisions.commit_of(git, "dev~1") == revisions.commit_of(git, "HEAD^") == new
+    with pytest.raises(MlopsError, match="'nosuch' is not an environment"):
+        revisions.commit_of(git, "nosuch~1")
+    with pytest.raises(MlopsError, match="'dev~9' is not an environment"):
+        revisions.commit_of(git, "dev~9")
+    assert git.branch() == "dev"

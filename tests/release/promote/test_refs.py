@@ -173,3 +173,22 @@ def test_a_proposal_whose_number_was_taken_is_recorded_under_the_next(released: 
     assert promote(released, "staging") is None
     found = versions.readable_versions(git, tags.tags_matching(git, "model@v*"))
     assert [each.name for each in found] == ["v1.0.0", "v1.1.0"]
+
+
+def test_a_tag_called_dev_hides_no_uncommitted_work(released: Path) -> None:
+    Git(released).run("tag", "dev", "dev~1")
+    (released / "params.yaml").write_text("quality: 0.99\n")
+    refused(released, "staging", "dev has uncommitted work: params.yaml")
+    Git(released).run("checkout", "--quiet", "params.yaml")
+    set_quality(released, 0.91)
+    record = promote(released, "staging")
+    assert record
+    assert record.source_commit == Git(released).commit("refs/heads/dev")
+
+
+def test_a_branch_in_the_way_of_an_environments_is_named_before_the_work(released: Path) -> None:
+    colleague = clone(released, "colleague")
+    Git(colleague).run("branch", "prod/0001", "dev")
+    refused(colleague, "prod", "a branch is called prod/0001.*`git branch -m prod/0001 NAME`")
+    Git(colleague).run("branch", "-m", "prod/0001", "mine")
+    assert promote(colleague, "prod")

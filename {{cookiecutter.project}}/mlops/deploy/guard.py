@@ -29,7 +29,8 @@ def check_branch_name(root: Path, branch: str | None = None) -> None:
 def checked_out_branch(root: Path) -> str | None:
     """Returns the branch that is checked out, or None on a detached HEAD and outside of a repository. Raises
     MlopsError if Git cannot be run."""
-    command = ["git", "symbolic-ref", "--quiet", "--short", "HEAD"]
+    # The short form of its name is heads/dev where a tag is called dev, too.
+    command = ["git", "symbolic-ref", "--quiet", "HEAD"]
     # If a hook of another repository has started the stage, Git's variables lead to that repository.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
@@ -38,7 +39,7 @@ def checked_out_branch(root: Path) -> str | None:
         )
     except OSError as error:
         raise MlopsError(f"cannot run git in {root}: {error}") from error
-    return result.stdout.strip() or None
+    return result.stdout.strip().removeprefix("refs/heads/") or None
 
 
 def main() -> int:

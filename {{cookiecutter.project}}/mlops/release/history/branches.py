@@ -198,6 +198,17 @@ def refuse_checked_out(git: Git, environment: str) -> None:
             )
 
 
+def refuse_blocked(git: Git, environment: str) -> None:
+    """Raises Refused if branches stand where Git would keep the branch of the environment, here."""
+    if found := git.lines(
+        "for-each-ref", "--format=%(refname:strip=2)", f"refs/heads/{environment}/"
+    ):
+        raise Refused(
+            f"a branch is called {found[0]}, so that Git can make no branch {environment} here: give it "
+            f"another name, `git branch -m {found[0]} NAME`, then again"
+        )
+
+
 def refuse_lacking(git: Git, environment: str, target: str, source: str) -> None:
     """Raises Refused if a promotion would undo commits of the target that the source has not picked."""
     if lacking := lacked_commits(git, target, source):

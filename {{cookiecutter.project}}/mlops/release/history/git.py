@@ -62,8 +62,14 @@ class Git:
 
     def branch(self) -> str | None:
         """Returns the branch that is checked out, or None on a detached HEAD or outside of a repository."""
-        found = self._process("symbolic-ref", "--quiet", "--short", "HEAD")
-        return found.stdout.decode(errors="surrogateescape").strip() or None
+        # Its short form is heads/dev where a tag is called dev, too.
+        found = self._process("symbolic-ref", "--quiet", "HEAD").stdout
+        return found.decode(errors="surrogateescape").strip().removeprefix("refs/heads/") or None
+
+    def paths_inside(self, *names: str) -> list[Path]:
+        """Returns the paths of files in Git's folder, that of this working tree for its own files."""
+        asked = [word for name in names for word in ("--git-path", name)]
+        return [Path(line) for line in self.lines("rev-parse", "--path-format=absolute", *asked)]
 
     def commit(self, revision: str) -> str | None:
         """Returns the full hash of the commit that `revision` names, or None; a range names none."""

@@ -10,7 +10,7 @@ from mlops.release.history import branches, models, versions
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 from mlops.release.history.outputs import BUNDLE
-from mlops.release.history.shared_refs import ENVIRONMENT_BRANCHES
+from mlops.release.history.shared_refs import ENVIRONMENT_BRANCHES, SHARED, TAGS
 
 HASH = re.compile(r"[0-9a-f]{4,64}(\.dir)?")
 """DVC writes .dir behind the hash of a folder, such as a bundle."""
@@ -19,6 +19,9 @@ WHOLE_HASH = (40, 64)
 """The number of digits of a commit's hash, in SHA-1 and in SHA-256."""
 
 NEWEST = 5
+
+FROM_COMMIT = re.compile(r"([^~^]+)([~^].*)")
+"""A name, and the way from its commit to another one, such as prod~1."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ def find_revision(git: Git, name: str) -> Revision:
     version = version_called(name)
     if version and (commit := git.commit(f"refs/tags/{versions.PREFIX}{version}")):
         return Revision(version, commit)
+    record = f"{TAGS}{name}"
+    if SHARED.fullmatch(record) and (commit := git.commit(record)):  # beside a branch of this name
+        return Revision(name, commit)
     found = list(refs_called(git, name)) or list(hashes_beginning(git, name))
     if not found and not (found := list(expressions(git, name))):
         raise MlopsError(reason_not_found(git, name))
@@ -102,7 +108,12 @@ def models_beginning(git: Git, digits: str) -> Iterator[Revision]:
 
 
 def expressions(git: Git, name: str) -> Iterator[Revision]:
-    """Yields what Git itself resolves, such as HEAD~1."""
+    """Yields what Git itself resolves, such as HEAD~1. The name in it is known here as any other is: Git
+    takes a tag prod for the branch."""
+    if found := FROM_COMMIT.fullmatch(name):
+        if commit := git.commit(f"{commit_of(git, found[1])}{found[2]}"):
+            yield Revision(commit, commit)
+        return
     for text in (name, f"{ORIGIN}/{name}"):
         if commit := git.commit(text):
             yield Revision(text, commit)

@@ -158,6 +158,7 @@ def plan_promotion(
     source = hotfix or environments.upstream(environment)
     shared = branches.fetch_origin(git)
     branches.refuse_checked_out(git, environment)
+    branches.refuse_blocked(git, environment)
     branches.refuse_uncommitted(git, source)
     start = branches.read_position(git, environment)
     target = branches.later_commit(git, start)

@@ -34,6 +34,7 @@ def roll_back(
         known = records.latest_record(git, environment)
         shared = branches.fetch_origin(git)
         branches.refuse_checked_out(git, environment)
+        branches.refuse_blocked(git, environment)
         start = branches.read_position(git, environment)
         target = branches.later_commit(git, start)
         start = branches.catch_up(git, start)

@@ -82,7 +82,8 @@ def refuse_unready(git: Git) -> None:
         raise Refused(f"no branch is checked out: `git switch {environments.CHAIN[0]}`, then again")
     branches.refuse_uncommitted(git, begun)
     branches.refuse_checked_out(git, BRANCH)
-    if git.commit(f"refs/heads/{BRANCH}") and not branches.is_ancestor(git, BRANCH, "HEAD"):
+    earlier = git.commit(f"refs/heads/{BRANCH}")
+    if earlier and not branches.is_ancestor(git, earlier, "HEAD"):
         raise Refused(
             f"the branch {BRANCH} holds an update that is not merged: `git merge {BRANCH}`, or "
             f"`git branch -D {BRANCH}` to begin anew"
