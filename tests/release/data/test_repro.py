@@ -2,18 +2,24 @@
 pushed."""
 
 import importlib.util
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from machinery import PROJECT
+from mlops.adopt import placing
 from mlops.errors import Away, MlopsError, Refused
-from mlops.release.data import dvc
+from mlops.release.data import dvc, dvc_settings
 from mlops.release.data.repro import run_repro, unreproduced
 from mlops.release.errors import StageFailed
+from mlops.release.history import branches
+from mlops.release.history.git import Git
+from mlops.release.prove import doctor
+from mlops.release.prove.check import check_tree
 from storages import Storage
 from tiny_pipeline import commit, copied, git, make, reproduced, shell
 
@@ -254,6 +260,85 @@ def test_a_damaged_file_is_told_in_words(project: Path, name: str) -> None:
     (project / name).write_bytes(b"\xff: [")
     with pytest.raises(MlopsError):
         run_repro(project)
+
+
+DAMAGED: dict[str, Callable[[str], str]] = {
+    "conflict": lambda lock: f"<<<<<<< HEAD\n{lock}",
+    "cut off": lambda lock: lock[: len(lock) // 2],
+    "cut off in a hash": lambda lock: lock[: lock.rindex("md5: ") + 9],
+    "empty": lambda lock: "",
+    "list": lambda lock: "- train\n",
+    "schema": lambda lock: lock.replace("'2.0'", "'3.0'"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_lock_is_named_and_mended_by_either_cure(project: Path, damage: str) -> None:
+    lock = project / "dvc.lock"
+    before = lock.read_text()
+    lock.write_text(DAMAGED[damage](before))
+    with pytest.raises(MlopsError, match=r"dvc\.lock"):
+        check_tree(project)
+    for force in (True, False):
+        with pytest.raises(MlopsError, match=r"dvc\.lock") as refusal:
+            run_repro(project, force=force)
+    found = doctor.check_lock(project)
+    assert found.verdict == "wrong"
+    cures = re.findall("`([^`]+)`", str(refusal.value).split("bring its last")[1])
+    assert re.findall("`([^`]+)`", found.remedy) == cures
+    shell(project, cures[0])
+    assert lock.read_text() == before
+    lock.write_text(DAMAGED[damage](before))
+    commit(project, "Damage it")
+    with pytest.raises(Refused, match=r"dev \w{7}: dvc\.lock"):
+        branches.refuse_empty(Git(project), "dev", git(project, "rev-parse", "HEAD").strip())
+    shell(project, cures[1].replace("mlops repro", "true"))
+    run_repro(project)
+    assert lock.read_text() == before
+    assert doctor.check_lock(project).verdict == "ok"
+
+
+SETTINGS_NEEDED: tuple[Callable[[Path], object], ...] = (
+    run_repro,
+    check_tree,
+    dvc_settings.read_dvc_settings,
+)
+
+
+def test_rows_are_not_added_without_settings_of_dvc(project: Path) -> None:
+    shutil.rmtree(project / ".dvc")
+    with pytest.raises(
+        MlopsError, match=r"\.dvc/config is missing: .*`git checkout HEAD -- \.dvc`"
+    ):
+        placing.refuse_unfit_state(Git(project))
+
+
+def test_missing_settings_of_dvc_are_no_project_without_a_storage(project: Path) -> None:
+    shutil.rmtree(project / ".dvc")
+    (project / ".dvc/tmp").mkdir(parents=True)
+    for call in SETTINGS_NEEDED:
+        with pytest.raises(MlopsError, match=r"\.dvc/config is missing") as refusal:
+            call(project)
+    shell(project, str(refusal.value).split("`")[1])
+    run_repro(project)
+
+
+def test_settings_of_dvc_that_can_not_be_read_are_told_with_the_cure(project: Path) -> None:
+    (project / ".dvc/config").write_text("<<<<<<< HEAD\n[core]\n")
+    for call in SETTINGS_NEEDED:
+        with pytest.raises(MlopsError, match="config file error") as refusal:
+            call(project)
+    shell(project, str(refusal.value).split("`")[1])
+    run_repro(project)
+
+
+def test_a_remote_that_is_not_configured_is_told_with_the_cure(project: Path) -> None:
+    replace(project / ".dvc/config", "remote = storage", "remote = nowhere")
+    lie(project)
+    with pytest.raises(MlopsError, match=r"the DVC remote 'nowhere'.*`dvc remote default NAME`"):
+        run_repro(project)
+    found = doctor.start_probe(project)()
+    assert (found.verdict, found.remedy.count("`dvc remote")) == ("wrong", 2)
 
 
 def test_what_is_not_reproduced_is_known_without_the_data(project: Path) -> None:

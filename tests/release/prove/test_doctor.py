@@ -61,7 +61,7 @@ def test_a_broken_project_is_mended_by_the_remedies(run: Run, project: Path, hom
 
     done = examined(run, project, home)
     assert done.returncode == 1
-    assert done.stderr == "mlops: subjects that are wrong: 5 of 14; the lines with -> mend them\n"
+    assert done.stderr == "mlops: subjects that are wrong: 5 of 15; the lines with -> mend them\n"
     wrong = [subject for subject, verdict in verdicts(done.stdout).items() if verdict == "WRONG"]
     assert wrong == ["libraries", "identity", "Git's settings", "merge driver", "storage"]
     lines = done.stdout.splitlines()
@@ -91,7 +91,7 @@ def test_without_git_the_other_subjects_are_looked_at(run: Run, tmp_path: Path) 
     done = run(sys.executable, "-c", MLOPS, "doctor", cwd=tmp_path, check=False, PATH=only_python)
     assert done.returncode == 1
     assert "apt-get install git" in done.stdout
-    assert len(verdicts(done.stdout)) == 14
+    assert len(verdicts(done.stdout)) == 15
     assert "Traceback" not in done.stderr
 
 

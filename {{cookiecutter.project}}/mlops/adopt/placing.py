@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops import environments
 from mlops.errors import Refused
-from mlops.release.data import tables
+from mlops.release.data import dvc_settings, tables
 from mlops.release.history.git import Git
 
 RAW = Path("data/raw")
@@ -16,7 +16,8 @@ RECORD = "data/raw.dvc"
 
 def refuse_unfit_state(git: Git) -> None:
     """Raises Refused if no branch is checked out or it is not one of dev, or if files that Git tracks have
-    changes."""
+    changes, and MlopsError without the settings of DVC."""
+    dvc_settings.require_settings(git.root)
     if git.branch() is None:
         raise Refused(
             "no branch is checked out, so that the commit would be on none: `git switch dev`"

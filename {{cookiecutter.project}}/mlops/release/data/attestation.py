@@ -15,6 +15,7 @@ from dvc.utils.serialize import YAMLFileCorruptedError, modify_yaml, parse_yaml
 from voluptuous import Invalid
 
 from mlops.errors import MlopsError
+from mlops.release.history import lockfile
 
 UNHASHED = ["size", "nfiles"]  # DVC leaves these names out of the keys of its run cache
 
@@ -42,7 +43,7 @@ def record_paths(lock: bytes, pipeline: bytes, runs: Path) -> dict[str, Path]:
 
 def lock_entries(lock: bytes) -> Mapping[str, Entry]:
     """Returns the entries of a dvc.lock by stage, as DVC itself reads them and hashes them in its keys."""
-    return parse_stages(lock, "dvc.lock", COMPILED_LOCKFILE_SCHEMA)
+    return parse_stages(lock, lockfile.LOCK, COMPILED_LOCKFILE_SCHEMA)
 
 
 def drop_entries(file: Path, stages: Collection[str]) -> None:
@@ -59,9 +60,9 @@ def parse_stages(text: bytes, name: str, schema: Callable[[Any], Any]) -> Mappin
         content = parse_yaml(text, name)
         stages: Mapping[str, Entry] = schema(content).get("stages", {}) if content else {}
     except (YAMLFileCorruptedError, UnicodeDecodeError, Invalid) as error:
+        cure = f"bring its last committed state back with `git checkout HEAD -- {name}`"
         raise MlopsError(
-            f"DVC can't read {name} ({error}): bring its last committed state back with "
-            f"`git checkout HEAD -- {name}`"
+            f"DVC can't read {name} ({error}): {lockfile.CURE if name == lockfile.LOCK else cure}"
         ) from error
     return stages
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
+from dvc.config import ConfigError
 from dvc.exceptions import DvcException
 from dvc.logger import set_loggers_level
 from dvc.repo import Repo, lock_repo
@@ -13,10 +14,11 @@ from dvc.ui import ui
 
 from mlops.errors import MlopsError
 from mlops.release import child_environment
-from mlops.release.data import attestation, reach
+from mlops.release.data import attestation, dvc_settings, reach
+from mlops.release.history import lockfile
 
 __all__ = [
-    "Repo", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
+    "Repo", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc", "refuse_damaged_lock",
     "unattested_entries",
 ]  # fmt: skip
 
@@ -27,6 +29,7 @@ def open_repo(root: Path, config: Mapping[str, object] | None = None) -> Iterato
 
     Stages find the code of `root` first. Raises MlopsError for an error of DVC.
     """
+    dvc_settings.require_settings(root)
     try:
         with (
             chdir(root),
@@ -35,6 +38,8 @@ def open_repo(root: Path, config: Mapping[str, object] | None = None) -> Iterato
         ):
             ui.enable()
             yield repo
+    except ConfigError as error:
+        raise dvc_settings.unreadable(error) from error
     except (DvcException, OSError) as error:
         raise MlopsError(reach.error_message(error)) from error
 
@@ -58,6 +63,12 @@ def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:
     lock, pipeline = (_read(Path(repo.root_dir, name)) for name in ("dvc.lock", "dvc.yaml"))
     names = doubtful()
     return doubtful() if names and ask_remote and fetch_records(repo) else names
+
+
+def refuse_damaged_lock(root: Path) -> None:
+    """Raises MlopsError, with the remedy, if DVC can't read the dvc.lock of a working tree."""
+    if (root / lockfile.LOCK).exists():
+        lockfile.refuse_damaged((root / lockfile.LOCK).read_bytes())
 
 
 def fetch_records(repo: Repo) -> bool:

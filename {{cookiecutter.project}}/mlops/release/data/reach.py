@@ -124,7 +124,8 @@ def contact_remote(repo: Repo, what: str = "cannot be reached") -> Iterator[None
         ) from error
     except RemoteConfigError as error:
         raise MlopsError(
-            f"the DVC remote {describe_remote(repo)}: {error_message(error)}"
+            f"the DVC remote {describe_remote(repo)}, can't be used ({error_message(error)}): `dvc remote "
+            "list` names those that are configured, and `dvc remote default NAME` chooses one"
         ) from error
     except Exception as error:  # each kind of remote raises its own
         words = (

@@ -28,6 +28,7 @@ DECLARED = Path("mlops/declared.py")
 def run_repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) -> None:
     """Brings the working tree at `root` up to date and says how to commit what changed."""
     guard.check_branch_name(root)
+    dvc.refuse_damaged_lock(root)
     with reading_declarations(root) as refuse_faults, dvc.open_repo(root) as repo:
         stage_code.refuse_unsound(repo)
         refuse_faults()

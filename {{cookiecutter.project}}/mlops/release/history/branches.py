@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mlops import environments
-from mlops.errors import Refused
+from mlops.errors import MlopsError, Refused
 from mlops.release.errors import GitError
 from mlops.release.history import arrivals, last_fetch, lockfile, remotes, shared_refs
 from mlops.release.history.git import Git
@@ -180,10 +180,16 @@ def refuse_uncommitted(git: Git, source: str) -> None:
 
 
 def refuse_empty(git: Git, source: str, commit: str) -> None:
-    if git.read_file(commit, lockfile.LOCK) is None:
+    """Raises Refused if no stage was run at the commit, or its dvc.lock can't be read."""
+    lock = git.read_file(commit, lockfile.LOCK)
+    if lock is None:
         first = source == environments.CHAIN[0]
         cure = f"on {source}, `mlops repro` and commit" if first else f"`mlops promote {source}`"
         raise Refused(f"{source} has made no model yet: {cure}, then again")
+    try:
+        lockfile.refuse_damaged(lock)
+    except MlopsError as error:
+        raise Refused(f"{source} {commit[:7]}: {error}") from error
 
 
 def refuse_checked_out(git: Git, environment: str) -> None:

@@ -31,17 +31,17 @@ for kind, (form, beginnings) in SCALARS.items():
     )
 
 
-def parse_yaml(content: bytes | str | None, name: str) -> Mapping[str, Any]:
+def parse_yaml(
+    content: bytes | str | None, name: str, cure: str = "correct it and commit"
+) -> Mapping[str, Any]:
     """Returns the content of a file, which is nothing if it is empty or absent.
 
-    Raises MlopsError, with the name of the file, if it is no mapping in YAML.
+    Raises MlopsError, with the name of the file and the cure, if it is no mapping in YAML.
     """
     try:
         found = yaml.load(content or b"{}", CoreLoader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise MlopsError(f"{name} is not YAML: {error}; correct it and commit") from error
+        raise MlopsError(f"{name} is not YAML: {error}; {cure}") from error
     if not isinstance(found, Mapping | None):
-        raise MlopsError(
-            f"{name} holds {found!r} instead of keys and values: correct it and commit"
-        )
+        raise MlopsError(f"{name} holds {found!r} instead of keys and values: {cure}")
     return found or {}

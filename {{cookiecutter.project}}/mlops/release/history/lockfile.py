@@ -15,8 +15,14 @@ from mlops.release.history.git import Git
 from mlops.release.history.outputs import MODEL
 
 LOCK = "dvc.lock"
+SCHEMA = "2.0"
+CURE = (
+    f"bring its last committed state back with `git checkout HEAD -- {LOCK}`; if that is damaged too, "
+    f"`rm {LOCK} && mlops repro` makes a new one, to be committed"
+)
 
 HASH = re.compile(rb"\b[0-9a-f]{32}(?:\.dir)?\b")
+WHOLE = re.compile(r"[0-9a-f]{32}(\.dir)?")
 PARAMETERS = re.compile(r"^    params:\n((?:      .*\n)+)", re.MULTILINE)
 OUTPUTS = re.compile(r"^    outs:\n((?:    [- ] .*\n)+)", re.MULTILINE)
 OUTPUT = re.compile(
@@ -54,14 +60,14 @@ class Lock:
     @classmethod
     def parse_any_layout(cls, content: bytes) -> "Lock":
         """Returns what a dvc.lock holds that somebody has edited, for instance with a comment."""
-        stages = parse_yaml(content, LOCK).get("stages") or {}
+        stages = stages_in(content)
         try:
             entries = [*stages.values()]
             outs = [out for each in entries for out in each.get("outs", [])]
             outputs = {str(out["path"]): str(out["md5"]) for out in outs}
             return cls(outputs, merged_parameters(each.get("params", {}) for each in entries))
         except (AttributeError, KeyError, TypeError) as error:
-            raise foreign_entry(LOCK, error) from error
+            raise foreign_entry(error) from error
 
     @property
     def model(self) -> str:
@@ -79,6 +85,29 @@ class Lock:
         return self.outputs[path]
 
 
+def stages_in(content: bytes) -> Mapping[str, Any]:
+    """Returns the entries of a dvc.lock. Raises MlopsError if it is not YAML, or DVC could not read it."""
+    found = parse_yaml(content, LOCK, CURE)
+    if found.get("schema") != SCHEMA:
+        raise MlopsError(f"{LOCK} names the schema {found.get('schema')!r}, not {SCHEMA!r}: {CURE}")
+    return found.get("stages") or {}
+
+
+def refuse_damaged(content: bytes) -> None:
+    """Raises MlopsError, with the remedy, if a dvc.lock is empty, cut off or otherwise damaged."""
+    try:
+        for stage, entry in stages_in(content).items():
+            for item in (*entry.get("deps", []), *entry.get("outs", [])):
+                kind = item.get("hash", "md5" if "md5" in item else None)
+                found = str(item.get(kind, ""))
+                if kind and not (WHOLE.fullmatch(found) if kind == "md5" else found):
+                    raise MlopsError(
+                        f"{LOCK} has no whole hash of {item.get('path')} in {stage}: {CURE}"
+                    )
+    except (AttributeError, TypeError) as error:
+        raise foreign_entry(error) from error
+
+
 def plain_outputs(block: str) -> list[tuple[str, str]]:
     """Returns path and MD5 of each output of a block. Raises UnknownLayoutError for a path in quotes."""
     if OUTPUT.sub("", block):
@@ -88,7 +117,7 @@ def plain_outputs(block: str) -> list[tuple[str, str]]:
 
 @cache
 def parse_parameters(block: str) -> Mapping[str, Any]:
-    return parse_yaml(block, LOCK)
+    return parse_yaml(block, LOCK, CURE)
 
 
 def merged_parameters(
@@ -101,14 +130,12 @@ def merged_parameters(
             for file, values in parameters.items():
                 merged.setdefault(file, {}).update(values)
     except (AttributeError, TypeError, ValueError) as error:
-        raise foreign_entry(LOCK, error) from error
+        raise foreign_entry(error) from error
     return merged
 
 
-def foreign_entry(file: str, error: Exception) -> MlopsError:
-    return MlopsError(
-        f"{file} has an entry that DVC did not write ({error!r}): `mlops repro` and commit"
-    )
+def foreign_entry(error: Exception) -> MlopsError:
+    return MlopsError(f"{LOCK} has an entry that DVC did not write ({error!r}): {CURE}")
 
 
 def names_data(path: str) -> bool:

@@ -23,6 +23,7 @@ def check_tree(
     `branch` is the branch that HEAD will become, if none is checked out.
     """
     git = Git(root)
+    dvc.refuse_damaged_lock(root)
     found = [
         *foreign_name(root, branch),
         *release_findings(git, branch or git.branch()),

@@ -25,7 +25,7 @@ from mlops.process_group import end_group
 from mlops.release import child_environment
 from mlops.release.errors import GitError
 from mlops.release.follow import running
-from mlops.release.history import core_yaml
+from mlops.release.history import core_yaml, lockfile
 from mlops.release.history.git import Git
 from mlops.release.history.settings import is_on, read_settings, unreadable_by_dvc
 from mlops.release.places import engines
@@ -78,6 +78,7 @@ def examine(root: Path) -> Iterator[tuple[str, Finding]]:
         "disk": partial(check_disk, root),
         "Git": partial(check_git, git),
         "repository": partial(check_repository, git),
+        "dvc.lock": partial(check_lock, root),
         "identity": partial(check_identity, git),
         "Git's settings": partial(check_settings, git),
         "merge driver": partial(check_merge_driver, git),
@@ -212,6 +213,19 @@ def check_repository(git: Git) -> Finding:
             f"git config --global --add safe.directory '{git.root}'",
         )
     return Finding("wrong", words_of(git, "rev-parse", "--show-toplevel"), "git fsck")
+
+
+def check_lock(root: Path) -> Finding:
+    lock = root / lockfile.LOCK
+    if not lock.exists():
+        return Finding("ok", "there is none: no stage was run yet")
+    try:
+        lockfile.refuse_damaged(lock.read_bytes())
+        count = len(lockfile.Lock.parse(lock.read_bytes()).outputs)
+    except MlopsError as error:
+        words = str(error).removesuffix(f": {lockfile.CURE}").removesuffix(f"; {lockfile.CURE}")
+        return Finding("wrong", words, lockfile.CURE)
+    return Finding("ok", f"{count} outputs of stages")
 
 
 def words_of(git: Git, *arguments: str) -> str:
