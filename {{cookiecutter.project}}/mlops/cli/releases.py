@@ -181,9 +181,13 @@ HISTORY = ("When", "Record", "What", "Version", "From", "Who", "Why")
 @commands.command()
 def history(environment: Environment, form: Form = "text") -> None:
     """Show every promotion and rollback of ENVIRONMENT, and the promotions that were refused here."""
+    from mlops.release.history import branches
     from mlops.release.look import timeline
 
-    events = timeline.events_of(Git.of_current_directory(), environment)
+    git = Git.of_current_directory()
+    events = timeline.events_of(git, environment)
+    for line in branches.gaps(git):
+        printing.complain(line)
     if form == "json":
         printing.say_json([asdict(each) | {"when": each.when.isoformat()} for each in events])
         return
@@ -229,12 +233,13 @@ def tracker(
     ] = "table",
 ) -> None:
     """Show every model of the history: its data, its metrics, and where it runs."""
+    from mlops.release.history import branches
     from mlops.release.look import conditions, tracker
 
     if explain and form != "table":
         raise UsageError(f"--explain prints sentences: leave out --format {form}")
-    numbers = tracker.Numbers()
-    models = tracker.model_rows(Git.of_current_directory(), numbers, with_trials=with_trials)
+    git, numbers = Git.of_current_directory(), tracker.Numbers()
+    models = tracker.model_rows(git, numbers, with_trials=with_trials)
     selected = models
     for condition in [*([f"dataset={dataset}"] if dataset else []), *(where or [])]:
         selected = conditions.rows_where(selected, condition)
@@ -256,7 +261,7 @@ def tracker(
             "json": lambda: tracker.as_json(rows),
         }
         printing.say(formats[form]().removesuffix("\n"))
-    for line in tracker.remarks(rows):
+    for line in (*tracker.remarks(rows), *branches.gaps(git)):
         printing.complain(line)
 
 

@@ -62,6 +62,11 @@ def new_branches(git: Git, names: Sequence[str]) -> list[str]:
     there = branches_on_origin(git, names)
     for name, commit in there.items():
         if not git.commit(commit) or not branches.is_ancestor(git, commit, f"refs/heads/{name}"):
+            if branches.is_shallow(git):
+                raise Refused(
+                    f"{ORIGIN} has another commit of {name}, this clone is shallow and does not know which "
+                    "of them is newer, and nothing was pushed: `git fetch --unshallow`, then again"
+                )
             raise Refused(
                 f"{ORIGIN} has commits of {name} that are not here, and nothing was pushed: `git switch "
                 f"{name} && git pull`, then `mlops repro`, commit what it changes, and push again"

@@ -1,6 +1,6 @@
 """The branches of the environments, here and on origin, and the reasons not to move one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from mlops import environments
@@ -12,6 +12,10 @@ from mlops.release.history.notices import notice
 from mlops.release.history.shared_refs import SharedRefs
 
 ORIGIN = shared_refs.ORIGIN
+
+SHALLOW = (
+    "this clone is shallow, so that versions and records can be missing: `git fetch --unshallow`"
+)
 
 REMADE = ("branch.yaml", "dvc.lock", "reports")
 """The paths that a promotion makes anew; every other path is taken from the source."""
@@ -63,6 +67,32 @@ def refuse_shallow(git: Git) -> None:
     if is_shallow(git):
         raise Refused(
             "this clone is shallow, and a release needs its history: `git fetch --unshallow`"
+        )
+
+
+def unfetched_sentence(git: Git, environment: str) -> str | None:
+    """Returns that this clone has no branch of the environment because it fetches others only, with the
+    command that fetches it; None if it would fetch one that is on origin."""
+    position = read_position(git, environment)
+    if position.here or position.there or not has_origin(git):
+        return None
+    fetched = git.lines("config", "--get-all", f"remote.{ORIGIN}.fetch")
+    if any("refs/heads/*:" in spec or f"/{environment}:" in spec for spec in fetched):
+        return None
+    return (
+        f"there is no branch {environment} in this clone, which fetches single branches: "
+        f"`git remote set-branches --add {ORIGIN} {environment} && git fetch`"
+    )
+
+
+def gaps(git: Git) -> Iterator[str]:
+    """Yields a sentence, with the remedy, for each reason why this clone knows less than origin."""
+    if is_shallow(git):
+        yield SHALLOW
+    if absent := [name for name in environments.CHAIN if unfetched_sentence(git, name)]:
+        yield (
+            f"this clone does not fetch {', '.join(absent)}, so that their models and records are "
+            f"missing: `git remote set-branches {ORIGIN} '*' && git fetch`"
         )
 
 
@@ -137,9 +167,10 @@ def later_commit(git: Git, position: Position) -> str:
     """Returns the commit of a position that is ahead. Raises Refused if there is none or they diverge."""
     environment, here, there = position.environment, position.here, position.there
     if here is None and there is None:
-        raise Refused(
-            f"there is no branch {environment!r}, here or on {ORIGIN}: `git branch {environment} COMMIT`"
-        )
+        make = f"`git branch {environment} COMMIT`"
+        if sentence := unfetched_sentence(git, environment):
+            raise Refused(f"{sentence}; if {ORIGIN} has none either, {make}")
+        raise Refused(f"there is no branch {environment!r}, here or on {ORIGIN}: {make}")
     if here is None or there is None or here == there:
         return here or there or ""
     if is_ancestor(git, here, there):

@@ -121,18 +121,17 @@ def expressions(git: Git, name: str) -> Iterator[Revision]:
 
 
 def reason_not_found(git: Git, name: str) -> str:
-    shallow = branches.is_shallow(git)
-    cure = "; this clone is shallow: `git fetch --unshallow --tags`" if shallow else ""
+    lacks = "".join(f"; {gap}" for gap in branches.gaps(git))
     if not version_called(name):
         return (
             f"{name!r} is not an environment, version, record, branch, tag, experiment, or hash of a commit "
-            f"or model of this repository{cure or ': `mlops tracker` and `mlops status` name them'}"
+            f"or model of this repository{lacks or ': `mlops tracker` and `mlops status` name them'}"
         )
     form = ("--sort=version:refname", "--format=%(refname:lstrip=2)")
     found = git.lines("for-each-ref", *form, f"refs/tags/{versions.PREFIX}v*")
     newest = ", ".join(tag.removeprefix(versions.PREFIX) for tag in found[-NEWEST:])
-    last = f"the last are {newest}" if newest else "there is no version yet"
-    return f"there is no version {name!r}; {last}{cure}"
+    last = f"; the last are {newest}" if newest else "" if lacks else "; there is no version yet"
+    return f"there is no version {name!r}{' here' if lacks else ''}{last}{lacks}"
 
 
 def is_held(git: Git, commit: str) -> bool:

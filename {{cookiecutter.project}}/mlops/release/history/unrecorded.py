@@ -21,11 +21,12 @@ def unrecorded_tip(
 
     `tagged` are the environment's records. `tip` is that commit; by default it is the later one of the branch
     here and on origin, or origin's where they diverge. Commits that change data/incoming alone do not count,
-    and neither does a branch on which no model was made. Returns None if all is well.
+    and neither does a branch on which no model was made. Returns None if all is well, and in a shallow clone,
+    which does not know it.
     """
     last = tip or known_tip(git, environment)
     recorded = tagged[-1].commit if tagged else None
-    if environment == FIRST or not last or last == recorded:
+    if environment == FIRST or not last or last == recorded or branches.is_shallow(git):
         return None
     commit = arrivals.release_commit(git, last)
     if commit == recorded or git.read_file(commit, lockfile.LOCK) is None:

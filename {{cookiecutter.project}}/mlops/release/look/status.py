@@ -78,7 +78,7 @@ def status_of(git: Git, environment: str) -> Status:
     tagged = notes.read(lambda: records.records_of(git, environment))
     lock = notes.read(lambda: lockfile.read_lock(git, commit))
     latest = tagged[-1] if tagged and tagged[-1].commit == commit else None
-    if tagged is not None and not branches.is_shallow(git):
+    if tagged is not None:
         line = unrecorded.unrecorded_tip(git, environment, tagged, tip)
         notes.lines += [line] if line else []
     return Status(
@@ -116,13 +116,8 @@ def reason_absent(git: Git, environment: str) -> str:
     absent = f"there is no branch {environment} in this clone"
     if not branches.has_origin(git):
         return f"{absent}: `git branch {environment} COMMIT`"
-    fetched = git.lines("config", "--get-all", f"remote.{ORIGIN}.fetch")
-    if any("refs/heads/*:" in spec or f"/{environment}:" in spec for spec in fetched):
-        return f"{absent}, nor on {ORIGIN} at the last fetch"
-    return (
-        f"{absent}, which fetches single branches: "
-        f"`git remote set-branches --add {ORIGIN} {environment} && git fetch`"
-    )
+    unfetched = branches.unfetched_sentence(git, environment)
+    return unfetched or f"{absent}, nor on {ORIGIN} at the last fetch"
 
 
 def remarks(git: Git) -> Iterator[str]:
@@ -130,10 +125,7 @@ def remarks(git: Git) -> Iterator[str]:
     if branches.has_origin(git):
         yield last_fetch.fetch_sentence(git)
     if branches.is_shallow(git):
-        yield (
-            "this clone is shallow, so that versions and records can be missing: "
-            "`git fetch --unshallow`"
-        )
+        yield branches.SHALLOW
 
 
 def serving_text(git: Git, environment: str) -> str | None:

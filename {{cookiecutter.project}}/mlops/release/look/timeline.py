@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mlops import environments
 from mlops.errors import MlopsError
-from mlops.release.history import records, unrecorded
+from mlops.release.history import branches, records, unrecorded
 from mlops.release.history.git import Git
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.promote import refusals
@@ -36,6 +36,8 @@ def events_of(git: Git, environment: str) -> list[Event]:
     source = environments.upstream(environment)
     events = events_with(git, environment, records.records_of(git, environment))
     if not events:
+        if lacks := [*branches.gaps(git)]:
+            raise MlopsError(f"no release to {environment} is known here; {'; '.join(lacks)}")
         raise MlopsError(
             unrecorded.unrecorded_tip(git, environment, [])
             or f"nothing was released to {environment} yet: `mlops promote {environment}` releases {source}"

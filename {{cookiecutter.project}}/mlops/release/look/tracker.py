@@ -10,7 +10,7 @@ from typing import Any
 
 from mlops import trials
 from mlops.errors import MlopsError, UsageError
-from mlops.release.history import models, notices
+from mlops.release.history import branches, models, notices
 from mlops.release.history.git import Git
 from mlops.release.history.models import Model
 from mlops.release.history.outputs import TESTING, TRAINING, VALIDATION
@@ -83,7 +83,8 @@ def model_rows(git: Git, numbers: Numbers | None = None, *, with_trials: bool = 
     if with_trials:
         found += trial_rows(git, numbers)
     if not found:
-        raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
+        lacks = "; ".join(branches.gaps(git))
+        raise MlopsError(lacks or "no model was committed yet: `mlops repro`, commit, then again")
     return found
 
 
