@@ -8,6 +8,7 @@ from pathlib import Path
 from mlops import environments
 from mlops.errors import Refused
 from mlops.release.data import dvc_settings, tables
+from mlops.release.history import obstacles
 from mlops.release.history.git import Git
 
 RAW = Path("data/raw")
@@ -15,9 +16,12 @@ RECORD = "data/raw.dvc"
 
 
 def refuse_unfit_state(git: Git) -> None:
-    """Raises Refused if no branch is checked out or it is not one of dev, or if files that Git tracks have
-    changes, and MlopsError without the settings of DVC."""
+    """Raises Refused if Git can't commit here now, if no branch is checked out or it is not one of dev, or if
+    files that Git tracks have changes, and MlopsError without the settings of DVC."""
     dvc_settings.require_settings(git.root)
+    obstacles.refuse_unfinished(git)
+    obstacles.refuse_locked_index(git)
+    obstacles.refuse_submodules(git)
     if git.branch() is None:
         raise Refused(
             "no branch is checked out, so that the commit would be on none: `git switch dev`"

@@ -73,8 +73,10 @@ def search(
     from mlops.release.data import experiments as dvc_experiments
     from mlops.release.data import repro
     from mlops.release.errors import StageFailed
+    from mlops.release.history import obstacles
 
     git = Git.of_current_directory()
+    obstacles.refuse_unfinished(git)
     repro.run_repro(git.root, ["prepare"])
 
     from mlops.search import board, winner  # which import the owner's Python: it is sound now

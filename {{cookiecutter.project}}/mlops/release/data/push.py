@@ -10,7 +10,7 @@ from mlops.errors import MlopsError, Refused, counted
 from mlops.release.data import attestation, dvc, lacking, reach, store
 from mlops.release.data.dvc import Repo
 from mlops.release.errors import GitError
-from mlops.release.history import branches, lockfile, objects, remotes
+from mlops.release.history import branches, lockfile, objects, obstacles, remotes
 from mlops.release.history.branches import ORIGIN
 from mlops.release.history.git import Git
 
@@ -26,6 +26,7 @@ def push_branches(git: Git, names: Sequence[str], say: Say) -> None:
     records of a branch's last commit are neither here nor in the DVC remote; Away if origin or the DVC remote
     is out of reach.
     """
+    obstacles.refuse_unfinished(git)
     wanted = [*dict.fromkeys(names)] or [checked_out_branch(git)]
     new = new_branches(git, wanted)
     with dvc.open_repo(git.root) as repo:

@@ -1,5 +1,7 @@
 """Runs Git as a command in one working tree."""
 
+import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -8,8 +10,12 @@ from io import BytesIO
 from pathlib import Path
 from subprocess import PIPE
 
+from mlops.errors import Refused
 from mlops.release import child_environment
 from mlops.release.errors import GitError
+
+LOCKED = re.compile(r"^(?!remote:).*unable to create '(.+?\.lock)': File exists", re.I | re.M)
+"""What Git says of a file of this clone that another Git locks, or one that was killed."""
 
 ENGLISH = {"LANGUAGE": "C"}
 """What Git says is read, and shown among English sentences."""
@@ -27,16 +33,23 @@ class Git:
 
     @classmethod
     def of_current_directory(cls) -> "Git":
-        """Returns Git in the working tree of the current directory. Raises GitError if there is none."""
+        """Returns Git in the working tree of the current directory. Raises GitError if there is none, and
+        Refused if the project is only a part of it."""
         here = cls(Path.cwd())
         try:
-            return cls(Path(here.run("rev-parse", "--show-toplevel")))
+            found = cls(Path(here.run("rev-parse", "--show-toplevel")))
         except GitError as error:
             if "safe.directory" in str(error):  # it belongs to another user, and Git names the cure
                 raise
             raise GitError(
                 f"{here.root} is not in a Git repository: `cd` into your project"
             ) from error
+        for folder in (here.root, *here.root.parents):
+            if folder.samefile(found.root):
+                break
+            if (folder / "dvc.yaml").exists() and (folder / "branch.yaml").exists():
+                raise Refused(words_of_part(folder, found.root))
+        return found
 
     @property
     def process_variables(self) -> dict[str, str]:
@@ -119,9 +132,8 @@ class Git:
                     process.stdin.write("".join(f"{line}\n" for line in lines).encode())
                 if f"{lines[-1]}: ok\n".encode() not in iter(process.stdout.readline, b""):
                     errors.seek(0)
-                    raise GitError(
-                        f"git update-ref: {errors.read().decode(errors='replace').strip()}"
-                    )
+                    words = explained(errors.read().decode(errors="replace").strip())
+                    raise GitError(f"git update-ref: {words}")
 
             send("start", *updates, "prepare")
             yield
@@ -131,7 +143,8 @@ class Git:
         process = self._process(*arguments, given=given)
         if process.returncode:
             errors = process.stderr.decode(errors="replace").strip()
-            raise GitError(f"git {' '.join(arguments)}: {errors or f'exit {process.returncode}'}")
+            words = explained(errors) or f"exit {process.returncode}"
+            raise GitError(f"git {' '.join(arguments)}: {words}")
         return process.stdout
 
     def _process(
@@ -148,3 +161,24 @@ class Git:
             )
         except OSError as error:
             raise GitError(f"cannot run git in {self.root}: {error}") from error
+
+
+def explained(errors: str) -> str:
+    """Returns what Git says, or the remedy where a lock is in its way."""
+    locked = LOCKED.search(errors)
+    return words_of_lock(Path(locked[1])) if locked else errors
+
+
+def words_of_lock(lock: Path) -> str:
+    return (
+        f"{lock} exists, since another Git is at work or was killed: wait until it ends, or, if none is, "
+        f"`rm {shlex.quote(str(lock))}`, then again"
+    )
+
+
+def words_of_part(project: Path, repository: Path) -> str:
+    return (
+        f"{project} is a part of the Git repository {repository}, and a project has to be one of its own, "
+        "with its branches: move it out, then `git init --initial-branch dev` in it, or clone it where it is "
+        "alone"
+    )

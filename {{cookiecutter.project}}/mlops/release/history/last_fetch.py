@@ -34,21 +34,15 @@ def fetch_sentence(git: Git) -> str:
 def note_answer(git: Git) -> None:
     """Notes that origin has answered now; somebody who may not write to Git's folder notes nothing."""
     with suppress(OSError):
-        (file,) = files_inside(git, ANSWERED)
+        (file,) = git.paths_inside(ANSWERED)
         file.write_text(f"{ORIGIN}\n", encoding="utf-8", newline="\n")
 
 
 def last_fetch_file(git: Git) -> Path | None:
     """Returns the file that the last fetch, the last answer or the clone has left."""
-    found = files_inside(git, ANSWERED, "FETCH_HEAD", f"logs/refs/remotes/{ORIGIN}/HEAD")
+    found = git.paths_inside(ANSWERED, "FETCH_HEAD", f"logs/refs/remotes/{ORIGIN}/HEAD")
     written = [path for path in found if path.exists()]
     return max(written, key=lambda path: path.stat().st_mtime, default=None)
-
-
-def files_inside(git: Git, *names: str) -> list[Path]:
-    """Returns the paths of files in Git's folder."""
-    asked = [word for name in names for word in ("--git-path", name)]
-    return [Path(line) for line in git.lines("rev-parse", "--path-format=absolute", *asked)]
 
 
 def age(seconds: float) -> str:

@@ -17,6 +17,7 @@ from mlops.release.history import (
     arrivals,
     branches,
     lockfile,
+    obstacles,
     records,
     signatures,
     tags,
@@ -156,6 +157,9 @@ def plan_promotion(
     dry_run: bool,
 ) -> Plan:
     source = hotfix or environments.upstream(environment)
+    if not dry_run:
+        obstacles.refuse_unfinished(git)
+    obstacles.refuse_submodules(git)
     shared = branches.fetch_origin(git)
     branches.refuse_checked_out(git, environment)
     branches.refuse_blocked(git, environment)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from mlops import environments
 from mlops.errors import Refused, UsageError
-from mlops.release.history import arrivals, branches, records, signatures, withdrawals
+from mlops.release.history import arrivals, branches, obstacles, records, signatures, withdrawals
 from mlops.release.history.git import Git
 from mlops.release.history.records import Record, TaggedRecord
 from mlops.release.history.released import Released
@@ -30,6 +30,7 @@ def roll_back(
     if environments.known_environment(environment) == environments.CHAIN[0]:
         raise Refused(f"nothing is released to {environment}: `git revert` undoes a commit there")
     refuse_unprintable(reason)
+    obstacles.refuse_unfinished(git)
     with worktree.one_release_at_a_time(git):
         known = records.latest_record(git, environment)
         shared = branches.fetch_origin(git)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from mlops.errors import Away, MlopsError, Refused, UsageError
 from mlops.release import child_environment
+from mlops.release.history import obstacles
 from mlops.release.history.git import Git
 from mlops.release.places import process, worktree
 from mlops.release.update import locks
@@ -40,6 +41,7 @@ def move_remote(git: Git, url: str, settings: Sequence[str], say: Say) -> None:
     """
     refuse_secrets(url, settings)
     address, extra = chosen_address(git.root, url)
+    obstacles.refuse_unfinished(git)
     with worktree.one_release_at_a_time(git):
         if dirty := git.lines("status", "--porcelain", "--", *CHANGED):
             names = ", ".join(line[3:] for line in dirty)

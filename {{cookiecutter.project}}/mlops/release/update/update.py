@@ -16,7 +16,7 @@ from mlops import environments
 from mlops.errors import MlopsError, Refused, counted
 from mlops.release.data import dvc, private_store, repro, stage_code
 from mlops.release.errors import GitError
-from mlops.release.history import branches
+from mlops.release.history import branches, obstacles
 from mlops.release.history.git import Git
 from mlops.release.places import scratch, worktree
 from mlops.release.update import changelog, locks, parts, template, trees
@@ -71,6 +71,7 @@ def update_project(git: Git, ref: str | None, say: Say, *, dry_run: bool = False
 
 def refuse_unready(git: Git) -> None:
     """Raises Refused unless the working tree is clean, is dev's, and holds all of an earlier update."""
+    obstacles.refuse_unfinished(git)
     environment = environments.environment_of(git.root)
     if environment != environments.CHAIN[0]:
         raise Refused(
