@@ -61,7 +61,7 @@ def test_a_broken_project_is_mended_by_the_remedies(run: Run, project: Path, hom
 
     done = examined(run, project, home)
     assert done.returncode == 1
-    assert done.stderr == "mlops: subjects that are wrong: 5 of 15; the lines with -> mend them\n"
+    assert done.stderr == "mlops: subjects that are wrong: 5 of 16; the lines with -> mend them\n"
     wrong = [subject for subject, verdict in verdicts(done.stdout).items() if verdict == "WRONG"]
     assert wrong == ["libraries", "identity", "Git's settings", "merge driver", "storage"]
     lines = done.stdout.splitlines()
@@ -91,7 +91,7 @@ def test_without_git_the_other_subjects_are_looked_at(run: Run, tmp_path: Path) 
     done = run(sys.executable, "-c", MLOPS, "doctor", cwd=tmp_path, check=False, PATH=only_python)
     assert done.returncode == 1
     assert "apt-get install git" in done.stdout
-    assert len(verdicts(done.stdout)) == 15
+    assert len(verdicts(done.stdout)) == 16
     assert "Traceback" not in done.stderr
 
 
@@ -131,6 +131,53 @@ def test_a_storage_that_refuses_is_told_in_its_words(tiny: Path) -> None:
     found = storage_of(tiny, f"http://127.0.0.1:{free_port()}/data")
     assert found.verdict == "wrong"
     assert "127.0.0.1" in found.words
+
+
+def origin_of(root: Path, url: str) -> Finding:
+    git = Git(root)
+    if "origin" not in git.lines("remote"):
+        git.run("remote", "add", "origin", url)
+    git.run("remote", "set-url", "origin", url)
+    return doctor.start_asking(git)()
+
+
+def test_origin_is_asked_and_what_it_does_not_answer_is_told(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor.start_asking(Git(tiny))().verdict == "warning"
+    Git(tiny).run("init", "--quiet", "--bare", "../origin.git")
+    assert origin_of(tiny, "../origin.git").verdict == "ok"
+    (tiny.parent / "origin.git").rename(tiny.parent / "elsewhere.git")
+    for url, words in (
+        ("../origin.git", "does not appear to be a git repository"),
+        (f"http://127.0.0.1:{free_port()}/project.git", "127.0.0.1"),
+    ):
+        found = origin_of(tiny, url)
+        assert found.verdict == "wrong"
+        assert words in found.words
+        assert "`git remote set-url origin URL`" in found.remedy
+    monkeypatch.setattr(doctor, "PATIENCE", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        found = origin_of(tiny, f"http://127.0.0.1:{silent.getsockname()[1]}/project.git")
+    assert found.words == "it cannot be read: no answer within 1 s"
+
+
+def test_a_clone_that_lacks_something_or_waits_for_its_owner_is_told(tiny: Path) -> None:
+    git = Git(tiny)
+    git.run("commit", "--quiet", "--allow-empty", "--message", "Again")
+    assert doctor.check_repository(git).verdict == "ok"
+    git.run("bisect", "start")
+    found = doctor.check_repository(git)
+    assert (found.verdict, found.remedy) == ("warning", "`git bisect reset` ends it")
+    git.run("clone", "--quiet", "--depth=1", tiny.as_uri(), "../shallow")
+    shallow = doctor.check_repository(Git(tiny.parent / "shallow"))
+    assert (shallow.verdict, shallow.remedy) == ("warning", "git fetch --unshallow")
+    (tiny / ".git/index.lock").touch()
+    assert doctor.check_repository(git).verdict == "wrong"
+    (tiny / ".git").rename(tiny.parent / ".git")
+    found = doctor.check_repository(git)
+    assert found.verdict == "wrong"
+    assert found.words.startswith(f"{tiny} is a part of the Git repository {tiny.parent}")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")

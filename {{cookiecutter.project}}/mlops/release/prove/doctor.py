@@ -25,8 +25,8 @@ from mlops.process_group import end_group
 from mlops.release import child_environment
 from mlops.release.errors import GitError
 from mlops.release.follow import running
-from mlops.release.history import core_yaml, lockfile
-from mlops.release.history.git import Git
+from mlops.release.history import branches, core_yaml, lockfile, obstacles, shared_refs
+from mlops.release.history.git import Git, words_of_part
 from mlops.release.history.settings import is_on, read_settings, unreadable_by_dvc
 from mlops.release.places import engines
 from mlops.release.prove import hook
@@ -41,7 +41,7 @@ OLDEST_GLIBC = (2, 28)
 OLDEST_MACOS = 14
 NEWEST_PYTHON = (3, 14)
 NEEDED_GIGABYTES = 1.1  # the libraries, a run and a release of the census table
-PATIENCE = 10  # seconds that the storage may take to answer
+PATIENCE = 10  # seconds that the storage, or origin, may take to answer
 PROBE = "mlops.release.data.storage_probe"
 
 
@@ -67,9 +67,9 @@ def project_root() -> Path:
 
 
 def examine(root: Path) -> Iterator[tuple[str, Finding]]:
-    """Yields each subject with what was found about it. The storage has until the end to answer."""
+    """Yields each subject with what was found about it. Storage and origin have until the end to answer."""
     git = Git(root)
-    storage = start_probe(root)
+    storage, origin = start_probe(root), start_asking(git)
     checks: dict[str, Check] = {
         "system": check_system,
         "Python": partial(check_python, root),
@@ -86,6 +86,7 @@ def examine(root: Path) -> Iterator[tuple[str, Finding]]:
         "port": check_port,
         "containers": check_containers,
         "storage": storage,
+        "origin": origin,
     }
     for subject, check in checks.items():
         yield subject, finding_of(check)
@@ -201,7 +202,7 @@ def check_git(git: Git) -> Finding:
 def check_repository(git: Git) -> Finding:
     place = git.root / ".git"
     if git.succeeds("rev-parse", "--show-toplevel"):
-        return Finding("ok", f"{git.root}, on {git.branch() or 'no branch'}")
+        return check_clone(git)
     if not place.exists():
         return Finding(
             "wrong", f"{git.root} is not a Git repository", "git clone your project again"
@@ -213,6 +214,26 @@ def check_repository(git: Git) -> Finding:
             f"git config --global --add safe.directory '{git.root}'",
         )
     return Finding("wrong", words_of(git, "rev-parse", "--show-toplevel"), "git fsck")
+
+
+def check_clone(git: Git) -> Finding:
+    """What Git holds or lacks, where it can read the repository."""
+    repository = Path(git.run("rev-parse", "--show-toplevel"))
+    if not repository.samefile(git.root):
+        words, _, remedy = words_of_part(git.root, repository).partition(": ")
+        return Finding("wrong", words, remedy)
+    for refuse in (obstacles.refuse_locked_index, obstacles.refuse_submodules):
+        try:
+            refuse(git)
+        except Refused as refusal:
+            words, _, remedy = str(refusal).partition(": ")
+            return Finding("wrong", words, remedy)
+    if left := obstacles.unfinished(git):
+        return Finding("warning", *left)
+    for gap in branches.gaps(git):
+        words, _, remedy = gap.partition(": ")
+        return Finding("warning", words, remedy.strip("`"))
+    return Finding("ok", f"{git.root}, on {git.branch() or 'no branch'}")
 
 
 def check_lock(root: Path) -> Finding:
@@ -362,6 +383,48 @@ def check_storage(probe: subprocess.Popen[str]) -> Finding:
             "dvc remote add --default storage PATH_OR_URL",
         )
     return Finding("ok", f"{place.strip()} answers")
+
+
+def start_asking(git: Git) -> Check:
+    """Begins to ask origin for its branches, and returns the check that waits for its answer."""
+    try:
+        process = subprocess.Popen(
+            ["git", *shared_refs.LIST],
+            cwd=git.root,
+            env={**git.process_variables, "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    except (GitError, OSError) as error:
+        failure = Finding("wrong", f"cannot be asked: {error}")
+        return lambda: failure
+    return partial(check_origin, git, process)
+
+
+def check_origin(git: Git, process: subprocess.Popen[str]) -> Finding:
+    try:
+        _, words = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        end_group(process.pid, at_once=True)
+        process.communicate()
+        words = f"no answer within {PATIENCE} s"
+    if not branches.has_origin(git):
+        return Finding(
+            "warning",
+            "there is none: the history is in this clone alone",
+            "git remote add origin URL",
+        )
+    if not process.returncode:
+        return Finding("ok", "it answers")
+    reason = " ".join(words.split()) or f"exit code {process.returncode}"
+    return Finding(
+        "wrong",
+        f"it cannot be read: {reason}",
+        "`git remote set-url origin URL` if it has moved; otherwise wait, or ask its owner for the right",
+    )
 
 
 def numbers(version: str) -> tuple[int, ...]:
