@@ -22,6 +22,7 @@ from mlops.batch.destinations import parquet as destination
 from mlops.batch.errors import AlreadyScored
 from mlops.errors import Refused, UsageError
 from mlops.tables import urls
+from mlops.tables.errors import SourceError
 from scored_rows import START, batch, rows
 from small_batch import process, stored, table
 
@@ -305,3 +306,15 @@ def start(released: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.parametrize("to", [*PLACES, "empty"])
+def test_a_folder_without_batches_is_named_and_not_made(folder: Path, to: str) -> None:
+    (folder.parent / "empty").mkdir()
+    with (
+        closing(destinations.open_existing(urls.parse_url(to))) as opened,
+        pytest.raises(SourceError, match=f"{to} holds no batches: name the folder of `mlops score"),
+    ):
+        opened.remove_before("prod", START)
+    assert [*folder.parent.iterdir()] == [folder.parent / "empty"]
+    assert not [*(folder.parent / "empty").iterdir()]

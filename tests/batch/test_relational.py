@@ -1,8 +1,9 @@
+import os
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,18 +15,20 @@ import pytest
 
 import small_batch
 from machinery import PROJECT
-from mlops.batch import waiting
+from mlops.batch import errors, waiting
 from mlops.batch.answers import ROWS
 from mlops.batch.batches import Batch, Count, Outcome
-from mlops.batch.destinations import destinations
+from mlops.batch.destinations import destinations, sqlite
 from mlops.batch.destinations.relational import Relational
 from mlops.batch.errors import AlreadyScored, DuplicateKey
-from mlops.errors import MlopsError, Refused, UsageError
+from mlops.errors import Away, Refused, UsageError
 from mlops.tables import urls
+from mlops.tables.errors import SourceError
 from mlops.tables.row_hashes import RowSample
 from small_batch import stored
 
 START = datetime(2026, 11, 23, 14, tzinfo=UTC)
+URL = urls.parse_url(f"sqlite:///{small_batch.DATABASE}")
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def open_database() -> Relational:
-    database = destinations.open_destination(urls.parse_url(f"sqlite:///{small_batch.DATABASE}"))
+    database = destinations.open_destination(URL)
     assert isinstance(database, Relational)
     return database
 
@@ -218,7 +221,18 @@ def test_processes_that_create_the_tables_at_once_create_them_once(folder: Path)
 
 @pytest.mark.parametrize(
     "end",
-    ["rows.db", "/", "/no/folder/rows.db", "/:memory:", "/file:rows.db", "/.", "/file::memory:"],
+    [
+        *(
+            "rows.db",
+            "/",
+            "/no/folder/rows.db",
+            "/:memory:",
+            "/file:rows.db",
+            "/.",
+            "/file::memory:",
+        ),
+        "//dev/null",
+    ],
 )
 def test_a_url_that_names_no_file_is_refused(folder: Path, end: str) -> None:
     words = r"names no file: use sqlite:///file\.db|no folder no/folder|a meaning of its own"
@@ -264,11 +278,84 @@ def test_one_that_waits_says_for_what(
     assert stored("SELECT count(*) FROM batches") == [2]
 
 
-def test_a_file_that_is_not_a_database_is_left_alone(folder: Path) -> None:
-    Path(small_batch.DATABASE).write_text("precious " * 100)
-    with pytest.raises(MlopsError, match="file is not a database"):
-        open_database()
-    assert Path(small_batch.DATABASE).read_text() == "precious " * 100
+def overwrite(file: Path) -> None:
+    with file.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(b"\xff" * 4096)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a text": (lambda file: file.write_text("precious " * 100), "not a database"),
+    "a word": (lambda file: file.write_text("precious"), "not a database"),
+    "cut off": (lambda file: os.truncate(file, 10_000), "is damaged"),
+    "a header alone": (lambda file: os.truncate(file, 100), "is damaged"),
+    "half a header": (lambda file: os.truncate(file, 50), "is damaged"),
+    "overwritten": (overwrite, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_is_no_sound_database_is_named_and_left_alone(
+    folder: Path, damage: str
+) -> None:
+    store(batch("b"), *map(str, range(500)))
+    file, (harm, words) = Path(small_batch.DATABASE), DAMAGES[damage]
+    harm(file)
+    content = file.read_bytes()
+
+    def score() -> None:
+        store(batch("c"), "x")
+
+    def remove() -> None:
+        with closing(destinations.open_existing(URL)) as database:
+            database.remove_before("prod", datetime.now(UTC))
+
+    for use in (score, remove):
+        with pytest.raises(Refused, match=rf"predictions\.db.*{words}.*it is left as it was: "):
+            use()
+    assert file.read_bytes() == content
+    assert [*folder.iterdir()] == [folder / small_batch.DATABASE]
+
+
+@pytest.mark.parametrize("kind", ["empty", "of another program"])
+def test_what_holds_no_predictions_gets_no_tables_from_one_that_reads(
+    folder: Path, kind: str
+) -> None:
+    file = Path(small_batch.DATABASE)
+    file.touch()
+    if kind != "empty":
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("CREATE TABLE mine (x INTEGER)")
+    content = file.read_bytes()
+    with pytest.raises(SourceError, match=r"holds no predictions, and nothing was changed: name"):
+        destinations.open_existing(URL)
+    assert file.read_bytes() == content
+    assert [*folder.iterdir()] == [folder / small_batch.DATABASE]
+
+
+def test_one_that_waits_too_long_for_another_program_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(batch("b"), "x")
+    monkeypatch.setattr(sqlite, "SECONDS_TO_BEGIN", 0)
+    monkeypatch.setattr(sqlite, "PRAGMAS", ("busy_timeout = 1",))
+    with closing(open_database()) as other:
+        other.query("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        for use in (destinations.open_destination, destinations.open_existing):
+            with pytest.raises(Away, match=r"database is locked; nothing was stored, try again"):
+                use(URL)
+        other.execute("ROLLBACK")
+    store(batch("c"), "x")
+
+
+def test_a_name_that_no_system_takes_ends_a_command_with_a_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = urls.parse_url(f"sqlite:///{'a' * 300}.db")
+    with pytest.raises(SystemExit, match="1"):
+        errors.report_errors(lambda: destinations.open_destination(url).close())
+    assert "aaa.db is too long for this system: choose a shorter one" in capsys.readouterr().err
 
 
 def test_an_unknown_destination_is_refused() -> None:

@@ -45,15 +45,15 @@ def parse_url(text: str) -> Url:
 
 
 def database_file(url: Url) -> Path:
-    """Returns the file that a URL of SQLite names. Raises UsageError if it names none, or if its folder is
-    missing."""
+    """Returns the file that a URL of SQLite names. Raises UsageError if it names none, as that of a folder or
+    device does, or if its folder is missing."""
     name = url.path.removeprefix("/")
     file = Path(name)
     try:
-        is_folder = file.is_dir()
+        is_no_file = file.exists() and not file.is_file()
     except OSError as error:  # a name that is too long
         raise UsageError(f"{url}: {error.strerror}: give a shorter name") from None
-    if url.host or not file.name or is_folder:
+    if url.host or not file.name or is_no_file:
         raise UsageError(f"{url} names no file: use sqlite:///file.db or sqlite:////folder/file.db")
     if name == ":memory:" or name.startswith("file:"):
         raise UsageError(

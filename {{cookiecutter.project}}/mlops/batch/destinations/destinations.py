@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
 import pyarrow as pa
@@ -47,7 +48,7 @@ class Destination(Protocol):
     def remove_before(self, environment: str, moment: datetime) -> list[int]:
         """Removes the rows of the batches of an environment that were started before a moment, one batch
         after the other, and returns their numbers of rows. The records of the batches stay. Raises
-        UsageError if the destination removes rows itself."""
+        UsageError if the destination removes rows itself, and SourceError if it holds no batch at all."""
 
     def close(self) -> None: ...
 
@@ -55,19 +56,12 @@ class Destination(Protocol):
 def open_destination(url: Url) -> Destination:
     """Returns the destination that a URL names. Raises UsageError for a URL of another kind, and Away if the
     destination is unavailable."""
-    name = MODULES.get(url.scheme, FILES)
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise unknown_destination(url) from None
-    return cast(Destination, module.open_destination(url))
+    return cast(Destination, module_of(url).open_destination(url))
 
 
 def open_relational(text: str) -> "Relational":
     """Returns an existing database, which holds profiles and labels beside the predictions. Raises UsageError
-    for other destinations, and SourceError if there is no such SQLite database."""
+    for other destinations, and SourceError if there is no such SQLite database or it has no predictions."""
     url = urls.parse_url(text)
     if url.scheme not in RELATIONAL:
         raise UsageError(
@@ -77,11 +71,25 @@ def open_relational(text: str) -> "Relational":
 
 
 def open_existing(url: Url) -> Destination:
-    """Returns the destination that a URL names. Raises SourceError if it is a SQLite database that is
-    missing, and else what `open_destination` raises."""
+    """Returns the destination that a URL names, and creates nothing. Raises SourceError if it is a SQLite
+    database that is missing or a database without the tables of predictions, and else what
+    `open_destination` raises."""
+    if url.scheme not in RELATIONAL:
+        return open_destination(url)
     if url.scheme == "sqlite" and not urls.database_file(url).exists():
         raise SourceError(f"{url}: there is no such database; `mlops score` creates it")
-    return open_destination(url)
+    return cast(Destination, module_of(url).open_destination(url, create=False))
+
+
+def module_of(url: Url) -> ModuleType:
+    """Returns the module of the destination that a URL names. Raises UsageError if the project has none."""
+    name = MODULES.get(url.scheme, FILES)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise unknown_destination(url) from None
 
 
 def unknown_destination(url: Url) -> UsageError:

@@ -28,6 +28,7 @@ from mlops.batch.waiting import announce_wait
 from mlops.errors import UsageError
 from mlops.file_lock import lock_file
 from mlops.tables import files
+from mlops.tables.errors import SourceError
 from mlops.tables.urls import Url
 
 SCHEMA = pa.schema(
@@ -113,8 +114,10 @@ class ParquetFolder:
 
     def remove_before(self, environment: str, moment: datetime) -> list[int]:
         """Replaces the files of old batches by files without rows."""
-        removed = []
-        for name in self._folder.names(""):
+        removed, names = [], self._folder.names("")
+        if not names:
+            raise SourceError(f"{self.url} holds no batches: name the folder of `mlops score --to`")
+        for name in names:
             facts = self._read_facts(name)
             if not facts or facts["environment"] != environment or facts["status"] != "finished":
                 continue

@@ -65,6 +65,9 @@ class Postgresql(Relational):
         os.environ.setdefault("PGCONNECT_TIMEOUT", str(SECONDS_TO_CONNECT))
         return adbc.AdbcConnection(adbc_driver_postgresql.connect(self.url.text))
 
+    def set_up(self) -> None:
+        """Does nothing, because the URL has all settings."""
+
     def has_table(self, table: str) -> bool:
         name = self.query("SELECT to_regclass(?)::text AS name", table)["name"]
         return bool(name.null_count == 0)
@@ -126,5 +129,5 @@ class Postgresql(Relational):
         return "".join(f"${next(numbers)}" if letter == "?" else letter for letter in sql)
 
 
-def open_destination(url: Url) -> Postgresql:
-    return Postgresql(url)
+def open_destination(url: Url, *, create: bool = True) -> Postgresql:
+    return Postgresql(url, create=create)

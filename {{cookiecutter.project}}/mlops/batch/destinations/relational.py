@@ -21,6 +21,7 @@ from mlops.batch.batches import Batch, Finished, Outcome
 from mlops.batch.errors import AlreadyScored, DuplicateKey, duplicate_key
 from mlops.batch.waiting import announce_wait
 from mlops.errors import Away, MlopsError, Refused
+from mlops.tables.errors import SourceError
 from mlops.tables.urls import Url
 
 PREDICTIONS = f"""\
@@ -137,17 +138,25 @@ APPLIED = f"SELECT version, additive FROM {VERSIONS_TABLE}"  # noqa: S608
 
 
 class Relational(ABC):
-    """A connection to a database that has all tables. In SQL, each question mark stands for a parameter."""
+    """A connection to a database that has all tables. In SQL, each question mark stands for a parameter.
+
+    If a database without tables is opened and `create` is not set, SourceError is raised."""
 
     types: ClassVar[Mapping[str, str]]
     own_place: ClassVar[str]
     """What to do if the database has tables of the same names that belong to another program."""
 
-    def __init__(self, url: Url) -> None:
+    def __init__(self, url: Url, *, create: bool = True) -> None:
         self.url = url
         with self._driver_errors(), announce_wait(url):
             self._connection = self.connect()
             try:
+                self.set_up()
+                if not (create or self.has_table(VERSIONS_TABLE)):
+                    raise SourceError(
+                        f"{url} holds no predictions, and nothing was changed: name the database of "
+                        "`mlops score --to`"
+                    )
                 self._migrate()
             except BaseException:
                 self._connection.close()
@@ -155,6 +164,10 @@ class Relational(ABC):
 
     @abstractmethod
     def connect(self) -> adbc.AdbcConnection: ...
+
+    @abstractmethod
+    def set_up(self) -> None:
+        """Makes the settings of a new connection."""
 
     @abstractmethod
     def has_table(self, table: str) -> bool: ...
@@ -423,7 +436,7 @@ class Stream:
 
 def driver_reason(error: adbc.Error) -> str:
     """Returns the line of a driver's message that gives the reason; other lines repeat the statement."""
-    text = re.sub(r"^[A-Z_]+: |\[\w+\] ", "", str(error)).strip()
+    text = re.sub(r"^[A-Z_]+: |\[\w+\] |Failed to \w+ query: ", "", str(error)).strip()
     reason = re.search(r"(?:ERROR|FATAL): +(.*)", text)
     return reason[1] if reason else text.splitlines()[0]
 

@@ -31,12 +31,15 @@ class Sqlite(Relational):
     own_place = "name a file of its own in the URL"
 
     def connect(self) -> adbc.AdbcConnection:
-        database = adbc_driver_sqlite.connect(str(database_file(self.url)))
-        self._connection = adbc.AdbcConnection(database)
+        return adbc.AdbcConnection(adbc_driver_sqlite.connect(str(database_file(self.url))))
+
+    def set_up(self) -> None:
         for pragma in PRAGMAS:
             self.query(f"PRAGMA {pragma}")
+
+    def _migrate(self) -> None:
         self._use_write_ahead_log()
-        return self._connection
+        super()._migrate()
 
     def _use_write_ahead_log(self) -> None:
         """Turns on the write-ahead log, with which readers do not wait for writers. SQLite's busy timeout
@@ -79,6 +82,13 @@ class Sqlite(Relational):
             reason = "the file can't be written"
         elif "file is not a database" in reason:
             return Refused(f"{self.url}: {reason}, and it is left as it was: {self.own_place}")
+        elif "locked" in reason:
+            return self.unavailable(reason)
+        elif "malformed" in reason:
+            return Refused(
+                f"{self.url} is damaged: {reason}, and it is left as it was: put a copy from before in its "
+                "place, or name another file in the URL"
+            )
         elif "too big" in reason:
             return UnfitRow(f"SQLite can't hold a row of this file: {reason}; nothing was stored")
         else:
@@ -92,5 +102,5 @@ class Sqlite(Relational):
         return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
 
 
-def open_destination(url: Url) -> Sqlite:
-    return Sqlite(url)
+def open_destination(url: Url, *, create: bool = True) -> Sqlite:
+    return Sqlite(url, create=create)
