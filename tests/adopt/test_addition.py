@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +127,7 @@ def test_scored_rows_with_a_label_become_training_rows(
     with pytest.raises(MlopsError, match=r"predictions.db does not exist"):
         add(rows, scores)
     small_batch.run(released, "rows.csv")
-    with pytest.raises(DataError, match=r"no label of a row of .*: load labels, `mlops labels`"):
+    with pytest.raises(DataError, match=r"no label of a row of .*: load labels, `mlops labels F"):
         add(rows, scores)
     keys = small_batch.stored("SELECT row_key FROM scores")
     load_labels(released, [(key, ">50K") for key in keys if key.endswith(":7")])
@@ -163,6 +165,29 @@ def test_scored_rows_with_a_label_become_training_rows(
     (read,) = raw.read_files(prepare, [str(stored)])
     assert read.texts["income"].values.tolist().count("other") == 100
     git.run("revert", "--no-edit", "HEAD")
+
+
+def test_a_database_that_holds_no_scores_of_the_task_is_named(
+    released: Path, arrived: Path, project: Path, add: Callable[..., list[str]]
+) -> None:
+    scores = Scores(f"sqlite:///{small_batch.DATABASE}")
+    Path(small_batch.DATABASE).touch()
+    with pytest.raises(
+        MlopsError, match=r"no such table: batches; name the database of `mlops score --to`"
+    ):
+        add(Path("rows.csv"), scores)
+    small_batch.run(released)
+    keys = small_batch.stored("SELECT row_key FROM scores")
+    load_labels(released, [(keys[0], ">50K")])
+    with closing(sqlite3.connect(small_batch.DATABASE)) as database:
+        database.execute("UPDATE batches SET task = 'regression'")
+        database.commit()
+        with pytest.raises(DataError, match=r"no scores of .* 'income' of the task binary: name"):
+            add(Path("rows.csv"), scores)
+        database.execute("UPDATE batches SET task = 'binary'")
+        database.commit()
+    with pytest.raises(MlopsError, match=r"'nosuch'"):
+        add(Path("rows.csv"), Scores(scores.url, "nosuch"))
 
 
 def test_ignored_columns_of_labelled_rows_are_in_the_order_of_params(tmp_path: Path) -> None:

@@ -268,6 +268,8 @@ def test_labels_are_read_like_rows_and_only_loaded_ones_are_counted(
     output = capsys.readouterr().out
     assert "loaded 2 labels of late.CSV; 1 label is of a row" in output
     assert "loaded 3 labels of late.parquet; 1 label is of a row" in output
+    assert "no row with the key 'x' was scored yet; if it was, 'row_key' is not" in output
+    assert output.count("was scored yet") == 2
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,9 @@ def test_labels_are_read_like_rows_and_only_loaded_ones_are_counted(
     [
         ("row_key,answer\na,maybe\n", "'maybe', but the classes of the model are 'no' and 'yes'"),
         ("row_key,answer\na,yes\na,no\n", "has 'a' in more than one row"),
-        ("row_key,answer\n,yes\n", "a row has no 'row_key'"),
+        ("row_key,answer\na,yes\n,yes\n", "row 2 has no 'row_key'.*complete the row, or remove it"),
+        ("row_key,answer\na,yes\nb,\n", "row 2 has no 'answer', and nothing was loaded"),
+        ("row_key,answer\n", "holds a header and no rows: add rows of keys and labels"),
         ("key,answer\na,yes\n", "--key, --label"),
         ("", "is empty: add a header and rows.*--key.*--label"),
         ("row_key,answer\na,yes\nb\n", "line 3: 1 cell, and the header has 2"),

@@ -22,12 +22,15 @@ from mlops.tables.pieces import Records, Wanted
 
 BATCHES = """
 SELECT batch_id, environment, model_version, started_at FROM batches
-WHERE source_hash = '{digest}' AND target = '{target}' AND status = 'finished' ORDER BY started_at"""
+WHERE source_hash = '{digest}' AND target = '{target}' AND task = '{task}' AND status = 'finished'
+ORDER BY started_at"""
 
 LABELS = """
-SELECT DISTINCT labels.row_key AS row_key, label, labels.number AS number, loaded_at
+SELECT DISTINCT labels.row_key AS row_key, {known} AS label, loaded_at
 FROM batches JOIN scores ON scores.batch = batches.batch JOIN labels ON labels.row_key = scores.row_key
-WHERE source_hash = '{digest}' AND labels.target = '{target}' ORDER BY loaded_at"""
+WHERE source_hash = '{digest}' AND labels.target = '{target}' AND {known} IS NOT NULL ORDER BY loaded_at"""
+
+CURE = "name the database of `mlops score --to` (--labels)"
 
 Labels = Mapping[str, str]
 """The label of a row as text, by its key."""
@@ -50,19 +53,24 @@ def labelled_rows(path: str, url: str, key: str | None, prepare: PrepareParams) 
     Raises DataError if this database has no scores of the file, or no label of any of its rows.
     """
     file = files.hashed_file(path)
-    names = {"digest": file.digest, "target": prepare.target.replace("'", "''")}
+    names = {
+        "digest": file.digest,
+        "target": prepare.target.replace("'", "''"),
+        "task": prepare.task,
+        "known": "labels.number" if prepare.task == "regression" else "label",
+    }
     batches = records_of_query(BATCHES.format(**names), url)
     if not batches:
         raise DataError(
-            f"{url} has no scores of {path} for the target {prepare.target!r}: name the file and the "
-            "database as `mlops score` was given them; a file that has changed since is another one"
+            f"{url} has no scores of {path} for the target {prepare.target!r} of the task {prepare.task}: "
+            "name the file and the database as `mlops score` was given them; a file that has changed since "
+            "is another one"
         )
-    labels = {
-        row["row_key"]: row["label"] or row["number"]
-        for row in records_of_query(LABELS.format(**names), url)
-    }
+    labels = {row["row_key"]: row["label"] for row in records_of_query(LABELS.format(**names), url)}
     if not labels:
-        raise DataError(f"{url} has no label of a row of {path}: load labels, `mlops labels`")
+        raise DataError(
+            f"{url} has no label of a row of {path}: load labels, `mlops labels FILE --to {url}`"
+        )
     rows, records, left_out = joined_rows(file, labels, key, prepare)
     remarks = [
         f"{path}: batch {row['batch_id']}, scored with {row['model_version']} of {row['environment']} on "
@@ -80,7 +88,7 @@ def labelled_rows(path: str, url: str, key: str | None, prepare: PrepareParams) 
 
 
 def records_of_query(query: str, url: str) -> list[dict[str, str]]:
-    columns = originals.query_table(query, url).columns
+    columns = originals.query_table(query, url, CURE).columns
     texts = {name: [text or "" for text in column.to_pylist()] for name, column in columns.items()}
     return [dict(zip(texts, row, strict=True)) for row in zip(*texts.values(), strict=True)]
 

@@ -267,22 +267,23 @@ def read_query(query: str, url: str) -> Original:
     return Original(table, f"a query of {url}")
 
 
-def query_table(query: str, url: str) -> Table:
+def query_table(query: str, url: str, cure: str = "correct --sql or --from") -> Table:
     """Returns the rows that a query gives in SQLite or PostgreSQL. Raises Refused for a password in the URL,
-    UsageError for other URLs, and MlopsError if the query fails."""
+    UsageError for other URLs, Away if the database is locked or can't be opened, and MlopsError with the
+    `cure` if the query fails."""
     parts = urls.parse_url(url)
     if parts.scheme == "sqlite":
-        names, rows = query_sqlite(query, urls.database_file(parts))
+        names, rows = query_sqlite(query, urls.database_file(parts), cure)
         columns = {n: [cell_text(row[place]) for row in rows] for place, n in enumerate(names)}
         return table_of_columns(columns)
     if parts.scheme == "postgresql":
-        return query_postgresql(query, url)
+        return query_postgresql(query, url, cure)
     raise UsageError(
         f"{parts} is neither sqlite:///FILE nor postgresql://USER@HOST/DATABASE, which can be queried"
     )
 
 
-def query_sqlite(query: str, file: Path) -> tuple[list[str], list[Any]]:
+def query_sqlite(query: str, file: Path, cure: str) -> tuple[list[str], list[Any]]:
     import sqlite3
 
     if not file.exists():
@@ -299,10 +300,14 @@ def query_sqlite(query: str, file: Path) -> tuple[list[str], list[Any]]:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise MlopsError(f"the query fails in {file}: {error}; correct --sql or --from") from None
+        if "locked" in str(error):
+            raise Away(
+                f"{file} can't be read now, since another process writes it: try again later"
+            ) from None
+        raise MlopsError(f"the query fails in {file}: {error}; {cure}") from None
 
 
-def query_postgresql(query: str, url: str) -> Table:
+def query_postgresql(query: str, url: str, cure: str) -> Table:
     try:
         import adbc_driver_manager
         from adbc_driver_postgresql import dbapi
@@ -320,7 +325,7 @@ def query_postgresql(query: str, url: str) -> Table:
             cursor.execute(query)
             result = cursor.fetch_arrow_table()
     except adbc_driver_manager.Error as error:
-        raise MlopsError(f"the query fails: {first_line(error)}; correct --sql or --from") from None
+        raise MlopsError(f"the query fails: {first_line(error)}; {cure}") from None
     nested = tuple(field.name for field in result.schema if not has_text(field.type))
     columns = {
         name: as_text(result[name].combine_chunks()).dictionary_encode()

@@ -43,6 +43,10 @@ KNOWN = """
 SELECT count(*) AS labels FROM labels
 WHERE loaded_at = ? AND EXISTS (SELECT 1 FROM scores WHERE scores.row_key = labels.row_key)"""
 
+UNSCORED = """
+SELECT min(row_key) AS row_key FROM labels
+WHERE loaded_at = ? AND NOT EXISTS (SELECT 1 FROM scores WHERE scores.row_key = labels.row_key)"""
+
 NEEDED = "Labels need a column of keys and one of labels (--key, --label)"
 
 
@@ -71,10 +75,16 @@ def load_labels(order: LabelsOrder) -> None:
             moments = pa.array([database.to_parameter(now)] * len(rows))
             database.execute_each(LOAD, rows.append_column("loaded_at", moments))
         scored = int(database.query(KNOWN, now)["labels"][0].as_py())
+        (unscored,) = database.query(UNSCORED, now)["row_key"].to_pylist()
     errors.say(
         f"loaded {counted(len(rows), 'label')} of {order.file}; "
         f"{counted(scored, 'label is of a row that was', 'labels are of rows that were')} scored"
     )
+    if unscored is not None:
+        errors.say(
+            f"no row with the key {unscored!r} was scored yet; if it was, {order.key!r} is not the column of "
+            "its key: name another (--key)"
+        )
 
 
 def read_labels(order: LabelsOrder, input_schema: Schema) -> pa.Table:
@@ -85,14 +95,13 @@ def read_labels(order: LabelsOrder, input_schema: Schema) -> pa.Table:
     file = files.hashed_file(order.file)
     dialect = input_schema.source
     keys = read_texts(file, order.key, dialect)
-    if keys.null_count:
-        raise SourceError(
-            f"{order.file}: a row has no {order.key!r}, and nothing was loaded: complete the row, or "
-            "remove it"
-        )
+    if not len(keys):
+        raise SourceError(f"{order.file} holds a header and no rows: add rows of keys and labels")
+    refuse_missing(keys, order.file, order.key)
     texts, numbers = pa.nulls(len(keys), pa.string()), pa.nulls(len(keys), pa.float64())
     if input_schema.classes:
         texts = read_texts(file, label, dialect)
+        refuse_missing(texts, order.file, label)
         refuse_other_classes(texts, f"{order.file}: {label!r}", input_schema.classes)
     else:
         numbers = read_numbers(file, label, dialect)
@@ -107,8 +116,16 @@ def read_labels(order: LabelsOrder, input_schema: Schema) -> pa.Table:
     return pa.table({"row_key": keys, "target": target, "label": texts, "number": numbers})
 
 
+def refuse_missing(cells: pa.ChunkedArray, file: str, column: str) -> None:
+    if cells.null_count:
+        row = pc.index(cells.is_null(), True).as_py() + 1
+        raise SourceError(
+            f"{file}: row {row:,} has no {column!r}, and nothing was loaded: complete the row, or remove it"
+        )
+
+
 def refuse_other_classes(texts: pa.ChunkedArray, where: str, classes: Sequence[str]) -> None:
-    if others := {value or "" for value in texts.unique().to_pylist()} - {*classes}:
+    if others := {*texts.unique().to_pylist()} - {*classes}:
         raise SourceError(
             f"{where} holds {listed_values(others)}, but the classes of the model are "
             f"{' and '.join(map(repr, classes))}, and nothing was loaded: {CURE}"
@@ -124,14 +141,15 @@ def read_texts(file: File, column: str, dialect: Dialect) -> pa.ChunkedArray:
 def read_numbers(file: File, column: str, dialect: Dialect) -> pa.ChunkedArray:
     """Returns a column as numbers, of shape (rows,), read as `mlops score` reads number columns. Raises
     SourceError for a cell that is no number."""
-    numbers = []
+    numbers: list[pa.Array] = []
     for cells in read_column(file, column, Wanted((column,), (), None, dialect)):
         values = number_cells(cells, dialect).values
         if len(wrong := np.flatnonzero(~np.isfinite(values))):
             texts = {str(cell.as_py() or "") for cell in cells.take(pa.array(wrong))}
+            row = sum(map(len, numbers)) + int(wrong[0]) + 1
             raise SourceError(
-                f"{file.path}: {column!r} holds {listed_values(texts)}, but the model predicts numbers, and "
-                f"nothing was loaded: {CURE}"
+                f"{file.path}, row {row:,}: {column!r} holds {listed_values(texts)}, but the model predicts "
+                f"numbers, and nothing was loaded: {CURE}"
             )
         numbers.append(pa.array(values))
     return pa.chunked_array(numbers, pa.float64())
