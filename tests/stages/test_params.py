@@ -162,12 +162,29 @@ def test_prod_asks_for_a_key_and_where_people_try_things_out_none_is_asked_for(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "params.yaml should hold keys and values, not None"),
+        (b"", "params.yaml holds no keys: restore it, `git restore params.yaml`"),
+        (b"# nothing\n", "params.yaml holds no keys"),
+        (
+            b"train: \n\tseed: 1\n",
+            "line 2: found character '\\t' that cannot start any token: indent with",
+        ),
+        (
+            b"train:\n  a: 1\n  seed:1\nb: 2\n",
+            "line 3: could not find expected ':': write `key: value`",
+        ),
+        (b"train:\n  seed:1\n  a: 2\n", "line 3: mapping values are not allowed"),
+        (b"a: 1\nb: 'x\nc: 2\n", "line 2: found unexpected end of stream: close the quote"),
+        (b"a: 1\nb: *c\n", "line 2: found undefined alias 'c': name a value so, with & before it"),
+        (
+            b"a: &b {c: *b}\n",
+            "params.yaml: an anchor (&) holds itself (*): write out what is meant",
+        ),
+        (b"a: 1\nb: \x07\n", "line 2: the character '\\x07' has no place in YAML: remove it"),
         (b"- train\n", "params.yaml should hold keys and values, not ['train']"),
         (b"train: [1\nprepare: 2\n", "params.yaml is not valid YAML: line 2: expected ',' or ']'"),
         (
             b"train: 1\ntrain: 2\n",
-            'params.yaml is not valid YAML: line 2: found duplicate key "train"',
+            'params.yaml is not valid YAML: line 2: found duplicate key "train": leave one of them',
         ),
         *(
             (
@@ -187,7 +204,10 @@ def test_prod_asks_for_a_key_and_where_people_try_things_out_none_is_asked_for(
             b"a: !!int x\n",
             "not valid YAML: line 1: 'x' is written like a date or a number and is none",
         ),
-        (b"train: \xff\n", "params.yaml is not valid YAML: unacceptable character #x00ff"),
+        (
+            b"a: 1\ntrain: \xff\n",
+            "params.yaml is not UTF-8: line 2: save the file in this encoding",
+        ),
     ],
 )
 def test_a_file_that_is_no_yaml_is_refused(untrained: Path, content: bytes, message: str) -> None:
@@ -199,6 +219,8 @@ def test_a_file_that_is_no_yaml_is_refused(untrained: Path, content: bytes, mess
 def test_a_missing_file_is_refused(untrained: Path, file: str) -> None:
     Path(file).unlink()
     assert f"{file} is missing: restore it, `git restore {file}`" in refusal()
+    Path(file).mkdir()
+    assert f"{file} is a folder: rename it, and restore the file, `git restore {file}`" in refusal()
 
 
 def test_the_faults_of_all_files_are_named_at_once_whatever_the_environment(

@@ -18,7 +18,7 @@ from mlops.release.follow import deployment
 from mlops.release.history import versions
 
 TRAINING = "errors params predict provenance stage tables"
-RELEASE = "environments errors file_lock process_group release release.history"
+RELEASE = "environments errors file_lock process_group release release.history yaml_faults"
 ARROWS = {
     "architectures": "predict",
     "errors": "",
@@ -27,10 +27,11 @@ ARROWS = {
     "process_group": "",
     "log_stream": "",
     "text_table": "errors",
+    "yaml_faults": "",
     "libraries": "errors",
     "stage": "errors libraries",
     "metrics": "errors predict",
-    "params": "architectures errors metrics predict science.architectures",
+    "params": "architectures errors metrics predict science.architectures yaml_faults",
     "provenance": "params predict",
     "declared": "errors params",
     "predict": "errors predict.derived science.features",
@@ -48,7 +49,7 @@ ARROWS = {
     "service": "contract errors log_stream predict",
     "batch": "contract errors file_lock predict process_group tables text_table",
     "release": "errors",
-    "release.history": "environments errors release",
+    "release.history": "environments errors release yaml_faults",
     "release.places": RELEASE,
     "release.data": f"{RELEASE} deploy",
     "release.promote": f"{RELEASE} release.data release.places",

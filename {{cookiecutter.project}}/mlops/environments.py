@@ -45,3 +45,7 @@ def environment_of(root: Path) -> str:
         raise MlopsError(
             f"{root / FILE} is missing; restore it: `git checkout HEAD -- {FILE}`"
         ) from None
+    except IsADirectoryError:
+        raise MlopsError(
+            f"{root / FILE} is a folder; rename it, and restore the file: `git checkout HEAD -- {FILE}`"
+        ) from None

@@ -26,7 +26,7 @@ from pydantic import (
 )
 from ruamel.yaml import YAML, Node
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
 import science.architectures  # noqa: F401 - declares the project's architectures
 from mlops.architectures import ARCHITECTURES, hyperparameters
@@ -37,6 +37,7 @@ from mlops.predict.dialect import Dialect
 from mlops.predict.release import ServeSettings
 from mlops.predict.schema import Severity
 from mlops.predict.task import Task
+from mlops.yaml_faults import fault_words
 
 NAMES_IGNORED_BY_DVC = ("size", "nfiles")
 
@@ -509,6 +510,8 @@ def validate_file(model: type[BaseModel], file: Path, faults: list[str]) -> Any:
         return model.model_validate(content)
     except ParameterError as error:
         faults.append(str(error))
+    except RecursionError:
+        faults.append(f"{file}: an anchor (&) holds itself (*): write out what is meant")
     except ValidationError as error:
         faults += [f"{file}: {fault}" for fault in fault_messages(error, model)]
     return None
@@ -520,11 +523,23 @@ def read_yaml(file: Path) -> dict[str, Any]:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = Constructor
     try:
-        content = yaml.load(file)
+        text = file.read_bytes().decode()
+        content = yaml.load(text)
     except FileNotFoundError:
         raise ParameterError(f"{file} is missing: restore it, `git restore {file}`") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{file} is not valid YAML: {yaml_fault(error)}") from None
+    except IsADirectoryError:
+        raise ParameterError(
+            f"{file} is a folder: rename it, and restore the file, `git restore {file}`"
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ParameterError(
+            f"{file} is not UTF-8: line {line}: save the file in this encoding"
+        ) from None
+    except YAMLError as error:
+        raise ParameterError(f"{file} is not valid YAML: {fault_words(error, text)}") from None
+    if content is None:
+        raise ParameterError(f"{file} holds no keys: restore it, `git restore {file}`")
     if not isinstance(content, dict):
         raise ParameterError(f"{file} should hold keys and values, not {content!r}")
     return content
@@ -537,15 +552,8 @@ class Constructor(SafeConstructor):
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError):
-            problem = f"{node.value!r} is written like a date or a number and is none: correct it, or put "
-            problem += "it in quotes"
+            problem = f"{node.value!r} is written like a date or a number and is none"
             raise ConstructorError(problem=problem, problem_mark=node.start_mark) from None
-
-
-def yaml_fault(error: Exception) -> str:
-    if isinstance(error, MarkedYAMLError) and error.problem_mark:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return str(error).splitlines()[0]
 
 
 def keys_ignored_by_dvc(content: object, path: str = "") -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from mlops.errors import MlopsError
+from mlops.yaml_faults import fault_words
 
 SCALARS = {
     "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -32,7 +33,7 @@ for kind, (form, beginnings) in SCALARS.items():
 
 
 def parse_yaml(
-    content: bytes | str | None, name: str, cure: str = "correct it and commit"
+    content: bytes | str | None, name: str, cure: str = ""
 ) -> Mapping[str, Any]:
     """Returns the content of a file, which is nothing if it is empty or absent.
 
@@ -41,7 +42,9 @@ def parse_yaml(
     try:
         found = yaml.load(content or b"{}", CoreLoader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise MlopsError(f"{name} is not YAML: {error}; {cure}") from error
+        words = f"{error}; {cure}" if cure else f"{fault_words(error)}, and commit"
+        raise MlopsError(f"{name} is not YAML: {words}") from error
     if not isinstance(found, Mapping | None):
-        raise MlopsError(f"{name} holds {found!r} instead of keys and values: {cure}")
+        words = cure or "correct it and commit"
+        raise MlopsError(f"{name} holds {found!r} instead of keys and values: {words}")
     return found or {}
