@@ -18,6 +18,7 @@ from mlops import params
 from mlops.adopt import spelling
 from mlops.adopt.adopt import Order, adopt, look, next_steps, summary
 from mlops.adopt.dialogue import Dialogue, Tell
+from mlops.adopt.layout import Header
 from mlops.adopt.proposal import Target
 from mlops.batch.monitoring import monitor
 from mlops.batch.monitoring.monitor import MonitorOrder
@@ -125,6 +126,33 @@ def test_a_table_that_cannot_be_used_is_refused_and_changes_nothing(
     with pytest.raises(MlopsError, match=words):
         adopted(path, **order)
     assert state(project) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "order", "option"),
+    [
+        ("t.csv", {"sheet": "May"}, "--sheet is for files of Excel"),
+        ("t.parquet", {"encoding": "cp1250"}, "--encoding is for files of CSV"),
+        ("t.parquet", {"header": Header(3)}, "--header is for files of CSV and Excel"),
+        ("t.jsonl", {"header": Header(names=("a", "b"))}, "--names is for files of CSV and Excel"),
+        ("t.jsonl", {"sheet": "May"}, "--sheet is for files of Excel"),
+        (None, {"encoding": "utf-8"}, "--encoding is for files of CSV"),
+    ],
+)
+def test_an_option_about_files_of_another_format_is_refused(
+    adopted: Callable[..., list[str]],
+    tmp_path: Path,
+    *,
+    name: str | None,
+    order: dict[str, object],
+    option: str,
+) -> None:
+    paths = [tmp_path / name] if name else []
+    for path in paths:
+        path.touch()
+    query = {} if name else {"query": "SELECT 1", "url": "sqlite:///nowhere.db"}
+    with pytest.raises(UsageError, match=f"{option}, and this table is none: leave it out"):
+        adopted(*paths, dry_run=True, **order, **query)
 
 
 def test_files_with_other_columns_are_refused(

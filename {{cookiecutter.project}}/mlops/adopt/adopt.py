@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -105,6 +105,7 @@ def open_table(order: Order, choose: Choose) -> Opened:
         except ValueError as error:
             raise UsageError(f"--{error}") from None
     if order.query is not None and order.url is not None:
+        refuse_idle_options(order, ())
         return opened_original(originals.read_query(order.query, order.url), b"")
     if remote := [text for text in order.paths if "://" in text]:
         raise UsageError(
@@ -114,6 +115,7 @@ def open_table(order: Order, choose: Choose) -> Opened:
     header = replace(order.header, column=order.target)
     paths = [path for text in order.paths for path in paths_of(text)]
     suffixes = {format_suffix(path) for path in paths}
+    refuse_idle_options(order, suffixes)
     if suffixes & {*EXCEL, *JSON}:
         if len(paths) > 1:
             raise UsageError(
@@ -131,6 +133,22 @@ def open_table(order: Order, choose: Choose) -> Opened:
         said = f"not read, as their names are not those of tables: {', '.join(unread[:5])}"
         opened = replace(opened, remarks={**opened.remarks, "unread": said})
     return opened
+
+
+def refuse_idle_options(order: Order, suffixes: Collection[str]) -> None:
+    """Raises UsageError for an option about files of another format than those that have the suffixes."""
+    is_excel = any(suffix in EXCEL for suffix in suffixes)
+    is_text = any(suffix not in (*EXCEL, *JSON, files.PARQUET) for suffix in suffixes)
+    for name, is_given, has_meaning, formats in (
+        ("--sheet", order.sheet is not None, is_excel, "Excel"),
+        ("--encoding", order.encoding is not None, is_text, "CSV"),
+        ("--header", order.header.line is not None, is_text or is_excel, "CSV and Excel"),
+        ("--names", bool(order.header.names), is_text or is_excel, "CSV and Excel"),
+    ):
+        if is_given and not has_meaning:
+            raise UsageError(
+                f"{name} is for files of {formats}, and this table is none: leave it out"
+            )
 
 
 def paths_of(text: str) -> list[str]:

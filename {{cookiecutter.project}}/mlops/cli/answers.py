@@ -7,6 +7,7 @@ import typer
 
 from mlops.cli import printing
 from mlops.cli.arguments import chosen_revision
+from mlops.errors import UsageError
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -77,18 +78,23 @@ def serve(
         ),
     ] = 8000,
     every: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0.1, max=86_400, metavar="SECONDS", help="How often to fetch from origin."
+            min=0.1,
+            max=86_400,
+            metavar="SECONDS",
+            help="How often to fetch from origin; every 2 s by default.",
         ),
-    ] = 2.0,
+    ] = None,
 ) -> None:
     """Answer over HTTP with the model that an environment deployed, and follow its branch."""
     from mlops import environments
     from mlops.release.follow import serve as supervisor
 
     revision = chosen_revision(environment, version)
+    if version and every:
+        raise UsageError(f"--every {every:g} is for a branch that is followed: leave out --version")
     if not version:
         environments.known_environment(revision)
-    follow = None if version else every
+    follow = None if version else every or 2.0
     supervisor.serve(Git.of_current_directory(), revision, host=host, port=port, follow=follow)

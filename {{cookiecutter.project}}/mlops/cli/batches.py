@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mlops.cli import arguments, clock, printing
-from mlops.errors import Refused
+from mlops.errors import Refused, UsageError
 from mlops.release.history.git import Git
 
 commands = typer.Typer()
@@ -66,6 +66,8 @@ def score(
     from mlops.tables import urls
 
     urls.parse_url(to)
+    if scheduler and engine != "dask":
+        raise UsageError(f"--scheduler {scheduler} is for --engine dask: add it, or leave it out")
     order = {
         "inputs": inputs,
         "to": to,
@@ -211,8 +213,11 @@ def monitor(
         ),
     ] = 90,
     min_labels: Annotated[
-        int, typer.Option(min=1, help="The number of labels from which their bounds are judged.")
-    ] = 30,
+        int | None,
+        typer.Option(
+            min=1, help="The number of labels from which their bounds are judged; 30 by default."
+        ),
+    ] = None,
     min_accuracy: Annotated[
         float | None, typer.Option(min=0, max=1, help="The lowest accuracy for rows with labels.")
     ] = None,
@@ -238,6 +243,18 @@ def monitor(
     from mlops import environments
     from mlops.release.look import monitor_reports
 
+    bounds = {
+        "min_accuracy": min_accuracy,
+        "max_false_positive_percent": max_false_positive_percent,
+        "min_worst_recall": min_worst_recall,
+        "max_mae": max_mae,
+        "max_rmse": max_rmse,
+    }
+    if min_labels and all(bound is None for bound in bounds.values()):
+        raise UsageError(
+            f"--min-labels {min_labels} is for bounds that are judged by labels: add one, such as "
+            "--min-accuracy, or leave it out"
+        )
     git = Git.of_current_directory()
     known = environment in environments.CHAIN
     order = {
@@ -246,11 +263,7 @@ def monitor(
         "max_psi": max_psi,
         "label_days": label_days,
         "min_labels": min_labels,
-        "min_accuracy": min_accuracy,
-        "max_false_positive_percent": max_false_positive_percent,
-        "min_worst_recall": min_worst_recall,
-        "max_mae": max_mae,
-        "max_rmse": max_rmse,
+        **bounds,
         "report": str(monitor_reports.report_file(git, environment)) if known else None,
         "as_json": form == "json",
     }

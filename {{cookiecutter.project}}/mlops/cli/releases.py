@@ -57,6 +57,8 @@ def promote(
     from mlops import environments
     from mlops.release.promote import promotion
 
+    if dry_run and propose:
+        raise UsageError("--dry-run pushes nothing: leave it out, or leave out --propose")
     git, reason = Git.of_current_directory(), None
     try:
         with printing.result_alone(form):

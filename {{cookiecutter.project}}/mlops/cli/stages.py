@@ -7,6 +7,7 @@ import typer
 
 from mlops.cli import printing
 from mlops.cli.arguments import Form, Run, permission
+from mlops.errors import UsageError
 from mlops.release.errors import NotReproduced, Untrue
 from mlops.release.history.git import Git
 
@@ -121,6 +122,9 @@ def check(
     from mlops.release.prove import check, hook
     from mlops.release.update import origin
 
+    if install_hook and (branch or form != "text"):
+        idle = "--branch" if branch else "--format"
+        raise UsageError(f"--install-hook checks nothing now: leave out {idle}")
     git = Git.of_current_directory()
     if install_hook:
         printing.say(f"wrote {hook.install_hook(git)}; `git push --no-verify` skips it")
