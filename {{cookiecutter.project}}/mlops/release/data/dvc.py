@@ -11,10 +11,12 @@ from dvc.logger import set_loggers_level
 from dvc.repo import Repo, lock_repo
 from dvc.stage.cache import RunCacheNotSupported
 from dvc.ui import ui
+from dvc.utils.serialize import EncodingError
+from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
 from mlops.errors import MlopsError
 from mlops.release import child_environment
-from mlops.release.data import attestation, dvc_settings, reach
+from mlops.release.data import attestation, dvc_settings, pipeline_faults, reach
 from mlops.release.history import lockfile
 
 __all__ = [
@@ -40,6 +42,8 @@ def open_repo(root: Path, config: Mapping[str, object] | None = None) -> Iterato
             yield repo
     except ConfigError as error:
         raise dvc_settings.unreadable(error) from error
+    except (YAMLSyntaxError, YAMLValidationError, EncodingError) as error:
+        raise MlopsError(pipeline_faults.fault_message(error)) from error
     except (DvcException, OSError) as error:
         raise MlopsError(reach.error_message(error)) from error
 
