@@ -175,6 +175,21 @@ def test_what_can_not_be_read_is_said_and_costs_no_other_page(
     assert written(project, tmp_path / "site")
 
 
+def test_without_a_folder_it_is_in_the_project_wherever_one_stands(
+    in_staging: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = in_staging / "science"
+    monkeypatch.chdir(place)
+    before = {*place.iterdir()}
+    app(["site"], standalone_mode=False)
+    assert capsys.readouterr().out == "wrote ../site/index.html\n"
+    assert (in_staging / "site/index.html").exists()
+    assert {*place.iterdir()} == before
+    app(["site", "mine"], standalone_mode=False)
+    assert capsys.readouterr().out == "wrote mine/index.html\n"
+    assert (place / "mine/index.html").exists()
+
+
 def monitor_report() -> dict[str, Any]:
     """Returns a report of `mlops monitor` with hostile names and a column that drifted."""
     drift = {

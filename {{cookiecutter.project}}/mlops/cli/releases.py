@@ -1,5 +1,6 @@
 """The commands that release models, and those that show what was released."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -313,14 +314,18 @@ def show(
 @commands.command()
 def site(
     folder: Annotated[
-        Path, typer.Argument(help="Where to write it; a site that is there is replaced.")
-    ] = Path("site"),
+        Path | None,
+        typer.Argument(
+            help="Where to write it; by default site/ of the project. A site that is there is replaced."
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write all that is known as a site of static pages: environments, models, history, comparisons."""
     from mlops.site import pages
 
-    start = pages.write_site(Git.of_current_directory(), folder)
+    git = Git.of_current_directory()
+    start = pages.write_site(git, folder or Path(os.path.relpath(git.root / "site")))
     printing.say(f"wrote {start}")
     if show:
         import webbrowser
