@@ -16,7 +16,7 @@ import tiny_pipeline
 from browser import NARROW, WIDE, fits, markup_errors, opened, violations
 from mlops import trials
 from mlops.cli.app import app
-from mlops.errors import MlopsError, Refused
+from mlops.errors import UNPRINTABLE, MlopsError, Refused
 from mlops.metrics import METRICS
 from mlops.release.data import dvc, dvc_settings
 from mlops.release.history.git import Git
@@ -26,8 +26,13 @@ from mlops.site.charts import Axis, Point
 from mlops.site.plot_files import Bars, Cache, Confusion
 from mlops.trials import Search, Trial
 
-HOSTILE = "<script>alert(1)</script> \N{ESCAPE}[2J\N{RIGHT-TO-LEFT OVERRIDE} \"'&|*_`[x](y)"
-SHOWN = r"<script>alert(1)</script> \x1b[2J\u202e " + "\"'&|*_`[x](y)"
+MARKS = "\N{ESCAPE}[2J\N{RIGHT-TO-LEFT OVERRIDE}\N{RIGHT-TO-LEFT MARK}"
+HOSTILE = f"<script>alert(1)</script> {MARKS} \"'&|*_`[x](y)"
+SHOWN = r"<script>alert(1)</script> \x1b[2J\u202e\u200f " + "\"'&|*_`[x](y)"
+BLOCKS = (
+    *("heading", "paragraph", "bullet_list", "list_item"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+)
 EMPTY = {"meta", "link", "input", "br", "circle", "path", "rect", "polyline"}
 
 
@@ -126,8 +131,7 @@ def test_the_site_says_what_there_is_and_foreign_texts_stay_text(
     assert "accuracy 0.9500 → 0.9600: better by 0.0100" in " ".join(start.split())
     assert {"models/v1.2.0.html#ask", "models/v1.2.0.html#made"} < {*found["index.html"].links}
     for page in found.values():
-        assert "\N{ESCAPE}" not in page.text
-        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page.text
+        assert not UNPRINTABLE.search(page.text)
     (folder / "models/of-an-older-site.html").write_text("")
     assert "models/of-an-older-site.html" not in written(project, folder)
     assert [each.name for each in folder.parent.iterdir()] == ["site"]

@@ -257,13 +257,11 @@ def tracker(
     columns = tracker.headings(rows, column)
     if form == "table":
         printing.say_table([*columns.values()], tracker.shown_cells(rows, columns), tracker.BELOW)
+    elif form == "json":
+        printing.say_json(rows)
     else:
-        formats = {
-            "markdown": lambda: tracker.as_markdown(rows, columns),
-            "csv": lambda: tracker.as_csv(rows),
-            "json": lambda: tracker.as_json(rows),
-        }
-        printing.say(formats[form]().removesuffix("\n"))
+        text = tracker.as_csv(rows) if form == "csv" else tracker.as_markdown(rows, columns)
+        printing.say(text.removesuffix("\n"))
     for line in (*tracker.remarks(rows), *branches.gaps(git)):
         printing.complain(line)
 

@@ -5,7 +5,7 @@ const controls = [...form.querySelectorAll("[data-name]")], key = document.query
 const address = new URL(".", location).href.slice(0, -1).replaceAll("'", "%27");
 
 // Texts of others: what could turn around or hide the text beside it becomes an escape of JSON.
-const shown = text => String(text).replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g,
+const shown = text => String(text).replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
   found => "\\u" + found.charCodeAt(0).toString(16).padStart(4, "0"));
 const percent = (share, digits = 1) => (100 * share).toFixed(digits) + " %";
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import shlex
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from mlops.errors import MlopsError, Refused, counted, printable_text
 from mlops.release.history.git import Git
 from mlops.release.history.models import Read
 from mlops.release.history.outputs import SCHEMA
-from mlops.release.look import card, explanation, tracker
+from mlops.release.look import card, explanation, markdown, tracker
 from mlops.release.look.card import Card
 from mlops.release.look.monitor_reports import MonitorReport
 from mlops.site import charts, judged, plot_files, searches
@@ -43,9 +42,6 @@ CHARTED = 100
 
 GROUPS = 8
 """The largest number of sets of test rows that are charted."""
-
-MARKDOWN = re.compile(r"[\\`*_{}\[\]<>&|~]")
-"""What Markdown may take for something else than text."""
 
 EXPLAINED = 500
 """The largest number of models for which the numbers of data and parameters are explained."""
@@ -170,7 +166,11 @@ def facts_of(entries: Sequence[Entry]) -> dict[str, Any]:
         model: [places[facts[name]] if name in facts else -1 for name in names]
         for model, facts in by_model.items()
     }
-    return {"names": [name for _, name in names], "values": [*texts], "models": models}
+    return {
+        "names": [printable_text(name) for _, name in names],
+        "values": [*texts],
+        "models": models,
+    }
 
 
 def card_facts(found: Card) -> Iterator[tuple[tuple[int, str], str]]:
@@ -267,7 +267,7 @@ def markdown_text(value: object) -> object:
     """Returns a value as Markdown that shows nothing but its characters."""
     if isinstance(value, Markup):
         return value
-    return Markup(MARKDOWN.sub(r"\\\g<0>", printable_text(str(value)).replace("\n", " ")))  # noqa: S704
+    return Markup(markdown.markdown_text(str(value)))  # noqa: S704
 
 
 def minute(when: str | datetime) -> str:

@@ -14,6 +14,7 @@ from mlops.release.history import branches, models, notices
 from mlops.release.history.git import Git
 from mlops.release.history.models import Model
 from mlops.release.history.outputs import TESTING, TRAINING, VALIDATION
+from mlops.release.look.markdown import markdown_table
 
 Cell = str | float | None
 Row = Mapping[str, Cell]
@@ -278,9 +279,7 @@ def shown_cells(rows: Sequence[Row], columns: Iterable[str]) -> list[list[str]]:
 
 
 def as_markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
-    lines = [columns.values(), ["---"] * len(columns)]
-    lines += [[cell.replace("|", r"\|") for cell in row] for row in shown_cells(rows, columns)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(columns.values(), shown_cells(rows, columns))
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -289,7 +288,3 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
-
-
-def as_json(rows: Sequence[Row]) -> str:
-    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
