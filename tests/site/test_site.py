@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 from playwright.sync_api import Browser
 
 import instant_project
@@ -20,7 +21,7 @@ from mlops.errors import UNPRINTABLE, MlopsError, Refused
 from mlops.metrics import METRICS
 from mlops.release.data import dvc, dvc_settings
 from mlops.release.history.git import Git
-from mlops.release.look import card, monitor_reports, tracker
+from mlops.release.look import card, card_lines, monitor_reports, tracker
 from mlops.site import charts, judged, pages, plot_files, searches
 from mlops.site.charts import Axis, Point
 from mlops.site.plot_files import Bars, Cache, Confusion
@@ -273,11 +274,27 @@ def test_a_card_is_the_same_as_json_and_as_markdown(
     assert [stay["until"] for stay in read["stays"]] == [None]
     assert read["running"] == ["dev", "staging"]
     assert printed("show", "v1.1.0")["running"] == []
-    markdown = pages.card_markdown(found)
-    assert "Now in dev, staging.\n" in markdown
+    markdown = pages.card_markdown(Git(project), found)
+    assert "\nNow in dev, staging.\n" in markdown
     assert "| Limits | not stated |" in markdown
     assert r"\<script\>alert(1)\</script\> \\x1b\[2J\\u202e" in markdown
-    assert "| accuracy | 0.9600 | - | - | - |" in markdown
+    assert "## What changed since v1.1.0\n\n- quality: 0.95 -\\> 0.96\n" in markdown
+    assert "| Baseline | v1.1.0 | Validation rows |\n|---|---:|---|---:|---:|---:|\n" in markdown
+    assert "| accuracy | 0.9600 | - | - | 0.9500 | - |" in markdown
+    assert (
+        "## Beside the model before, in staging\n\n| Metric | Champion | This model |" in markdown
+    )
+    assert "\n| accuracy | 0.9500 | 0.9600 | better by 0.0100 (" in markdown
+    assert {each.type for each in MarkdownIt().enable("table").parse(markdown)} == {
+        *(f"{kind}_{end}" for kind in BLOCKS for end in ("open", "close")),
+        *("inline", "fence"),
+    }
+    first = pages.card_markdown(Git(project), card.card_of(Git(project), "v1.0.0"))
+    assert "What changed" not in first
+    assert "| Baseline | Validation rows |\n" in first
+    assert "staging/0003: accuracy 0.95 -> 0.96, advantage" in "\n".join(
+        card_lines.card_lines(found)
+    )
     assert card.card_of(Git(project), "dev").version is None
 
 

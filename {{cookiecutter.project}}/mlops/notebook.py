@@ -59,7 +59,7 @@ class Model:
 
     def __init__(self, git: Git, found: Card) -> None:
         self._git, self._commit, self.name = git, found.commit, found.name
-        self.metrics, self.card = metrics_table(found), Markdown(pages.card_markdown(found))
+        self.metrics, self.card = metrics_table(found), Markdown(pages.card_markdown(git, found))
         with deployment.open_deployment(git, self._commit, say=print) as deployed:
             content = json.loads((deployed.folder / "deploy/schema.json").read_bytes())
         self.columns: list[str] = [column["name"] for column in content["columns"]]

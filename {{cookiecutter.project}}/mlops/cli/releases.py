@@ -295,11 +295,12 @@ def show(
     """Show what is known about a version or commit, and the commands that get its model and data."""
     from mlops.release.look import card
 
-    found = card.card_of(Git.of_current_directory(), version)
+    git = Git.of_current_directory()
+    found = card.card_of(git, version)
     if form == "markdown":
         from mlops.site import pages
 
-        printing.say(pages.card_markdown(found).removesuffix("\n"))
+        printing.say(pages.card_markdown(git, found).removesuffix("\n"))
     elif form == "json":
         printing.say_json({**asdict(found), "commands": found.commands})
     else:

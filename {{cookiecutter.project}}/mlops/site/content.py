@@ -99,16 +99,14 @@ class Content:
 
 def read_content(git: Git) -> Content:
     """Reads everything. Raises MlopsError if no model was committed yet."""
-    found = models.all_models(git)
-    if not found:
-        raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
     released, numbers = card.all_records(git), tracker.Numbers()
-    rows = [tracker.model_row(model, numbers) for model in found]
+    entries = read_entries(git, released, numbers)
+    if not entries:
+        raise MlopsError("no model was committed yet: `mlops repro`, commit, then again")
     own = {
         name: [each for each in released if each.record.environment == name]
         for name in environments.CHAIN
     }
-    entries = [*joined_entries(found, card.cards_of(git, found, released), rows)]
     return Content(
         title=git.root.name,
         made=datetime.now().astimezone(),
@@ -125,8 +123,25 @@ def read_content(git: Git) -> Content:
         remarks=[*status.remarks(git)],
         reports=monitor_reports.read_reports(git),
         cache=Cache(dvc_settings.cache_folder(git.root)),
-        metrics=[*dict.fromkeys(name for each in found for name in each.metrics if name != COUNT)],
+        metrics=[
+            *dict.fromkeys(name for each in entries for name in each.model.metrics if name != COUNT)
+        ],
     )
+
+
+def entry_of(git: Git, found: Card) -> Entry | None:
+    """Returns the entry of a card's model, or None if the card is of a commit that made no model."""
+    entries = read_entries(git, card.all_records(git), tracker.Numbers())
+    return next((each for each in entries if each.card.name == found.name), None)
+
+
+def read_entries(
+    git: Git, released: Sequence[TaggedRecord], numbers: tracker.Numbers
+) -> list[Entry]:
+    """Returns an entry for every model, in the order in which they were committed."""
+    found = models.all_models(git)
+    rows = [tracker.model_row(model, numbers) for model in found]
+    return [*joined_entries(found, card.cards_of(git, found, released), rows)]
 
 
 def joined_entries(

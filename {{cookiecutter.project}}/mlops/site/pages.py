@@ -25,7 +25,7 @@ from mlops.release.look.card import Card
 from mlops.release.look.monitor_reports import MonitorReport
 from mlops.site import charts, judged, plot_files, searches
 from mlops.site.charts import ModelChart, Point, Span, TimeLine
-from mlops.site.content import COUNT, Content, Entry, read_content
+from mlops.site.content import COUNT, Content, Entry, entry_of, read_content
 from mlops.site.searches import FoundSearch
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -187,7 +187,6 @@ def card_facts(found: Card) -> Iterator[tuple[tuple[int, str], str]]:
 def card_values(entry: Entry, content: Content) -> dict[str, Any]:
     """Returns what the template of a card is given beside what all templates are."""
     found, outputs = entry.card, entry.model.lock.outputs
-    before = entry.before.row["testing"] if entry.before else None
     numbered = {
         "training data": "training",
         "validation data": "validation",
@@ -197,12 +196,17 @@ def card_values(entry: Entry, content: Content) -> dict[str, Any]:
         "entry": entry,
         "gates": gates_of(found),
         "grouped": judged.subgroup_columns(found),
-        "same_test": before == entry.row["testing"],
+        "same_test": has_same_test(entry),
         "numbered": {what: entry.row[name] for what, name in numbered.items()},
         "code": card.CODE,
         "plots": plot_files.plots_of(content.cache.read_folder(outputs.get(plot_files.PLOTS))),
         "example": shlex.quote(json.dumps(example_row(content.cache.read(outputs.get(SCHEMA))))),
     }
+
+
+def has_same_test(entry: Entry) -> bool:
+    """Returns whether a model was measured on the test rows of the one before it."""
+    return entry.before is not None and entry.before.row["testing"] == entry.row["testing"]
 
 
 def gates_of(found: Card) -> list[tuple[str, Mapping[str, Any]]]:
@@ -219,10 +223,22 @@ def example_row(schema: bytes | None) -> Mapping[str, Any]:
         return {}
 
 
-def card_markdown(found: Card) -> str:
-    """Returns the card in Markdown."""
-    template = open_templates(markdown_text).get_template("card.md")
-    return template.render(card=found, gates=gates_of(found), code=card.CODE)
+def card_markdown(git: Git, found: Card) -> str:
+    """Returns the card in Markdown, with what differs from the model before."""
+    entry = entry_of(git, found)
+    before = entry.before if entry else None
+    return (
+        open_templates(markdown_text)
+        .get_template("card.md")
+        .render(
+            card=found,
+            before=before and before.card,
+            changes=entry.changes if entry else (),
+            same_test=entry is not None and has_same_test(entry),
+            gates=gates_of(found),
+            code=card.CODE,
+        )
+    )
 
 
 def open_templates(finalize: Callable[[object], object]) -> Environment:

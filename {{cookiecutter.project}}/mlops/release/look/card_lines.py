@@ -39,7 +39,8 @@ def fact_lines(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def gate_lines(record: Record) -> Iterator[str]:
-    for line in gate_report.gate_lines(record.gate):
+    compared = gate_report.comparison_lines(record.comparison)
+    for line in (*gate_report.gate_lines(record.gate), *compared):
         yield f"{record.name}: {line}"
     if reason := (record.comparison or {}).get("accepted"):
         yield f"{record.name}: released without comparison: {reason}"
