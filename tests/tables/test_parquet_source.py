@@ -1,3 +1,4 @@
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -138,3 +139,25 @@ def test_a_view_of_text_is_text(table: pa.Table) -> None:
     columns = piece.content.records(WANTED).columns
     assert cells.read_cells(columns, WANTED).texts["t"].values[7] == "t7"
     assert keys.key_texts(columns["k"], "rows.parquet", "k")[7].as_py() == "t7"
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_text_that_is_not_utf8_is_refused_with_its_column(
+    table: pa.Table, kind: pa.DataType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = pa.binary() if kind == pa.string() else pa.large_binary()
+    texts = pa.array([b"a"] * (ROWS - 1) + [b"\xff"], stored).view(kind)
+    parquet.write_table(table.set_column(1, "t", texts), "rows.parquet")
+    monkeypatch.setattr(parquet_source, "PIECE", 20)
+    with pytest.raises(SourceError, match=r"column 't', in the rows from 41 on: .*UTF8 .*as UTF-8"):
+        [*source().pieces(WANTED)]
+
+
+def test_dates_of_any_year_are_read_from_the_oldest_kind_of_times(table: pa.Table) -> None:
+    days = [datetime(1, 1, 1), datetime(1969, 12, 31), datetime(2300, 1, 1), datetime(9999, 12, 31)]
+    moments = pa.table({"d": pa.array(days, pa.timestamp("us"))})
+    parquet.write_table(moments, "rows.parquet", use_deprecated_int96_timestamps=True)
+    wanted = Wanted((), (), None, Dialect(), dates=("d",))
+    (piece,) = source().pieces(wanted)
+    read = cells.read_cells(piece.content.records(wanted).columns, wanted).columns["d"]
+    assert read.to_arrow().to_pylist() == [day.date() for day in days]

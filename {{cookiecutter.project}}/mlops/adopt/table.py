@@ -146,11 +146,9 @@ def parquet_parts(
     source: ParquetSource, names: Sequence[str], step: int
 ) -> Iterator[Mapping[str, pa.Array]]:
     names = [name for name in names if parquet_source.has_text(source.schema.field(name).type)]
-    with parquet_source.parquet_file(source.file) as parquet:
-        batches = parquet.iter_batches(parquet_source.PIECE, columns=names)
-        for number, rows in enumerate(batches):
-            if number % step == 0:
-                yield {name: as_text(rows[name]) for name in names}
+    for number, rows in enumerate(parquet_source.batches(source.file, names)):
+        if number % step == 0:
+            yield {name: as_text(rows[name]) for name in names}
 
 
 def as_text(column: pa.Array) -> pa.Array:

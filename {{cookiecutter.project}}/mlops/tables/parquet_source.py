@@ -1,6 +1,6 @@
 """Reads Parquet files in pieces of some thousand rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -55,12 +55,11 @@ class ParquetSource:
             raise SourceError(f"{self.file.path}: {'; '.join(faults)}")
 
     def pieces(self, wanted: Wanted) -> Iterator[Piece]:
-        with parquet_file(self.file) as parquet:
-            first, start = 1, 0
-            for rows in parquet.iter_batches(PIECE, columns=[*wanted.names]):
-                end = self.file.size * (first - 1 + len(rows)) // self.rows
-                yield Piece(self.file, Rows(self.file.path, rows, first), end - start)
-                first, start = first + len(rows), end
+        first, start = 1, 0
+        for rows in batches(self.file, wanted.names):
+            end = self.file.size * (first - 1 + len(rows)) // self.rows
+            yield Piece(self.file, Rows(self.file.path, rows, first), end - start)
+            first, start = first + len(rows), end
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,24 @@ def open_parquet(file: File) -> ParquetSource:
         return ParquetSource(file, parquet.schema_arrow, parquet.metadata.num_rows)
 
 
+def batches(file: File, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yields the columns of these names in pieces. Raises SourceError if the file is broken, and for text
+    that is not UTF-8, which some programs store."""
+    first = 1
+    with parquet_file(file) as parquet:
+        for rows in parquet.iter_batches(PIECE, columns=[*names]):
+            for name in names:
+                try:
+                    rows[name].validate(full=True)
+                except pa.ArrowInvalid as error:
+                    raise SourceError(
+                        f"{file.path}: column {name!r}, in the rows from {first:,} on: {error}; store its "
+                        "text as UTF-8"
+                    ) from None
+            yield rows
+            first += len(rows)
+
+
 def texts_of_whole_numbers(cells: pa.Array, file: str, column: str) -> pa.Array:
     """Returns whole numbers as text. They may be stored as floats, as pandas does if one is missing. Raises
     SourceError for a number that is not whole."""
@@ -106,7 +123,9 @@ def texts_of_whole_numbers(cells: pa.Array, file: str, column: str) -> pa.Array:
 def parquet_file(file: File) -> Iterator[pyarrow.parquet.ParquetFile]:
     with file.open() as raw:
         try:
-            yield pyarrow.parquet.ParquetFile(raw, pre_buffer=False)
+            yield pyarrow.parquet.ParquetFile(
+                raw, pre_buffer=False, coerce_int96_timestamp_unit="us"
+            )
         except (OSError, pa.ArrowException) as error:
             raise SourceError(f"{file.path} is broken or cut off: {error}") from None
 
