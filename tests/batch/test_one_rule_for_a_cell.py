@@ -25,7 +25,14 @@ from mlops.predict.cells import LARGEST
 from mlops.predict.dialect import Dialect
 from mlops.predict.schema import Column, Schema
 from mlops.tables import files, sources
-from mlops.tables.cells import ISO_TIMES, boolean_cells, date_cells, read_cells
+from mlops.tables.cells import (
+    ISO_TIMES,
+    boolean_cells,
+    date_cells,
+    number_cells,
+    read_cells,
+    time_cells,
+)
 from mlops.tables.errors import SourceError
 from mlops.tables.pieces import Wanted
 
@@ -58,6 +65,7 @@ PARAMS = PrepareParams.model_validate(
         "split": {"by": "row", "column": None, "validation": 0.2, "test": 0.2, "seed": 1},
     }
 )
+DIALECT_OF_ISO = Dialect(missing=("?",))
 NUMBER = Column("height", "number", 1.0, True, -LARGEST, LARGEST)
 SOIL = Column("soil", "category", "clay", True, categories=("clay", "\uff11\uff12", "NaN"))
 NATIVE = Column("native", "boolean", True, True)
@@ -188,6 +196,35 @@ def test_a_date_with_a_time_is_refused_by_all(folder: Path, moment: datetime) ->
             InputError, match='joined: expected a date such as "2024-05-01" or null'
         ):
             Contract(SCHEMA).columns([SCHEMA.example() | {"joined": sent}])
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("end", [-(2**63) + 1, 2**63 - 1])
+def test_a_moment_beyond_the_calendar_is_no_date_in_any_unit(unit: str, end: int) -> None:
+    """Such as the largest number, by which programs write "never"."""
+    cells = pa.array([end, 0, None]).cast(pa.timestamp(unit))
+    for column in (
+        date_cells(cells, Dialect(dates="%Y-%m-%d %H:%M:%S"), "at"),
+        time_cells(cells, Dialect(), "at"),
+    ):
+        np.testing.assert_array_equal(column.values, [np.nan, 0, np.nan])
+        assert column.unknown.tolist() == [False, False, True]
+        assert str(end) in str(column.cell(0))
+
+
+def test_a_day_before_the_calendar_is_no_time_in_any_piece() -> None:
+    for more in ([], ["?"]):
+        first, second, *_ = time_cells(
+            pa.array(["0000-12-31", "0001-01-01", *more]), DIALECT_OF_ISO, "at"
+        ).values
+        assert np.isnan(first)
+        assert second == -62135596800
+
+
+def test_nan_is_a_missing_number_in_parquet_as_it_is_a_missing_category() -> None:
+    cells = number_cells(pa.array([1.0, np.nan, None]), DIALECT)
+    assert cells.unknown.tolist() == [False, True, True]
+    assert [cells.cell(row) for row in range(3)] == [1, None, None]
 
 
 @pytest.mark.parametrize("form", sorted(ISO_TIMES))

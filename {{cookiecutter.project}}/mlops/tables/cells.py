@@ -59,8 +59,13 @@ class Numbers:
             return None
         value = float(self.values[row])
         if np.isnan(value):
-            return self.cells[row].as_py()
+            return self.text(row)
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+    def text(self, row: int) -> str:
+        """Returns the cell of a row as text, be it a date that Python does not have."""
+        (text,) = self.cells.slice(row, 1).cast(pa.string()).to_pylist()
+        return str(text)
 
     def hashes(self) -> Hashes:
         """Returns a hash of the value of each row, of shape (rows,)."""
@@ -97,8 +102,7 @@ class Dates(Numbers):
         if self.unknown[row]:
             return None
         if np.isnan(self.values[row]):
-            (cell,) = self.cells.slice(row, 1).cast(pa.string()).to_pylist()
-            return f"{cell} (not {self.form})"
+            return f"{self.text(row)} (not {self.form})"
         return date_text(self.values[row])
 
     def to_arrow(self) -> pa.Array:
@@ -249,10 +253,8 @@ def date_cells(cells: pa.Array, dialect: Dialect, column: str) -> Dates:
         return Dates(
             *parsed_texts(cells, dialect, lambda texts: days_of_texts(texts, form)), cells, form
         )
-    unknown = cells.is_null().to_numpy(zero_copy_only=False)
-    moments = cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).fill_null(0)
-    days = moments.to_numpy() // 1000 / MILLISECONDS
-    is_date = ~unknown & (days >= FIRST) & (days < END)
+    moments, is_date, unknown = moments_of(cells)
+    days = moments // 1000 / MILLISECONDS
     if not has_time(form):
         is_date &= days % 1 == 0
     return Dates(np.where(is_date, days, np.nan), unknown, cells, form)
@@ -265,23 +267,36 @@ def time_cells(cells: pa.Array, dialect: Dialect, column: str) -> Times:
         with suppress(
             pa.ArrowInvalid
         ):  # a missing cell or another form, which is read below, slowly
-            cells = cells.cast(pa.string()).cast(pa.timestamp("us"))
+            moments = cells.cast(pa.string()).cast(pa.timestamp("us"))
+            cells = moments if moments_of(moments)[1].all() else cells
     if is_text(cells.type):
         parse = one_by_one(lambda text: seconds_of(text, dialect, column))
         values, unknown = parsed_texts(cells, dialect, parse)
         if are_dates := not np.isnan(values).all():
-            return Times(moments(values), unknown, cells, are_dates)
+            return Times(within_calendar(values), unknown, cells, are_dates)
         return Times(*parsed_texts(cells, dialect, one_by_one(dialect.number_of)), cells, are_dates)
     if pa.types.is_temporal(cells.type):
-        values, unknown = float_values(cells.cast(pa.timestamp("us"), safe=False).cast(pa.int64()))
-        return Times(moments(values / 1e6), unknown, cells, are_dates=True)
+        moments, is_date, unknown = moments_of(cells)
+        return Times(np.where(is_date, moments / 1e6, np.nan), unknown, cells, are_dates=True)
     return Times(*float_values(cells), cells, are_dates=False)
 
 
-def moments(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+def within_calendar(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns seconds since 1970-01-01, of shape (rows,), NaN for those of no year from 1 to 9999."""
     is_moment = (seconds >= FIRST * 86400) & (seconds < END * 86400)
     return np.where(is_moment, seconds, np.nan)
+
+
+def moments_of(cells: pa.Array) -> tuple[NDArray[np.int64], Mask, Mask]:
+    """Returns the microseconds since 1970-01-01 of dates and times, which of them are in the years 1 to 9999,
+    and which are missing: each of shape (rows,)."""
+    seconds, moments = (
+        cells.cast(pa.timestamp(unit), safe=False).cast(pa.int64()).fill_null(0).to_numpy()
+        for unit in ("s", "us")  # microseconds of later years than 294247 begin again
+    )
+    unknown = cells.is_null().to_numpy(zero_copy_only=False)
+    inside = (moments >= FIRST * 86_400_000_000) & (seconds >= FIRST * 86400)
+    return moments, ~unknown & inside & (seconds < END * 86400), unknown
 
 
 def seconds_of(text: str, dialect: Dialect, column: str) -> float:
@@ -298,10 +313,9 @@ def seconds_of(text: str, dialect: Dialect, column: str) -> float:
 
 
 def float_values(cells: pa.Array) -> tuple[NDArray[np.float64], Mask]:
-    """Returns cells that are no text as numbers, and which are missing: both of shape (rows,)."""
+    """Returns cells that are no text as numbers, and which are missing, as NaN is: both of shape (rows,)."""
     values = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    unknown = cells.is_null().to_numpy(zero_copy_only=False)
-    return values + 0.0, unknown  # as in training: -0 becomes the 0 that it equals
+    return values + 0.0, np.isnan(values)  # -0 becomes the 0 that it equals
 
 
 def one_by_one(parse: Callable[[str], float]) -> Callable[[list[str]], Iterable[float]]:
