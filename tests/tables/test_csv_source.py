@@ -4,6 +4,7 @@ import gzip
 import io
 import math
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -359,3 +360,47 @@ def test_lines_before_the_header_are_skipped(write_file: Callable[..., None]) ->
     wanted = Wanted(("n",), ("t",), None, Dialect(skip=2))
     (piece,) = csv_source.open_csv(files.file_at("rows.csv"), "nt", wanted.dialect).pieces(wanted)
     assert piece.content.line(1) == 5
+
+
+def test_a_long_cell_is_read_whatever_stands_beside_it(write_file: Callable[..., None]) -> None:
+    long = "x" * 200_000
+    for other in ("y", '"y, z"', '5" pipe'):
+        write_file(f'n,t\n1,"{long}"\n2,{other}\n3\n')
+        assert [len(text) for _, text in rows()] == [len(long), len(other.strip('"'))]
+        assert [line for line, _ in broken()] == [4]
+
+
+def test_a_header_that_is_too_long_is_named(
+    write_file: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_source, "HEADER", 100)
+    more = ",".join(f"column_{number}" for number in range(20))
+    for title, skip in (("", 0), ("a title\n", 1)):
+        write_file(f"{title}n,t,{more}\n1,x{',' * 20}\n")
+        with pytest.raises(SourceError, match=r"rows\.csv: the header has over 100 bytes: leave"):
+            csv_source.open_csv(files.hashed_file("rows.csv"), "nt", Dialect(skip=skip))
+
+
+def test_a_quote_that_opens_a_large_file_is_found_soon(
+    write_file: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_source, "PIECE", 1000)
+    monkeypatch.setattr(csv_source, "LONGEST", 1_000_000)
+    write_file('n,t\n1,"x\n' + "1,x\n" * 500_000)
+    started = time.process_time()
+    with pytest.raises(SourceError, match=r"line 2: a quote is opened here and not closed"):
+        pieces()
+    assert time.process_time() - started < 5
+
+
+def test_rows_of_many_columns_with_irregular_quotes_are_read_in_no_more_time_than_others(
+    write_file: Callable[..., None],
+) -> None:
+    more = range(20_000)
+    names, cells = (",".join(f"{sign}{n}" for n in more) for sign in ("c", ""))
+    write_file(f"n,t,{names}\n" + f'1,5" pipe,{cells}\n' * 4)
+    wanted = Wanted(tuple(f"c{n}" for n in more), ("t",), None, Dialect())
+    started = time.process_time()
+    (piece,) = source().pieces(wanted)
+    assert piece.content.records(wanted).columns["c19999"].to_pylist() == ["19999"] * 4
+    assert time.process_time() - started < 5

@@ -208,7 +208,8 @@ def already_scored(batch: Batch, finished: Finished) -> str:
 def announce_source(source: "Source", wanted: "Wanted", say: Say) -> None:
     if source.notice:
         say(source.notice)
-    if names := [*dict.fromkeys(name for name in source.names if name not in wanted.names)]:
+    known = {*wanted.names}
+    if names := [*dict.fromkeys(name for name in source.names if name not in known)]:
         say(f"ignored columns, which the model does not use: {listed_names(names)}")
 
 

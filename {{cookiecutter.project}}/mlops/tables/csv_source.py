@@ -7,7 +7,6 @@ A file that cannot be cut into records and cells is refused.
 import csv
 import io
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -41,8 +40,13 @@ WIDE = 100
 LONGEST = 32_000_000
 """The largest size of a record in bytes; a longer one is taken for a quote that is not closed."""
 
+csv.field_size_limit(LONGEST)
+
 HEADER = 1_000_000
 """The largest size of a header in bytes."""
+
+LONGEST_NAME = 131_072
+"""The largest number of characters of a name of a column."""
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
@@ -71,9 +75,9 @@ class CsvSource:
         wanted.refuse_twice(self.names, self.file.path)
 
     def pieces(self, wanted: Wanted) -> Iterator[Piece]:
+        known = {*wanted.names}
         names = tuple(
-            name if name in wanted.names else f"\0{position}"
-            for position, name in enumerate(self.names)
+            name if name in known else f"\0{position}" for position, name in enumerate(self.names)
         )
         with open_utf8(self.file, self.text) as (raw, stream):
             stream.read(self.length)
@@ -180,8 +184,9 @@ class CsvText:
             if len(cells) != len(self.names)
         ]
         rows = [cells for cells in records if len(cells) == len(self.names)]
+        places = {name: place for place, name in enumerate(self.names)}
         columns = {
-            name: pa.array([cells[self.names.index(name)] for cells in rows], pa.string())
+            name: pa.array([cells[places[name]] for cells in rows], pa.string())
             for name in wanted.names
         }
         return Records(columns, broken, len(records))
@@ -226,21 +231,21 @@ def open_csv(file: File, known: Collection[str], dialect: Dialect) -> CsvSource:
         stored = replace(stored, ends_lines_with_cr=True)
         start = start.replace(b"\r", b"\n")
     content = start.removeprefix(BOM)
+    if len(start) == HEADER and content.count(b"\n") <= dialect.skip and not dialect.names:
+        raise SourceError(
+            f"{file.path}: the header has over {HEADER:,} bytes: leave columns out, or shorten their names"
+        )
     text = decode_utf8(content[: content.rfind(b"\n") + 1] or content, file.path, 1)
     skipped = "".join(islice(io.StringIO(text, newline=""), dialect.skip))
     rest = text[len(skipped) :]
     delimiters = [dialect.delimiter] if dialect.delimiter else [*DELIMITERS]
     if stored.has_spaced_cells:
         delimiters = ["\t"]
-    headers = []
-    for delimiter in delimiters:
-        with suppress(
-            csv.Error
-        ):  # a cell is too long, as with another delimiter than that of the file
-            headers.append(read_header(rest, delimiter, file))
-    if not headers:
+    found = [read_header(rest, delimiter, file) for delimiter in delimiters]
+    headers = [header for header in found if max(map(len, header[0])) <= LONGEST_NAME]
+    if not headers:  # with another delimiter than that of the file, a cell is long
         raise SourceError(
-            f"{file.path}: a cell of the header has over {csv.field_size_limit():,} characters: the file is "
+            f"{file.path}: a cell of the header has over {LONGEST_NAME:,} characters: the file is "
             "no table, or name the delimiter between its cells in params.yaml (prepare.source.delimiter)"
         )
     names, lines, delimiter = max(
@@ -256,8 +261,7 @@ def open_csv(file: File, known: Collection[str], dialect: Dialect) -> CsvSource:
 
 
 def read_header(text: str, delimiter: str, file: File) -> tuple[tuple[str, ...], int, str]:
-    """Returns the names, the number of the header's last line, and the delimiter. Raises csv.Error for a name
-    that is too long."""
+    """Returns the names, the number of the header's last line, and the delimiter."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     names = next((cells for cells in rows if cells), None)
     if names is None:
@@ -287,7 +291,7 @@ def whole_records(
     """Yields the text of a stream in parts of about `piece` bytes, each of which ends with a record; `line`
     is the line at which the text begins. Raises SourceError for a quote that is not closed."""
     rest = b""
-    while more := stream.read(piece):
+    while more := stream.read(max(piece, len(rest))):  # a long record is searched a few times
         rest += more
         end = end_of_records(rest)
         if not end and len(rest) > LONGEST:
@@ -306,12 +310,13 @@ def whole_records(
 def end_of_records(text: bytes) -> int:
     """Returns the number of bytes up to the end of the last whole record. A line end between quotes does not
     end a record."""
-    end = text.rfind(b"\n") + 1
-    quotes = text.count(b'"', 0, end)
-    while end and quotes % 2:
-        start = text.rfind(b"\n", 0, end - 1) + 1
-        quotes -= text.count(b'"', start, end)
-        end = start
+    end = before = text.rfind(b"\n") + 1
+    if text.count(b'"', 0, end) % 2:
+        end = 0
+        while not end and before > 0:
+            opening = text.rfind(b'"', 0, before)
+            before = text.rfind(b'"', 0, opening)
+            end = text.rfind(b"\n", before + 1, opening) + 1
     return end
 
 

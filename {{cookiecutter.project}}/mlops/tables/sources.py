@@ -32,7 +32,8 @@ def open_source(file: File, wanted: Wanted) -> Source:
     """Returns the source of a file. Raises SourceError that names every wanted column that is missing or
     unfit."""
     source = open_file(file, wanted.names, wanted.dialect)
-    if lacking := [name for name in wanted.names if name not in source.names]:
+    names = dict.fromkeys(source.names)
+    if lacking := [name for name in wanted.names if name not in names]:
         raise SourceError(
             f"{file.path} has no column {', '.join(map(repr, lacking))}, which the model or --key "
             f"needs; it has {', '.join(map(repr, source.names))}"
