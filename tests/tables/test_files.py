@@ -75,10 +75,11 @@ def test_a_name_that_is_too_long_is_refused_and_the_other_inputs_are_found(folde
     assert str(unfound[long]) == f"{long} can't be read: File name too long"
 
 
-def test_a_pipe_is_refused_instead_of_waited_for(folder: Path) -> None:
+def test_what_is_no_file_is_refused_and_a_pipe_is_not_waited_for(folder: Path) -> None:
     os.mkfifo("in/pipe.csv")
-    with pytest.raises(SourceError, match=r"^in/pipe\.csv is a pipe or a device"):
-        files.hashed_file("in/pipe.csv")
+    for path in ("in/pipe.csv", "in"):
+        with pytest.raises(SourceError, match=rf"^{path} is a folder, a pipe or a device: name"):
+            files.hashed_file(path)
 
 
 def test_paths_keep_the_order_of_the_inputs_and_occur_once(folder: Path) -> None:

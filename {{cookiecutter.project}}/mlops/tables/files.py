@@ -239,11 +239,9 @@ def state_of(file: File) -> str:
             filesystem.invalidate_cache()
             return str(filesystem.ukey(path))
         status = Path(file.path).stat()
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            raise SourceError(
-                f"{file.path} is a pipe or a device, which cannot be read twice: save its rows in a file"
-            )
-        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    if not stat.S_ISREG(status.st_mode):  # a reader of a pipe would wait for a writer
+        raise SourceError(f"{file.path} is a folder, a pipe or a device: name a file with the rows")
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
 def refuse_changed(file: File) -> None:
