@@ -108,6 +108,7 @@ def test_a_derived_column_that_would_replace_one_of_the_table_is_refused(
     ("name", "option", "value", "message"),
     [
         ("random_forest", "trees", 0, "The 'n_estimators' parameter of RandomForestClassifier must be"),
+        ("random_forest", "leaves", 2**31, "could not allocate"),
         ("lightgbm", "leaves", 1, "Check failed: (num_leaves) > (1)"),
         ("xgboost", "leaves", -1, "value -1 for Parameter max_leaves should be greater equal to 0"),
         ("xgboost", "iterations", 0, "XGBClassifier has no trees"),

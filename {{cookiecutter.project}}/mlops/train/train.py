@@ -124,7 +124,7 @@ def library_errors(params: TrainParams) -> Iterator[None]:
         yield
     except Exception as error:
         # The error of LightGBM is of no kind that Python knows.
-        is_of_values = isinstance(error, ValueError | ArithmeticError)
+        is_of_values = isinstance(error, ValueError | ArithmeticError | MemoryError)
         if not is_of_values and type(error).__name__ != "LightGBMError":
             raise
         values = ", ".join(f"{name} {value}" for name, value in params.hyperparameters.items())
