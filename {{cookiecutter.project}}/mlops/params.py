@@ -7,6 +7,7 @@ DVC tracks the values themselves, so no stage depends on this module.
 
 import codecs
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType
@@ -97,7 +98,7 @@ class ColumnParams(Strict):
     @model_validator(mode="after")
     def each_name_once(self) -> "ColumnParams":
         names = [*self.inputs, *self.ignored]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise ValueError(f"{', '.join(twice)}: a column has one type; name it once")
         parts = {part: name for name in self.date for part in part_names(name, with_hour=True)}
         if taken := [name for name in names if name in parts]:
