@@ -32,9 +32,7 @@ for kind, (form, beginnings) in SCALARS.items():
     )
 
 
-def parse_yaml(
-    content: bytes | str | None, name: str, cure: str = ""
-) -> Mapping[str, Any]:
+def parse_yaml(content: bytes | str | None, name: str, cure: str = "") -> Mapping[str, Any]:
     """Returns the content of a file, which is nothing if it is empty or absent.
 
     Raises MlopsError, with the name of the file and the cure, if it is no mapping in YAML.
