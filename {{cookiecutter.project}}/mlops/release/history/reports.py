@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlops.errors import MlopsError
@@ -18,14 +18,18 @@ NUMBERS = (float, int, type(None))
 """What the value of a metric is in JSON; bool is none of them, though Python counts with it."""
 
 
-def read_report(git: Git, commit: str, path: str) -> Mapping[str, Any]:
+def read_report(
+    git: Git, commit: str, path: str, check: Callable[[Mapping[str, Any]], object] = bool
+) -> Mapping[str, Any]:
     """Returns the content of a report at a commit; it is empty if the report is not there.
 
-    Raises MlopsError if the report is no JSON object, or not what the dvc.lock of the commit has recorded.
+    Raises MlopsError if the report is no JSON object, if `check` raises it, or if the report is not what the
+    dvc.lock of the commit has recorded.
     """
     content = git.read_file(commit, path)
     try:
         found = parse_report(content or b"{}", path)
+        check(found)
         if content is not None and not lock_at(git, commit).has_made(path, content):
             raise unrecorded(path)
     except MlopsError as error:

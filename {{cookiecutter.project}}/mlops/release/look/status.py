@@ -108,7 +108,8 @@ def last_commit(git: Git, position: Position, notes: Notes) -> str | None:
 
 
 def read_metrics(git: Git, commit: str) -> Mapping[str, float | None]:
-    return reports.metrics_in(reports.read_report(git, commit, reports.METRICS))
+    report = reports.read_report(git, commit, reports.METRICS, reports.metrics_in)
+    return reports.metrics_in(report)
 
 
 def reason_absent(git: Git, environment: str) -> str:
