@@ -180,6 +180,37 @@ def test_what_can_not_be_read_is_said_and_costs_no_other_page(
     assert written(project, tmp_path / "site")
 
 
+def test_names_of_metrics_stay_text_wherever_they_are_shown(
+    in_staging: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(in_staging)
+    instant_project.set_quality(in_staging, 0.95)
+    name = f"{HOSTILE}\0\x7f\x9b\N{LINE SEPARATOR}"
+    report = {"test": {"accuracy": 0.95, name: 0.5}}
+    (in_staging / "reports/metrics.json").write_text(json.dumps(report))
+    Git(in_staging).run("commit", "--quiet", "--all", "--amend", "--no-edit")
+    found = written(in_staging, tmp_path / "site")
+    for page in found.values():
+        assert not UNPRINTABLE.search(page.text)
+    (facts,) = re.findall(
+        r'<script type="application/json" id="facts">(.*?)</script>',
+        (tmp_path / "site/compare.html").read_text(encoding="utf-8"),
+    )
+    assert not UNPRINTABLE.search(json.dumps(json.loads(facts), ensure_ascii=False))
+    for words in (["show", "dev"], ["compare", "staging", "dev"]):
+        app(words, standalone_mode=False)
+        text = capsys.readouterr().out
+        assert "<script>" in text
+        assert not UNPRINTABLE.search(text)
+        app([*words, "--format", "json"], standalone_mode=False)
+        text = capsys.readouterr().out
+        assert text.isascii()
+        json.loads(text)
+
+
 def test_without_a_folder_it_is_in_the_project_wherever_one_stands(
     in_staging: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
