@@ -1,5 +1,6 @@
 """Tests searches of a small project, with real processes that measure the trials."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -216,6 +217,17 @@ def test_folds_divide_the_rows_and_keep_equal_ones_together() -> None:
     for mask in bench.fold_masks(unique, target, seed=3):
         assert mask.sum() == 80
         assert abs(target[mask].sum() - target.sum() / bench.FOLDS) <= 1
+
+
+def test_numbers_that_all_differ_are_divided_otherwise_in_each_repetition() -> None:
+    table, numbers = pd.DataFrame({"a": range(400)}), np.random.default_rng(2).normal(size=400)
+    masks = np.array(list(bench.fold_masks(table, bench.strata_of(numbers), seed=3)))
+    repeats = masks.reshape(bench.REPEATS, bench.FOLDS, 400)
+    assert (repeats.sum(axis=1) == 1).all()
+    assert all((one != other).any() for one, other in itertools.combinations(repeats, 2))
+    assert (masks.sum(axis=1) == 80).all()
+    for mask in masks:
+        assert abs(numbers[mask].mean() - numbers.mean()) < 0.05
 
 
 def test_a_class_of_one_training_row_is_in_no_measured_rows(prepared: Path) -> None:

@@ -47,8 +47,10 @@ class Bench:
         by_row = configuration.params.prepare.split.by in ("row", "class")
         self._folds: list[NDArray[np.bool_]] = []
         if by_row and rows < SMALL_TABLE:
-            target, folds = self._target, fold_masks(self._table, self._target, self._params.seed)
-            if self._schema.classes:  # no model answers with a class that it was not fitted to
+            target, is_class = self._target, bool(self._schema.classes)
+            strata = target if is_class else strata_of(target)
+            folds = fold_masks(self._table, strata, self._params.seed)
+            if is_class:  # no model answers with a class that it was not fitted to
                 folds = (held & np.isin(target, target[~held]) for held in folds)
             self._folds = list(folds)
             self.rows = f"{rows:,} training rows, {REPEATS} times {FOLDS}-fold cross-validation"
@@ -77,18 +79,26 @@ class Bench:
         return loss(self._schema, target, predictions_of(self._schema, output))
 
 
-def fold_masks(table: pd.DataFrame, target: NDArray[Any], seed: int) -> Iterator[NDArray[np.bool_]]:
+def strata_of(numbers: NDArray[Any]) -> NDArray[np.int64]:
+    """Returns a stratum for each row, of shape (rows,): FOLDS rows whose numbers are neighbours. Numbers of
+    which no two are equal would have an order that leaves nothing to chance, and so the same folds in each
+    repetition."""
+    ranks = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
+    return ranks // FOLDS
+
+
+def fold_masks(table: pd.DataFrame, strata: NDArray[Any], seed: int) -> Iterator[NDArray[np.bool_]]:
     """Yields FOLDS * REPEATS masks of shape (rows,); those of a repetition divide the rows.
 
-    Rows with equal inputs are in the same fold. Folds are of nearly the same size, and have nearly the same
-    distribution of the target.
+    Rows with equal inputs are in the same fold. Folds are of nearly the same size, and have nearly as many
+    rows of each stratum. `strata`, of shape (rows,), are the positions of classes, or of `strata_of`.
     """
     hashes = pd.util.hash_pandas_object(table, index=False).to_numpy()
     _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
     for repeat in range(REPEATS):
         shuffled = np.random.default_rng([seed, repeat]).permutation(len(first))
-        by_target = shuffled[np.argsort(target[first][shuffled], kind="stable")]
+        by_stratum = shuffled[np.argsort(strata[first][shuffled], kind="stable")]
         fold = np.empty(len(first), int)
-        fold[by_target] = np.arange(len(first)) % FOLDS
+        fold[by_stratum] = np.arange(len(first)) % FOLDS
         for number in range(FOLDS):
             yield fold[group] == number
