@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from mlops.predict.dialect import Dialect
-from mlops.tables import cells, csv_source, files
+from mlops.tables import cells, csv_source, files, sources
 from mlops.tables.errors import SourceError
 from mlops.tables.pieces import Piece, Wanted
 
@@ -47,6 +47,16 @@ def rows(name: str = "rows.csv") -> list[tuple[object, str]]:
         for columns in pieces_of_columns
         for row in zip(*(columns[n].to_pylist() for n in "nt"), strict=True)
     ]
+
+
+def test_a_column_that_is_missing_among_thousands_is_told_in_a_line(
+    write_file: Callable[..., None],
+) -> None:
+    write_file(",".join(f"c{number}" for number in range(3_000)) + "\n")
+    with pytest.raises(SourceError) as refused:
+        sources.open_source(files.hashed_file("rows.csv"), WANTED)
+    assert str(refused.value).startswith("rows.csv has no column 'n', 't', which the model")
+    assert str(refused.value).endswith("'c18', 'c19' and 2,980 more")
 
 
 @pytest.mark.parametrize("quoted", ["b", ' "b"'])

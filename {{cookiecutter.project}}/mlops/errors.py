@@ -24,7 +24,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
@@ -177,6 +177,12 @@ def counted(number: int, one: str, many: str = "") -> str:
     """Returns a number with what it counts, such as 1 row, 1,200 rows, or 2 files wait. `many` is `one` with
     an s, unless it is given."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Returns names in quotes, and of more than `most` how many others there are."""
+    shown = ", ".join(map(repr, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
 def printable_text(text: str) -> str:

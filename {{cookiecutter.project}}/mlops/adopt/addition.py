@@ -17,7 +17,7 @@ from mlops.adopt.dialogue import Choose, Dialogue
 from mlops.adopt.layout import Header
 from mlops.adopt.originals import EXCEL, JSON
 from mlops.adopt.whole import refuse_lost_cells
-from mlops.errors import DataError, Refused, UsageError, counted
+from mlops.errors import DataError, Refused, UsageError, counted, listed
 from mlops.params import PrepareParams
 from mlops.prepare import raw, split_rules
 from mlops.release.history.git import Git
@@ -144,9 +144,7 @@ def readable(path: Path, converted: Path, prepare: PrepareParams, choose: Choose
         original = originals.read_json(path)
     wanted = raw.wanted_columns(prepare)
     if lacking := [column for column in wanted.names if column not in original.table.columns]:
-        raise DataError(
-            f"{path} has no column {', '.join(map(repr, lacking))}, which params.yaml declares"
-        )
+        raise DataError(f"{path} has no column {listed(lacking)}, which params.yaml declares")
     read_cells = cells.read_cells(original.table.columns, wanted)
     refuse_lost_cells(str(path), read_cells, prepare.columns.integer)
     found = read_cells.columns

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
+from mlops.errors import listed
 from mlops.predict.dialect import Dialect
 from mlops.tables import csv_source, files, parquet_source
 from mlops.tables.errors import SourceError
@@ -35,8 +36,8 @@ def open_source(file: File, wanted: Wanted) -> Source:
     names = dict.fromkeys(source.names)
     if lacking := [name for name in wanted.names if name not in names]:
         raise SourceError(
-            f"{file.path} has no column {', '.join(map(repr, lacking))}, which the model or --key "
-            f"needs; it has {', '.join(map(repr, source.names))}"
+            f"{file.path} has no column {listed(lacking)}, which the model or --key needs; it has "
+            f"{listed(source.names)}"
         )
     source.refuse_unfit(wanted)
     return source
