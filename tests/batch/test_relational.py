@@ -353,9 +353,9 @@ def test_a_name_that_no_system_takes_ends_a_command_with_a_sentence(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = urls.parse_url(f"sqlite:///{'a' * 300}.db")
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match="2"):
         errors.report_errors(lambda: destinations.open_destination(url).close())
-    assert "aaa.db is too long for this system: choose a shorter one" in capsys.readouterr().err
+    assert "aaa.db: File name too long: give a shorter name" in capsys.readouterr().err
 
 
 def test_an_unknown_destination_is_refused() -> None:

@@ -193,7 +193,7 @@ def test_rows_of_old_batches_are_removed_and_their_files_not_scored_again(
     with pytest.raises(SourceError, match="there is no such database"):
         removal.remove_old_batches(removal.RemovalOrder(missing, 30, str(released)))
     assert not Path(missing.removeprefix("sqlite:///")).exists()
-    for removed in ("10 rows of 1 batch that", "0 rows of 0 batches"):
+    for removed in ("10 rows of 1 batch", "0 rows of 0 batches"):
         removal.remove_old_batches(removal.RemovalOrder(to, 30, str(released)))
         assert f"removed {removed} that prod scored before" in capsys.readouterr().out
     for name in ("scores", "profiles", "row_hashes"):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from mlops.site import charts
@@ -23,6 +24,9 @@ TITLES = {
 }
 SHOWN = 20
 """The number of bars that are shown: those of the largest values."""
+
+LONGEST = 10_000
+"""The most characters of a name or a number."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def plot_of(name: str, content: bytes) -> Plot | None:
     except csv.Error:
         return None
     pairs = [(row[0], row[1]) for row in rows if len(row) == 2]
-    if len(header) != 2 or not pairs:
+    if len(header) != 2 or not pairs or max(map(len, chain(*pairs))) > LONGEST:
         return None
     if name == CONFUSION:  # whose classes may be numbers
         return confusion(title, Counter(pairs))
