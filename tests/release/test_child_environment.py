@@ -34,10 +34,9 @@ READS_OS_ENVIRON = {
     "mlops/service/__main__.py",  # settings of the service
     "mlops/batch/destinations/redis_store.py",  # a password
     "mlops/batch/destinations/postgresql.py",  # how long a connection may take
-    "mlops/train/__main__.py",  # how threads wait
+    "mlops/train/threads.py",  # how threads wait
     "mlops/text_table.py",  # whether colours are wanted
     "mlops/cli/clock.py",  # whether the terminal can erase a line
-    "mlops/notebook.py",  # how threads wait
 }
 
 

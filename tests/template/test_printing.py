@@ -69,7 +69,7 @@ def printed_by(call: ast.Call) -> list[ast.expr]:
 
 
 def is_exit_code(argument: ast.expr) -> bool:
-    return ast.unparse(argument) == "code" or ast.unparse(argument).endswith(
+    return ast.unparse(argument) in ("code", "NOBODY_READS") or ast.unparse(argument).endswith(
         ("exit_code", "main()", "main(*sys.argv[1:])")
     )
 
