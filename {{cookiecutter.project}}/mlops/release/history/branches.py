@@ -1,6 +1,6 @@
 """The branches of the environments, here and on origin, and the reasons not to move one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from mlops import environments
@@ -70,14 +70,22 @@ def refuse_shallow(git: Git) -> None:
         )
 
 
-def unfetched_sentence(git: Git, environment: str) -> str | None:
-    """Returns that this clone has no branch of the environment because it fetches others only, with the
-    command that fetches it; None if it would fetch one that is on origin."""
-    position = read_position(git, environment)
-    if position.here or position.there or not has_origin(git):
-        return None
+def unfetched(git: Git, names: Iterable[str]) -> list[str]:
+    """Returns the branches that are not in this clone because it fetches others only."""
+    if not has_origin(git):
+        return []
     fetched = git.lines("config", "--get-all", f"remote.{ORIGIN}.fetch")
-    if any("refs/heads/*:" in spec or f"/{environment}:" in spec for spec in fetched):
+    if any("refs/heads/*:" in spec for spec in fetched):
+        return []
+    others = (name for name in names if not any(f"/{name}:" in spec for spec in fetched))
+    positions = (read_position(git, name) for name in others)
+    return [each.environment for each in positions if not (each.here or each.there)]
+
+
+def unfetched_sentence(git: Git, environment: str) -> str | None:
+    """Returns, with the command that fetches it, that this clone does not fetch the branch of an environment,
+    or None."""
+    if not unfetched(git, [environment]):
         return None
     return (
         f"there is no branch {environment} in this clone, which fetches single branches: "
@@ -89,7 +97,7 @@ def gaps(git: Git) -> Iterator[str]:
     """Yields a sentence, with the remedy, for each reason why this clone knows less than origin."""
     if is_shallow(git):
         yield SHALLOW
-    if absent := [name for name in environments.CHAIN if unfetched_sentence(git, name)]:
+    if absent := unfetched(git, environments.CHAIN):
         yield (
             f"this clone does not fetch {', '.join(absent)}, so that their models and records are "
             f"missing: `git remote set-branches {ORIGIN} '*' && git fetch`"
