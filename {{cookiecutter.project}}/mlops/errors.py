@@ -20,11 +20,10 @@ MlopsError              exit code 1: something is missing or broken
 """
 
 import errno
-import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
@@ -123,9 +122,6 @@ def open_streams() -> None:
             setattr(sys, name, nowhere)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    logging.raiseExceptions = (
-        False  # or a line of DVC's log that cannot be written is shown as a traceback
-    )
 
 
 @contextmanager
@@ -183,6 +179,16 @@ def listed(names: Sequence[str], most: int = 20) -> str:
     """Returns names in quotes, and of more than `most` how many others there are."""
     shown = ", ".join(map(repr, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Returns the known name that is most like an unknown one, or all of them, as the end of a message."""
+    import difflib
+
+    names = [*known]
+    if close := difflib.get_close_matches(name, names, n=1):
+        return f"; did you mean {close[0]!r}?"
+    return f"; it is one of {', '.join(names)}" if names else ""
 
 
 def printable_text(text: str) -> str:

@@ -6,7 +6,6 @@ DVC tracks the values themselves, so no stage depends on this module.
 """
 
 import codecs
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,7 +30,7 @@ from ruamel.yaml.error import YAMLError
 
 import science.architectures  # noqa: F401 - declares the project's architectures
 from mlops.architectures import ARCHITECTURES, hyperparameters
-from mlops.errors import ParameterError
+from mlops.errors import ParameterError, suggestion
 from mlops.metrics import METRICS
 from mlops.predict.dates import is_date_form, part_names
 from mlops.predict.dialect import Dialect
@@ -597,13 +596,3 @@ def keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
         if NoneType in get_args(block):
             block, _ = get_args(block)
     return list(block.model_fields)
-
-
-def suggestion(
-    name: str, known: "Iterator[str] | Mapping[str, Any] | tuple[str, ...] | list[str]"
-) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; it is one of {', '.join(names)}" if names else ""

@@ -19,7 +19,7 @@ from mlops.adopt.originals import EXCEL, JSON
 from mlops.adopt.proposal import Proposal
 from mlops.adopt.table import Table
 from mlops.adopt.whole import check_whole, refuse_lost_cells
-from mlops.errors import DataError, UsageError, counted
+from mlops.errors import DataError, UsageError, counted, suggestion
 from mlops.predict.dialect import Dialect
 from mlops.predict.task import Task
 from mlops.release.history import records
@@ -90,7 +90,7 @@ def look(order: Order, person: Dialogue) -> tuple[Opened, Proposal, int]:
         "which column should be predicted?", [*opened.table.columns]
     )
     if target not in opened.table.columns:
-        hint = params.suggestion(target, [*opened.table.columns])
+        hint = suggestion(target, opened.table.columns)
         raise UsageError(f"the table has no column {target!r}{hint}")
     return opened, *examine(opened, order, target)
 

@@ -18,9 +18,9 @@ import msgspec
 
 from mlops import trials
 from mlops.architectures import SEARCH_RANGES, Between
-from mlops.errors import MlopsError, ParameterError, Refused, UsageError
+from mlops.errors import MlopsError, ParameterError, Refused, UsageError, suggestion
 from mlops.file_lock import lock_file
-from mlops.params import check_hyperparameters, load_configuration, read_yaml, suggestion
+from mlops.params import check_hyperparameters, load_configuration, read_yaml
 from mlops.provenance import made_from
 from mlops.search.crew import Worker, WorkerEnded, variables_of_worker
 from mlops.search.proposer import Proposal, Proposer

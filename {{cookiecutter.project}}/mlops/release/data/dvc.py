@@ -17,10 +17,9 @@ from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 from mlops.errors import MlopsError
 from mlops.release import child_environment
 from mlops.release.data import attestation, dvc_settings, pipeline_faults, reach
-from mlops.release.history import lockfile
 
 __all__ = [
-    "Repo", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc", "refuse_damaged_lock",
+    "Repo", "fetch_records", "open_repo", "open_repo_alone", "quiet_dvc",
     "unattested_entries",
 ]  # fmt: skip
 
@@ -32,6 +31,8 @@ def open_repo(root: Path, config: Mapping[str, object] | None = None) -> Iterato
     Stages find the code of `root` first. Raises MlopsError for an error of DVC.
     """
     dvc_settings.require_settings(root)
+    # A line of DVC's log that cannot be written would be shown as a traceback.
+    logging.raiseExceptions = False
     try:
         with (
             chdir(root),
@@ -67,12 +68,6 @@ def unattested_entries(repo: Repo, *, ask_remote: bool = True) -> list[str]:
     lock, pipeline = (_read(Path(repo.root_dir, name)) for name in ("dvc.lock", "dvc.yaml"))
     names = doubtful()
     return doubtful() if names and ask_remote and fetch_records(repo) else names
-
-
-def refuse_damaged_lock(root: Path) -> None:
-    """Raises MlopsError, with the remedy, if DVC can't read the dvc.lock of a working tree."""
-    if (root / lockfile.LOCK).exists():
-        lockfile.refuse_damaged((root / lockfile.LOCK).read_bytes())
 
 
 def fetch_records(repo: Repo) -> bool:

@@ -1,6 +1,5 @@
 """Says in a sentence why DVC cannot read dvc.yaml, dvc.lock or a .dvc file."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
@@ -8,6 +7,7 @@ from dvc.schema import MULTI_STAGE_SCHEMA, STAGE_DEFINITION
 from dvc.utils.serialize import EncodingError, parse_yaml_for_update
 from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
+from mlops.errors import suggestion
 from mlops.yaml_faults import fault_words
 
 
@@ -28,7 +28,8 @@ def schema_faults(error: YAMLValidationError) -> Iterator[str]:
         where = f"{error.path.removeprefix('./')}, line {line_of(error.text, fault.path)}"
         match fault.error_message:
             case "extra keys not allowed":
-                words = f"unknown key{suggestion(path)}"
+                known = STAGE_DEFINITION if len(path) > 1 else MULTI_STAGE_SCHEMA
+                words = f"unknown key{suggestion(path[-1], map(str, known))}"
             case "required key not provided":
                 words = "missing; add it"
             case message:
@@ -44,9 +45,3 @@ def line_of(text: str, path: Sequence[object]) -> int:
             line = block.lc.data[name][0] + 1
             block = block[name]
     return line
-
-
-def suggestion(path: Sequence[str]) -> str:
-    known = [*map(str, STAGE_DEFINITION if len(path) > 1 else MULTI_STAGE_SCHEMA)]
-    close = difflib.get_close_matches(path[-1], known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; it is one of {', '.join(known)}"

@@ -18,7 +18,7 @@ from mlops.errors import NOBODY_READS, MlopsError, say
 from mlops.release import child_environment
 from mlops.release.data import attestation, dvc, lacking, reach, stage_code, store
 from mlops.release.errors import StageFailed
-from mlops.release.history import arrivals, obstacles
+from mlops.release.history import arrivals, lockfile, obstacles
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import LOCK
 
@@ -30,7 +30,7 @@ def run_repro(root: Path, stages: Sequence[str] = (), *, force: bool = False) ->
     guard.check_branch_name(root)
     obstacles.refuse_locked_index(Git(root))
     obstacles.refuse_submodules(Git(root))
-    dvc.refuse_damaged_lock(root)
+    lockfile.refuse_damaged_in(root)
     with reading_declarations(root) as refuse_faults, dvc.open_repo(root) as repo:
         stage_code.refuse_unsound(repo)
         refuse_faults()

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlops.errors import MlopsError
@@ -106,6 +106,12 @@ def refuse_damaged(content: bytes) -> None:
                     )
     except (AttributeError, TypeError) as error:
         raise foreign_entry(error) from error
+
+
+def refuse_damaged_in(root: Path) -> None:
+    """Raises MlopsError, with the remedy, if the dvc.lock of a working tree is damaged."""
+    if (root / LOCK).exists():
+        refuse_damaged((root / LOCK).read_bytes())
 
 
 def plain_outputs(block: str) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from mlops.deploy import guard
 from mlops.errors import Away, Refused, say
 from mlops.release.data import dvc, integrity, private_store, stage_code
 from mlops.release.errors import Untrue
-from mlops.release.history import back_merge, records, signatures, unrecorded
+from mlops.release.history import back_merge, lockfile, records, signatures, unrecorded
 from mlops.release.history.git import Git
 from mlops.release.history.lockfile import LOCK
 from mlops.release.places import worktree
@@ -23,7 +23,7 @@ def check_tree(
     `branch` is the branch that HEAD will become, if none is checked out.
     """
     git = Git(root)
-    dvc.refuse_damaged_lock(root)
+    lockfile.refuse_damaged_in(root)
     found = [
         *foreign_name(root, branch),
         *release_findings(git, branch or git.branch()),
