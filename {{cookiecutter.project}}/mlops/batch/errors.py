@@ -14,14 +14,7 @@ from contextlib import contextmanager
 from errno import ENAMETOOLONG
 
 from mlops import errors
-from mlops.errors import (
-    FORBIDDEN,
-    Away,
-    MlopsError,
-    Refused,
-    UsageError,
-    system_fault,
-)
+from mlops.errors import FORBIDDEN, Away, MlopsError, Refused, UsageError, system_fault
 from mlops.predict.errors import Unanswered
 from mlops.tables.errors import SourceError
 

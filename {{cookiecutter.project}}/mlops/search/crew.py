@@ -75,7 +75,6 @@ def variables_of_worker(variables: Mapping[str, str], workers: int) -> dict[str,
     """Returns the environment variables of a process that shares the cores with as many others."""
     threads = str(max(1, usable_cores() // workers))
     limits = ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # boosters; forests of scikit-learn
-    waiting = (
-        {"OMP_WAIT_POLICY": "PASSIVE"} if workers > 1 else {}
-    )  # others would wait for what spins
+    # Threads that spin would keep a core from the other workers.
+    waiting = {"OMP_WAIT_POLICY": "PASSIVE"} if workers > 1 else {}
     return {**variables, **dict.fromkeys(limits, threads), **waiting}

@@ -17,6 +17,7 @@ from voluptuous import Invalid
 from mlops.errors import MlopsError
 from mlops.release.history import lockfile
 
+CURE = "bring its last committed state back with `git checkout HEAD -- dvc.yaml`"
 UNHASHED = ["size", "nfiles"]  # DVC leaves these names out of the keys of its run cache
 
 Entry = Mapping[str, Any]
@@ -33,7 +34,7 @@ def entries_without_run(lock: bytes, pipeline: bytes, runs: Path) -> list[str]:
 
 def record_paths(lock: bytes, pipeline: bytes, runs: Path) -> dict[str, Path]:
     """Returns where among `runs` the record of each entry of a dvc.lock is, of stages that have records."""
-    stages = parse_stages(pipeline, "dvc.yaml", COMPILED_MULTI_STAGE_SCHEMA)
+    stages = parse_stages(pipeline, "dvc.yaml", COMPILED_MULTI_STAGE_SCHEMA, CURE)
     return {
         name: run_record_path(entry, runs)
         for name, entry in lock_entries(lock).items()
@@ -43,7 +44,7 @@ def record_paths(lock: bytes, pipeline: bytes, runs: Path) -> dict[str, Path]:
 
 def lock_entries(lock: bytes) -> Mapping[str, Entry]:
     """Returns the entries of a dvc.lock by stage, as DVC itself reads them and hashes them in its keys."""
-    return parse_stages(lock, lockfile.LOCK, COMPILED_LOCKFILE_SCHEMA)
+    return parse_stages(lock, lockfile.LOCK, COMPILED_LOCKFILE_SCHEMA, lockfile.CURE)
 
 
 def drop_entries(file: Path, stages: Collection[str]) -> None:
@@ -55,15 +56,14 @@ def drop_entries(file: Path, stages: Collection[str]) -> None:
             del lock["stages"]
 
 
-def parse_stages(text: bytes, name: str, schema: Callable[[Any], Any]) -> Mapping[str, Entry]:
+def parse_stages(
+    text: bytes, name: str, schema: Callable[[Any], Any], cure: str
+) -> Mapping[str, Entry]:
     try:
         content = parse_yaml(text, name)
         stages: Mapping[str, Entry] = schema(content).get("stages", {}) if content else {}
     except (YAMLFileCorruptedError, UnicodeDecodeError, Invalid) as error:
-        cure = f"bring its last committed state back with `git checkout HEAD -- {name}`"
-        raise MlopsError(
-            f"DVC can't read {name} ({error}): {lockfile.CURE if name == lockfile.LOCK else cure}"
-        ) from error
+        raise MlopsError(f"DVC can't read {name} ({error}): {cure}") from error
     return stages
 
 

@@ -16,18 +16,19 @@ from mlops.release.data import reach, store
 
 @dataclass(frozen=True)
 class Waste:
-    """Data that may be deleted, as they are called if there is `one` and if there are `many`. `size` is in
-    bytes, and None for data that are not on this machine."""
+    """Data that may be deleted: how many of what `noun`, and `where` or of what. `size` is in bytes, and None
+    for data that are not on this machine."""
 
-    one: str
-    many: str
+    noun: str
+    where: str
     count: int
     size: int | None
     remove: Callable[[], Any]
 
     def __str__(self) -> str:
         size = "" if self.size is None else f", {self.size / 1e6:.1f} MB"
-        return f"{counted(self.count, self.one, self.many)}{size}"
+        where = self.where and f" {self.where}"
+        return f"{counted(self.count, self.noun)}{where}{size}"
 
 
 def in_cache(repo: Repo, names: set[str]) -> Waste:
@@ -35,13 +36,8 @@ def in_cache(repo: Repo, names: set[str]) -> Waste:
     cache = repo.cache.local
     paths = unused_objects(cache, with_children(names, [cache]))
     size = sum(Path(path).stat().st_size for path in paths)
-    return Waste(
-        "object of the cache",
-        "objects of the cache",
-        len(paths),
-        size,
-        partial(cache.fs.remove, paths),
-    )
+    remove = partial(cache.fs.remove, paths)
+    return Waste("object", "of the cache", len(paths), size, remove)
 
 
 def in_remote(repo: Repo, names: set[str]) -> Waste:
@@ -58,8 +54,7 @@ def in_remote(repo: Repo, names: set[str]) -> Waste:
         remote.fs.remove(paths)
         get_index(remote).clear()  # what DVC remembers of the remote
 
-    where = f"of the remote {remote.path}"
-    return Waste(f"object {where}", f"objects {where}", len(paths), None, remove)
+    return Waste("object", f"of the remote {remote.path}", len(paths), None, remove)
 
 
 def with_children(names: Iterable[str], stores: list[HashFileDB]) -> set[str]:

@@ -111,21 +111,18 @@ def find_waste(git: Git, repo: Repo, used: InUse, *, cloud: bool) -> Iterator[Wa
     venvs = [
         each for each in subfolders(git, venv.FOLDER) if venv.locks_hash(each) not in used.libraries
     ]
-    yield unused_folders("deployment", "deployments", deployment.superseded_folders(git))
-    yield unused_folders("set of libraries", "sets of libraries", venvs)
-    for work, folders in (
-        ("a reproduction or check", subfolders(git, worktree.MANY)),
-        ("a promotion", [git.root / worktree.FOLDER]),
-        ("an update", [git.root / update.FOLDER]),
-    ):
-        yield unused_folders(f"leftover of {work}", f"leftovers of {work}", folders)
+    yield unused_folders("deployment", "", deployment.superseded_folders(git))
+    yield unused_folders("set", "of libraries", venvs)
+    yield unused_folders("leftover", "of a reproduction or check", subfolders(git, worktree.MANY))
+    yield unused_folders("leftover", "of a promotion", [git.root / worktree.FOLDER])
+    yield unused_folders("leftover", "of an update", [git.root / update.FOLDER])
 
 
 def subfolders(git: Git, folder: Path) -> list[Path]:
     return [path for path in sorted((git.root / folder).glob("*")) if path.is_dir()]
 
 
-def unused_folders(one: str, many: str, paths: list[Path]) -> Waste:
+def unused_folders(noun: str, where: str, paths: list[Path]) -> Waste:
     """Returns the folders that no process uses. A file that has another link frees no space."""
     free = [path for path in paths if path.exists() and not scratch.is_held(path)]
     files = [file.lstat() for path in free for file in path.rglob("*")]
@@ -135,4 +132,4 @@ def unused_folders(one: str, many: str, paths: list[Path]) -> Waste:
         for path in free:
             scratch.remove_scratch(path)
 
-    return Waste(one, many, len(free), size, remove)
+    return Waste(noun, where, len(free), size, remove)

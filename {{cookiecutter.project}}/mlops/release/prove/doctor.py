@@ -395,7 +395,7 @@ def start_asking(git: Git) -> Check:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            errors="replace",
             start_new_session=True,
         )
     except (GitError, OSError) as error:
